@@ -1,1 +1,39 @@
-//! x
+//! Kubernetes controller that turns annotated Ingresses into Application Load
+//! Balancers and Route 53 records, and takes them away again.
+//!
+//! # The pipeline
+//!
+//! ```text
+//! Kubernetes                                                              AWS
+//!   watch ──> model ─────────────────> plan <──────────── observe <────── reads
+//!   (in)      (desired, pure)         (pure)             (remembered)
+//!                                        │
+//!   report <──────────────────────────── apply ─────────────────────────> writes
+//!   (out)
+//! ```
+//!
+//! `reconcile` shows it on one screen. The key of work is the load balancer
+//! group; two more keys do what the cluster shares: the backend security group
+//! and the DNS records.
+//!
+//! # The dependency rule
+//!
+//! Left may use right; a test holds it.
+//!
+//! ```text
+//! main -> run -> { config, telemetry, leader, queue, watch, reconcile }
+//! reconcile -> watch, model, observe, plan, apply, report
+//! apply -> plan, observe, aws      observe -> model, aws      report -> model, plan
+//! plan  -> model (its types)       watch -> model (its types)
+//! model -> (k8s-openapi data)      aws -> (aws-sdk)           spec -> nothing
+//! ```
+//!
+//! # Glossary
+//!
+//! *Desired* is what Kubernetes asks for, *Observed* what AWS holds (as
+//! remembered: maybe stale), *Plan* what was decided. A *finding* is what is
+//! wrong with one Ingress; it never stops its neighbours. A *leaver* is an
+//! Ingress that carries the group's finalizer and no longer belongs to it.
+
+pub mod model;
+pub mod plan;

@@ -1,0 +1,117 @@
+//! The desired state of one load balancer group.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::Finding;
+use super::group::GroupId;
+use super::spec::{
+    Listener, LoadBalancer, ObjectName, Rule, SecurityGroup, Target, TargetGroup, TargetGroupKey,
+};
+
+/// What should be, for one group, and what is wrong with its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The group.
+    pub group: GroupId,
+    /// Active members in group order, frozen ones included.
+    pub members: Vec<ObjectName>,
+    /// Ingresses that carry the group's finalizer and no longer belong:
+    /// deleted, of another class, or in another group.
+    pub leavers: Vec<Leaver>,
+    /// Members for which nothing new is made and whose live parts stay.
+    pub frozen: BTreeSet<ObjectName>,
+    /// What is wrong, with the effects that `frozen` sums up.
+    pub findings: Vec<Finding>,
+    /// What is to be done about AWS.
+    pub intent: Intent,
+}
+
+/// An Ingress on its way out of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaver {
+    /// Which.
+    pub ingress: ObjectName,
+    /// Whether it is being deleted, rather than moved.
+    pub deleted: bool,
+}
+
+/// What is to be done about AWS for a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Make AWS hold this.
+    Serve(Box<Stack>),
+    /// The group has no members: nothing may be left.
+    Remove,
+    /// Nothing is made or changed: every member is frozen and nothing more is
+    /// known to be wished, or a frozen member of a group that is not made yet
+    /// states a group-wide value.
+    Hold,
+    /// The group is another controller's for now.
+    LeaveAlone,
+}
+
+/// A load balancer with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The load balancer.
+    pub load_balancer: LoadBalancer,
+    /// Whether no annotation states subnets: then a live load balancer of the
+    /// same scheme keeps the ones it has.
+    pub subnets_discovered: bool,
+    /// The managed frontend security group; `None` where groups are given.
+    pub frontend: Option<SecurityGroup>,
+    /// Listeners by port, each with its rules in order. Priorities are dense:
+    /// 1, 2, 3, … in that order.
+    pub listeners: BTreeMap<u16, DesiredListener>,
+    /// Target groups with their targets.
+    pub target_groups: BTreeMap<TargetGroupKey, DesiredTargetGroup>,
+    /// Which Ingress states which value, so that a refusal by AWS finds the
+    /// one to blame.
+    pub origins: Vec<Origin>,
+}
+
+/// A listener with its rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredListener {
+    /// The listener.
+    pub listener: Listener,
+    /// Rules in order, each with the Ingress that asks for it. The tag
+    /// `ingress.k8s.aws/resource` is already set to the dense priority.
+    pub rules: Vec<DesiredRule>,
+}
+
+/// A rule and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredRule {
+    /// The Ingress that asks for it.
+    pub owner: ObjectName,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// A target group with its targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredTargetGroup {
+    /// The Ingress that asks for it.
+    pub owner: ObjectName,
+    /// The target group.
+    pub target_group: TargetGroup,
+    /// Its targets.
+    pub targets: BTreeSet<Target>,
+    /// Ports that the shared backend security group must be let in at, on the
+    /// groups of nodes or pods, before the targets can be healthy; empty where
+    /// those rules are the user's business.
+    pub backend_ports: BTreeSet<u16>,
+}
+
+/// A value that AWS may refuse, and who states it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Who.
+    pub ingress: ObjectName,
+    /// Annotation in short form, or `spec`.
+    pub subject: String,
+    /// The value that goes to AWS: a certificate ARN, a subnet id, a security
+    /// group id, a policy name, …
+    pub value: String,
+}

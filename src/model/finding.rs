@@ -1,0 +1,141 @@
+//! Findings: what is wrong with one Ingress, said as data. A finding never
+//! stops a neighbour; `Err` is for the world failing.
+
+use std::fmt;
+
+use super::spec::ObjectName;
+
+/// What a finding does to its Ingress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// Everything goes on; people should know.
+    Note,
+    /// One rule or one record is not as wished.
+    Degraded,
+    /// Nothing new is made for the Ingress; what is live for it stays.
+    Frozen,
+}
+
+/// Why, in a word that people can search for; the reason of the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A feature of the annotation language that is not built yet.
+    NotSupportedYet,
+    /// An annotation's value cannot be read.
+    InvalidAnnotation,
+    /// The Ingress's spec asks for what cannot be.
+    InvalidSpec,
+    /// Members of a group state different values of a group-wide setting.
+    ConflictingAnnotation,
+    /// The Ingress's class does not exist or is ambiguous.
+    InvalidIngressClass,
+    /// The group's name or order cannot be read.
+    InvalidGroup,
+    /// A Service does not exist.
+    ServiceNotFound,
+    /// A Service has no such port.
+    ServicePortNotFound,
+    /// A Service's type or address family does not fit.
+    ServiceNotSuitable,
+    /// A node cannot be a target.
+    NodeNotSuitable,
+    /// No or too few subnets.
+    SubnetsNotFound,
+    /// A security group does not exist.
+    SecurityGroupNotFound,
+    /// A certificate does not exist or cannot be used.
+    CertificateNotFound,
+    /// AWS refused a value.
+    RefusedByAws,
+    /// An AWS quota is used up.
+    QuotaExceeded,
+    /// The group waits for a frozen member that states a group-wide value.
+    WaitingForMember,
+    /// The load balancer is protected against deletion.
+    DeletionProtected,
+    /// Another Ingress holds the host's DNS record.
+    HostClaimedByOther,
+    /// A DNS record of the name exists that is not ours.
+    RecordConflict,
+    /// No hosted zone of ours for the host.
+    NoHostedZone,
+    /// Two hosted zones fit equally.
+    AmbiguousZone,
+    /// Hosted zones cannot be listed.
+    DnsDenied,
+    /// TargetGroupBindings of another controller exist for the group.
+    ManagedByTargetGroupBinding,
+}
+
+impl Reason {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSupportedYet => "NotSupportedYet",
+            Self::InvalidAnnotation => "InvalidAnnotation",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::ConflictingAnnotation => "ConflictingAnnotation",
+            Self::InvalidIngressClass => "InvalidIngressClass",
+            Self::InvalidGroup => "InvalidGroup",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::ServicePortNotFound => "ServicePortNotFound",
+            Self::ServiceNotSuitable => "ServiceNotSuitable",
+            Self::NodeNotSuitable => "NodeNotSuitable",
+            Self::SubnetsNotFound => "SubnetsNotFound",
+            Self::SecurityGroupNotFound => "SecurityGroupNotFound",
+            Self::CertificateNotFound => "CertificateNotFound",
+            Self::RefusedByAws => "RefusedByAWS",
+            Self::QuotaExceeded => "QuotaExceeded",
+            Self::WaitingForMember => "WaitingForMember",
+            Self::DeletionProtected => "DeletionProtected",
+            Self::HostClaimedByOther => "HostClaimedByOther",
+            Self::RecordConflict => "RecordConflict",
+            Self::NoHostedZone => "NoHostedZone",
+            Self::AmbiguousZone => "AmbiguousZone",
+            Self::DnsDenied => "DNSDenied",
+            Self::ManagedByTargetGroupBinding => "ManagedByTargetGroupBinding",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One thing that is wrong with one Ingress.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Finding {
+    /// Whose.
+    pub ingress: ObjectName,
+    /// What it does.
+    pub effect: Effect,
+    /// Why, in a word.
+    pub reason: Reason,
+    /// What is wrong, where, what was expected, what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.ingress, self.reason, self.message)
+    }
+}
+
+/// What only AWS could know about a value of an Ingress, remembered as an
+/// input of `model` until the value changes or verification comes round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whose value.
+    pub ingress: ObjectName,
+    /// The annotation that states it, short form (`certificate-arn`), or
+    /// `spec`.
+    pub subject: String,
+    /// The value that AWS refused, as stated.
+    pub value: String,
+    /// AWS's error code.
+    pub code: String,
+    /// AWS's message.
+    pub message: String,
+}

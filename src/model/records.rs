@@ -1,0 +1,121 @@
+//! Hostnames to alias records with their owner TXT records.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::group::GroupId;
+use super::spec::ObjectName;
+
+/// A hosted zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Id without the prefix `/hostedzone/`.
+    pub id: String,
+    /// Name in lower case without the final dot.
+    pub name: String,
+    /// Private zones, and the VPCs that they are associated with.
+    pub private_vpcs: Option<Vec<String>>,
+}
+
+/// Where an alias record points.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AliasTarget {
+    /// DNS name of the load balancer: lower case, no final dot, no
+    /// `dualstack.` in front.
+    pub dns_name: String,
+    /// Hosted zone id of the load balancer.
+    pub hosted_zone_id: String,
+}
+
+/// One Ingress's wish for one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The Ingress.
+    pub ingress: ObjectName,
+    /// Its group; the record belongs to the group.
+    pub group: GroupId,
+    /// Where the record should point; `None` until the group's load balancer
+    /// is active and has listeners and rules.
+    pub target: Option<AliasTarget>,
+}
+
+/// All claims on one host, oldest Ingress first, then by name; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostClaims {
+    /// The zone that the record goes into.
+    pub zone: String,
+    /// The claims.
+    pub claims: Vec<Claim>,
+}
+
+/// The desired state of all records: host (lower case, no final dot, `*.` for
+/// a wildcard) to its claims.
+pub type DesiredRecords = BTreeMap<String, HostClaims>;
+
+/// A record set as Route 53 holds it: exact, since a DELETE must repeat it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordSet {
+    /// Name in lower case without final dot; `*.` for a wildcard.
+    pub name: String,
+    /// `A`, `TXT`, `CNAME`, …
+    pub kind: String,
+    /// Seconds; `None` for an alias.
+    pub ttl: Option<i64>,
+    /// Values; empty for an alias.
+    pub values: Vec<String>,
+    /// Alias target, exactly as answered.
+    pub alias: Option<RawAlias>,
+    /// Set identifier of a routed record.
+    pub set_identifier: Option<String>,
+}
+
+/// An alias target exactly as Route 53 answers it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RawAlias {
+    /// DNS name as answered (lower case, final dot).
+    pub dns_name: String,
+    /// Hosted zone id.
+    pub hosted_zone_id: String,
+    /// Whether Route 53 looks at the target's health.
+    pub evaluate_target_health: bool,
+}
+
+/// What Route 53 holds for the hosts that we look at: host to its record sets
+/// and those at the name of its owner TXT. A host that was read and has none
+/// is there with an empty list; a host that was not read is missing.
+pub type ObservedRecords = BTreeMap<String, HostRecords>;
+
+/// The record sets of one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostRecords {
+    /// Zone that was read.
+    pub zone: String,
+    /// All record sets at the host's name.
+    pub at_host: Vec<RecordSet>,
+    /// All record sets at the name of its owner TXT.
+    pub at_owner: Vec<RecordSet>,
+}
+
+/// State of one host's record, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordState {
+    /// Written, and Route 53 has spread it.
+    InSync,
+    /// Written, not yet spread.
+    Pending,
+    /// Waits for the load balancer.
+    WaitingForLoadBalancer,
+    /// Not written; why, in words.
+    Refused(String),
+}
+
+impl fmt::Display for RecordState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InSync => f.write_str("in sync"),
+            Self::Pending => f.write_str("pending"),
+            Self::WaitingForLoadBalancer => f.write_str("waits for the load balancer"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+        }
+    }
+}
