@@ -90,7 +90,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         })
         .collect();
     let settled = settle(&members);
-    desired.frozen = settled.frozen.clone();
+    desired.frozen.clone_from(&settled.frozen);
     desired.findings = members
         .iter()
         .flat_map(|member| member.findings.clone())
@@ -386,3 +386,6 @@ fn targets_of(listeners: &BTreeMap<u16, DesiredListener>) -> BTreeSet<TargetGrou
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

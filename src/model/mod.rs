@@ -11,6 +11,8 @@ pub mod build;
 pub mod desired;
 pub mod facts;
 pub mod finding;
+#[cfg(test)]
+mod fixtures;
 pub mod group;
 mod listeners;
 mod member;
@@ -22,6 +24,7 @@ pub mod records;
 pub mod records_build;
 mod rules;
 mod security_groups;
+mod service_ports;
 pub mod settings;
 pub mod snapshot;
 pub mod spec;
