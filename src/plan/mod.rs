@@ -4,3 +4,4 @@
 //! Pure: knows no clock, no client, no environment, no Kubernetes type.
 
 pub mod step;
+mod text;
