@@ -184,6 +184,8 @@ pub enum Step {
         port: u16,
         /// Its priority, for people.
         priority: u32,
+        /// What it was like, for people.
+        rule: Rule,
     },
     /// Create a target group, tags inline.
     CreateTargetGroup(TargetGroup),
@@ -252,6 +254,12 @@ pub enum Need {
     /// A port that the shared backend security group is let in at, on the
     /// groups of nodes and pods; made by its own key of work.
     BackendPort(u16),
+    /// The load balancer that replaces another one (its scheme changed) must be
+    /// active before the other one goes. Time makes it; the state is polled.
+    ActiveLoadBalancer {
+        /// Name of the new load balancer.
+        name: String,
+    },
 }
 
 impl fmt::Display for Need {
@@ -259,6 +267,7 @@ impl fmt::Display for Need {
         match self {
             Self::BackendSecurityGroup => f.write_str("the backend security group"),
             Self::BackendPort(port) => write!(f, "port {port} open to the backend security group"),
+            Self::ActiveLoadBalancer { name } => write!(f, "load balancer {name} to be active"),
         }
     }
 }
@@ -286,6 +295,9 @@ pub struct Planned {
 pub struct Plan {
     /// The steps.
     pub steps: Vec<Planned>,
+    /// What people call the live things that steps name by ARN: a target
+    /// group by its key.
+    pub names: BTreeMap<Arn, String>,
 }
 
 impl Plan {

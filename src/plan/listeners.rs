@@ -1,0 +1,366 @@
+//! Listeners by port, their certificates, and the steps for their rules.
+//!
+//! A protocol changes in place. A certificate is added before a surplus one
+//! is removed. The default certificate counts as listed for SNI whether or
+//! not AWS shows it there, so it never costs a call of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Current;
+use super::draft::Draft;
+use super::rules::{self, RuleChanges};
+use super::step::{ListenerRef, LoadBalancerRef, Step, StepId};
+use super::tags::{Carrier, TagChanges};
+use crate::model::desired::DesiredListener;
+use crate::model::spec::{Arn, Listener, LiveListener, Protocol, Rule};
+
+/// Rules that one load balancer may have before AWS refuses more, unless the
+/// quota was raised; default rules do not count.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>
+pub(super) const RULES_OF_A_LOAD_BALANCER: usize = 100;
+
+/// What is left to do once everything that is wished is there.
+#[derive(Debug, Default)]
+pub(super) struct Leftovers {
+    certificates: Vec<(Step, Vec<StepId>)>,
+    listeners: Vec<(Arn, u16)>,
+}
+
+/// Adds what makes and changes listeners; hands back what takes away.
+pub(super) fn diff(
+    wished: &BTreeMap<&u16, &DesiredListener>,
+    current: &Current<'_>,
+    tags: &mut TagChanges,
+    draft: &mut Draft,
+) -> Leftovers {
+    let mut leftovers = Leftovers::default();
+    for (port, wished) in wished {
+        let mut wished = wished.listener.clone();
+        wished.default_action = draft.resolve(&wished.default_action);
+        match current.listener(**port) {
+            None => create(&wished, current, draft),
+            Some(live) => {
+                tags.compare(
+                    Carrier::Listener,
+                    &live.arn,
+                    &port.to_string(),
+                    &live.spec.tags,
+                    &wished.tags,
+                );
+                leftovers
+                    .certificates
+                    .extend(change(&wished, live, draft));
+            }
+        }
+    }
+    leftovers
+}
+
+impl Leftovers {
+    /// Takes over what another part of the listeners left.
+    pub(super) fn append(&mut self, other: Self) {
+        self.certificates.extend(other.certificates);
+    }
+
+    /// Notes the live listeners that nobody wishes.
+    pub(super) fn find_unwished(
+        &mut self,
+        wished: &BTreeMap<u16, DesiredListener>,
+        current: &Current<'_>,
+    ) {
+        let live = current.load_balancer.iter().flat_map(|lb| &lb.listeners);
+        self.listeners = live
+            .filter(|(port, _)| !wished.contains_key(*port))
+            .map(|(port, live)| (live.arn.clone(), *port))
+            .collect();
+    }
+}
+
+/// The certificates that only SNI needs.
+fn extra_certificates(listener: &Listener) -> BTreeSet<Arn> {
+    let mut extra = listener.sni_certificates.clone();
+    if let Some(default) = &listener.default_certificate {
+        extra.remove(default);
+    }
+    extra
+}
+
+fn create(wished: &Listener, current: &Current<'_>, draft: &mut Draft) {
+    let mut after: Vec<StepId> = draft.load_balancer.into_iter().collect();
+    after.extend(draft.before_action(&wished.default_action));
+    let step = Step::CreateListener {
+        load_balancer: current.reference(),
+        listener: wished.clone(),
+    };
+    let made = draft.add(step, after);
+    draft.listeners.insert(wished.port, made);
+    for certificate in extra_certificates(wished) {
+        let listener = ListenerRef::New(wished.port);
+        let step = Step::AddListenerCertificate {
+            listener,
+            certificate,
+        };
+        draft.add(step, [made]);
+    }
+}
+
+/// Adds the changes of a live listener; hands back the certificates that go.
+fn change(
+    wished: &Listener,
+    live: &LiveListener,
+    draft: &mut Draft,
+) -> Vec<(Step, Vec<StepId>)> {
+    let listener = || ListenerRef::Arn {
+        arn: live.arn.clone(),
+        port: wished.port,
+    };
+    let becomes_https = live.spec.protocol == Protocol::Http;
+    let differs = wished.protocol != live.spec.protocol
+        || wished.default_action != live.spec.default_action
+        || (wished.protocol == Protocol::Https
+            && (wished.default_certificate != live.spec.default_certificate
+                || (wished.ssl_policy.is_some() && wished.ssl_policy != live.spec.ssl_policy)));
+
+    let extra = extra_certificates(wished);
+    let mut listed = live.spec.sni_certificates.clone();
+    if wished.default_certificate == live.spec.default_certificate {
+        listed.extend(live.spec.default_certificate.clone());
+    }
+    let modify = Step::ModifyListener {
+        arn: live.arn.clone(),
+        listener: wished.clone(),
+    };
+    // The list exists only with HTTPS; and a default certificate that stays
+    // for SNI is listed before another one becomes the default.
+    let mut done: Vec<StepId> = Vec::new();
+    let mut modified = None;
+    if differs && becomes_https {
+        let after = draft.before_switch(&wished.default_action);
+        modified = Some(draft.add(modify.clone(), after));
+    }
+    if wished.protocol == Protocol::Https {
+        for certificate in extra.difference(&listed) {
+            let step = Step::AddListenerCertificate {
+                listener: listener(),
+                certificate: certificate.clone(),
+            };
+            done.push(draft.add(step, modified));
+        }
+    }
+    if differs && !becomes_https {
+        let mut after = draft.before_switch(&wished.default_action);
+        after.extend(&done);
+        modified = Some(draft.add(modify, after));
+    }
+    done.extend(modified);
+    if let Some(step) = modified
+        && wished.default_action != live.spec.default_action
+    {
+        draft.released.insert(live.arn.clone(), step);
+    }
+    if wished.protocol == Protocol::Http {
+        return Vec::new();
+    }
+    live.spec
+        .sni_certificates
+        .iter()
+        .filter(|certificate| !extra.contains(*certificate))
+        .filter(|certificate| wished.default_certificate.as_ref() != Some(*certificate))
+        .map(|certificate| {
+            let step = Step::RemoveListenerCertificate {
+                listener: listener(),
+                certificate: certificate.clone(),
+            };
+            (step, done.clone())
+        })
+        .collect()
+}
+
+/// Adds the steps for the rules of all wished listeners: order, then new and
+/// changed ones, then those that go.
+///
+/// Where the load balancer would hold more rules than the quota allows while
+/// both old and new ones are there, as many of the old ones as must go first
+/// do; the last of the new ones wait for them.
+pub(super) fn diff_rules(
+    wished: &BTreeMap<u16, DesiredListener>,
+    current: &Current<'_>,
+    limit: usize,
+    tags: &mut TagChanges,
+    draft: &mut Draft,
+) {
+    let none = BTreeMap::new();
+    let mut all: Vec<(u16, RuleChanges, Option<StepId>)> = Vec::new();
+    for (port, listener) in wished {
+        let rules: Vec<Rule> = listener
+            .rules
+            .iter()
+            .map(|wished| Rule {
+                action: draft.resolve(&wished.rule.action),
+                ..wished.rule.clone()
+            })
+            .collect();
+        let live = current.listener(*port).map_or(&none, |live| &live.rules);
+        let changes = rules::compare(live, &rules);
+        let moved = (!changes.moves.is_empty()).then(|| {
+            draft.add(
+                Step::SetRulePriorities {
+                    port: *port,
+                    priorities: changes.moves.clone(),
+                },
+                [],
+            )
+        });
+        all.push((*port, changes, moved));
+    }
+    let (early, room) = make_room(&mut all, current, limit, draft);
+    let mut created = 0;
+    for (port, changes, moved) in &all {
+        let live = current.listener(*port).map_or(&none, |live| &live.rules);
+        let mut arrivals: Vec<(StepId, &Rule)> = Vec::new();
+        for kept in &changes.kept {
+            let name = format!("{port}/{}", kept.to);
+            let follows = changes.moves.contains_key(&kept.arn).then_some(*moved);
+            tags.compare_rule(
+                &kept.arn,
+                &name,
+                &kept.live.tags,
+                &kept.wished.tags,
+                follows.flatten(),
+            );
+            if kept.live.same_settings(&kept.wished) {
+                continue;
+            }
+            let step = Step::ModifyRule {
+                arn: kept.arn.clone(),
+                port: *port,
+                priority: kept.to,
+                rule: kept.wished.clone(),
+            };
+            let id = draft.add(step, draft.before_switch(&kept.wished.action));
+            if kept.live.action != kept.wished.action {
+                draft.released.insert(kept.arn.clone(), id);
+            }
+            arrivals.push((id, &kept.wished));
+        }
+        for (priority, rule) in &changes.creates {
+            let mut after = draft.before_action(&rule.action);
+            after.extend(draft.listeners.get(port));
+            if live.contains_key(priority) {
+                after.extend(moved);
+            }
+            if created >= room {
+                after.extend(&early);
+            }
+            created += 1;
+            let step = Step::CreateRule {
+                listener: current.listener_reference(*port),
+                priority: *priority,
+                rule: rule.clone(),
+            };
+            arrivals.push((draft.add(step, after), rule));
+        }
+        for (priority, rule) in &changes.deletes {
+            let overlapping = arrivals
+                .iter()
+                .filter(|(_, new)| rules_share_requests(new, &rule.spec))
+                .map(|(id, _)| *id);
+            let mut after: Vec<StepId> = overlapping.collect();
+            if changes.moves.contains_key(&rule.arn) {
+                after.extend(moved);
+            }
+            let step = delete(*port, *priority, &rule.arn, &rule.spec);
+            let id = draft.add(step, after);
+            draft.released.insert(rule.arn.clone(), id);
+        }
+    }
+}
+
+fn rules_share_requests(a: &Rule, b: &Rule) -> bool {
+    super::overlap::may_overlap(&a.conditions, &b.conditions)
+}
+
+fn delete(port: u16, priority: u32, arn: &Arn, rule: &Rule) -> Step {
+    Step::DeleteRule {
+        arn: arn.clone(),
+        port,
+        priority,
+        rule: rule.clone(),
+    }
+}
+
+/// Adds deletions that must come before creations to stay within the quota;
+/// says which they are and how many creations need not wait for them.
+fn make_room(
+    all: &mut [(u16, RuleChanges, Option<StepId>)],
+    current: &Current<'_>,
+    limit: usize,
+    draft: &mut Draft,
+) -> (Vec<StepId>, usize) {
+    let live: usize = current
+        .load_balancer
+        .iter()
+        .flat_map(|lb| lb.listeners.values())
+        .map(|listener| listener.rules.len())
+        .sum();
+    let creates: usize = all.iter().map(|(_, changes, _)| changes.creates.len()).sum();
+    let room = limit.saturating_sub(live);
+    let mut short = creates.saturating_sub(room);
+    let mut early = Vec::new();
+    for (port, changes, moved) in all.iter_mut().rev() {
+        while short > 0
+            && let Some((priority, rule)) = changes.deletes.pop_last()
+        {
+            let parked = changes.moves.contains_key(&rule.arn);
+            let after = parked.then_some(*moved).flatten();
+            let id = draft.add(delete(*port, priority, &rule.arn, &rule.spec), after);
+            draft.released.insert(rule.arn, id);
+            early.push(id);
+            short -= 1;
+        }
+    }
+    (early, room)
+}
+
+/// Adds what takes certificates and listeners away, listeners after every new
+/// one is there.
+pub(super) fn remove(leftovers: Leftovers, draft: &mut Draft) {
+    for (step, after) in leftovers.certificates {
+        draft.add(step, after);
+    }
+    let made: Vec<StepId> = draft.listeners.values().copied().collect();
+    for (arn, port) in leftovers.listeners {
+        let step = Step::DeleteListener {
+            arn: arn.clone(),
+            port,
+        };
+        let id = draft.add(step, made.iter().copied());
+        draft.deleted_listeners.insert(arn, id);
+    }
+}
+
+impl Current<'_> {
+    /// The live listener on a port.
+    pub(super) fn listener(&self, port: u16) -> Option<&LiveListener> {
+        self.load_balancer?.listeners.get(&port)
+    }
+
+    /// How steps name the load balancer.
+    pub(super) fn reference(&self) -> LoadBalancerRef {
+        match self.load_balancer {
+            Some(live) => LoadBalancerRef::Arn(live.arn.clone()),
+            None => LoadBalancerRef::New,
+        }
+    }
+
+    /// How steps name the listener on a port.
+    fn listener_reference(&self, port: u16) -> ListenerRef {
+        match self.listener(port) {
+            Some(live) => ListenerRef::Arn {
+                arn: live.arn.clone(),
+                port,
+            },
+            None => ListenerRef::New(port),
+        }
+    }
+}
