@@ -106,9 +106,10 @@ impl Class {
             | "LimitsExceededException"
             | "TagLimitExceeded" => Self::Quota,
 
-            "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" | "OptInRequired" => {
-                Self::Denied
-            }
+            "AccessDenied"
+            | "AccessDeniedException"
+            | "UnauthorizedOperation"
+            | "OptInRequired" => Self::Denied,
 
             "ExpiredToken"
             | "ExpiredTokenException"

@@ -139,7 +139,10 @@ async fn an_error_carries_the_wire_code_even_where_the_model_has_none() {
         "elasticloadbalancing DeleteRule: ValidationError: no good (request req-1)"
     );
     let call = &server.calls()[0];
-    assert_eq!((call.service, call.operation), ("elasticloadbalancing", "DeleteRule"));
+    assert_eq!(
+        (call.service, call.operation),
+        ("elasticloadbalancing", "DeleteRule")
+    );
     assert_eq!(call.outcome, "ValidationError");
     assert_eq!(call.request_id.as_deref(), Some("req-1"));
 }
@@ -159,8 +162,16 @@ async fn errors_of_ec2_and_route53_have_their_own_envelope() {
         }
     })
     .await;
-    let call = server.aws.ec2.delete_security_group().group_id("sg-1").send();
-    let answer = server.aws.call(&operations::DELETE_SECURITY_GROUP, call).await;
+    let call = server
+        .aws
+        .ec2
+        .delete_security_group()
+        .group_id("sg-1")
+        .send();
+    let answer = server
+        .aws
+        .call(&operations::DELETE_SECURITY_GROUP, call)
+        .await;
     assert_eq!(answer.unwrap_err().class, Class::Gone);
     let call = server.aws.route53.list_hosted_zones().send();
     let answer = server.aws.call(&operations::LIST_HOSTED_ZONES, call).await;
@@ -200,7 +211,10 @@ async fn a_fence_stops_writes_and_lets_reads_through() {
     let server = Server::start(move |_| (200, empty.to_owned())).await;
     let fenced = server.aws.fenced(Arc::new(|| false));
     let call = fenced.elb.delete_rule().rule_arn("arn:rule").send();
-    let error = fenced.call(&operations::DELETE_RULE, call).await.unwrap_err();
+    let error = fenced
+        .call(&operations::DELETE_RULE, call)
+        .await
+        .unwrap_err();
     assert_eq!(error.class, Class::Fenced);
     assert_eq!(server.seen().len(), 0);
     let call = fenced.elb.describe_tags().resource_arns("arn:lb").send();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures::future::try_join3;
 use tokio::time::Instant;
 
-use super::ec2::{self, Instance};
+use super::ec2;
+use super::interfaces::{self, Instance};
 use super::listing::is_backend;
 use super::merge::TRUST;
 use super::{Memory, lock};
@@ -103,10 +104,7 @@ fn known_groups(groups: &[Live<SecurityGroup>]) -> BTreeMap<String, KnownSecurit
         name: g.spec.name.clone(),
         tags: g.spec.tags.clone(),
     };
-    groups
-        .iter()
-        .map(|g| (g.arn.0.clone(), known(g)))
-        .collect()
+    groups.iter().map(|g| (g.arn.0.clone(), known(g))).collect()
 }
 
 /// The backend group and our marked rules, out of all groups of the VPC.
@@ -220,7 +218,7 @@ impl Memory {
             (unknown, account.known_pods(pods))
         };
         if !unknown.is_empty() {
-            let read = ec2::instances(&self.aws, &unknown).await?;
+            let read = interfaces::instances(&self.aws, &unknown).await?;
             let mut account = lock(&self.account);
             for id in unknown {
                 let instance = read.get(&id).cloned().unwrap_or_default();
@@ -243,7 +241,7 @@ impl Memory {
         }
         if !missing.is_empty() {
             by_address
-                .extend(ec2::groups_by_address(&self.aws, &self.scope.vpc, &missing).await?);
+                .extend(interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing).await?);
         }
         let mut account = lock(&self.account);
         account.instances.retain(|id, _| wanted.contains(id));
@@ -295,10 +293,7 @@ impl Memory {
                     account.backend_stamps.insert(group.arn.0.clone(), now);
                 }
             }
-            (
-                before.group.map(|g| g.arn.0),
-                after.group.map(|g| g.arn.0),
-            )
+            (before.group.map(|g| g.arn.0), after.group.map(|g| g.arn.0))
         };
         if before != after {
             let mut groups = lock(&self.groups);
@@ -323,9 +318,7 @@ impl Memory {
     pub fn add_verdict(&self, group: &GroupId, verdict: Verdict) -> bool {
         let mut account = lock(&self.account);
         let same = |v: &Verdict| {
-            v.ingress == verdict.ingress
-                && v.subject == verdict.subject
-                && v.value == verdict.value
+            v.ingress == verdict.ingress && v.subject == verdict.subject && v.value == verdict.value
         };
         let known = account.verdicts.iter().any(|(_, _, v)| *v == verdict);
         account.verdicts.retain(|(_, _, v)| !same(v));

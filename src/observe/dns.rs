@@ -78,7 +78,9 @@ impl Dns {
                 .collect()
         };
         let begun = Instant::now();
-        let reads = unknown.iter().map(|(host, zone)| read(&self.aws, zone, host));
+        let reads = unknown
+            .iter()
+            .map(|(host, zone)| read(&self.aws, zone, host));
         for ((host, _), read) in unknown.iter().zip(join_all(reads).await) {
             match read {
                 Ok(read) => {
@@ -236,8 +238,7 @@ impl Start {
     }
 }
 
-type Page =
-    aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
+type Page = aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
 
 async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
     let call = aws

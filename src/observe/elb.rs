@@ -18,11 +18,7 @@ pub async fn load_balancers(aws: &Aws) -> Result<Vec<sdk::LoadBalancer>, Error> 
     let mut all = Vec::new();
     let mut marker = None;
     loop {
-        let call = aws
-            .elb
-            .describe_load_balancers()
-            .set_marker(marker)
-            .send();
+        let call = aws.elb.describe_load_balancers().set_marker(marker).send();
         let page = aws.call(&operations::DESCRIBE_LOAD_BALANCERS, call).await?;
         all.extend(page.load_balancers.unwrap_or_default());
         marker = page.next_marker.filter(|m| !m.is_empty());
@@ -78,10 +74,12 @@ async fn tags_of_chunk(aws: &Aws, arns: &[Arn]) -> Result<Vec<(Arn, Tags)>, Erro
             .send();
         let answer = aws.call(&operations::DESCRIBE_TAGS, call).await?;
         let described = answer.tag_descriptions.unwrap_or_default();
-        Ok::<_, Error>(described
-            .into_iter()
-            .filter_map(|d| Some((Arn::from(d.resource_arn()?), normal::tags(d.tags()))))
-            .collect::<Vec<_>>())
+        Ok::<_, Error>(
+            described
+                .into_iter()
+                .filter_map(|d| Some((Arn::from(d.resource_arn()?), normal::tags(d.tags()))))
+                .collect::<Vec<_>>(),
+        )
     };
     match ask(arns).await {
         // One missing resource fails the whole call: ask one by one.

@@ -71,10 +71,7 @@ enum Part<'a> {
 fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
     let mut parts = BTreeMap::new();
     for lb in &observed.load_balancers {
-        parts.insert(
-            (Kind::LoadBalancer, &lb.arn),
-            Part::LoadBalancer(&lb.spec),
-        );
+        parts.insert((Kind::LoadBalancer, &lb.arn), Part::LoadBalancer(&lb.spec));
         for listener in lb.listeners.values() {
             parts.insert(
                 (Kind::Listener, &listener.arn),
@@ -327,6 +324,9 @@ mod tests {
         let listed = observed(&[]);
         let merged = merge(&remembered, &listed, Depth::Listing, &stamps, now);
         assert_eq!(merged, remembered);
-        assert_eq!(merge(&remembered, &listed, Depth::Full, &stamps, now), listed);
+        assert_eq!(
+            merge(&remembered, &listed, Depth::Full, &stamps, now),
+            listed
+        );
     }
 }

@@ -9,19 +9,20 @@
 //! * [`Memory`] (here and in `listing`, `verify`): the groups.
 //! * `account`: facts of the VPC, the shared backend group, verdicts.
 //! * [`Dns`]: hosted zones and records.
-//! * `elb`, `ec2`, `normal`: the reads, and AWS's words turned into ours.
+//! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
 //! * `merge`: a read beside what is remembered.
 
 mod account;
 mod dns;
 pub mod ec2;
 pub mod elb;
+mod interfaces;
 mod listing;
 mod merge;
 pub mod normal;
-mod verify;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verify;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +32,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use account::PodAddress;
-pub use listing::is_backend;
 pub use dns::{Dns, Recalled};
+pub use listing::is_backend;
 pub use verify::Drift;
 pub use zones::Zones;
 
@@ -280,5 +281,7 @@ impl Memory {
 
 /// Whether a doubt is answered by a listing: one that began after it.
 fn settled(doubt: Option<Instant>, listed: Option<Instant>) -> bool {
-    doubt.zip(listed).is_some_and(|(doubt, listed)| listed > doubt)
+    doubt
+        .zip(listed)
+        .is_some_and(|(doubt, listed)| listed > doubt)
 }

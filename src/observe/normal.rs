@@ -203,7 +203,10 @@ pub fn target_group(group: &sdk::TargetGroup, tags: Tags) -> Option<(Arn, Target
                 .health_check_protocol()
                 .and_then(protocol)
                 .unwrap_or(Protocol::Http),
-            port: group.health_check_port().unwrap_or("traffic-port").to_owned(),
+            port: group
+                .health_check_port()
+                .unwrap_or("traffic-port")
+                .to_owned(),
             path: group.health_check_path().unwrap_or("/").to_owned(),
             interval_seconds: group.health_check_interval_seconds().unwrap_or(30),
             timeout_seconds: group.health_check_timeout_seconds().unwrap_or(5),

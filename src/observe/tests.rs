@@ -1,8 +1,6 @@
 //! What tests of this side share.
 
-use crate::model::spec::{
-    HealthCheck, Protocol, Tags, TargetGroup, TargetGroupKey, TargetType,
-};
+use crate::model::spec::{HealthCheck, Protocol, Tags, TargetGroup, TargetGroupKey, TargetType};
 
 /// A target group as AWS makes one by default.
 pub(crate) fn target_group(key: &str) -> TargetGroup {

@@ -58,9 +58,7 @@ fn same_facts(a: &Facts, b: &Facts) -> bool {
         });
         subnets.collect::<Vec<_>>()
     };
-    a.vpc_cidrs == b.vpc_cidrs
-        && a.security_groups == b.security_groups
-        && subnets(a) == subnets(b)
+    a.vpc_cidrs == b.vpc_cidrs && a.security_groups == b.security_groups && subnets(a) == subnets(b)
 }
 
 /// A full read of one group comes no sooner than this after the one before.

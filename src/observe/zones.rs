@@ -135,13 +135,15 @@ async fn list(aws: &Aws) -> Result<Vec<Zone>, Error> {
     loop {
         let call = aws.route53.list_hosted_zones().set_marker(marker).send();
         let page = aws.call(&operations::LIST_HOSTED_ZONES, call).await?;
-        all.extend(page.hosted_zones().iter().map(|zone| Zone {
-            id: bare_id(zone.id()).to_owned(),
-            name: super::dns::plain_name(zone.name()),
-            private_vpcs: zone
-                .config()
-                .is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone)
-                .then(Vec::new),
+        all.extend(page.hosted_zones().iter().map(|zone| {
+            Zone {
+                id: bare_id(zone.id()).to_owned(),
+                name: super::dns::plain_name(zone.name()),
+                private_vpcs: zone
+                    .config()
+                    .is_some_and(aws_sdk_route53::types::HostedZoneConfig::private_zone)
+                    .then(Vec::new),
+            }
         }));
         marker = page
             .is_truncated()
