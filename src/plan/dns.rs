@@ -1,1 +1,523 @@
-//! Placeholder
+//! Records: for each host, who holds it and what Route 53 is told.
+//!
+//! A record is written with its owner TXT in one batch. The first write is a
+//! CREATE, a change is the DELETE of exactly what was read and a CREATE, so a
+//! batch fails as a whole where somebody was faster; nothing is overwritten.
+//!
+//! A record is ours when its TXT names this cluster and one of its groups. A
+//! group that holds a host keeps it while it wants it; when it leaves, one
+//! batch hands the record over to the oldest Ingress that wants it. All that
+//! is not ours is left alone and said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::model::finding::{Effect, Finding, Reason};
+use crate::model::group::GroupId;
+use crate::model::ownership::{TxtOwner, record_resource, txt_name, txt_value};
+use crate::model::records::{
+    AliasTarget, Claim, DesiredRecords, HostClaims, HostRecords, ObservedRecords, RawAlias,
+    RecordSet, RecordState,
+};
+use crate::model::spec::ObjectName;
+
+/// Seconds that resolvers may keep an owner TXT.
+const TXT_TTL: i64 = 300;
+
+/// What the records depend on beside claims and record sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsContext {
+    /// Name of the cluster; part of the owner id.
+    pub cluster: String,
+    /// UID of the namespace `kube-system`, where it is known: tells apart two
+    /// clusters that were given one name.
+    pub cluster_uid: Option<String>,
+    /// All groups that this controller knows, those that are being removed
+    /// included.
+    pub groups: BTreeSet<GroupId>,
+    /// Whether it sees all Ingresses of the cluster and serves the only class
+    /// of its kind: then a record of the cluster that no known group holds is
+    /// left over. Else it may be a neighbour's.
+    pub sees_all: bool,
+    /// Groups whose load balancer is being made: a record that they are to get
+    /// waits for them, rather than go and come back.
+    pub coming: BTreeSet<GroupId>,
+}
+
+/// One record set of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordChange {
+    /// Delete exactly this.
+    Delete(RecordSet),
+    /// Create this; fails where something is there.
+    Create(RecordSet),
+}
+
+/// All changes for one host; they go into one batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostChange {
+    /// The host.
+    pub host: String,
+    /// Id of the hosted zone.
+    pub zone: String,
+    /// The group that holds the host afterwards; `None` where the record
+    /// goes.
+    pub holder: Option<GroupId>,
+    /// The deletes, then the creates.
+    pub changes: Vec<RecordChange>,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// What is decided for the records of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsPlan {
+    /// What is to be written, by host.
+    pub changes: Vec<HostChange>,
+    /// For each wished host that was read: the group that holds it or is to
+    /// get it, and how its record stands. `Pending` where it is written by this
+    /// plan.
+    pub states: BTreeMap<String, (GroupId, RecordState)>,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+impl DnsPlan {
+    /// Whether nothing is to be written.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// Changes of a batch; Route 53 takes 1,000, and 32,000 characters of values.
+/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>
+const CHANGES_OF_A_BATCH: usize = 500;
+const CHARACTERS_OF_A_BATCH: usize = 32_000;
+
+impl DnsPlan {
+    /// The changes in batches, each of one zone and within Route 53's limits;
+    /// the changes of a host stay together.
+    pub fn batches(&self) -> Vec<Vec<&HostChange>> {
+        let mut by_zone: BTreeMap<&str, Vec<&HostChange>> = BTreeMap::new();
+        for change in &self.changes {
+            by_zone.entry(&change.zone).or_default().push(change);
+        }
+        let mut batches: Vec<Vec<&HostChange>> = Vec::new();
+        for changes in by_zone.into_values() {
+            let mut batch: Vec<&HostChange> = Vec::new();
+            let (mut count, mut characters) = (0, 0);
+            for change in changes {
+                let (more, longer) = (change.changes.len(), change.characters());
+                if !batch.is_empty()
+                    && (count + more > CHANGES_OF_A_BATCH
+                        || characters + longer > CHARACTERS_OF_A_BATCH)
+                {
+                    batches.push(std::mem::take(&mut batch));
+                    (count, characters) = (0, 0);
+                }
+                batch.push(change);
+                count += more;
+                characters += longer;
+            }
+            batches.push(batch);
+        }
+        batches
+    }
+}
+
+impl HostChange {
+    /// Characters of all values in it.
+    fn characters(&self) -> usize {
+        let records = self.changes.iter().map(RecordChange::record);
+        records.flat_map(|r| &r.values).map(String::len).sum()
+    }
+}
+
+impl RecordChange {
+    /// The record set that is created or deleted.
+    pub fn record(&self) -> &RecordSet {
+        let (Self::Delete(record) | Self::Create(record)) = self;
+        record
+    }
+}
+
+impl fmt::Display for DnsPlan {
+    /// Numbered lines, as of any other plan; the first of a host says why.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut number = 0;
+        for change in &self.changes {
+            let mut why = format!("; {}", change.why);
+            for record_change in &change.changes {
+                number += 1;
+                let sign = match record_change {
+                    RecordChange::Delete(_) => '-',
+                    RecordChange::Create(_) => '+',
+                };
+                let record = record_change.record();
+                let (name, kind) = (&record.name, &record.kind);
+                let value = value(record);
+                let zone = &change.zone;
+                writeln!(
+                    f,
+                    "{number}. {sign} record {name} {kind} {value} (zone {zone}{why})"
+                )?;
+                why.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decides for all hosts that were read. A host that was not read, or was read
+/// in another zone than its claims go to, is left for the next time; save that
+/// a record of ours in the other zone goes.
+pub fn diff_records(
+    desired: &DesiredRecords,
+    observed: &ObservedRecords,
+    cx: &DnsContext,
+) -> DnsPlan {
+    let mut plan = DnsPlan::default();
+    for (host, claims) in desired {
+        let records = observed.get(host);
+        let owner = records.map(|records| Owner::of(records, cx));
+        let Some(holder) = holder(&claims.claims, owner.as_ref(), cx) else {
+            continue;
+        };
+        lose(host, holder, &claims.claims, &mut plan);
+        if let (Some(records), Some(owner)) = (records, owner)
+            && records.zone == claims.zone
+        {
+            claimed(host, claims, holder, records, &owner, cx, &mut plan);
+        }
+    }
+    for (host, records) in observed {
+        let zone = desired.get(host).map(|claims| &claims.zone);
+        if zone != Some(&records.zone) {
+            unclaimed(host, records, cx, &mut plan);
+        }
+    }
+    plan
+}
+
+/// The hosts whose records are ours, with the group that each is held for as
+/// far as it is known: a group that is being removed waits until it is not in
+/// here any more.
+pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<String, GroupId> {
+    let by_resource: BTreeMap<String, &GroupId> = cx
+        .groups
+        .iter()
+        .map(|group| (record_resource(group), group))
+        .collect();
+    observed
+        .iter()
+        .filter_map(|(host, records)| match Owner::of(records, cx) {
+            Owner::Ours { resource, .. } => {
+                let group = by_resource.get(&resource)?;
+                Some((host.clone(), (*group).clone()))
+            }
+            Owner::Nobody | Owner::Other(_) => None,
+        })
+        .collect()
+}
+
+/// Writes the effect of a change that Route 53 took into what it holds.
+pub fn effect_records(change: &HostChange, observed: &mut ObservedRecords) {
+    let records = observed.entry(change.host.clone()).or_default();
+    if records.zone != change.zone {
+        *records = HostRecords {
+            zone: change.zone.clone(),
+            ..HostRecords::default()
+        };
+    }
+    for change_of in &change.changes {
+        let place = if change_of.record().name == change.host {
+            &mut records.at_host
+        } else {
+            &mut records.at_owner
+        };
+        match change_of {
+            RecordChange::Delete(record) => place.retain(|live| live != record),
+            RecordChange::Create(record) => place.push(record.clone()),
+        }
+    }
+}
+
+/// What the TXT beside a record says.
+#[derive(Debug)]
+enum Owner {
+    /// There is none.
+    Nobody,
+    /// This cluster, and the group that is called so.
+    Ours { txt: RecordSet, resource: String },
+    /// Someone else; who, for people.
+    Other(String),
+}
+
+impl Owner {
+    fn of(records: &HostRecords, cx: &DnsContext) -> Self {
+        let [txt] = records.at_owner.as_slice() else {
+            return match records.at_owner.first() {
+                None => Self::Nobody,
+                Some(first) => Self::Other(format!("several record sets at {}", first.name)),
+            };
+        };
+        let foreign = || Self::Other(format!("the {} record at {}", txt.kind, txt.name));
+        let [value] = txt.values.as_slice() else {
+            return foreign();
+        };
+        let read = TxtOwner::parse(value).filter(|_| txt.kind == "TXT");
+        let Some(read) = read.filter(|_| txt.set_identifier.is_none()) else {
+            return foreign();
+        };
+        if !read.is_ours(&cx.cluster) {
+            return Self::Other(format!("owner {}", read.owner));
+        }
+        if let (Some(theirs), Some(ours)) = (&read.cluster_uid, &cx.cluster_uid)
+            && theirs != ours
+        {
+            return Self::Other(format!(
+                "another cluster named {} (its kube-system has the UID {theirs})",
+                cx.cluster
+            ));
+        }
+        let resource = read.resource.unwrap_or_default();
+        let known = cx.groups.iter().any(|g| record_resource(g) == resource);
+        if !known && !cx.sees_all {
+            return Self::Other(format!("{resource}, which this controller does not serve"));
+        }
+        Self::Ours {
+            txt: txt.clone(),
+            resource,
+        }
+    }
+}
+
+/// Whose the host is: the group that holds the record while it wants it; else
+/// the oldest claim that can be served; else the oldest one.
+fn holder<'a>(claims: &'a [Claim], owner: Option<&Owner>, cx: &DnsContext) -> Option<&'a Claim> {
+    if let Some(Owner::Ours { resource, .. }) = owner {
+        let mut of_holder = claims
+            .iter()
+            .filter(|claim| record_resource(&claim.group) == *resource);
+        if let Some(claim) = of_holder.next() {
+            return Some(claim);
+        }
+    }
+    claims
+        .iter()
+        .find(|claim| claim.target.is_some() || cx.coming.contains(&claim.group))
+        .or(claims.first())
+}
+
+/// Says to the claims of other groups that they do not get the host.
+fn lose(host: &str, holder: &Claim, claims: &[Claim], plan: &mut DnsPlan) {
+    for claim in claims.iter().filter(|claim| claim.group != holder.group) {
+        plan.findings.push(Finding {
+            ingress: claim.ingress.clone(),
+            effect: Effect::Degraded,
+            reason: Reason::HostClaimedByOther,
+            message: format!(
+                "the DNS record of host {host} belongs to group {} (Ingress {}); expected one \
+                 group to a host: take the host out of one of the two, or put both Ingresses into \
+                 one group",
+                holder.group, holder.ingress
+            ),
+        });
+    }
+}
+
+/// Refuses: a finding on each Ingress of the holding group that wants the
+/// host, and the state.
+fn refuse(host: &str, claims: &HostClaims, holder: &Claim, why: String, plan: &mut DnsPlan) {
+    let ingresses: BTreeSet<&ObjectName> = claims
+        .claims
+        .iter()
+        .filter(|claim| claim.group == holder.group)
+        .map(|claim| &claim.ingress)
+        .collect();
+    for ingress in ingresses {
+        plan.findings.push(Finding {
+            ingress: ingress.clone(),
+            effect: Effect::Degraded,
+            reason: Reason::RecordConflict,
+            message: format!(
+                "the DNS record of host {host} is not written: zone {} has {why}; expected nothing \
+                 there that is not ours: delete it, or take the host out of the Ingress",
+                claims.zone
+            ),
+        });
+    }
+    let state = (holder.group.clone(), RecordState::Refused(why));
+    plan.states.insert(host.to_owned(), state);
+}
+
+fn claimed(
+    host: &str,
+    claims: &HostClaims,
+    holder: &Claim,
+    records: &HostRecords,
+    owner: &Owner,
+    cx: &DnsContext,
+    plan: &mut DnsPlan,
+) {
+    let refuse = |why: String, plan: &mut DnsPlan| refuse(host, claims, holder, why, plan);
+    if let Owner::Other(who) = owner {
+        return refuse(format!("an owner record of {who}"), plan);
+    }
+    let address = match address(records) {
+        Ok(address) => address,
+        Err(why) => return refuse(why, plan),
+    };
+    if let (Owner::Nobody, Some(address)) = (owner, address) {
+        let value = value(address);
+        return refuse(format!("an A record ({value}) that is not ours"), plan);
+    }
+    let resource = record_resource(&holder.group);
+    let Some(target) = &holder.target else {
+        let waits = RecordState::WaitingForLoadBalancer;
+        let state = (holder.group.clone(), waits);
+        plan.states.insert(host.to_owned(), state);
+        // The group that held the record has left and nobody is about to
+        // follow: a record that leads nowhere helps no one.
+        if !cx.coming.contains(&holder.group)
+            && matches!(owner, Owner::Ours { resource: held, .. } if *held != resource)
+        {
+            unclaimed(host, records, cx, plan);
+        }
+        return;
+    };
+    let wished = record(host, target);
+    let same = address.is_some_and(|live| same_address(live, &wished));
+    let mut changes = Vec::new();
+    if let Some(address) = address.filter(|_| !same) {
+        changes.push(RecordChange::Delete(address.clone()));
+    }
+    let (txt_stays, why) = match owner {
+        Owner::Ours {
+            txt,
+            resource: held,
+        } => {
+            let stays = *held == resource && address.is_some();
+            if !stays {
+                changes.push(RecordChange::Delete(txt.clone()));
+            }
+            let why = match (address, *held == resource) {
+                (None, _) => "the record was gone",
+                (Some(_), true) => "it leads elsewhere",
+                (Some(_), false) => "the group that held it has left",
+            };
+            (stays, why)
+        }
+        Owner::Nobody | Owner::Other(_) => (false, "a new host"),
+    };
+    if !same {
+        changes.push(RecordChange::Create(wished));
+    }
+    if !txt_stays {
+        changes.push(RecordChange::Create(owner_txt(host, &holder.group, cx)));
+    }
+    let state = if changes.is_empty() {
+        RecordState::InSync
+    } else {
+        plan.changes.push(HostChange {
+            host: host.to_owned(),
+            zone: claims.zone.clone(),
+            holder: Some(holder.group.clone()),
+            changes,
+            why: why.to_owned(),
+        });
+        RecordState::Pending
+    };
+    plan.states
+        .insert(host.to_owned(), (holder.group.clone(), state));
+}
+
+/// Takes away a record of ours that nobody wants; the TXT alone where the
+/// record is gone or has become someone else's.
+fn unclaimed(host: &str, records: &HostRecords, cx: &DnsContext, plan: &mut DnsPlan) {
+    let Owner::Ours { txt, .. } = Owner::of(records, cx) else {
+        return;
+    };
+    let mut changes = Vec::new();
+    if let Ok(Some(address)) = address(records) {
+        changes.push(RecordChange::Delete(address.clone()));
+    }
+    changes.push(RecordChange::Delete(txt));
+    plan.changes.push(HostChange {
+        host: host.to_owned(),
+        zone: records.zone.clone(),
+        holder: None,
+        changes,
+        why: "no Ingress wants it".to_owned(),
+    });
+}
+
+/// The simple A record at the host, if any; in words what stands in its way.
+fn address(records: &HostRecords) -> Result<Option<&RecordSet>, String> {
+    let mut address = None;
+    for record in &records.at_host {
+        match (record.kind.as_str(), &record.set_identifier) {
+            ("A", None) => address = Some(record),
+            ("A", Some(id)) => return Err(format!("an A record with a routing policy ({id})")),
+            (kind @ ("CNAME" | "AAAA"), _) => {
+                return Err(format!("a record of type {kind} ({})", value(record)));
+            }
+            _ => {}
+        }
+    }
+    Ok(address)
+}
+
+/// The value of a record set, for people.
+fn value(record: &RecordSet) -> String {
+    match &record.alias {
+        Some(alias) => format!("alias {}", alias.dns_name.trim_end_matches('.')),
+        None => record.values.join(" "),
+    }
+}
+
+fn record(host: &str, target: &AliasTarget) -> RecordSet {
+    RecordSet {
+        name: host.to_owned(),
+        kind: "A".to_owned(),
+        ttl: None,
+        values: Vec::new(),
+        alias: Some(RawAlias {
+            dns_name: format!("{}.", target.dns_name),
+            hosted_zone_id: target.hosted_zone_id.clone(),
+            evaluate_target_health: true,
+        }),
+        set_identifier: None,
+    }
+}
+
+fn owner_txt(host: &str, group: &GroupId, cx: &DnsContext) -> RecordSet {
+    RecordSet {
+        name: txt_name(host),
+        kind: "TXT".to_owned(),
+        ttl: Some(TXT_TTL),
+        values: vec![txt_value(&cx.cluster, cx.cluster_uid.as_deref(), group)],
+        alias: None,
+        set_identifier: None,
+    }
+}
+
+/// Whether a live A record leads where it should; Route 53 answers names with
+/// a final dot, and the console writes `dualstack.` in front.
+fn same_address(live: &RecordSet, wished: &RecordSet) -> bool {
+    let canonical = |record: &RecordSet| {
+        record.alias.as_ref().map(|alias| {
+            let name = alias.dns_name.trim_end_matches('.').to_ascii_lowercase();
+            let name = name.strip_prefix("dualstack.").unwrap_or(&name).to_owned();
+            (
+                name,
+                alias.hosted_zone_id.clone(),
+                alias.evaluate_target_health,
+            )
+        })
+    };
+    canonical(live) == canonical(wished)
+}
+
+#[cfg(test)]
+mod tests;

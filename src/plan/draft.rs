@@ -93,9 +93,12 @@ impl Draft {
     /// and no other load balancer holds it.
     pub(super) fn before_action(&self, action: &Action) -> Vec<StepId> {
         match action {
-            Action::Forward(TargetGroupRef::Key(key)) => {
-                self.made_target_groups.get(key).copied().into_iter().collect()
-            }
+            Action::Forward(TargetGroupRef::Key(key)) => self
+                .made_target_groups
+                .get(key)
+                .copied()
+                .into_iter()
+                .collect(),
             Action::Forward(TargetGroupRef::Arn(arn)) => {
                 self.taken.get(arn).copied().into_iter().collect()
             }

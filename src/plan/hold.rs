@@ -14,9 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{load_balancer, security_groups, target_groups};
-use crate::model::desired::{
-    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Stack,
-};
+use crate::model::desired::{Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Stack};
 use crate::model::ownership::{RESOURCE_TAG, may_belong_to, rule_resource};
 use crate::model::spec::{
     Action, Arn, Live, LiveListener, LiveLoadBalancer, ObjectName, Observed, Protocol, Rule,
@@ -105,9 +103,10 @@ pub(super) fn overlay(
         }
     }
     let mut frontend = security_groups::frontend(observed).map(|live| live.spec.clone());
-    if let (Some(frontend), Some(wished)) =
-        (&mut frontend, stack.and_then(|stack| stack.frontend.as_ref()))
-    {
+    if let (Some(frontend), Some(wished)) = (
+        &mut frontend,
+        stack.and_then(|stack| stack.frontend.as_ref()),
+    ) {
         let opens_added = wished.ingress.iter().filter(|permission| {
             permission.ports.is_some_and(|(from, to)| {
                 from == to && listeners.contains_key(&from) && !live.listeners.contains_key(&from)
@@ -139,6 +138,8 @@ impl Keep {
 /// Who may own what.
 #[derive(Debug)]
 struct Owners<'a> {
+    /// All members in the order of the group.
+    order: Vec<&'a ObjectName>,
     frozen: BTreeSet<&'a ObjectName>,
     /// Members that are not frozen, and leavers: their parts are as desired.
     free: BTreeSet<&'a ObjectName>,
@@ -165,6 +166,7 @@ impl<'a> Owners<'a> {
             .map(|(key, _)| key)
             .collect();
         Self {
+            order: members().collect(),
             frozen,
             free,
             wished,
@@ -199,21 +201,26 @@ impl<'a> Owners<'a> {
         }
     }
 
-    /// Someone to name as the owner of a kept rule.
-    fn owner_of(&self, rule: &Rule, observed: &Observed) -> Option<ObjectName> {
-        let key = match &rule.action {
-            Action::Forward(TargetGroupRef::Arn(arn)) => observed
-                .target_groups
-                .iter()
-                .find(|live| live.arn == *arn)
-                .map(|live| &live.spec.key),
-            _ => None,
+    /// The frozen member that a live rule belongs to, as far as its target
+    /// group tells.
+    fn of(&self, rule: &Rule, observed: &Observed) -> Option<&'a ObjectName> {
+        let Action::Forward(TargetGroupRef::Arn(arn)) = &rule.action else {
+            return None;
         };
-        self.frozen
+        let group = observed
+            .target_groups
             .iter()
-            .find(|ingress| key.is_some_and(|key| may_belong_to(key, ingress)))
-            .or(self.frozen.first())
-            .map(|ingress| (*ingress).clone())
+            .find(|live| live.arn == *arn)?;
+        let mut frozen = self.frozen.iter();
+        frozen
+            .find(|ingress| may_belong_to(&group.spec.key, ingress))
+            .copied()
+    }
+
+    /// Whether one member comes before another in the order of the group.
+    fn precedes(&self, a: &ObjectName, b: &ObjectName) -> bool {
+        let rank = |name| self.order.iter().position(|member| *member == name);
+        rank(a) < rank(b)
     }
 }
 
@@ -295,8 +302,8 @@ fn added_listener(
     Some(added)
 }
 
-/// Live rules that stay, each behind the live rule that it is behind now, in
-/// the midst of those that are wished.
+/// Live rules that stay, each behind the live rule that it is behind now and
+/// behind those of earlier members, in the midst of what is wished.
 fn merge(
     live: &BTreeMap<u32, Live<Rule>>,
     wished: Vec<DesiredRule>,
@@ -324,13 +331,25 @@ fn merge(
             place = at + 1;
             continue;
         }
-        if let Some(owner) = owners.owner_of(&live.spec, observed)
-            && owners.keeps(&live.spec, observed)
-        {
-            let rule = live.spec.clone();
-            merged.insert(place, (Some(&live.arn), DesiredRule { owner, rule }));
-            place += 1;
+        let owner = owners.of(&live.spec, observed);
+        let (Some(name), true) = (
+            owner.or(owners.frozen.first().copied()),
+            owners.keeps(&live.spec, observed),
+        ) else {
+            continue;
+        };
+        // Where its live predecessors are gone, the order of the group says
+        // what it comes after.
+        if let Some(owner) = owner {
+            let earlier = |(_, rule): &(_, DesiredRule)| owners.precedes(&rule.owner, owner);
+            place = place.max(merged.iter().rposition(earlier).map_or(0, |at| at + 1));
         }
+        let kept = DesiredRule {
+            owner: name.clone(),
+            rule: live.spec.clone(),
+        };
+        merged.insert(place, (Some(&live.arn), kept));
+        place += 1;
     }
     merged.into_iter().map(|(_, rule)| rule).collect()
 }

@@ -47,9 +47,7 @@ pub(super) fn diff(
                     &live.spec.tags,
                     &wished.tags,
                 );
-                leftovers
-                    .certificates
-                    .extend(change(&wished, live, draft));
+                leftovers.certificates.extend(change(&wished, live, draft));
             }
         }
     }
@@ -105,11 +103,7 @@ fn create(wished: &Listener, current: &Current<'_>, draft: &mut Draft) {
 }
 
 /// Adds the changes of a live listener; hands back the certificates that go.
-fn change(
-    wished: &Listener,
-    live: &LiveListener,
-    draft: &mut Draft,
-) -> Vec<(Step, Vec<StepId>)> {
+fn change(wished: &Listener, live: &LiveListener, draft: &mut Draft) -> Vec<(Step, Vec<StepId>)> {
     let listener = || ListenerRef::Arn {
         arn: live.arn.clone(),
         port: wished.port,
@@ -303,7 +297,10 @@ fn make_room(
         .flat_map(|lb| lb.listeners.values())
         .map(|listener| listener.rules.len())
         .sum();
-    let creates: usize = all.iter().map(|(_, changes, _)| changes.creates.len()).sum();
+    let creates: usize = all
+        .iter()
+        .map(|(_, changes, _)| changes.creates.len())
+        .sum();
     let room = limit.saturating_sub(live);
     let mut short = creates.saturating_sub(room);
     let mut early = Vec::new();

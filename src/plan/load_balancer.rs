@@ -126,7 +126,11 @@ pub(super) fn replaced<'a>(
     observed
         .load_balancers
         .iter()
-        .filter(|live| current.load_balancer.is_none_or(|kept| kept.arn != live.arn))
+        .filter(|live| {
+            current
+                .load_balancer
+                .is_none_or(|kept| kept.arn != live.arn)
+        })
         .collect()
 }
 

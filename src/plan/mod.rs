@@ -27,6 +27,8 @@ pub mod blame;
 pub mod dns;
 mod draft;
 pub mod effect;
+#[cfg(test)]
+mod fixture;
 mod hold;
 mod listeners;
 mod load_balancer;
@@ -38,6 +40,8 @@ pub mod step;
 mod tags;
 mod target_groups;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,13 +141,7 @@ fn serve(
     let mut tags = TagChanges::default();
 
     let revoke = security_groups::diff(stack.frontend.as_ref(), &current, cx, &mut draft);
-    let in_use = target_groups::diff(
-        &stack.target_groups,
-        observed,
-        cx,
-        &mut tags,
-        &mut draft,
-    );
+    let in_use = target_groups::diff(&stack.target_groups, observed, cx, &mut tags, &mut draft);
     load_balancer::diff(stack, &current, cx, &mut tags, &mut draft);
 
     let replaced = load_balancer::replaced(&current, keep, observed);

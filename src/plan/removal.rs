@@ -52,7 +52,8 @@ pub(super) fn target_groups(
 /// The steps after which nothing forwards to a target group; `None` where
 /// something goes on doing so.
 fn released(target_group: &Arn, observed: &Observed, draft: &Draft) -> Option<BTreeSet<StepId>> {
-    let forwards = |action: &Action| *action == Action::Forward(TargetGroupRef::Arn(target_group.clone()));
+    let forwards =
+        |action: &Action| *action == Action::Forward(TargetGroupRef::Arn(target_group.clone()));
     let mut after = BTreeSet::new();
     for load_balancer in &observed.load_balancers {
         let whole = draft.released.get(&load_balancer.arn);

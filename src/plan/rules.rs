@@ -58,9 +58,12 @@ pub(super) fn compare(live: &BTreeMap<u32, Live<Rule>>, wished: &[Rule]) -> Rule
     let mut changes = RuleChanges::default();
 
     // Those that need not even move go first, so that twins keep their places.
-    pair(&mut open, &mut left, &mut changes, |to, from, wished, live| {
-        to == from && wished.same_settings(live)
-    });
+    pair(
+        &mut open,
+        &mut left,
+        &mut changes,
+        |to, from, wished, live| to == from && wished.same_settings(live),
+    );
     pair(&mut open, &mut left, &mut changes, |_, _, wished, live| {
         wished.same_settings(live)
     });

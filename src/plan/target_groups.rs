@@ -73,14 +73,8 @@ pub(super) fn diff(
         let Some(live) = matching(&group.target_group, observed) else {
             let made = draft.add(Step::CreateTargetGroup(group.target_group.clone()), []);
             let name = TargetGroupRef::Key(key.clone());
-            let filled = targets::register(
-                &name,
-                key,
-                group.targets.clone(),
-                Some(made),
-                &needs,
-                draft,
-            );
+            let filled =
+                targets::register(&name, key, group.targets.clone(), Some(made), &needs, draft);
             draft.target_groups.insert(key.clone(), name);
             draft.made_target_groups.insert(key.clone(), made);
             draft.filled.insert(key.clone(), filled);

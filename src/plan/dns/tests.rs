@@ -1,0 +1,280 @@
+#![allow(clippy::unwrap_used)] // a test may fail loudly
+
+use super::*;
+
+const HOST: &str = "shop.example";
+
+fn group(name: &str) -> GroupId {
+    GroupId::Implicit(ObjectName::new("shop", name))
+}
+
+fn target(name: &str) -> AliasTarget {
+    AliasTarget {
+        dns_name: format!("{name}.elb.amazonaws.com"),
+        hosted_zone_id: "ZELB".to_owned(),
+    }
+}
+
+fn claim(name: &str, ready: bool) -> Claim {
+    Claim {
+        ingress: ObjectName::new("shop", name),
+        group: group(name),
+        target: ready.then(|| target(name)),
+    }
+}
+
+fn wanted(claims: &[Claim]) -> DesiredRecords {
+    let claims = HostClaims {
+        zone: "Z1".to_owned(),
+        claims: claims.to_vec(),
+    };
+    BTreeMap::from([(HOST.to_owned(), claims)])
+}
+
+fn cx() -> DnsContext {
+    DnsContext {
+        cluster: "prod".to_owned(),
+        cluster_uid: Some("uid-1".to_owned()),
+        groups: BTreeSet::from([group("a"), group("b")]),
+        sees_all: true,
+        coming: BTreeSet::new(),
+    }
+}
+
+fn read(at_host: Vec<RecordSet>, at_owner: Vec<RecordSet>) -> ObservedRecords {
+    let records = HostRecords {
+        zone: "Z1".to_owned(),
+        at_host,
+        at_owner,
+    };
+    BTreeMap::from([(HOST.to_owned(), records)])
+}
+
+fn ours(name: &str) -> ObservedRecords {
+    read(
+        vec![record(HOST, &target(name))],
+        vec![owner_txt(HOST, &group(name), &cx())],
+    )
+}
+
+fn plain(kind: &str, value: &str) -> RecordSet {
+    RecordSet {
+        name: HOST.to_owned(),
+        kind: kind.to_owned(),
+        ttl: Some(60),
+        values: vec![value.to_owned()],
+        alias: None,
+        set_identifier: None,
+    }
+}
+
+/// The changes in short: `-A +A -TXT +TXT`.
+fn short(plan: &DnsPlan) -> String {
+    let mut text = Vec::new();
+    for change in plan.changes.iter().flat_map(|host| &host.changes) {
+        text.push(match change {
+            RecordChange::Delete(record) => format!("-{}", record.kind),
+            RecordChange::Create(record) => format!("+{}", record.kind),
+        });
+    }
+    text.join(" ")
+}
+
+fn refused(plan: &DnsPlan) -> bool {
+    plan.is_empty()
+        && matches!(plan.states.get(HOST), Some((_, RecordState::Refused(_))))
+        && plan
+            .findings
+            .iter()
+            .all(|f| f.reason == Reason::RecordConflict)
+        && !plan.findings.is_empty()
+}
+
+/// Plans, applies, and checks that a second plan is empty.
+fn settle(desired: &DesiredRecords, observed: &mut ObservedRecords) -> String {
+    let plan = diff_records(desired, observed, &cx());
+    for change in &plan.changes {
+        effect_records(change, observed);
+    }
+    assert!(diff_records(desired, observed, &cx()).is_empty());
+    short(&plan)
+}
+
+#[test]
+fn the_decision_table() {
+    let want = wanted(&[claim("a", true)]);
+    let txt = |name: &str| vec![owner_txt(HOST, &group(name), &cx())];
+    let mut other = cx();
+    other.cluster = "rival".to_owned();
+    let foreign_txt = vec![owner_txt(HOST, &group("a"), &other)];
+    let alias = |name: &str| vec![record(HOST, &target(name))];
+
+    assert_eq!(settle(&want, &mut read(vec![], vec![])), "+A +TXT");
+    assert_eq!(settle(&want, &mut read(vec![], txt("a"))), "-TXT +A +TXT");
+    assert_eq!(settle(&want, &mut read(alias("a"), txt("a"))), "");
+    assert_eq!(settle(&want, &mut read(alias("x"), txt("a"))), "-A +A");
+    let drifted = vec![plain("A", "192.0.2.1")];
+    assert_eq!(settle(&want, &mut read(drifted, txt("a"))), "-A +A");
+
+    for observed in [
+        read(vec![], foreign_txt.clone()),
+        read(alias("a"), foreign_txt),
+        read(alias("a"), vec![]),
+        read(alias("x"), vec![]),
+        read(vec![plain("A", "192.0.2.1")], vec![]),
+        read(vec![plain("CNAME", "x.example")], vec![]),
+        read(vec![plain("CNAME", "x.example")], txt("a")),
+        read(vec![plain("AAAA", "2001:db8::1")], vec![]),
+    ] {
+        assert!(
+            refused(&diff_records(&want, &observed, &cx())),
+            "{observed:?}"
+        );
+    }
+    let mut weighted = plain("A", "192.0.2.1");
+    weighted.set_identifier = Some("blue".to_owned());
+    let observed = read(vec![weighted], txt("a"));
+    assert!(refused(&diff_records(&want, &observed, &cx())));
+}
+
+#[test]
+fn other_types_at_the_host_are_no_conflict() {
+    let mut observed = read(vec![plain("TXT", "\"v=spf1 -all\"")], vec![]);
+    assert_eq!(
+        settle(&wanted(&[claim("a", true)]), &mut observed),
+        "+A +TXT"
+    );
+}
+
+#[test]
+fn the_holder_keeps_the_host_and_the_other_is_told() {
+    // `b` is younger but holds the record.
+    let plan = diff_records(
+        &wanted(&[claim("a", true), claim("b", true)]),
+        &ours("b"),
+        &cx(),
+    );
+    assert!(plan.is_empty());
+    assert_eq!(plan.states[HOST], (group("b"), RecordState::InSync));
+    assert_eq!(plan.findings.len(), 1);
+    assert_eq!(plan.findings[0].ingress, ObjectName::new("shop", "a"));
+    assert_eq!(plan.findings[0].reason, Reason::HostClaimedByOther);
+}
+
+#[test]
+fn a_holder_that_leaves_hands_over_in_one_batch() {
+    let mut observed = ours("b");
+    assert_eq!(
+        settle(&wanted(&[claim("a", true)]), &mut observed),
+        "-A -TXT +A +TXT"
+    );
+    assert_eq!(held(&observed, &cx())[HOST], group("a"));
+}
+
+#[test]
+fn a_record_waits_for_a_follower_that_is_coming_and_for_no_other() {
+    let want = wanted(&[claim("a", false)]);
+    let mut coming = cx();
+    coming.coming.insert(group("a"));
+    let plan = diff_records(&want, &ours("b"), &coming);
+    assert!(plan.is_empty());
+    assert_eq!(plan.states[HOST].1, RecordState::WaitingForLoadBalancer);
+    assert_eq!(short(&diff_records(&want, &ours("b"), &cx())), "-A -TXT");
+    // The holder's own record stays while its load balancer is remade.
+    assert_eq!(short(&diff_records(&want, &ours("a"), &cx())), "");
+}
+
+#[test]
+fn what_nobody_wants_goes_and_only_if_it_is_ours() {
+    let none = DesiredRecords::new();
+    assert_eq!(settle(&none, &mut ours("a")), "-A -TXT");
+    let mut taken = ours("a");
+    taken.get_mut(HOST).unwrap().at_host = vec![plain("CNAME", "x.example")];
+    assert_eq!(settle(&none, &mut taken), "-TXT");
+    let unmarked = read(vec![record(HOST, &target("a"))], vec![]);
+    assert!(diff_records(&none, &unmarked, &cx()).is_empty());
+}
+
+#[test]
+fn a_group_that_is_not_known_may_be_a_neighbours() {
+    let mut narrow = cx();
+    narrow.sees_all = false;
+    narrow.groups = BTreeSet::from([group("a")]);
+    assert!(diff_records(&DesiredRecords::new(), &ours("b"), &narrow).is_empty());
+    let plan = diff_records(&wanted(&[claim("a", true)]), &ours("b"), &narrow);
+    assert!(refused(&plan));
+}
+
+#[test]
+fn a_cluster_of_the_same_name_is_another_one() {
+    let mut twin = cx();
+    twin.cluster_uid = Some("uid-2".to_owned());
+    let plan = diff_records(&wanted(&[claim("a", true)]), &ours("a"), &twin);
+    assert!(refused(&plan));
+}
+
+#[test]
+fn a_host_that_was_not_read_is_left_alone() {
+    let plan = diff_records(&wanted(&[claim("a", true)]), &ObservedRecords::new(), &cx());
+    assert!(plan.is_empty() && plan.states.is_empty());
+}
+
+#[test]
+fn a_host_that_changes_its_zone_goes_from_the_old_one() {
+    let mut want = wanted(&[claim("a", true)]);
+    want.get_mut(HOST).unwrap().zone = "Z2".to_owned();
+    let plan = diff_records(&want, &ours("a"), &cx());
+    assert_eq!(short(&plan), "-A -TXT");
+    assert_eq!(plan.changes[0].zone, "Z1");
+}
+
+#[test]
+fn a_wildcard_has_its_txt_at_a_name_of_its_own() {
+    let change = owner_txt("*.shop.example", &group("a"), &cx());
+    assert_eq!(change.name, "_albc-a._wildcard.shop.example");
+}
+
+#[test]
+fn text() {
+    let plan = diff_records(&wanted(&[claim("a", true)]), &ours("b"), &cx());
+    assert_eq!(
+        plan.to_string(),
+        "1. - record shop.example A alias b.elb.amazonaws.com (zone Z1; the group that held it has left)\n\
+         2. - record _albc-a.shop.example TXT \"heritage=external-dns,external-dns/cluster-uid=uid-1,\
+         external-dns/owner=albc/prod,external-dns/resource=ingress/shop/b\" (zone Z1)\n\
+         3. + record shop.example A alias a.elb.amazonaws.com (zone Z1)\n\
+         4. + record _albc-a.shop.example TXT \"heritage=external-dns,external-dns/cluster-uid=uid-1,\
+         external-dns/owner=albc/prod,external-dns/resource=ingress/shop/a\" (zone Z1)\n"
+    );
+}
+
+#[test]
+fn batches_keep_a_hosts_changes_together() {
+    let mut plan = DnsPlan::default();
+    for n in 0..300 {
+        let host = format!("h{n}.example");
+        plan.changes.push(HostChange {
+            changes: vec![
+                RecordChange::Create(record(&host, &target("a"))),
+                RecordChange::Create(owner_txt(&host, &group("a"), &cx())),
+            ],
+            host,
+            zone: if n == 7 { "Z2" } else { "Z1" }.to_owned(),
+            holder: Some(group("a")),
+            why: String::new(),
+        });
+    }
+    let batches = plan.batches();
+    let sizes: Vec<(&str, usize)> = batches
+        .iter()
+        .map(|batch| (batch[0].zone.as_str(), batch.len()))
+        .collect();
+    assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 300);
+    assert!(sizes.contains(&("Z2", 1)));
+    assert!(batches.iter().all(|batch| batch.len() <= 250));
+    assert!(
+        batches
+            .iter()
+            .all(|b| b.iter().all(|c| c.zone == b[0].zone))
+    );
+}
