@@ -35,5 +35,8 @@
 //! wrong with one Ingress; it never stops its neighbours. A *leaver* is an
 //! Ingress that carries the group's finalizer and no longer belongs to it.
 
+pub mod apply;
+pub mod aws;
 pub mod model;
+pub mod observe;
 pub mod plan;

@@ -1,0 +1,141 @@
+//! Names of things that did not exist at plan time: filled as steps make them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Context, Work};
+use crate::aws::operations::Operation;
+use crate::aws::{Class, Error};
+use crate::model::spec::{Arn, SecurityGroupRef, TargetGroupKey, TargetGroupRef};
+use crate::observe::Memory;
+use crate::plan::effect::Made;
+use crate::plan::step::{ListenerRef, LoadBalancerRef, Step};
+
+#[derive(Debug, Default)]
+struct Known {
+    load_balancer: Option<Arn>,
+    listeners: BTreeMap<u16, Arn>,
+    target_groups: BTreeMap<TargetGroupKey, Arn>,
+    frontend: Option<String>,
+    backend: Option<String>,
+}
+
+/// What a plan's references stand for.
+#[derive(Debug)]
+pub struct Names(Mutex<Known>);
+
+impl Names {
+    /// Starts with what is live: the frontend and the backend group.
+    pub fn new(cx: &Context<'_>, work: Work<'_>) -> Self {
+        let frontend = match work {
+            Work::Group(group) => {
+                let groups = cx.memory.remembered(group).security_groups;
+                groups.first().map(|group| group.arn.0.clone())
+            }
+            Work::Backend => None,
+        };
+        Self(Mutex::new(Known {
+            frontend,
+            ..Known::default()
+        }))
+    }
+
+    /// Notes what a step has made.
+    pub fn note(&self, step: &Step, made: &Made) {
+        let Some(arn) = &made.arn else {
+            return;
+        };
+        let mut known = self.known();
+        match step {
+            Step::CreateLoadBalancer(_) => known.load_balancer = Some(arn.clone()),
+            Step::CreateListener { listener, .. } => {
+                known.listeners.insert(listener.port, arn.clone());
+            }
+            Step::CreateTargetGroup(group) => {
+                known.target_groups.insert(group.key.clone(), arn.clone());
+            }
+            Step::CreateSecurityGroup { group, .. } => match group {
+                SecurityGroupRef::Frontend => known.frontend = Some(arn.0.clone()),
+                SecurityGroupRef::Backend => known.backend = Some(arn.0.clone()),
+                SecurityGroupRef::Id(_) => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The load balancer that a step names.
+    pub fn load_balancer(
+        &self,
+        operation: &Operation,
+        reference: &LoadBalancerRef,
+    ) -> Result<Arn, Error> {
+        match reference {
+            LoadBalancerRef::Arn(arn) => Ok(arn.clone()),
+            LoadBalancerRef::New => self
+                .known()
+                .load_balancer
+                .clone()
+                .ok_or_else(|| missing(operation, "the load balancer")),
+        }
+    }
+
+    /// The listener that a step names.
+    pub fn listener(&self, operation: &Operation, reference: &ListenerRef) -> Result<Arn, Error> {
+        match reference {
+            ListenerRef::Arn { arn, .. } => Ok(arn.clone()),
+            ListenerRef::New(port) => self
+                .known()
+                .listeners
+                .get(port)
+                .cloned()
+                .ok_or_else(|| missing(operation, format_args!("the listener {port}"))),
+        }
+    }
+
+    /// The target group that a step or an action names.
+    pub fn target_group(
+        &self,
+        operation: &Operation,
+        reference: &TargetGroupRef,
+    ) -> Result<Arn, Error> {
+        match reference {
+            TargetGroupRef::Arn(arn) => Ok(arn.clone()),
+            TargetGroupRef::Key(key) => self
+                .known()
+                .target_groups
+                .get(key)
+                .cloned()
+                .ok_or_else(|| missing(operation, format_args!("the target group {key}"))),
+        }
+    }
+
+    /// The id of the security group that a step names.
+    pub fn security_group(
+        &self,
+        operation: &Operation,
+        cx: &Context<'_>,
+        reference: &SecurityGroupRef,
+    ) -> Result<String, Error> {
+        let known = self.known();
+        let id = match reference {
+            SecurityGroupRef::Id(id) => Some(id.clone()),
+            SecurityGroupRef::Frontend => known.frontend.clone(),
+            SecurityGroupRef::Backend => known.backend.clone().or_else(|| backend(cx)),
+        };
+        id.ok_or_else(|| missing(operation, format_args!("the {reference} security group")))
+    }
+}
+
+fn backend(cx: &Context<'_>) -> Option<String> {
+    let ready = cx.backend.borrow().group.clone();
+    ready.or_else(|| Memory::backend_id(cx.memory))
+}
+
+fn missing(operation: &Operation, what: impl std::fmt::Display) -> Error {
+    let message = format!("{what}, which the call names, has not been made");
+    Error::here(operation, Class::LostRace, message)
+}

@@ -1,0 +1,223 @@
+//! A server that answers what a test says, and tests of the edge against it:
+//! real HTTP, real bodies.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::sync::{Arc, Mutex};
+
+use aws_config::{BehaviorVersion, Region};
+use axum::Router;
+use axum::http::StatusCode;
+
+use super::limit::Rates;
+use super::metrics::{Call, CallObserver};
+use super::operations;
+use super::{Aws, Class, Options};
+
+/// A request as the server saw it: the action and its parameters, or method
+/// and path with query for Route 53, then the body.
+pub(crate) type Seen = String;
+type Answer = Box<dyn Fn(&str) -> (u16, String) + Send + Sync>;
+
+/// An AWS that answers what a test says.
+pub(crate) struct Server {
+    /// Clients that speak to it.
+    pub aws: Aws,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    calls: Arc<Observed>,
+}
+
+#[derive(Default)]
+struct Observed(Mutex<Vec<Call>>);
+
+impl CallObserver for Observed {
+    fn observe(&self, call: &Call) {
+        self.0.lock().unwrap().push(call.clone());
+    }
+}
+
+impl Server {
+    /// Starts one; `answer` gets each request and returns status and body.
+    pub(crate) async fn start(
+        answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let answer: Arc<Answer> = Arc::new(Box::new(answer));
+        let log = Arc::clone(&seen);
+        let app = Router::new().fallback(
+            move |method: axum::http::Method, uri: axum::http::Uri, body: String| {
+                let request = if body.starts_with("Action=") {
+                    body
+                } else {
+                    format!("{method} {uri} {body}")
+                };
+                log.lock().unwrap().push(request.clone());
+                let (status, body) = answer(&request);
+                let headers = [("x-amzn-requestid", "req-1"), ("content-type", "text/xml")];
+                async move { (StatusCode::from_u16(status).unwrap(), headers, body) }
+            },
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .test_credentials()
+            .region(Region::new("eu-west-1"))
+            .endpoint_url(url)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .retry_config(
+                aws_config::retry::RetryConfig::standard()
+                    .with_max_attempts(3)
+                    .with_initial_backoff(std::time::Duration::from_millis(1)),
+            )
+            .load()
+            .await;
+        let calls = Arc::new(Observed::default());
+        let options = Options {
+            observer: Some(Arc::clone(&calls) as Arc<dyn CallObserver>),
+            rates: Some(Rates::unlimited()),
+            ..Options::default()
+        };
+        Self {
+            aws: Aws::with_config(&config, options),
+            seen,
+            calls,
+        }
+    }
+
+    /// Requests so far.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Names of the actions asked for so far, sorted.
+    pub(crate) fn actions(&self) -> Vec<String> {
+        let mut actions: Vec<String> = self
+            .seen()
+            .iter()
+            .map(|request| {
+                let query = request.strip_prefix("Action=").unwrap_or(request);
+                query.split(['&', ' ']).next().unwrap().to_owned()
+            })
+            .collect();
+        actions.sort();
+        actions
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.calls.0.lock().unwrap().clone()
+    }
+}
+
+/// An ELBv2 error body.
+pub(crate) fn error_body(code: &str, message: &str) -> String {
+    format!(
+        "<ErrorResponse xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/\">\
+         <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+         <RequestId>req-1</RequestId></ErrorResponse>"
+    )
+}
+
+async fn delete_rule(server: &Server) -> Result<(), super::Error> {
+    let call = server.aws.elb.delete_rule().rule_arn("arn:rule").send();
+    server
+        .aws
+        .call(&operations::DELETE_RULE, call)
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn an_error_carries_the_wire_code_even_where_the_model_has_none() {
+    let server = Server::start(|_| (400, error_body("ValidationError", "no good"))).await;
+    let error = delete_rule(&server).await.unwrap_err();
+    assert_eq!(error.class, Class::Refused);
+    assert_eq!(error.code, "ValidationError");
+    assert_eq!(error.message, "no good");
+    assert_eq!(
+        error.to_string(),
+        "elasticloadbalancing DeleteRule: ValidationError: no good (request req-1)"
+    );
+    let call = &server.calls()[0];
+    assert_eq!(
+        (call.service, call.operation),
+        ("elasticloadbalancing", "DeleteRule")
+    );
+    assert_eq!(call.outcome, "ValidationError");
+    assert_eq!(call.request_id.as_deref(), Some("req-1"));
+}
+
+#[tokio::test]
+async fn errors_of_ec2_and_route53_have_their_own_envelope() {
+    let server = Server::start(|request| {
+        if request.starts_with("Action=") {
+            let body = "<Response><Errors><Error><Code>InvalidGroup.NotFound</Code>\
+                        <Message>gone</Message></Error></Errors><RequestID>r</RequestID></Response>";
+            (400, body.to_owned())
+        } else {
+            let body = "<ErrorResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+                        <Error><Type>Sender</Type><Code>AccessDenied</Code>\
+                        <Message>not authorized</Message></Error></ErrorResponse>";
+            (403, body.to_owned())
+        }
+    })
+    .await;
+    let call = server
+        .aws
+        .ec2
+        .delete_security_group()
+        .group_id("sg-1")
+        .send();
+    let answer = server
+        .aws
+        .call(&operations::DELETE_SECURITY_GROUP, call)
+        .await;
+    assert_eq!(answer.unwrap_err().class, Class::Gone);
+    let call = server.aws.route53.list_hosted_zones().send();
+    let answer = server.aws.call(&operations::LIST_HOSTED_ZONES, call).await;
+    assert_eq!(answer.unwrap_err().class, Class::Denied);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_server_is_tried_again_and_then_transient() {
+    let server = Server::start(|_| (503, error_body("ServiceUnavailable", "later"))).await;
+    let error = delete_rule(&server).await.unwrap_err();
+    assert_eq!(error.class, Class::Transient);
+    assert_eq!(server.seen().len(), 3);
+    assert_eq!(server.calls().len(), 1, "one call");
+    assert_eq!(server.calls()[0].attempts, 3);
+}
+
+#[tokio::test]
+async fn no_answer_is_transient_and_says_why() {
+    let server = Server::start(|_| (200, String::new())).await;
+    let config = server.aws.elb.config().to_builder();
+    let elb = aws_sdk_elasticloadbalancingv2::Client::from_conf(
+        config.endpoint_url("http://127.0.0.1:1").build(),
+    );
+    let call = elb.delete_rule().rule_arn("arn:rule").send();
+    let error = server
+        .aws
+        .call(&operations::DELETE_RULE, call)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class, Class::Transient);
+    assert!(error.message.contains("refused"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_fence_stops_writes_and_lets_reads_through() {
+    let empty = "<DescribeTagsResponse><DescribeTagsResult/></DescribeTagsResponse>";
+    let server = Server::start(move |_| (200, empty.to_owned())).await;
+    let fenced = server.aws.fenced(Arc::new(|| false));
+    let call = fenced.elb.delete_rule().rule_arn("arn:rule").send();
+    let error = fenced
+        .call(&operations::DELETE_RULE, call)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class, Class::Fenced);
+    assert_eq!(server.seen().len(), 0);
+    let call = fenced.elb.describe_tags().resource_arns("arn:lb").send();
+    fenced.call(&operations::DESCRIBE_TAGS, call).await.unwrap();
+    assert_eq!(server.actions(), ["DescribeTags"]);
+}

@@ -1,0 +1,412 @@
+//! What belongs to no single group: facts of the VPC, the shared backend
+//! security group with its rules on nodes and pods, and the verdicts that AWS
+//! gave.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join3;
+use tokio::time::Instant;
+
+use super::ec2;
+use super::interfaces::{self, Instance};
+use super::listing::is_backend;
+use super::merge::TRUST;
+use super::{Memory, lock};
+use crate::aws::Error;
+use crate::model::backend::ObservedBackend;
+use crate::model::facts::{Facts, KnownSecurityGroup};
+use crate::model::finding::Verdict;
+use crate::model::group::GroupId;
+use crate::model::ownership;
+use crate::model::spec::{Live, Permission, SecurityGroup, SecurityGroupRef, Source};
+
+/// Facts are read again for somebody who misses something no sooner than
+/// this after the last read.
+const AGAIN: Duration = Duration::from_mins(1);
+/// An instance that does not have an address is read again for it no sooner
+/// than this after it was read.
+const INSTANCE_AGE: Duration = Duration::from_mins(10);
+
+/// What is remembered of the account.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    facts: Option<Arc<Facts>>,
+    /// When the last read of facts began.
+    read: Option<Instant>,
+    instances: BTreeMap<String, (Instant, Instance)>,
+    backend: ObservedBackend,
+    /// Since when the backend group or its rules may be wrong.
+    backend_doubt: Option<Instant>,
+    /// When the last read of security groups began.
+    backend_read: Option<Instant>,
+    /// When rules on which security group were last written.
+    backend_stamps: BTreeMap<String, Instant>,
+    backend_drifted: bool,
+    verdicts: Vec<(Instant, GroupId, Verdict)>,
+}
+
+/// A pod whose security groups are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodAddress {
+    /// Its IPv4 address.
+    pub address: String,
+    /// The instance that it runs on; `None` where its node is no instance.
+    pub instance: Option<String>,
+    /// Whether it has an interface of its own (annotation
+    /// `vpc.amazonaws.com/pod-eni`), apart from the instance's.
+    pub own_interface: bool,
+}
+
+impl Account {
+    /// Facts with the verdicts as they are now.
+    fn rebuild(&mut self, change: impl FnOnce(&mut Facts)) {
+        if let Some(facts) = &mut self.facts {
+            let facts = Arc::make_mut(facts);
+            change(facts);
+            facts.verdicts = self.verdicts.iter().map(|(_, _, v)| v.clone()).collect();
+        }
+    }
+
+    /// Puts a read of all security groups of the VPC beside what is
+    /// remembered of the backend group.
+    fn take_in(&mut self, cluster: &str, groups: &[Live<SecurityGroup>], begun: Instant) {
+        let first = self.backend_read.is_none();
+        let mut read = backend_in(cluster, groups);
+        for (id, at) in &self.backend_stamps {
+            if *at + TRUST > begun {
+                // Our own write beats a read that may not show it yet.
+                match self.backend.rules.get(id) {
+                    Some(rules) => read.rules.insert(id.clone(), rules.clone()),
+                    None => read.rules.remove(id),
+                };
+                if is_of_group(&self.backend, id) || is_of_group(&read, id) {
+                    read.group.clone_from(&self.backend.group);
+                }
+            }
+        }
+        self.backend_drifted |= !first && read != self.backend;
+        self.backend = read;
+        self.backend_read = Some(begun);
+        self.backend_doubt = self.backend_doubt.filter(|doubt| *doubt >= begun);
+        let known = known_groups(groups);
+        self.rebuild(|facts| facts.security_groups = known);
+    }
+}
+
+fn is_of_group(backend: &ObservedBackend, id: &str) -> bool {
+    backend.group.as_ref().is_some_and(|g| g.arn.0 == id)
+}
+
+fn known_groups(groups: &[Live<SecurityGroup>]) -> BTreeMap<String, KnownSecurityGroup> {
+    let known = |g: &Live<SecurityGroup>| KnownSecurityGroup {
+        name: g.spec.name.clone(),
+        tags: g.spec.tags.clone(),
+    };
+    groups.iter().map(|g| (g.arn.0.clone(), known(g))).collect()
+}
+
+/// The backend group and our marked rules, out of all groups of the VPC.
+fn backend_in(cluster: &str, groups: &[Live<SecurityGroup>]) -> ObservedBackend {
+    let group = groups.iter().find(|g| is_backend(cluster, g)).cloned();
+    let id = group.as_ref().map(|g| g.arn.0.as_str());
+    let mut rules: BTreeMap<String, BTreeSet<Permission>> = BTreeMap::new();
+    for group in groups {
+        let marked = group
+            .spec
+            .ingress
+            .iter()
+            .filter(|p| p.description == ownership::BACKEND_RULE_DESCRIPTION);
+        for permission in marked {
+            // The mark names no cluster: a rule is ours by its source too.
+            if let Source::Group(SecurityGroupRef::Id(source)) = &permission.source
+                && Some(source.as_str()) == id
+            {
+                rules
+                    .entry(group.arn.0.clone())
+                    .or_default()
+                    .insert(Permission {
+                        source: Source::Group(SecurityGroupRef::Backend),
+                        ..permission.clone()
+                    });
+            }
+        }
+    }
+    ObservedBackend { group, rules }
+}
+
+impl Memory {
+    /// What decisions depend on besides the groups: read once, then
+    /// remembered.
+    pub async fn facts(&self) -> Result<Arc<Facts>, Error> {
+        self.read_facts(None).await
+    }
+
+    /// Reads the facts again for somebody who misses something in them;
+    /// `None` when they were read within the last minute.
+    pub async fn facts_again(&self) -> Result<Option<Arc<Facts>>, Error> {
+        let now = Instant::now();
+        let due = lock(&self.account)
+            .read
+            .is_none_or(|read| read + AGAIN <= now);
+        if due {
+            self.read_facts(Some(now)).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Facts of a read that began at `since` or later.
+    pub(super) async fn read_facts(&self, since: Option<Instant>) -> Result<Arc<Facts>, Error> {
+        let _shared = self.reading.lock().await;
+        {
+            let account = lock(&self.account);
+            if let Some(facts) = &account.facts
+                && since.is_none_or(|since| account.read >= Some(since))
+            {
+                return Ok(Arc::clone(facts));
+            }
+        }
+        let begun = Instant::now();
+        let vpc = &self.scope.vpc;
+        let (vpc_cidrs, subnets, groups) = try_join3(
+            ec2::vpc_cidrs(&self.aws, vpc),
+            ec2::subnets(&self.aws, vpc),
+            ec2::security_groups(&self.aws, vpc, None),
+        )
+        .await?;
+        let mut account = lock(&self.account);
+        let mut facts = account.facts.clone().unwrap_or_default();
+        let fresh = Arc::make_mut(&mut facts);
+        fresh.vpc_cidrs = vpc_cidrs;
+        fresh.subnets = subnets;
+        account.facts = Some(facts);
+        account.read = Some(begun);
+        account.take_in(&self.scope.cluster, &groups, begun);
+        account.facts.clone().map_or_else(
+            // It was put there two lines above, under the same lock.
+            || Ok(Arc::default()),
+            Ok,
+        )
+    }
+
+    /// Facts with the security groups of these instances and pods in them.
+    /// What is not known yet is read: instances first, then by address what
+    /// is on none of their interfaces. Pods that are not asked for any more
+    /// are forgotten.
+    pub async fn backend_facts(
+        &self,
+        instances: &BTreeSet<String>,
+        pods: &BTreeSet<PodAddress>,
+    ) -> Result<Arc<Facts>, Error> {
+        self.facts().await?;
+        let _shared = self.reading.lock().await;
+        let now = Instant::now();
+        let wanted: BTreeSet<&String> = instances
+            .iter()
+            .chain(pods.iter().filter_map(|p| p.instance.as_ref()))
+            .collect();
+        let (unknown, mut by_address) = {
+            let account = lock(&self.account);
+            let mut unknown: BTreeSet<String> = wanted
+                .iter()
+                .filter(|id| !account.instances.contains_key(**id))
+                .map(|id| (*id).clone())
+                .collect();
+            unknown.extend(account.outdated(pods, now));
+            (unknown, account.known_pods(pods))
+        };
+        if !unknown.is_empty() {
+            let read = interfaces::instances(&self.aws, &unknown).await?;
+            let mut account = lock(&self.account);
+            for id in unknown {
+                let instance = read.get(&id).cloned().unwrap_or_default();
+                account.instances.insert(id, (now, instance));
+            }
+        }
+        let mut missing = BTreeSet::new();
+        for pod in pods {
+            if by_address.contains_key(&pod.address) {
+                continue;
+            }
+            match lock(&self.account).groups_of(pod) {
+                Some(groups) => {
+                    by_address.insert(pod.address.clone(), groups);
+                }
+                None => {
+                    missing.insert(pod.address.clone());
+                }
+            }
+        }
+        if !missing.is_empty() {
+            by_address
+                .extend(interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing).await?);
+        }
+        let mut account = lock(&self.account);
+        account.instances.retain(|id, _| wanted.contains(id));
+        let primary = account
+            .instances
+            .iter()
+            .map(|(id, (_, instance))| (id.clone(), instance.primary.clone()))
+            .collect();
+        account.rebuild(|facts| {
+            facts.instance_security_groups = primary;
+            facts.pod_security_groups = by_address;
+        });
+        Ok(account.facts.clone().unwrap_or_default())
+    }
+
+    /// What AWS holds of the shared backend group.
+    pub async fn recall_backend(&self) -> Result<ObservedBackend, Error> {
+        self.facts().await?;
+        let _shared = self.reading.lock().await;
+        {
+            let account = lock(&self.account);
+            if account.backend_doubt.is_none() {
+                return Ok(account.backend.clone());
+            }
+        }
+        let begun = Instant::now();
+        let groups = ec2::security_groups(&self.aws, &self.scope.vpc, None).await?;
+        let mut account = lock(&self.account);
+        account.take_in(&self.scope.cluster, &groups, begun);
+        Ok(account.backend.clone())
+    }
+
+    /// Notes what an answered write has made of the backend group.
+    pub fn remember_backend(&self, change: impl FnOnce(&mut ObservedBackend)) {
+        let (before, after) = {
+            let mut account = lock(&self.account);
+            let before = account.backend.clone();
+            change(&mut account.backend);
+            let after = account.backend.clone();
+            let now = Instant::now();
+            let ids: BTreeSet<&String> = before.rules.keys().chain(after.rules.keys()).collect();
+            for id in ids {
+                if before.rules.get(id) != after.rules.get(id) {
+                    account.backend_stamps.insert(id.clone(), now);
+                }
+            }
+            if before.group != after.group {
+                for group in before.group.iter().chain(&after.group) {
+                    account.backend_stamps.insert(group.arn.0.clone(), now);
+                }
+            }
+            (before.group.map(|g| g.arn.0), after.group.map(|g| g.arn.0))
+        };
+        if before != after {
+            let mut groups = lock(&self.groups);
+            groups.backend = after;
+            if before.is_some() {
+                // Load balancers that have the old one must not pass for
+                // having the new one.
+                for known in groups.known.values_mut() {
+                    known.doubt = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// What is remembered of the backend group may be wrong.
+    pub fn mark_backend_stale(&self) {
+        lock(&self.account).backend_doubt = Some(Instant::now());
+    }
+
+    /// Remembers what AWS refused for a group. One for the same value of the
+    /// same Ingress replaces the older one. Answers whether it is new.
+    pub fn add_verdict(&self, group: &GroupId, verdict: Verdict) -> bool {
+        let mut account = lock(&self.account);
+        let same = |v: &Verdict| {
+            v.ingress == verdict.ingress && v.subject == verdict.subject && v.value == verdict.value
+        };
+        let known = account.verdicts.iter().any(|(_, _, v)| *v == verdict);
+        account.verdicts.retain(|(_, _, v)| !same(v));
+        let now = Instant::now();
+        account.verdicts.push((now, group.clone(), verdict));
+        account.rebuild(|_| ());
+        !known
+    }
+
+    /// Forgets the verdicts of a group that `keep` does not hold on to, such
+    /// as those about values that are not stated any more.
+    pub fn retain_verdicts(&self, group: &GroupId, keep: impl Fn(&Verdict) -> bool) {
+        let mut account = lock(&self.account);
+        account
+            .verdicts
+            .retain(|(_, of, verdict)| of != group || keep(verdict));
+        account.rebuild(|_| ());
+    }
+
+    /// All verdicts.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let account = lock(&self.account);
+        account.verdicts.iter().map(|(_, _, v)| v.clone()).collect()
+    }
+
+    /// Forgets verdicts older than the verification interval; answers their
+    /// groups, which try again.
+    pub(super) fn expire_verdicts(&self, now: Instant) -> BTreeSet<GroupId> {
+        let mut account = lock(&self.account);
+        let mut expired = BTreeSet::new();
+        account.verdicts.retain(|(at, group, _)| {
+            let keep = *at + self.scope.verify_interval > now;
+            if !keep {
+                expired.insert(group.clone());
+            }
+            keep
+        });
+        if !expired.is_empty() {
+            account.rebuild(|_| ());
+        }
+        expired
+    }
+
+    /// Whether a read found the backend group to differ since this was last
+    /// asked.
+    pub(super) fn take_backend_drift(&self) -> bool {
+        std::mem::take(&mut lock(&self.account).backend_drifted)
+    }
+}
+
+impl Account {
+    /// Security groups of pods that were found by address before and are
+    /// asked for again.
+    fn known_pods(&self, pods: &BTreeSet<PodAddress>) -> BTreeMap<String, BTreeSet<String>> {
+        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
+        pods.iter()
+            .filter_map(|pod| {
+                let groups = known?.get(&pod.address)?;
+                Some((pod.address.clone(), groups.clone()))
+            })
+            .collect()
+    }
+
+    /// Instances that were read before a pod came to them whose address they
+    /// do not have, if that was long ago.
+    fn outdated(&self, pods: &BTreeSet<PodAddress>, now: Instant) -> BTreeSet<String> {
+        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
+        pods.iter()
+            .filter(|pod| !pod.own_interface)
+            .filter(|pod| !known.is_some_and(|k| k.contains_key(&pod.address)))
+            .filter_map(|pod| {
+                let id = pod.instance.as_ref()?;
+                let (read, instance) = self.instances.get(id)?;
+                let miss = instance.groups_of(&pod.address).is_none();
+                (miss && *read + INSTANCE_AGE <= now).then(|| id.clone())
+            })
+            .collect()
+    }
+
+    /// Security groups of a pod as far as its instance tells.
+    fn groups_of(&self, pod: &PodAddress) -> Option<BTreeSet<String>> {
+        if pod.own_interface {
+            return None;
+        }
+        let (_, instance) = self.instances.get(pod.instance.as_ref()?)?;
+        instance
+            .groups_of(&pod.address)
+            .or_else(|| instance.uniform())
+            .cloned()
+    }
+}

@@ -1,0 +1,316 @@
+//! Records: what Route 53 holds at a host and at the name of its owner TXT,
+//! remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_sdk_route53::types as sdk;
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::{lock, zones};
+use crate::aws::{Aws, Error, operations};
+use crate::model::ownership;
+use crate::model::records::{HostRecords, ObservedRecords, RawAlias, RecordSet};
+
+/// Hosted zones and records, remembered in the process.
+#[derive(Debug)]
+pub struct Dns {
+    pub(super) aws: Aws,
+    pub(super) zones: Mutex<zones::Known>,
+    /// Held while zones are read, so that all who want them share it.
+    pub(super) reading_zones: tokio::sync::Mutex<()>,
+    records: Mutex<Records>,
+    verify_interval: Duration,
+}
+
+#[derive(Debug)]
+struct Records {
+    known: ObservedRecords,
+    /// When each host was last read or written.
+    at: BTreeMap<String, Instant>,
+    next_verification: Instant,
+}
+
+/// What is known of hosts, and of which it cannot be known now.
+#[derive(Clone, Debug, Default)]
+pub struct Recalled {
+    /// Records by host.
+    pub records: ObservedRecords,
+    /// Hosts that could not be read.
+    pub failed: BTreeMap<String, Error>,
+}
+
+impl Dns {
+    /// Knows nothing yet and makes no call. Records are read again in the
+    /// background once in `verify_interval`, no sooner than
+    /// `first_verification` after the start.
+    pub fn new(aws: Aws, verify_interval: Duration, first_verification: Duration) -> Self {
+        Self {
+            aws,
+            zones: Mutex::default(),
+            reading_zones: tokio::sync::Mutex::default(),
+            records: Mutex::new(Records {
+                known: ObservedRecords::new(),
+                at: BTreeMap::new(),
+                next_verification: Instant::now() + first_verification,
+            }),
+            verify_interval,
+        }
+    }
+
+    /// What Route 53 holds for hosts, each given with its zone's id: one call
+    /// for a host that is not known (two in a crowded zone), none for others.
+    pub async fn recall(&self, hosts: &BTreeMap<String, String>) -> Recalled {
+        let mut recalled = Recalled::default();
+        let unknown: Vec<(&String, &String)> = {
+            let records = lock(&self.records);
+            hosts
+                .iter()
+                .filter(|(host, zone)| match records.known.get(*host) {
+                    Some(known) if known.zone == **zone => {
+                        recalled.records.insert((*host).clone(), known.clone());
+                        false
+                    }
+                    _ => true,
+                })
+                .collect()
+        };
+        let begun = Instant::now();
+        let reads = unknown
+            .iter()
+            .map(|(host, zone)| read(&self.aws, zone, host));
+        for ((host, _), read) in unknown.iter().zip(join_all(reads).await) {
+            match read {
+                Ok(read) => {
+                    let read = self.take_in(host, read, begun).0;
+                    recalled.records.insert((*host).clone(), read);
+                }
+                Err(error) => {
+                    recalled.failed.insert((*host).clone(), error);
+                }
+            }
+        }
+        recalled
+    }
+
+    /// Notes what an accepted change has made of records.
+    pub fn remember(&self, change: impl FnOnce(&mut ObservedRecords)) {
+        let mut records = lock(&self.records);
+        let before = records.known.clone();
+        change(&mut records.known);
+        let now = Instant::now();
+        let Records { known, at, .. } = &mut *records;
+        for (host, after) in known.iter() {
+            if before.get(host) != Some(after) {
+                at.insert(host.clone(), now);
+            }
+        }
+        at.retain(|host, _| known.contains_key(host));
+    }
+
+    /// A host is read before its records are used again.
+    pub fn mark_stale(&self, host: &str) {
+        let mut records = lock(&self.records);
+        records.known.remove(host);
+        records.at.remove(host);
+    }
+
+    /// Background verification: reads at most one host, the one whose last
+    /// read is the oldest, if that is an interval ago. Answers it when its
+    /// records are other than remembered.
+    pub async fn verify_tick(&self, now: Instant) -> Result<Option<String>, Error> {
+        let due = {
+            let mut records = lock(&self.records);
+            if records.next_verification > now {
+                return Ok(None);
+            }
+            let count = u32::try_from(records.at.len()).unwrap_or(u32::MAX).max(1);
+            records.next_verification = now + self.verify_interval / count;
+            records
+                .at
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .filter(|(_, at)| **at + self.verify_interval <= now)
+                .and_then(|(host, _)| Some((host.clone(), records.known.get(host)?.zone.clone())))
+        };
+        let Some((host, zone)) = due else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let read = read(&self.aws, &zone, &host).await?;
+        let (_, differs) = self.take_in(&host, read, begun);
+        Ok(differs.then_some(host))
+    }
+
+    /// Remembers a read, unless the host was written since it began; answers
+    /// what is remembered now and whether it is other than before.
+    fn take_in(&self, host: &str, read: HostRecords, begun: Instant) -> (HostRecords, bool) {
+        let mut records = lock(&self.records);
+        let written = records.at.get(host).is_some_and(|at| *at > begun);
+        if written && let Some(known) = records.known.get(host) {
+            return (known.clone(), false);
+        }
+        records.at.insert(host.to_owned(), begun);
+        let before = records.known.insert(host.to_owned(), read.clone());
+        let differs = before.is_some_and(|before| before != read);
+        (read, differs)
+    }
+
+    /// Hosts that are remembered in a zone.
+    pub fn hosts_in(&self, zone: &str) -> BTreeSet<String> {
+        let records = lock(&self.records);
+        let known = records.known.iter();
+        known
+            .filter(|(_, records)| records.zone == zone)
+            .map(|(host, _)| host.clone())
+            .collect()
+    }
+}
+
+/// Reads all record sets at a host and at the name of its owner TXT. Route 53
+/// lists a zone by names with their labels reversed, so the TXT's name comes
+/// soon after the host's and one page mostly has both.
+pub async fn read(aws: &Aws, zone: &str, host: &str) -> Result<HostRecords, Error> {
+    let owner = ownership::txt_name(host);
+    let mut records = HostRecords {
+        zone: zone.to_owned(),
+        ..HostRecords::default()
+    };
+    let mut start = Start::at(host);
+    let mut host_done = false;
+    loop {
+        let page = page(aws, zone, &start).await?;
+        let mut last = String::new();
+        for set in page.resource_record_sets() {
+            let set = record_set(set);
+            last.clone_from(&set.name);
+            if set.name == owner {
+                records.at_owner.push(set);
+            } else if set.name == host && !host_done {
+                records.at_host.push(set);
+            }
+        }
+        let next = page.is_truncated().then(|| Start::next(&page)).flatten();
+        let Some(next) = next else {
+            return Ok(records);
+        };
+        if last == host || last == owner {
+            start = next;
+        } else if reversed(&last) > reversed(&owner) {
+            return Ok(records);
+        } else {
+            host_done = true;
+            start = Start::at(&owner);
+        }
+    }
+}
+
+/// Labels of a name, the last first. All that Route 53 escapes sorts before
+/// `_`, escaped or not, so that names compare with an owner's as it does.
+fn reversed(name: &str) -> Vec<&str> {
+    name.rsplit('.').collect()
+}
+
+/// Where a page of records begins.
+struct Start {
+    name: String,
+    kind: Option<sdk::RrType>,
+    identifier: Option<String>,
+}
+
+impl Start {
+    fn at(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: None,
+            identifier: None,
+        }
+    }
+
+    fn next(page: &Page) -> Option<Self> {
+        Some(Self {
+            name: page.next_record_name()?.to_owned(),
+            kind: page.next_record_type().cloned(),
+            identifier: page.next_record_identifier().map(str::to_owned),
+        })
+    }
+}
+
+type Page = aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
+
+async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
+    let call = aws
+        .route53
+        .list_resource_record_sets()
+        .hosted_zone_id(zone)
+        .start_record_name(&start.name)
+        .set_start_record_type(start.kind.clone())
+        .set_start_record_identifier(start.identifier.clone())
+        .send();
+    aws.call(&operations::LIST_RESOURCE_RECORD_SETS, call).await
+}
+
+fn record_set(set: &sdk::ResourceRecordSet) -> RecordSet {
+    RecordSet {
+        name: plain_name(set.name()),
+        kind: set.r#type().as_str().to_owned(),
+        ttl: set.ttl(),
+        values: set
+            .resource_records()
+            .iter()
+            .map(|r| r.value().to_owned())
+            .collect(),
+        alias: set.alias_target().map(|alias| RawAlias {
+            dns_name: alias.dns_name().to_owned(),
+            hosted_zone_id: alias.hosted_zone_id().to_owned(),
+            evaluate_target_health: alias.evaluate_target_health(),
+        }),
+        set_identifier: set.set_identifier().map(str::to_owned),
+    }
+}
+
+/// A name as we write it: lower case, no final dot, octal escapes (`\052`)
+/// turned into what they stand for.
+pub(super) fn plain_name(name: &str) -> String {
+    let name = name.trim_end_matches('.');
+    let mut plain = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let code = after.get(..3).and_then(|o| u8::from_str_radix(o, 8).ok());
+        if let Some(code) = code.filter(u8::is_ascii) {
+            plain.push(char::from(code));
+            rest = &after[3..];
+        } else {
+            plain.push('\\');
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    plain.make_ascii_lowercase();
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain() {
+        assert_eq!(plain_name("\\052.Example.COM."), "*.example.com");
+        assert_eq!(plain_name("a.example.com"), "a.example.com");
+        assert_eq!(plain_name("a\\9b.example.com."), "a\\9b.example.com");
+    }
+
+    #[test]
+    fn an_owner_sorts_after_its_host_and_before_other_hosts() {
+        let owner = ownership::txt_name("app.example.com");
+        assert!(reversed("app.example.com") < reversed(&owner));
+        assert!(reversed("api.app.example.com") > reversed(&owner));
+        assert!(reversed("zoo.example.com") > reversed(&owner));
+        let wildcard = ownership::txt_name("*.example.com");
+        assert!(reversed("*.example.com") < reversed(&wildcard));
+    }
+}

@@ -1,0 +1,272 @@
+//! Reads of Elastic Load Balancing: the account-wide listing and all of one
+//! group.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_elasticloadbalancingv2::types as sdk;
+use futures::future::try_join_all;
+
+use super::normal;
+use crate::aws::{Aws, Class, Error, operations};
+use crate::model::spec::{Arn, Live, LiveListener, LiveTargetGroup, Observed, Rule, Tags};
+
+/// How many resources `DescribeTags` and `DescribeLoadBalancers` take.
+pub const CHUNK: usize = 20;
+
+/// All load balancers of the account and region.
+pub async fn load_balancers(aws: &Aws) -> Result<Vec<sdk::LoadBalancer>, Error> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = aws.elb.describe_load_balancers().set_marker(marker).send();
+        let page = aws.call(&operations::DESCRIBE_LOAD_BALANCERS, call).await?;
+        all.extend(page.load_balancers.unwrap_or_default());
+        marker = page.next_marker.filter(|m| !m.is_empty());
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Load balancers by ARN, at most [`CHUNK`]; one that is not there fails the
+/// call.
+pub async fn load_balancers_by_arn(
+    aws: &Aws,
+    arns: &[Arn],
+) -> Result<Vec<sdk::LoadBalancer>, Error> {
+    let call = aws
+        .elb
+        .describe_load_balancers()
+        .set_load_balancer_arns(Some(arns.iter().map(|a| a.0.clone()).collect()))
+        .send();
+    let page = aws.call(&operations::DESCRIBE_LOAD_BALANCERS, call).await?;
+    Ok(page.load_balancers.unwrap_or_default())
+}
+
+/// All target groups of the account and region.
+pub async fn target_groups(aws: &Aws) -> Result<Vec<sdk::TargetGroup>, Error> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = aws.elb.describe_target_groups().set_marker(marker).send();
+        let page = aws.call(&operations::DESCRIBE_TARGET_GROUPS, call).await?;
+        all.extend(page.target_groups.unwrap_or_default());
+        marker = page.next_marker.filter(|m| !m.is_empty());
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Tags of resources, in calls of [`CHUNK`] side by side. A resource that is
+/// gone meanwhile is left out.
+pub async fn tags(aws: &Aws, arns: &[Arn]) -> Result<BTreeMap<Arn, Tags>, Error> {
+    let chunks = try_join_all(arns.chunks(CHUNK).map(|chunk| tags_of_chunk(aws, chunk))).await?;
+    Ok(chunks.into_iter().flatten().collect())
+}
+
+async fn tags_of_chunk(aws: &Aws, arns: &[Arn]) -> Result<Vec<(Arn, Tags)>, Error> {
+    let ask = async |arns: &[Arn]| {
+        let call = aws
+            .elb
+            .describe_tags()
+            .set_resource_arns(Some(arns.iter().map(|a| a.0.clone()).collect()))
+            .send();
+        let answer = aws.call(&operations::DESCRIBE_TAGS, call).await?;
+        let described = answer.tag_descriptions.unwrap_or_default();
+        Ok::<_, Error>(
+            described
+                .into_iter()
+                .filter_map(|d| Some((Arn::from(d.resource_arn()?), normal::tags(d.tags()))))
+                .collect::<Vec<_>>(),
+        )
+    };
+    match ask(arns).await {
+        // One missing resource fails the whole call: ask one by one.
+        Err(error) if error.class == Class::Gone => {
+            let mut found = Vec::new();
+            for arn in arns {
+                match ask(std::slice::from_ref(arn)).await {
+                    Err(error) if error.class == Class::Gone => {}
+                    answer => found.extend(answer?),
+                }
+            }
+            Ok(found)
+        }
+        answer => answer,
+    }
+}
+
+/// Reads all of one group: listeners, rules, certificates and targets of the
+/// load balancers and target groups that `held` names, with tags. What is
+/// gone meanwhile is left out.
+pub async fn group(aws: &Aws, held: &Observed) -> Result<Observed, Error> {
+    let (listeners, targets) = futures::future::try_join(
+        try_join_all(held.load_balancers.iter().map(|lb| listeners(aws, &lb.arn))),
+        try_join_all(held.target_groups.iter().map(|tg| targets(aws, tg))),
+    )
+    .await?;
+    let mut observed = Observed {
+        load_balancers: Vec::new(),
+        target_groups: targets.into_iter().flatten().collect(),
+        security_groups: held.security_groups.clone(),
+    };
+    for (lb, listeners) in held.load_balancers.iter().zip(listeners) {
+        if let Some(listeners) = listeners {
+            let mut lb = lb.clone();
+            lb.listeners = listeners;
+            observed.load_balancers.push(lb);
+        }
+    }
+    put_tags(aws, &mut observed).await?;
+    Ok(observed)
+}
+
+/// Tags of listeners and rules, in as few calls as can be.
+async fn put_tags(aws: &Aws, observed: &mut Observed) -> Result<(), Error> {
+    let listeners = observed
+        .load_balancers
+        .iter()
+        .flat_map(|lb| lb.listeners.values());
+    let arns: Vec<Arn> = listeners
+        .flat_map(|l| std::iter::once(&l.arn).chain(l.rules.values().map(|r| &r.arn)))
+        .cloned()
+        .collect();
+    let mut tags = tags(aws, &arns).await?;
+    for lb in &mut observed.load_balancers {
+        for listener in lb.listeners.values_mut() {
+            listener.spec.tags = tags.remove(&listener.arn).unwrap_or_default();
+            for rule in listener.rules.values_mut() {
+                rule.spec.tags = tags.remove(&rule.arn).unwrap_or_default();
+            }
+        }
+    }
+    Ok(())
+}
+
+type Listeners = BTreeMap<u16, LiveListener>;
+
+/// Listeners of a load balancer without tags; `None` when it is gone.
+async fn listeners(aws: &Aws, load_balancer: &Arn) -> Result<Option<Listeners>, Error> {
+    let mut all = Vec::new();
+    let mut marker = None;
+    loop {
+        let call = aws
+            .elb
+            .describe_listeners()
+            .load_balancer_arn(&load_balancer.0)
+            .set_marker(marker)
+            .send();
+        let page = match aws.call(&operations::DESCRIBE_LISTENERS, call).await {
+            Err(error) if error.class == Class::Gone => return Ok(None),
+            page => page?,
+        };
+        all.extend(page.listeners.unwrap_or_default());
+        marker = page.next_marker.filter(|m| !m.is_empty());
+        if marker.is_none() {
+            break;
+        }
+    }
+    let read = try_join_all(all.iter().map(|l| listener(aws, l))).await?;
+    Ok(Some(
+        read.into_iter()
+            .flatten()
+            .map(|l| (l.spec.port, l))
+            .collect(),
+    ))
+}
+
+async fn listener(aws: &Aws, listener: &sdk::Listener) -> Result<Option<LiveListener>, Error> {
+    let Some(arn) = listener.listener_arn().map(Arn::from) else {
+        return Ok(None);
+    };
+    let tls = listener.protocol() == Some(&sdk::ProtocolEnum::Https);
+    let certificates = async {
+        if tls {
+            sni_certificates(aws, &arn).await
+        } else {
+            Ok(BTreeSet::new())
+        }
+    };
+    let read = futures::future::try_join(rules(aws, &arn), certificates).await;
+    let (rules, certificates) = match read {
+        Err(error) if error.class == Class::Gone => return Ok(None),
+        read => read?,
+    };
+    Ok(
+        normal::listener(listener, certificates, Tags::new()).map(|spec| LiveListener {
+            arn,
+            spec,
+            rules,
+        }),
+    )
+}
+
+async fn rules(aws: &Aws, listener: &Arn) -> Result<BTreeMap<u32, Live<Rule>>, Error> {
+    let mut all = BTreeMap::new();
+    let mut marker = None;
+    loop {
+        let call = aws
+            .elb
+            .describe_rules()
+            .listener_arn(&listener.0)
+            .set_marker(marker)
+            .send();
+        let page = aws.call(&operations::DESCRIBE_RULES, call).await?;
+        for rule in page.rules() {
+            let Some(arn) = rule.rule_arn().map(Arn::from) else {
+                continue;
+            };
+            if let Some((priority, spec)) = normal::rule(rule, Tags::new()) {
+                all.insert(priority, Live { arn, spec });
+            }
+        }
+        marker = page.next_marker.filter(|m| !m.is_empty());
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// The SNI list of a listener; its default certificate is listed too, marked.
+async fn sni_certificates(aws: &Aws, listener: &Arn) -> Result<BTreeSet<Arn>, Error> {
+    let mut all = BTreeSet::new();
+    let mut marker = None;
+    loop {
+        let call = aws
+            .elb
+            .describe_listener_certificates()
+            .listener_arn(&listener.0)
+            .set_marker(marker)
+            .send();
+        let page = aws
+            .call(&operations::DESCRIBE_LISTENER_CERTIFICATES, call)
+            .await?;
+        all.extend(
+            page.certificates()
+                .iter()
+                .filter(|c| c.is_default() != Some(true))
+                .filter_map(|c| c.certificate_arn().map(Arn::from)),
+        );
+        marker = page.next_marker.filter(|m| !m.is_empty());
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// A target group with its targets; `None` when it is gone.
+async fn targets(aws: &Aws, group: &LiveTargetGroup) -> Result<Option<LiveTargetGroup>, Error> {
+    let call = aws
+        .elb
+        .describe_target_health()
+        .target_group_arn(&group.arn.0)
+        .send();
+    match aws.call(&operations::DESCRIBE_TARGET_HEALTH, call).await {
+        Err(error) if error.class == Class::Gone => Ok(None),
+        answer => Ok(Some(LiveTargetGroup {
+            targets: normal::targets(answer?.target_health_descriptions()),
+            ..group.clone()
+        })),
+    }
+}

@@ -1,0 +1,332 @@
+//! Putting a read beside what is remembered: a read may be older than a write
+//! of our own, or AWS may not show the write yet.
+//!
+//! Pure. Each part of a group (a rule, the targets of a target group, …) that
+//! this process wrote or deleted within [`TRUST`] of the beginning of a read
+//! stays as remembered; for everything else the read is right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::spec::{
+    Arn, Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, Observed, Rule, SecurityGroup,
+};
+
+/// How long an answer of AWS to a write of our own is trusted over a read.
+pub const TRUST: Duration = Duration::from_secs(60);
+/// How long a stamp is kept: longer than a read with all its pages takes.
+const KEEP: Duration = Duration::from_mins(10);
+
+/// What a part of a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    LoadBalancer,
+    Listener,
+    Rule,
+    TargetGroup,
+    Targets,
+    SecurityGroup,
+}
+
+/// When this process last wrote or deleted which part.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps(BTreeMap<(Kind, Arn), Instant>);
+
+impl Stamps {
+    /// Notes what a write changed.
+    pub fn note(&mut self, before: &Observed, after: &Observed, now: Instant) {
+        let before = parts(before);
+        let after = parts(after);
+        for (key, part) in &after {
+            if before.get(key) != Some(part) {
+                self.0.insert((key.0, key.1.clone()), now);
+            }
+        }
+        for key in before.keys().filter(|key| !after.contains_key(key)) {
+            self.0.insert((key.0, key.1.clone()), now);
+        }
+        self.0.retain(|_, at| *at + KEEP > now);
+    }
+
+    /// Whether what is remembered of a part beats a read that began then.
+    fn beats(&self, kind: Kind, arn: &Arn, begun: Instant) -> bool {
+        self.0
+            .get(&(kind, arn.clone()))
+            .is_some_and(|at| *at + TRUST > begun)
+    }
+}
+
+#[derive(PartialEq)]
+enum Part<'a> {
+    LoadBalancer(&'a crate::model::spec::LoadBalancer),
+    Listener(&'a crate::model::spec::Listener),
+    Rule(u32, &'a Rule),
+    TargetGroup(&'a crate::model::spec::TargetGroup),
+    Targets(&'a std::collections::BTreeSet<crate::model::spec::Target>),
+    SecurityGroup(&'a SecurityGroup),
+}
+
+fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
+    let mut parts = BTreeMap::new();
+    for lb in &observed.load_balancers {
+        parts.insert((Kind::LoadBalancer, &lb.arn), Part::LoadBalancer(&lb.spec));
+        for listener in lb.listeners.values() {
+            parts.insert(
+                (Kind::Listener, &listener.arn),
+                Part::Listener(&listener.spec),
+            );
+            for (priority, rule) in &listener.rules {
+                parts.insert((Kind::Rule, &rule.arn), Part::Rule(*priority, &rule.spec));
+            }
+        }
+    }
+    for group in &observed.target_groups {
+        parts.insert(
+            (Kind::TargetGroup, &group.arn),
+            Part::TargetGroup(&group.spec),
+        );
+        parts.insert((Kind::Targets, &group.arn), Part::Targets(&group.targets));
+    }
+    for group in &observed.security_groups {
+        parts.insert(
+            (Kind::SecurityGroup, &group.arn),
+            Part::SecurityGroup(&group.spec),
+        );
+    }
+    parts
+}
+
+/// Whether two observations are the same as far as plans go: the order in
+/// which AWS lists things and provisioning states do not count.
+pub fn same(a: &Observed, b: &Observed) -> bool {
+    parts(a) == parts(b)
+}
+
+/// How far a read went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Load balancers, target groups and security groups, without listeners,
+    /// rules and targets.
+    Listing,
+    /// Everything.
+    Full,
+}
+
+/// What is remembered after a read that began at `begun`.
+pub fn merge(
+    remembered: &Observed,
+    read: &Observed,
+    depth: Depth,
+    stamps: &Stamps,
+    begun: Instant,
+) -> Observed {
+    Observed {
+        load_balancers: keyed(
+            &remembered.load_balancers,
+            &read.load_balancers,
+            |lb| &lb.arn,
+            |arn| stamps.beats(Kind::LoadBalancer, arn, begun),
+            |old, new, trusted| load_balancer(old, new, trusted, depth, stamps, begun),
+        ),
+        target_groups: keyed(
+            &remembered.target_groups,
+            &read.target_groups,
+            |group| &group.arn,
+            |arn| stamps.beats(Kind::TargetGroup, arn, begun),
+            |old, new, trusted| target_group(old, new, trusted, depth, stamps, begun),
+        ),
+        security_groups: keyed(
+            &remembered.security_groups,
+            &read.security_groups,
+            |group| &group.arn,
+            |arn| stamps.beats(Kind::SecurityGroup, arn, begun),
+            |old, new, trusted| if trusted { old.clone() } else { new.clone() },
+        ),
+    }
+}
+
+/// Merges two lists of things by ARN: where what is remembered is trusted, it
+/// says whether the thing is there; else the read does.
+fn keyed<T: Clone>(
+    remembered: &[T],
+    read: &[T],
+    arn: impl Fn(&T) -> &Arn,
+    trusted: impl Fn(&Arn) -> bool,
+    both: impl Fn(&T, &T, bool) -> T,
+) -> Vec<T> {
+    let mut merged = Vec::new();
+    for old in remembered {
+        match read.iter().find(|new| arn(new) == arn(old)) {
+            Some(new) => merged.push(both(old, new, trusted(arn(old)))),
+            None if trusted(arn(old)) => merged.push(old.clone()),
+            None => {}
+        }
+    }
+    for new in read {
+        let known = remembered.iter().any(|old| arn(old) == arn(new));
+        if !known && !trusted(arn(new)) {
+            merged.push(new.clone());
+        }
+    }
+    merged
+}
+
+fn load_balancer(
+    old: &LiveLoadBalancer,
+    new: &LiveLoadBalancer,
+    trusted: bool,
+    depth: Depth,
+    stamps: &Stamps,
+    begun: Instant,
+) -> LiveLoadBalancer {
+    let listeners = match depth {
+        Depth::Listing => old.listeners.clone(),
+        Depth::Full => {
+            let values = |lb: &LiveLoadBalancer| lb.listeners.values().cloned().collect::<Vec<_>>();
+            keyed(
+                &values(old),
+                &values(new),
+                |l| &l.arn,
+                |arn| stamps.beats(Kind::Listener, arn, begun),
+                |old, new, trusted| listener(old, new, trusted, stamps, begun),
+            )
+            .into_iter()
+            .map(|l| (l.spec.port, l))
+            .collect()
+        }
+    };
+    LiveLoadBalancer {
+        spec: if trusted { &old.spec } else { &new.spec }.clone(),
+        listeners,
+        ..new.clone()
+    }
+}
+
+fn listener(
+    old: &LiveListener,
+    new: &LiveListener,
+    trusted: bool,
+    stamps: &Stamps,
+    begun: Instant,
+) -> LiveListener {
+    let values = |l: &LiveListener| {
+        let rules = l.rules.iter();
+        rules
+            .map(|(priority, rule)| (*priority, rule.clone()))
+            .collect::<Vec<(u32, Live<Rule>)>>()
+    };
+    let rules = keyed(
+        &values(old),
+        &values(new),
+        |(_, rule)| &rule.arn,
+        |arn| stamps.beats(Kind::Rule, arn, begun),
+        |old, new, trusted| if trusted { old.clone() } else { new.clone() },
+    );
+    LiveListener {
+        arn: new.arn.clone(),
+        spec: if trusted { &old.spec } else { &new.spec }.clone(),
+        rules: rules.into_iter().collect(),
+    }
+}
+
+fn target_group(
+    old: &LiveTargetGroup,
+    new: &LiveTargetGroup,
+    trusted: bool,
+    depth: Depth,
+    stamps: &Stamps,
+    begun: Instant,
+) -> LiveTargetGroup {
+    let keep = depth == Depth::Listing || stamps.beats(Kind::Targets, &new.arn, begun);
+    LiveTargetGroup {
+        arn: new.arn.clone(),
+        spec: if trusted { &old.spec } else { &new.spec }.clone(),
+        targets: if keep { &old.targets } else { &new.targets }.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::{Tags, Target};
+
+    fn group(id: &str, name: &str) -> Live<SecurityGroup> {
+        Live {
+            arn: Arn::from(id),
+            spec: SecurityGroup {
+                name: name.to_owned(),
+                description: String::new(),
+                tags: Tags::new(),
+                ingress: std::collections::BTreeSet::new(),
+            },
+        }
+    }
+
+    fn holding(groups: &[Live<SecurityGroup>]) -> Observed {
+        Observed {
+            security_groups: groups.to_vec(),
+            ..Observed::default()
+        }
+    }
+
+    #[test]
+    fn a_read_is_right_about_what_we_did_not_write_lately() {
+        let now = Instant::now();
+        let merged = merge(
+            &holding(&[group("sg-1", "old"), group("sg-2", "gone")]),
+            &holding(&[group("sg-1", "new"), group("sg-3", "found")]),
+            Depth::Full,
+            &Stamps::default(),
+            now,
+        );
+        assert_eq!(
+            merged,
+            holding(&[group("sg-1", "new"), group("sg-3", "found")])
+        );
+    }
+
+    #[test]
+    fn our_own_write_beats_a_read_that_does_not_show_it() {
+        let now = Instant::now();
+        let before = holding(&[group("sg-1", "old"), group("sg-2", "deleted")]);
+        let after = holding(&[group("sg-1", "new"), group("sg-3", "created")]);
+        let mut stamps = Stamps::default();
+        stamps.note(&before, &after, now);
+        let late = now + Duration::from_secs(30);
+        assert_eq!(merge(&after, &before, Depth::Full, &stamps, late), after);
+        let later = now + Duration::from_secs(61);
+        assert_eq!(merge(&after, &before, Depth::Full, &stamps, later), before);
+    }
+
+    #[test]
+    fn a_listing_leaves_targets_alone() {
+        let live = |targets: &[&str]| LiveTargetGroup {
+            arn: Arn::from("tg"),
+            spec: crate::observe::tests::target_group("ns/web-svc:80"),
+            targets: targets
+                .iter()
+                .map(|id| Target {
+                    id: (*id).to_owned(),
+                    port: 80,
+                    outside_vpc: false,
+                })
+                .collect(),
+        };
+        let observed = |targets: &[&str]| Observed {
+            target_groups: vec![live(targets)],
+            ..Observed::default()
+        };
+        let now = Instant::now();
+        let stamps = Stamps::default();
+        let remembered = observed(&["10.0.0.1"]);
+        let listed = observed(&[]);
+        let merged = merge(&remembered, &listed, Depth::Listing, &stamps, now);
+        assert_eq!(merged, remembered);
+        assert_eq!(
+            merge(&remembered, &listed, Depth::Full, &stamps, now),
+            listed
+        );
+    }
+}

@@ -1,0 +1,287 @@
+//! OBSERVED. What AWS holds, as remembered.
+//!
+//! May use: `aws`, `model` (its types). Reads AWS only where something is not
+//! known or in doubt, and promises: nothing enters [`Observed`] that does not
+//! carry the marks of this cluster and of a group (listeners and rules belong
+//! to whom their load balancer belongs); a read never undoes what this
+//! process wrote since the read began; readers of one thing share one read.
+//!
+//! * [`Memory`] (here and in `listing`, `verify`): the groups.
+//! * `account`: facts of the VPC, the shared backend group, verdicts.
+//! * [`Dns`]: hosted zones and records.
+//! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
+//! * `merge`: a read beside what is remembered.
+
+mod account;
+mod dns;
+pub mod ec2;
+pub mod elb;
+mod interfaces;
+mod listing;
+mod merge;
+pub mod normal;
+#[cfg(test)]
+pub(crate) mod tests;
+mod verify;
+mod zones;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use account::PodAddress;
+pub use dns::{Dns, Recalled};
+pub use listing::is_backend;
+pub use verify::Drift;
+pub use zones::Zones;
+
+use crate::aws::{Aws, Class, Error};
+use crate::model::group::GroupId;
+use crate::model::spec::{Arn, LoadBalancerState, Observed, Tags};
+use merge::{Depth, Stamps};
+
+/// What the memory must know of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Cluster name, as in tags.
+    pub cluster: String,
+    /// The VPC.
+    pub vpc: String,
+    /// Everything is read again in the background once in this time; verdicts
+    /// of AWS are forgotten after it.
+    pub verify_interval: Duration,
+    /// The first background pass comes no sooner than this after the start.
+    pub first_verification: Duration,
+}
+
+/// What AWS holds, remembered in the process.
+#[derive(Debug)]
+pub struct Memory {
+    aws: Aws,
+    scope: Scope,
+    groups: Mutex<Groups>,
+    /// Held while the account is listed, so that all who want it share it.
+    listing: tokio::sync::Mutex<()>,
+    account: Mutex<account::Account>,
+    /// Held while facts are read.
+    reading: tokio::sync::Mutex<()>,
+    schedule: Mutex<verify::Schedule>,
+}
+
+/// All groups, and what the account listing left behind.
+#[derive(Debug, Default)]
+struct Groups {
+    known: BTreeMap<GroupId, Remembered>,
+    /// When the last complete listing began.
+    listed: Option<Instant>,
+    /// Tags of load balancers and target groups of the VPC, ours or not, and
+    /// when they were read.
+    tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// Id of the shared backend security group.
+    backend: Option<String>,
+    /// Groups that a listing or a full read found to differ from what was
+    /// remembered, for the next tick of verification.
+    drifted: BTreeSet<GroupId>,
+}
+
+/// One group.
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    observed: Observed,
+    /// When the last read of everything began; `None` while only a listing
+    /// is known.
+    read: Option<Instant>,
+    /// Since when what is remembered may be wrong.
+    doubt: Option<Instant>,
+    stamps: Stamps,
+}
+
+impl Remembered {
+    fn is_sure(&self) -> bool {
+        self.read.is_some() && self.doubt.is_none()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Memory {
+    /// Knows nothing yet and makes no call.
+    pub fn new(aws: Aws, scope: Scope) -> Self {
+        let schedule = verify::Schedule::new(&scope, Instant::now());
+        Self {
+            aws,
+            scope,
+            groups: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
+            account: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            schedule: Mutex::new(schedule),
+        }
+    }
+
+    /// What AWS holds for a group. Makes no call when it is known; one
+    /// listing of the account, shared by all, when nothing is; and the reads
+    /// of this group where AWS holds something for it.
+    pub async fn recall(&self, group: &GroupId) -> Result<Observed, Error> {
+        let since = {
+            let groups = lock(&self.groups);
+            match groups.known.get(group) {
+                Some(known) if known.is_sure() => return Ok(known.observed.clone()),
+                Some(known) => known.doubt,
+                None => None,
+            }
+        };
+        self.list_since(since).await?;
+        self.read_group(group).await?;
+        Ok(self.remembered(group))
+    }
+
+    /// Reads all of a group that a listing has found something for.
+    async fn read_group(&self, group: &GroupId) -> Result<(), Error> {
+        let (held, begun) = {
+            let mut groups = lock(&self.groups);
+            let listed = groups.listed;
+            let begun = Instant::now();
+            let Some(known) = groups.known.get_mut(group) else {
+                // The listing is complete: AWS holds nothing.
+                return Ok(());
+            };
+            if known.observed.load_balancers.is_empty() && known.observed.target_groups.is_empty() {
+                known.read = Some(begun);
+                known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
+                return Ok(());
+            }
+            (known.observed.clone(), begun)
+        };
+        let read = elb::group(&self.aws, &held).await?;
+        let mut groups = lock(&self.groups);
+        let listed = groups.listed;
+        let known = groups.known.entry(group.clone()).or_default();
+        known.observed = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+        known.read = Some(begun);
+        known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
+        Ok(())
+    }
+
+    /// Notes what an answered write has made of a group.
+    pub fn remember(&self, group: &GroupId, change: impl FnOnce(&mut Observed)) {
+        let mut groups = lock(&self.groups);
+        let now = Instant::now();
+        let known = groups
+            .known
+            .entry(group.clone())
+            // A listing was complete before anybody planned this write, so
+            // AWS held nothing.
+            .or_insert_with(|| Remembered {
+                read: Some(now),
+                ..Remembered::default()
+            });
+        let before = known.observed.clone();
+        change(&mut known.observed);
+        known.stamps.note(&before, &known.observed, now);
+    }
+
+    /// What is remembered of a group may be wrong: it is read before it is
+    /// used again.
+    pub fn mark_stale(&self, group: &GroupId) {
+        let mut groups = lock(&self.groups);
+        groups.known.entry(group.clone()).or_default().doubt = Some(Instant::now());
+    }
+
+    /// What is remembered of a group, sure or not; makes no call.
+    pub fn remembered(&self, group: &GroupId) -> Observed {
+        let groups = lock(&self.groups);
+        let known = groups.known.get(group);
+        known.map(|k| k.observed.clone()).unwrap_or_default()
+    }
+
+    /// Id of the shared backend security group, as far as known.
+    pub fn backend_id(&self) -> Option<String> {
+        lock(&self.groups).backend.clone()
+    }
+
+    /// Cluster and VPC that this memory is of.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// All groups that AWS holds something for, those whose Ingresses are
+    /// gone included.
+    pub async fn groups(&self) -> Result<BTreeSet<GroupId>, Error> {
+        self.list_since(None).await?;
+        let groups = lock(&self.groups);
+        Ok(groups
+            .known
+            .iter()
+            .filter(|(_, known)| !known.observed.is_empty())
+            .map(|(group, _)| group.clone())
+            .collect())
+    }
+
+    /// Asks for the state of all load balancers that were not active when
+    /// last seen, 20 in one call; answers the groups where it has changed.
+    pub async fn poll_load_balancers(&self) -> Result<BTreeSet<GroupId>, Error> {
+        let waiting: Vec<(GroupId, Arn)> = {
+            let groups = lock(&self.groups);
+            groups
+                .known
+                .iter()
+                .flat_map(|(group, known)| {
+                    let waits = known
+                        .observed
+                        .load_balancers
+                        .iter()
+                        .filter(|lb| lb.state == LoadBalancerState::Provisioning);
+                    waits.map(move |lb| (group.clone(), lb.arn.clone()))
+                })
+                .collect()
+        };
+        let mut changed = BTreeSet::new();
+        for chunk in waiting.chunks(elb::CHUNK) {
+            let arns: Vec<Arn> = chunk.iter().map(|(_, arn)| arn.clone()).collect();
+            let answer = match elb::load_balancers_by_arn(&self.aws, &arns).await {
+                // One is gone, or not visible yet: no telling which, so all
+                // of them are read before they are used again.
+                Err(error) if error.class == Class::Gone => {
+                    for (group, _) in chunk {
+                        self.mark_stale(group);
+                        changed.insert(group.clone());
+                    }
+                    continue;
+                }
+                answer => answer?,
+            };
+            let states: BTreeMap<Arn, LoadBalancerState> = answer
+                .iter()
+                .filter_map(|lb| {
+                    let arn = Arn::from(lb.load_balancer_arn()?);
+                    Some((arn, normal::load_balancer_state(lb)))
+                })
+                .collect();
+            let mut groups = lock(&self.groups);
+            for (group, arn) in chunk {
+                let known = groups.known.get_mut(group);
+                let lbs = known.map(|k| &mut k.observed.load_balancers);
+                let lb = lbs.and_then(|lbs| lbs.iter_mut().find(|lb| lb.arn == *arn));
+                if let (Some(lb), Some(state)) = (lb, states.get(arn))
+                    && lb.state != *state
+                {
+                    lb.state = *state;
+                    changed.insert(group.clone());
+                }
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Whether a doubt is answered by a listing: one that began after it.
+fn settled(doubt: Option<Instant>, listed: Option<Instant>) -> bool {
+    doubt
+        .zip(listed)
+        .is_some_and(|(doubt, listed)| listed > doubt)
+}

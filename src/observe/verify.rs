@@ -1,0 +1,133 @@
+//! Background verification: with few calls, spread over time, it finds what
+//! somebody else changed.
+//!
+//! Once in an interval the account listing and the facts are read again; and
+//! one group at a time is read in full, so that all have been within an
+//! interval.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::merge;
+use super::{Memory, Scope, lock};
+use crate::aws::Error;
+use crate::model::facts::{Facts, Subnet};
+use crate::model::group::GroupId;
+
+/// What is to be planned again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Groups.
+    pub groups: BTreeSet<GroupId>,
+    /// The shared backend security group.
+    pub backend: bool,
+}
+
+impl Drift {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && !self.backend
+    }
+}
+
+/// When the next passes are due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    listing: Instant,
+    group: Instant,
+}
+
+impl Schedule {
+    pub(super) fn new(scope: &Scope, now: Instant) -> Self {
+        let first = now + scope.first_verification;
+        Self {
+            listing: first,
+            group: first,
+        }
+    }
+}
+
+/// Whether decisions come out the same; free addresses in subnets come and go.
+fn same_facts(a: &Facts, b: &Facts) -> bool {
+    let subnets = |facts: &Facts| {
+        let subnets = facts.subnets.iter().map(|s| Subnet {
+            available_addresses: 0,
+            ..s.clone()
+        });
+        subnets.collect::<Vec<_>>()
+    };
+    a.vpc_cidrs == b.vpc_cidrs && a.security_groups == b.security_groups && subnets(a) == subnets(b)
+}
+
+/// A full read of one group comes no sooner than this after the one before.
+const LEAST_SPACING: Duration = Duration::from_secs(1);
+
+impl Memory {
+    /// Does what is due, at most one pass; call it every second or so.
+    /// Answers what has drifted and must be planned again.
+    pub async fn verify_tick(&self, now: Instant) -> Result<Drift, Error> {
+        let mut drift = Drift {
+            groups: self.expire_verdicts(now),
+            backend: false,
+        };
+        let (listing, group) = {
+            let schedule = lock(&self.schedule);
+            (schedule.listing <= now, schedule.group <= now)
+        };
+        if listing {
+            lock(&self.schedule).listing = now + self.scope.verify_interval;
+            self.list_since(Some(Instant::now())).await?;
+            let before = self.facts().await?;
+            let after = self.read_facts(Some(Instant::now())).await?;
+            if !same_facts(&before, &after) {
+                drift.groups.extend(self.groups().await?);
+            }
+        } else if group {
+            self.verify_one(now).await?;
+        }
+        drift
+            .groups
+            .extend(std::mem::take(&mut lock(&self.groups).drifted));
+        drift.backend = self.take_backend_drift();
+        Ok(drift)
+    }
+
+    /// Reads the group in full whose last full read is the oldest, if that is
+    /// an interval ago.
+    async fn verify_one(&self, now: Instant) -> Result<(), Error> {
+        let interval = self.scope.verify_interval;
+        let (oldest, spacing) = {
+            let groups = lock(&self.groups);
+            let count = u32::try_from(groups.known.len()).unwrap_or(u32::MAX).max(1);
+            let oldest = groups
+                .known
+                .iter()
+                .filter(|(_, known)| known.is_sure())
+                .filter_map(|(group, known)| Some((known.read?, group)))
+                .min()
+                .filter(|(read, _)| *read + interval <= now)
+                .map(|(_, group)| group.clone());
+            (oldest, (interval / count).max(LEAST_SPACING))
+        };
+        lock(&self.schedule).group = now + spacing;
+        let Some(group) = oldest else {
+            return Ok(());
+        };
+        let remembered = |groups: &super::Groups| {
+            groups
+                .known
+                .get(&group)
+                .map(|known| known.observed.clone())
+                .unwrap_or_default()
+        };
+        let before = remembered(&lock(&self.groups));
+        self.read_group(&group).await?;
+        let mut groups = lock(&self.groups);
+        if !merge::same(&before, &remembered(&groups)) {
+            groups.drifted.insert(group);
+        }
+        Ok(())
+    }
+}
