@@ -35,5 +35,10 @@
 //! wrong with one Ingress; it never stops its neighbours. A *leaver* is an
 //! Ingress that carries the group's finalizer and no longer belongs to it.
 
+pub mod config;
+pub mod key;
+pub mod leader;
 pub mod model;
 pub mod plan;
+pub mod queue;
+pub mod telemetry;
