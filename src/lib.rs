@@ -41,4 +41,5 @@ pub mod leader;
 pub mod model;
 pub mod plan;
 pub mod queue;
+pub mod report;
 pub mod telemetry;
