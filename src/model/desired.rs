@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::Finding;
+use super::finding::{Finding, Reason};
 use super::group::GroupId;
 use super::spec::{
     Listener, LoadBalancer, ObjectName, Rule, SecurityGroup, Target, TargetGroup, TargetGroupKey,
@@ -22,8 +22,25 @@ pub struct Desired {
     pub frozen: BTreeSet<ObjectName>,
     /// What is wrong, with the effects that `frozen` sums up.
     pub findings: Vec<Finding>,
+    /// What stands in the way of a load balancer that is not made yet: a frozen
+    /// member states a group-wide value, or subnets cannot be discovered. While
+    /// this is not empty and AWS holds no load balancer of the desired scheme
+    /// for the group, nothing is made for it (an `Intent::Serve` is treated as
+    /// `Hold`) and these findings are reported besides `findings`. Where the
+    /// load balancer is there already they mean nothing and are not reported.
+    pub blocks_creation: Vec<Finding>,
     /// What is to be done about AWS.
     pub intent: Intent,
+}
+
+impl Desired {
+    /// Whether a frozen member states a group-wide value, so that a group that
+    /// is not made yet waits (`blocks_creation` says for whom).
+    pub fn frozen_states_group_wide(&self) -> bool {
+        self.blocks_creation
+            .iter()
+            .any(|finding| finding.reason == Reason::WaitingForMember)
+    }
 }
 
 /// An Ingress on its way out of the group.
@@ -42,9 +59,8 @@ pub enum Intent {
     Serve(Box<Stack>),
     /// The group has no members: nothing may be left.
     Remove,
-    /// Nothing is made or changed: every member is frozen and nothing more is
-    /// known to be wished, or a frozen member of a group that is not made yet
-    /// states a group-wide value.
+    /// Every member is frozen: nothing is made or changed. What is live stays,
+    /// except what can be attributed to a leaver, for deletion is never frozen.
     Hold,
     /// The group is another controller's for now.
     LeaveAlone,

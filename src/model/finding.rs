@@ -125,17 +125,27 @@ impl fmt::Display for Finding {
 
 /// What only AWS could know about a value of an Ingress, remembered as an
 /// input of `model` until the value changes or verification comes round.
+///
+/// It applies while the Ingress still states the value: while the Ingress's
+/// `Origin`s hold the same subject and value. Then it freezes the Ingress. One
+/// kind is different: a quota on rules has the subject `RULES_SUBJECT`, the
+/// ingress whose rule was refused, and as value the number of rules (default
+/// rules not counted) that the load balancer may have in all. It freezes
+/// nobody; the last rules in group order are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whose value.
     pub ingress: ObjectName,
-    /// The annotation that states it, short form (`certificate-arn`), or
-    /// `spec`.
+    /// The annotation that states it, short form (`certificate-arn`), `spec`,
+    /// or `RULES_SUBJECT`.
     pub subject: String,
-    /// The value that AWS refused, as stated.
+    /// The value that AWS refused, as its `Origin` spells it.
     pub value: String,
     /// AWS's error code.
     pub code: String,
     /// AWS's message.
     pub message: String,
 }
+
+/// Subject of a verdict that says how many rules a load balancer may have.
+pub const RULES_SUBJECT: &str = "rules";

@@ -4,12 +4,31 @@
 //! no environment; takes values and returns values. Total: bad input becomes
 //! findings, never an error.
 
+pub mod annotations;
 pub mod backend;
+pub mod backend_build;
+pub mod build;
 pub mod desired;
 pub mod facts;
 pub mod finding;
 pub mod group;
+mod listeners;
+mod member;
+pub mod membership;
+mod merge;
+pub mod names;
+pub mod ownership;
 pub mod records;
+pub mod records_build;
+mod rules;
+mod security_groups;
 pub mod settings;
 pub mod snapshot;
 pub mod spec;
+mod subnets;
+mod target_groups;
+pub mod targets;
+pub mod values;
+pub mod verdicts;
+
+pub use build::build;

@@ -26,6 +26,29 @@ pub struct Settings {
     pub dns: Option<DnsSettings>,
 }
 
+impl Settings {
+    /// The settings of a controller that was given nothing but the name of
+    /// the cluster and the VPC; no records.
+    pub fn new(cluster_name: impl Into<String>, vpc_id: impl Into<String>) -> Self {
+        Self {
+            cluster_name: cluster_name.into(),
+            vpc_id: vpc_id.into(),
+            ingress_class: DEFAULT_INGRESS_CLASS.to_owned(),
+            default_scheme: Scheme::Internal,
+            default_target_type: TargetType::Instance,
+            default_ssl_policy: DEFAULT_SSL_POLICY.to_owned(),
+            default_tags: Tags::new(),
+            dns: None,
+        }
+    }
+}
+
+/// Value of the class annotation that is ours where no flag says otherwise.
+pub const DEFAULT_INGRESS_CLASS: &str = "alb";
+/// Security policy of HTTPS listeners where neither an annotation nor a flag
+/// states one.
+pub const DEFAULT_SSL_POLICY: &str = "ELBSecurityPolicy-2016-08";
+
 /// Which records are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DnsSettings {

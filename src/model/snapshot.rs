@@ -8,6 +8,9 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::spec::ObjectName;
 
@@ -42,4 +45,203 @@ pub struct TargetGroupBinding {
     pub name: ObjectName,
     /// Its labels; `ingress.k8s.aws/stack…` name the group that made it.
     pub labels: BTreeMap<String, String>,
+}
+
+/// Label of an EndpointSlice that names its Service.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// Why manifests could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The text is not YAML.
+    #[error("the manifests are not valid YAML")]
+    Yaml(#[source] serde_saphyr::Error),
+    /// A document is not the object that its `kind` says.
+    #[error("{kind} {name} cannot be read")]
+    Object {
+        /// Its kind.
+        kind: String,
+        /// `namespace/name`, as far as it is given.
+        name: String,
+        /// What serde says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A document has no `kind`.
+    #[error("a document has no kind: expected a Kubernetes object in each document")]
+    NoKind,
+}
+
+/// The snapshot that YAML manifests describe, one object for each document or
+/// in a `List`: for tests and for plans without a cluster. Kinds that no
+/// decision depends on are left out. Namespaced objects without a namespace
+/// are in `default`.
+pub fn snapshot_from_yaml(text: &str) -> Result<Snapshot, ManifestError> {
+    // As kubectl reads it, a node may be called `n`.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let documents: Vec<Option<Value>> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(ManifestError::Yaml)?;
+    let mut snapshot = Snapshot::default();
+    for document in documents.into_iter().flatten() {
+        snapshot.add_manifest(document)?;
+    }
+    Ok(snapshot)
+}
+
+impl Snapshot {
+    fn add_manifest(&mut self, document: Value) -> Result<(), ManifestError> {
+        let kind = document
+            .get("kind")
+            .and_then(Value::as_str)
+            .ok_or(ManifestError::NoKind)?
+            .to_owned();
+        match kind.as_str() {
+            "List" => {
+                if let Some(Value::Array(items)) = document.get("items") {
+                    for item in items.clone() {
+                        self.add_manifest(item)?;
+                    }
+                }
+            }
+            "Ingress" => {
+                let object: Ingress = read(&kind, document)?;
+                self.ingresses
+                    .insert(named(&object.metadata), object.into());
+            }
+            "IngressClass" => {
+                let object: IngressClass = read(&kind, document)?;
+                self.ingress_classes
+                    .insert(named(&object.metadata).name, object.into());
+            }
+            "Service" => {
+                let object: Service = read(&kind, document)?;
+                self.services.insert(named(&object.metadata), object.into());
+            }
+            "EndpointSlice" => {
+                let object: EndpointSlice = read(&kind, document)?;
+                if let Some(service) = service_of(&object) {
+                    self.endpoint_slices
+                        .entry(service)
+                        .or_default()
+                        .push(object.into());
+                }
+            }
+            "Pod" => {
+                let object: Pod = read(&kind, document)?;
+                self.pods.insert(named(&object.metadata), object.into());
+            }
+            "Node" => {
+                let object: Node = read(&kind, document)?;
+                self.nodes
+                    .insert(named(&object.metadata).name, object.into());
+            }
+            "Namespace" => {
+                let object: Namespace = read(&kind, document)?;
+                self.namespaces
+                    .insert(named(&object.metadata).name, object.into());
+            }
+            "TargetGroupBinding" => {
+                let metadata = document.get("metadata").cloned().unwrap_or_default();
+                let metadata: ObjectMeta = read(&kind, metadata)?;
+                self.target_group_bindings.push(TargetGroupBinding {
+                    name: named(&metadata),
+                    labels: metadata.labels.unwrap_or_default(),
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Namespace and name of an object.
+pub fn named(metadata: &ObjectMeta) -> ObjectName {
+    ObjectName::new(
+        metadata.namespace.as_deref().unwrap_or("default"),
+        metadata.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// The Service that an EndpointSlice is of.
+pub fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
+    let service = slice
+        .metadata
+        .labels
+        .as_ref()?
+        .get(SERVICE_NAME_LABEL)?
+        .clone();
+    Some(ObjectName::new(
+        slice.metadata.namespace.as_deref().unwrap_or("default"),
+        service,
+    ))
+}
+
+fn read<T: DeserializeOwned>(kind: &str, document: Value) -> Result<T, ManifestError> {
+    let metadata = |key| {
+        document
+            .get("metadata")
+            .unwrap_or(&document)
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or("?")
+            .to_owned()
+    };
+    let name = format!("{}/{}", metadata("namespace"), metadata("name"));
+    serde_json::from_value(document).map_err(|source| ManifestError::Object {
+        kind: kind.to_owned(),
+        name,
+        source,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may fail loudly
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_and_lists_are_read() {
+        let snapshot = snapshot_from_yaml(
+            r#"
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, annotations: {a: "1"}}
+spec: {ports: [{port: 80, targetPort: http}]}
+---
+---
+apiVersion: v1
+kind: List
+items:
+- {kind: Node, metadata: {name: a}}
+- {kind: ConfigMap, metadata: {name: x, namespace: shop}}
+- kind: EndpointSlice
+  metadata: {name: web-1, namespace: shop, labels: {kubernetes.io/service-name: web}}
+  addressType: IPv4
+  endpoints: []
+- kind: TargetGroupBinding
+  metadata: {name: t, namespace: shop, labels: {ingress.k8s.aws/stack: g}}
+  spec: {targetGroupARN: x}
+"#,
+        )
+        .unwrap();
+        let web = ObjectName::new("shop", "web");
+        assert!(snapshot.services.contains_key(&web));
+        assert_eq!(snapshot.endpoint_slices[&web].len(), 1);
+        assert!(snapshot.nodes.contains_key("a"));
+        assert_eq!(
+            snapshot.target_group_bindings[0].labels["ingress.k8s.aws/stack"],
+            "g"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let error = snapshot_from_yaml(
+            "{kind: Service, metadata: {name: web, namespace: shop}, spec: {ports: 80}}",
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "Service shop/web cannot be read");
+        assert!(snapshot_from_yaml("{metadata: {}}").is_err());
+        assert!(snapshot_from_yaml("{").is_err());
+    }
 }

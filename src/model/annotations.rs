@@ -1,0 +1,257 @@
+//! Every annotation `alb.ingress.kubernetes.io/…`, in one table: which this
+//! version knows, which it does not know yet, where each may stand.
+//!
+//! An annotation that is not built yet is never ignored: it freezes the
+//! Ingress, since serving it without what it asks for (a login page, an
+//! allow-list) could be worse than not serving it.
+
+use std::collections::BTreeMap;
+
+/// Prefix of all annotations of this controller.
+pub const PREFIX: &str = "alb.ingress.kubernetes.io/";
+/// The annotation that selects a class the old way.
+pub const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
+/// Whether this version does what an annotation asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    /// It does.
+    Built,
+    /// It does not yet; whoever uses it is frozen.
+    NotYet,
+}
+
+/// What a value decides about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What all members of the group share: the load balancer, its listeners,
+    /// its security groups.
+    Group,
+    /// The Ingress's own rules.
+    Rules,
+    /// The target groups of a backend; may stand on the Service too, where it
+    /// wins over the Ingress's.
+    Backend,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Annotation {
+    /// Name without `PREFIX`; one that ends in `.` stands for all that begin
+    /// so.
+    pub name: &'static str,
+    /// What it decides about.
+    pub reach: Reach,
+    /// Whether it is also read on a Service.
+    pub on_service: bool,
+    /// Whether this version does it.
+    pub support: Support,
+}
+
+const fn row(name: &'static str, reach: Reach, on_service: bool, support: Support) -> Annotation {
+    Annotation {
+        name,
+        reach,
+        on_service,
+        support,
+    }
+}
+
+/// A group-wide annotation that is built.
+const fn group(name: &'static str) -> Annotation {
+    row(name, Reach::Group, false, Support::Built)
+}
+
+/// A group-wide annotation that is not built yet.
+const fn later_group(name: &'static str) -> Annotation {
+    row(name, Reach::Group, false, Support::NotYet)
+}
+
+/// An annotation about rules that is not built yet.
+const fn later_rules(name: &'static str) -> Annotation {
+    row(name, Reach::Rules, false, Support::NotYet)
+}
+
+/// The login annotations: about rules, read on Services too, not built yet.
+const fn later_auth(name: &'static str) -> Annotation {
+    row(name, Reach::Rules, true, Support::NotYet)
+}
+
+/// A backend annotation that is built.
+const fn backend(name: &'static str) -> Annotation {
+    row(name, Reach::Backend, true, Support::Built)
+}
+
+/// A backend annotation that is not built yet.
+const fn later_backend(name: &'static str) -> Annotation {
+    row(name, Reach::Backend, true, Support::NotYet)
+}
+
+/// The table.
+pub const ANNOTATIONS: &[Annotation] = &[
+    // Group and identity.
+    group("group.name"),
+    group("group.order"),
+    later_group("load-balancer-name"),
+    row("tags", Reach::Group, true, Support::Built),
+    // Load balancer.
+    group("scheme"),
+    later_group("ip-address-type"),
+    group("subnets"),
+    later_group("customer-owned-ipv4-pool"),
+    later_group("load-balancer-attributes"),
+    later_group("minimum-load-balancer-capacity"),
+    later_group("ipam-ipv4-pool-id"),
+    group("security-groups"),
+    group("manage-backend-security-group-rules"),
+    later_group("wafv2-acl-arn"),
+    later_group("wafv2-acl-name"),
+    later_group("waf-acl-id"),
+    later_group("web-acl-id"),
+    later_group("shield-advanced-protection"),
+    later_group("dry-run-plan"),
+    // Listeners.
+    group("listen-ports"),
+    group("ssl-redirect"),
+    group("certificate-arn"),
+    group("ssl-policy"),
+    later_group("inbound-cidrs"),
+    later_group("security-group-prefix-lists"),
+    later_group("mutual-authentication"),
+    later_group("listener-attributes."),
+    later_group("create-acm-cert"),
+    later_group("acm-pca-arn"),
+    // Rules and login.
+    later_rules("actions."),
+    later_rules("conditions."),
+    later_rules("transforms."),
+    later_rules("use-regex-path-match"),
+    later_rules("jwt-validation"),
+    later_auth("auth-type"),
+    later_auth("auth-idp-cognito"),
+    later_auth("auth-idp-oidc"),
+    later_auth("auth-on-unauthenticated-request"),
+    later_auth("auth-scope"),
+    later_auth("auth-session-cookie"),
+    later_auth("auth-session-timeout"),
+    // Target groups.
+    backend("target-type"),
+    later_backend("target-node-labels"),
+    backend("backend-protocol"),
+    later_backend("backend-protocol-version"),
+    later_backend("target-group-attributes"),
+    backend("healthcheck-port"),
+    backend("healthcheck-protocol"),
+    backend("healthcheck-path"),
+    backend("healthcheck-interval-seconds"),
+    backend("healthcheck-timeout-seconds"),
+    backend("healthy-threshold-count"),
+    backend("unhealthy-threshold-count"),
+    backend("success-codes"),
+    later_backend("multi-cluster-target-group"),
+    later_backend("target-control-port."),
+    // A network load balancer in front.
+    later_group("enable-frontend-nlb"),
+    later_group("frontend-nlb-scheme"),
+    later_group("frontend-nlb-subnets"),
+    later_group("frontend-nlb-security-groups"),
+    later_group("frontend-nlb-listener-port-mapping"),
+    later_group("frontend-nlb-eip-allocations"),
+    later_group("frontend-nlb-healthcheck-port"),
+    later_group("frontend-nlb-healthcheck-protocol"),
+    later_group("frontend-nlb-healthcheck-path"),
+    later_group("frontend-nlb-healthcheck-interval-seconds"),
+    later_group("frontend-nlb-healthcheck-timeout-seconds"),
+    later_group("frontend-nlb-healthcheck-healthy-threshold-count"),
+    later_group("frontend-nlb-healthcheck-unhealthy-threshold-count"),
+    later_group("frontend-nlb-healthcheck-success-codes"),
+    later_group("frontend-nlb-attributes"),
+    later_group("frontend-nlb-tags"),
+];
+
+/// The row of an annotation, by its name without `PREFIX`.
+pub fn lookup(name: &str) -> Option<&'static Annotation> {
+    ANNOTATIONS.iter().find(|row| {
+        if row.name.ends_with('.') {
+            name.starts_with(row.name)
+        } else {
+            name == row.name
+        }
+    })
+}
+
+/// The annotations of this controller on an object, by name without
+/// `PREFIX`.
+pub fn ours(annotations: Option<&BTreeMap<String, String>>) -> impl Iterator<Item = (&str, &str)> {
+    annotations
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.strip_prefix(PREFIX)?, value.as_str())))
+}
+
+/// The value of one annotation, by its name without `PREFIX`.
+pub fn value<'a>(annotations: Option<&'a BTreeMap<String, String>>, name: &str) -> Option<&'a str> {
+    ours(annotations).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_these_are_built() {
+        let built: Vec<_> = ANNOTATIONS
+            .iter()
+            .filter(|row| row.support == Support::Built)
+            .map(|row| row.name)
+            .collect();
+        assert_eq!(
+            built,
+            [
+                "group.name",
+                "group.order",
+                "tags",
+                "scheme",
+                "subnets",
+                "security-groups",
+                "manage-backend-security-group-rules",
+                "listen-ports",
+                "ssl-redirect",
+                "certificate-arn",
+                "ssl-policy",
+                "target-type",
+                "backend-protocol",
+                "healthcheck-port",
+                "healthcheck-protocol",
+                "healthcheck-path",
+                "healthcheck-interval-seconds",
+                "healthcheck-timeout-seconds",
+                "healthy-threshold-count",
+                "unhealthy-threshold-count",
+                "success-codes",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_stand_once() {
+        let mut names: Vec<_> = ANNOTATIONS.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn open_ended_names_are_found_by_their_beginning() {
+        let name = |name| lookup(name).map(|row| row.name);
+        assert_eq!(name("actions.pay"), Some("actions."));
+        assert_eq!(
+            name("listener-attributes.HTTP-80"),
+            Some("listener-attributes.")
+        );
+        assert_eq!(name("actions"), None);
+        assert_eq!(name("scheme"), Some("scheme"));
+        assert_eq!(name("schema"), None);
+    }
+}

@@ -1,0 +1,388 @@
+//! From a snapshot to the desired state of one group.
+//!
+//! In five steps: who belongs to it; what each member says on its own; who
+//! must stand back because it disagrees with a member before it; the load
+//! balancer with listeners, rules and target groups of those who are left;
+//! what stands in the way of making it anew.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::desired::{Desired, DesiredListener, DesiredRule, Intent, Stack};
+use super::facts::Facts;
+use super::finding::{Effect, Finding, Reason};
+use super::group::GroupId;
+use super::listeners;
+use super::member::Member;
+use super::membership;
+use super::merge::Merged;
+use super::names;
+use super::ownership::{self, LOAD_BALANCER_RESOURCE};
+use super::security_groups;
+use super::settings::Settings;
+use super::snapshot::Snapshot;
+use super::spec::{Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupRef};
+use super::subnets;
+use super::targets::Nodes;
+use super::verdicts;
+
+/// What the parts of the model read from.
+pub(super) struct Context<'a> {
+    pub group: &'a GroupId,
+    pub snapshot: &'a Snapshot,
+    pub facts: &'a Facts,
+    pub settings: &'a Settings,
+    nodes: OnceCell<Nodes>,
+}
+
+impl<'a> Context<'a> {
+    /// For one group.
+    pub fn new(
+        group: &'a GroupId,
+        snapshot: &'a Snapshot,
+        facts: &'a Facts,
+        settings: &'a Settings,
+    ) -> Self {
+        Self {
+            group,
+            snapshot,
+            facts,
+            settings,
+            nodes: OnceCell::new(),
+        }
+    }
+
+    /// The nodes that may be targets, looked at once and only when needed.
+    pub fn nodes(&self) -> &Nodes {
+        self.nodes.get_or_init(|| Nodes::of(self.snapshot))
+    }
+}
+
+/// The desired state of a group. Total: what is wrong with an Ingress becomes
+/// a finding of that Ingress, and the others are served.
+pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Settings) -> Desired {
+    let cx = Context::new(group, snapshot, facts, settings);
+    let (placed, mut earlier) = membership::of_group(group, snapshot, settings);
+    let mut desired = Desired {
+        group: group.clone(),
+        members: placed.members,
+        leavers: placed.leavers,
+        frozen: BTreeSet::new(),
+        findings: Vec::new(),
+        blocks_creation: Vec::new(),
+        intent: Intent::Remove,
+    };
+    if membership::groups_of_bindings(snapshot).contains(group) {
+        leave_alone(&mut desired);
+        return desired;
+    }
+    if desired.members.is_empty() {
+        return desired;
+    }
+    let members: Vec<Member> = desired
+        .members
+        .iter()
+        .filter_map(|name| {
+            let ingress = snapshot.ingresses.get(name)?;
+            let (own, others) = earlier.drain(..).partition(|f| f.ingress == *name);
+            earlier = others;
+            Some(Member::read(&cx, ingress, own))
+        })
+        .collect();
+    let settled = settle(&members);
+    desired.frozen = settled.frozen.clone();
+    desired.findings = members
+        .iter()
+        .flat_map(|member| member.findings.clone())
+        .chain(settled.findings)
+        .collect();
+    let served: Vec<&Member> = members
+        .iter()
+        .filter(|member| !settled.frozen.contains(&member.name))
+        .collect();
+    if served.is_empty() {
+        desired.intent = Intent::Hold;
+    } else {
+        let mut work = Work {
+            cx: &cx,
+            merged: settled.merged,
+            served,
+            findings: Vec::new(),
+            blocks_creation: waiting(&members, &settled.frozen, &settled.conflicted),
+        };
+        let stack = work.stack();
+        desired.findings.extend(work.findings);
+        desired.blocks_creation = work.blocks_creation;
+        desired.intent = Intent::Serve(Box::new(stack));
+    }
+    desired.findings.sort();
+    desired.findings.dedup();
+    desired
+}
+
+fn leave_alone(desired: &mut Desired) {
+    desired.intent = Intent::LeaveAlone;
+    desired.frozen = desired.members.iter().cloned().collect();
+    let group = desired.group.to_string();
+    let leaving = desired.leavers.iter().map(|leaver| &leaver.ingress);
+    desired.findings = desired
+        .members
+        .iter()
+        .chain(leaving)
+        .map(|ingress| Finding {
+            ingress: ingress.clone(),
+            effect: Effect::Frozen,
+            reason: Reason::ManagedByTargetGroupBinding,
+            message: format!(
+                "group {group} has TargetGroupBindings of aws-load-balancer-controller: its load \
+                 balancer is left as it is, and a deleted Ingress keeps its finalizer; let that \
+                 controller finish its work, or delete its TargetGroupBindings once it is gone"
+            ),
+        })
+        .collect();
+}
+
+/// Who is served and with which shared values.
+struct Settled {
+    merged: Merged,
+    /// All that are not served.
+    frozen: BTreeSet<ObjectName>,
+    /// Those of them that only disagree with others.
+    conflicted: BTreeSet<ObjectName>,
+    findings: Vec<Finding>,
+}
+
+/// Merges until nobody must stand back any more: a member that is frozen takes
+/// its listeners with it, which may leave a redirect without its target.
+fn settle(members: &[Member]) -> Settled {
+    let mut without_redirect: BTreeMap<ObjectName, Finding> = BTreeMap::new();
+    loop {
+        let mut settled = Settled {
+            merged: Merged::default(),
+            frozen: BTreeSet::new(),
+            conflicted: BTreeSet::new(),
+            findings: without_redirect.values().cloned().collect(),
+        };
+        for member in members {
+            if member.is_frozen() || without_redirect.contains_key(&member.name) {
+                settled.frozen.insert(member.name.clone());
+                continue;
+            }
+            match settled.merged.admit(member) {
+                Ok(notes) => settled.findings.extend(notes),
+                Err(conflicts) => {
+                    settled.frozen.insert(member.name.clone());
+                    settled.conflicted.insert(member.name.clone());
+                    settled.findings.extend(conflicts);
+                }
+            }
+        }
+        let found = listeners::redirects_to_nowhere(members, &settled.merged, &settled.frozen);
+        if found.is_empty() {
+            return settled;
+        }
+        without_redirect.extend(found.into_iter().map(|f| (f.ingress.clone(), f)));
+    }
+}
+
+/// A group that is not made yet waits for frozen members that state what all
+/// share, for making it without would be making it wrong. One that disagrees
+/// with others was heard and lost: nobody waits for it.
+fn waiting(
+    members: &[Member],
+    frozen: &BTreeSet<ObjectName>,
+    conflicted: &BTreeSet<ObjectName>,
+) -> Vec<Finding> {
+    let awaited: Vec<String> = members
+        .iter()
+        .filter(|member| frozen.contains(&member.name) && !conflicted.contains(&member.name))
+        .filter(|member| !member.states_group_wide.is_empty())
+        .map(|member| {
+            format!(
+                "Ingress {} (it states {})",
+                member.name,
+                member.states_group_wide.join(", ")
+            )
+        })
+        .collect();
+    if awaited.is_empty() {
+        return Vec::new();
+    }
+    members
+        .iter()
+        .filter(|member| !frozen.contains(&member.name))
+        .map(|member| Finding {
+            ingress: member.name.clone(),
+            effect: Effect::Frozen,
+            reason: Reason::WaitingForMember,
+            message: format!(
+                "the load balancer of the group is not made yet and waits for {}, which cannot be \
+                 served and states what the whole group shares: correct or remove that Ingress",
+                awaited.join(" and ")
+            ),
+        })
+        .collect()
+}
+
+/// The stack while it is put together.
+struct Work<'a> {
+    cx: &'a Context<'a>,
+    merged: Merged,
+    served: Vec<&'a Member>,
+    findings: Vec<Finding>,
+    blocks_creation: Vec<Finding>,
+}
+
+impl Work<'_> {
+    fn stack(&mut self) -> Stack {
+        let cx = self.cx;
+        let settings = cx.settings;
+        let scheme = self.merged.scheme().unwrap_or(settings.default_scheme);
+        let tags = self.merged.tags();
+        let (subnets, subnets_discovered) = match self.merged.subnets() {
+            Some(ids) => (ids.clone(), false),
+            None => (self.discover(scheme), true),
+        };
+        let given = self.merged.security_groups().cloned();
+        let mut security_groups: BTreeSet<SecurityGroupRef> = given
+            .iter()
+            .flatten()
+            .cloned()
+            .map(SecurityGroupRef::Id)
+            .collect();
+        let frontend = given.is_none().then(|| {
+            security_groups::frontend(cx.group, self.merged.ports.keys().copied(), &tags, settings)
+        });
+        if frontend.is_some() {
+            security_groups.insert(SecurityGroupRef::Frontend);
+        }
+        let has_backend = frontend.is_some() || self.merged.manages_backend_rules();
+        if has_backend {
+            security_groups.insert(SecurityGroupRef::Backend);
+        }
+        let listeners = self.listeners();
+        let mut target_groups = BTreeMap::new();
+        for member in &self.served {
+            target_groups.extend(member.target_groups.clone());
+        }
+        let used = targets_of(&listeners);
+        target_groups.retain(|key, _| used.contains(&TargetGroupRef::Key(key.clone())));
+        if !has_backend {
+            for group in target_groups.values_mut() {
+                group.backend_ports.clear();
+            }
+        }
+        Stack {
+            load_balancer: LoadBalancer {
+                name: names::load_balancer(&settings.cluster_name, cx.group, scheme),
+                scheme,
+                subnets,
+                security_groups,
+                tags: ownership::tags(
+                    &settings.cluster_name,
+                    cx.group,
+                    LOAD_BALANCER_RESOURCE,
+                    &settings.default_tags,
+                    &tags,
+                ),
+            },
+            subnets_discovered,
+            frontend,
+            listeners,
+            target_groups,
+            origins: self
+                .served
+                .iter()
+                .flat_map(|member| member.origins.clone())
+                .collect(),
+        }
+    }
+
+    /// Subnets by discovery. That it fails matters only while there is no
+    /// load balancer: a live one keeps its subnets.
+    fn discover(&mut self, scheme: super::spec::Scheme) -> BTreeSet<String> {
+        match subnets::discovered(scheme, &self.cx.settings.cluster_name, self.cx.facts) {
+            Ok(ids) => ids,
+            Err(message) => {
+                let found = self.served.iter().map(|member| Finding {
+                    ingress: member.name.clone(),
+                    effect: Effect::Frozen,
+                    reason: Reason::SubnetsNotFound,
+                    message: message.clone(),
+                });
+                self.blocks_creation.extend(found);
+                BTreeSet::new()
+            }
+        }
+    }
+
+    fn listeners(&mut self) -> BTreeMap<u16, DesiredListener> {
+        let redirect = listeners::redirect(&self.merged);
+        let counts = |port: &u16| {
+            !(redirect.is_some() && self.merged.ports[port].protocol() == Protocol::Http)
+        };
+        let mut rules: BTreeMap<u16, Vec<DesiredRule>> = BTreeMap::new();
+        let limit = self.rule_limit();
+        let mut total = 0;
+        let mut dropped: BTreeMap<&ObjectName, usize> = BTreeMap::new();
+        for member in &self.served {
+            let ports: Vec<u16> = member.wishes.ports.keys().copied().filter(counts).collect();
+            for rule in &member.rules {
+                // Once one rule is dropped all later ones are: a later one
+                // must not answer for one that is missing.
+                if limit.is_some_and(|limit| total + ports.len() > limit) || !dropped.is_empty() {
+                    *dropped.entry(&member.name).or_default() += 1;
+                    continue;
+                }
+                total += ports.len();
+                for port in &ports {
+                    let rules = rules.entry(*port).or_default();
+                    let priority = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
+                    rules.push(listeners::rule(self.cx, member, rule, *port, priority));
+                }
+            }
+        }
+        let limit = limit.unwrap_or_default();
+        let over: Vec<Finding> = dropped
+            .into_iter()
+            .map(|(ingress, count)| Finding {
+                ingress: ingress.clone(),
+                effect: Effect::Degraded,
+                reason: Reason::QuotaExceeded,
+                message: format!(
+                    "AWS allows {limit} rules on the load balancer, and the last in group order do \
+                     not fit: {count} of this Ingress are not served; raise the quota, use fewer \
+                     rules, or move Ingresses to another group"
+                ),
+            })
+            .collect();
+        self.findings.extend(over);
+        let mut made = BTreeMap::new();
+        for (port, merged) in &self.merged.ports {
+            let listener = listeners::listener(self.cx, *port, merged, redirect);
+            let rules = rules.remove(port).unwrap_or_default();
+            made.insert(*port, DesiredListener { listener, rules });
+        }
+        made
+    }
+
+    fn rule_limit(&self) -> Option<usize> {
+        let names: Vec<ObjectName> = self.served.iter().map(|m| m.name.clone()).collect();
+        verdicts::rule_limit(&names, &self.cx.facts.verdicts)
+    }
+}
+
+/// Target groups that some rule or listener leads to.
+fn targets_of(listeners: &BTreeMap<u16, DesiredListener>) -> BTreeSet<TargetGroupRef> {
+    listeners
+        .values()
+        .flat_map(|listener| {
+            let rules = listener.rules.iter().map(|rule| &rule.rule.action);
+            rules.chain([&listener.listener.default_action])
+        })
+        .filter_map(|action| match action {
+            Action::Forward(target) => Some(target.clone()),
+            _ => None,
+        })
+        .collect()
+}

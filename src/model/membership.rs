@@ -1,0 +1,378 @@
+//! Which Ingresses are ours, and which load balancer group each belongs to.
+//!
+//! Membership is read from what an Ingress says (its class, its group name)
+//! and remembered in its finalizers. What it says may be unreadable: then an
+//! Ingress with finalizers stays where these put it, frozen, so that a deleted
+//! IngressClass or a misspelt group name takes nothing down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+
+use super::annotations::{self, CLASS_ANNOTATION, PREFIX};
+use super::desired::Leaver;
+use super::finding::{Effect, Finding, Reason};
+use super::group::{EXPLICIT_FINALIZER_PREFIX, GroupId, IMPLICIT_FINALIZER};
+use super::settings::Settings;
+use super::snapshot::{Snapshot, named};
+use super::spec::ObjectName;
+use super::values;
+
+/// `spec.controller` of the IngressClasses that are ours.
+pub const CONTROLLER: &str = "ingress.k8s.aws/alb";
+/// Annotation that makes an IngressClass the default.
+const DEFAULT_CLASS_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-class";
+/// API group and kind of the parameters that a class may have.
+const PARAMETERS: (&str, &str) = ("elbv2.k8s.aws", "IngressClassParams");
+
+const STACK_LABEL: &str = "ingress.k8s.aws/stack";
+const STACK_NAMESPACE_LABEL: &str = "ingress.k8s.aws/stack-namespace";
+const STACK_NAME_LABEL: &str = "ingress.k8s.aws/stack-name";
+
+/// All groups of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Every group that has a member or a leaver; those known only from
+    /// finalizers included.
+    pub groups: BTreeMap<GroupId, GroupMembers>,
+    /// What is wrong with how Ingresses say where they belong; of members and
+    /// of Ingresses that are in no group (`Membership::strays`).
+    pub findings: Vec<Finding>,
+    /// Groups that another controller manages with TargetGroupBindings. They
+    /// need not have members.
+    pub left_alone: BTreeSet<GroupId>,
+}
+
+/// The Ingresses of one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupMembers {
+    /// Active members, by `group.order`, then by `namespace/name`.
+    pub members: Vec<ObjectName>,
+    /// Those on their way out.
+    pub leavers: Vec<Leaver>,
+}
+
+impl Membership {
+    /// Findings of Ingresses that are in no group: nobody else reports them.
+    pub fn strays(&self) -> impl Iterator<Item = &Finding> {
+        let in_a_group: BTreeSet<&ObjectName> = self
+            .groups
+            .values()
+            .flat_map(|group| &group.members)
+            .collect();
+        self.findings
+            .iter()
+            .filter(move |finding| !in_a_group.contains(&finding.ingress))
+    }
+}
+
+/// Where an Ingress belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is not ours, or it is being deleted.
+    Nowhere,
+    /// It is a member, with what is wrong with its order or its class.
+    Member(GroupId, Vec<Finding>),
+    /// It cannot be said: it stays in the groups of its finalizers.
+    Unreadable(Finding),
+}
+
+/// Where an Ingress belongs, going by what it says. An Ingress that is being
+/// deleted belongs nowhere.
+pub fn group_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> Place {
+    let name = named(&ingress.metadata);
+    if ingress.metadata.deletion_timestamp.is_some() {
+        return Place::Nowhere;
+    }
+    let mut findings = Vec::new();
+    match class_of(ingress, snapshot, settings) {
+        Class::Ours => {}
+        Class::Foreign => return Place::Nowhere,
+        Class::Invalid(message) => {
+            return Place::Unreadable(frozen(&name, Reason::InvalidIngressClass, message));
+        }
+        Class::WithParameters(message) => {
+            // The parameters may name a group of their own, so an Ingress that
+            // is somewhere already stays there.
+            let finding = frozen(&name, Reason::NotSupportedYet, message);
+            if !finalizer_groups(ingress).is_empty() {
+                return Place::Unreadable(finding);
+            }
+            findings.push(finding);
+        }
+    }
+    let annotations = ingress.metadata.annotations.as_ref();
+    let group = match annotations::value(annotations, "group.name") {
+        None => GroupId::Implicit(name.clone()),
+        Some(raw) => match values::group_name(raw) {
+            Ok(group) => GroupId::Explicit(group),
+            Err(expected) => {
+                let message = format!(
+                    "annotation {PREFIX}group.name is \"{raw}\": expected {expected}; correct the \
+                     name, or remove the annotation to give the Ingress a load balancer of its own"
+                );
+                return Place::Unreadable(frozen(&name, Reason::InvalidGroup, message));
+            }
+        },
+    };
+    if let (GroupId::Explicit(_), Some(raw)) =
+        (&group, annotations::value(annotations, "group.order"))
+        && let Err(expected) = values::group_order(raw)
+    {
+        let message = format!(
+            "annotation {PREFIX}group.order is \"{raw}\": expected {expected}; correct the number, \
+             or remove the annotation for order 0"
+        );
+        findings.push(frozen(&name, Reason::InvalidGroup, message));
+    }
+    Place::Member(group, findings)
+}
+
+/// The groups whose finalizer an Ingress carries.
+pub fn finalizer_groups(ingress: &Ingress) -> Vec<GroupId> {
+    ingress
+        .metadata
+        .finalizers
+        .iter()
+        .flatten()
+        .filter_map(|finalizer| {
+            if finalizer == IMPLICIT_FINALIZER {
+                Some(GroupId::Implicit(named(&ingress.metadata)))
+            } else {
+                finalizer
+                    .strip_prefix(EXPLICIT_FINALIZER_PREFIX)
+                    .map(|group| GroupId::Explicit(group.to_owned()))
+            }
+        })
+        .collect()
+}
+
+/// All groups with their members and leavers.
+pub fn groups(snapshot: &Snapshot, settings: &Settings) -> Membership {
+    let mut membership = Membership {
+        left_alone: groups_of_bindings(snapshot),
+        ..Membership::default()
+    };
+    for (name, ingress) in &snapshot.ingresses {
+        let placed = place(ingress, snapshot, settings);
+        for group in placed.member_of {
+            membership
+                .groups
+                .entry(group)
+                .or_default()
+                .members
+                .push(name.clone());
+        }
+        for group in placed.leaves {
+            membership
+                .groups
+                .entry(group)
+                .or_default()
+                .leavers
+                .push(Leaver {
+                    ingress: name.clone(),
+                    deleted: ingress.metadata.deletion_timestamp.is_some(),
+                });
+        }
+        membership.findings.extend(placed.findings);
+    }
+    for group in membership.groups.values_mut() {
+        sort(&mut group.members, snapshot);
+    }
+    membership
+}
+
+/// One group with its members and leavers, and what is wrong with how they say
+/// where they belong.
+pub fn of_group(
+    group: &GroupId,
+    snapshot: &Snapshot,
+    settings: &Settings,
+) -> (GroupMembers, Vec<Finding>) {
+    let mut found = GroupMembers::default();
+    let mut findings = Vec::new();
+    for (name, ingress) in &snapshot.ingresses {
+        let placed = place(ingress, snapshot, settings);
+        if placed.member_of.contains(group) {
+            found.members.push(name.clone());
+            findings.extend(placed.findings);
+        } else if placed.leaves.contains(group) {
+            found.leavers.push(Leaver {
+                ingress: name.clone(),
+                deleted: ingress.metadata.deletion_timestamp.is_some(),
+            });
+        }
+    }
+    sort(&mut found.members, snapshot);
+    (found, findings)
+}
+
+/// Groups that have TargetGroupBindings of another controller.
+pub fn groups_of_bindings(snapshot: &Snapshot) -> BTreeSet<GroupId> {
+    snapshot
+        .target_group_bindings
+        .iter()
+        .filter_map(|binding| {
+            let label = |key: &str| binding.labels.get(key).cloned();
+            if let Some(stack) = label(STACK_LABEL) {
+                return Some(GroupId::Explicit(stack));
+            }
+            Some(GroupId::Implicit(ObjectName::new(
+                label(STACK_NAMESPACE_LABEL)?,
+                label(STACK_NAME_LABEL)?,
+            )))
+        })
+        .collect()
+}
+
+/// What one Ingress means for groups.
+struct Placed {
+    member_of: Vec<GroupId>,
+    leaves: Vec<GroupId>,
+    findings: Vec<Finding>,
+}
+
+fn place(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> Placed {
+    let carried = finalizer_groups(ingress);
+    match group_of(ingress, snapshot, settings) {
+        Place::Nowhere => Placed {
+            member_of: Vec::new(),
+            leaves: carried,
+            findings: Vec::new(),
+        },
+        Place::Member(group, findings) => Placed {
+            leaves: carried.into_iter().filter(|left| *left != group).collect(),
+            member_of: vec![group],
+            findings,
+        },
+        Place::Unreadable(finding) => Placed {
+            member_of: carried,
+            leaves: Vec::new(),
+            findings: vec![finding],
+        },
+    }
+}
+
+fn sort(members: &mut [ObjectName], snapshot: &Snapshot) {
+    members.sort_by_cached_key(|name| {
+        let order = snapshot
+            .ingresses
+            .get(name)
+            .and_then(|ingress| {
+                annotations::value(ingress.metadata.annotations.as_ref(), "group.order")
+            })
+            .and_then(|raw| values::group_order(raw).ok())
+            .unwrap_or(0);
+        (order, name.clone())
+    });
+}
+
+enum Class {
+    Ours,
+    Foreign,
+    Invalid(String),
+    WithParameters(String),
+}
+
+fn class_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> Class {
+    let annotation = ingress
+        .metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(CLASS_ANNOTATION));
+    if let Some(class) = annotation {
+        // An empty setting stands for the class that everybody writes, too.
+        let ours = *class == settings.ingress_class
+            || (settings.ingress_class.is_empty() && class == "alb");
+        return if ours { Class::Ours } else { Class::Foreign };
+    }
+    let stated = ingress
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.ingress_class_name.as_deref());
+    let Some(name) = stated else {
+        return default_class(snapshot, settings);
+    };
+    match snapshot.ingress_classes.get(name) {
+        Some(class) => judge(name, class),
+        None => Class::Invalid(format!(
+            "spec.ingressClassName is \"{name}\", and there is no such IngressClass: create it, or \
+             name one that exists"
+        )),
+    }
+}
+
+/// The class of an Ingress that names none.
+fn default_class(snapshot: &Snapshot, settings: &Settings) -> Class {
+    let defaults: Vec<_> = snapshot
+        .ingress_classes
+        .iter()
+        .filter(|(_, class)| {
+            class
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|annotations| annotations.get(DEFAULT_CLASS_ANNOTATION))
+                .is_some_and(|value| value == "true")
+        })
+        .collect();
+    match defaults.as_slice() {
+        [] if settings.ingress_class.is_empty() => Class::Ours,
+        [] => Class::Foreign,
+        [(name, class)] => judge(name, class),
+        several if several.iter().any(|(_, class)| is_ours(class)) => {
+            let names: Vec<_> = several.iter().map(|(name, _)| name.as_str()).collect();
+            Class::Invalid(format!(
+                "the Ingress names no class, and several IngressClasses are the default ({}): set \
+                 spec.ingressClassName, or leave {DEFAULT_CLASS_ANNOTATION} on one of them only",
+                names.join(", ")
+            ))
+        }
+        _ => Class::Foreign,
+    }
+}
+
+fn is_ours(class: &IngressClass) -> bool {
+    class
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.controller.as_deref())
+        == Some(CONTROLLER)
+}
+
+fn judge(name: &str, class: &IngressClass) -> Class {
+    if !is_ours(class) {
+        return Class::Foreign;
+    }
+    let parameters = class
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.parameters.as_ref());
+    match parameters {
+        None => Class::Ours,
+        Some(parameters)
+            if parameters.api_group.as_deref() == Some(PARAMETERS.0)
+                && parameters.kind == PARAMETERS.1 =>
+        {
+            Class::WithParameters(format!(
+                "IngressClass {name} has parameters ({} {}), which this version does not read yet: \
+                 use a class without parameters and state the settings as annotations",
+                parameters.kind, parameters.name
+            ))
+        }
+        Some(parameters) => Class::Invalid(format!(
+            "IngressClass {name} has parameters of an unknown kind ({}): expected kind {} of {}, \
+             or no parameters",
+            parameters.kind, PARAMETERS.1, PARAMETERS.0
+        )),
+    }
+}
+
+fn frozen(ingress: &ObjectName, reason: Reason, message: String) -> Finding {
+    Finding {
+        ingress: ingress.clone(),
+        effect: Effect::Frozen,
+        reason,
+        message,
+    }
+}

@@ -1,0 +1,207 @@
+//! Which host goes into which hosted zone and points at which load balancer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::finding::{Effect, Finding, Reason};
+use super::group::GroupId;
+use super::membership::Membership;
+use super::records::{AliasTarget, Claim, DesiredRecords, HostClaims, Zone};
+use super::rules;
+use super::settings::{DnsSettings, Settings};
+use super::snapshot::Snapshot;
+use super::spec::{ObjectName, Scheme};
+
+/// What records are made from, besides the snapshot.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordSources<'a> {
+    /// Hosted zones of the account.
+    pub zones: &'a [Zone],
+    /// Load balancers that are active and have listeners and rules.
+    pub targets: &'a BTreeMap<GroupId, AliasTarget>,
+    /// Scheme of each group's load balancer, as live or else as desired; the
+    /// default of the settings where it is missing.
+    pub schemes: &'a BTreeMap<GroupId, Scheme>,
+    /// Ingresses that are frozen: no record is made or moved for them, and
+    /// what is live for them stays.
+    pub frozen: &'a BTreeSet<ObjectName>,
+}
+
+/// The desired state of all records of the cluster, and what is worth knowing
+/// about hosts that get none.
+///
+/// The claims on a host are ordered oldest Ingress first, then by name. A
+/// frozen Ingress comes after all others and points nowhere: it keeps a record
+/// that it has, and gets none.
+pub fn build_records(
+    snapshot: &Snapshot,
+    membership: &Membership,
+    settings: &Settings,
+    sources: RecordSources<'_>,
+) -> (DesiredRecords, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let Some(dns) = &settings.dns else {
+        return (DesiredRecords::new(), findings);
+    };
+    let mut hosts: BTreeMap<String, Vec<(Order, String, Claim)>> = BTreeMap::new();
+    for (group, members) in &membership.groups {
+        let scheme = sources
+            .schemes
+            .get(group)
+            .copied()
+            .unwrap_or(settings.default_scheme);
+        for name in &members.members {
+            let frozen = sources.frozen.contains(name);
+            for host in hosts_of(name, snapshot) {
+                if !is_allowed(&host, dns) {
+                    continue;
+                }
+                let zone = match zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id) {
+                    Ok(zone) => zone,
+                    Err((reason, message)) => {
+                        findings.push(Finding {
+                            ingress: name.clone(),
+                            effect: Effect::Note,
+                            reason,
+                            message,
+                        });
+                        continue;
+                    }
+                };
+                let claim = Claim {
+                    ingress: name.clone(),
+                    group: group.clone(),
+                    target: sources.targets.get(group).filter(|_| !frozen).cloned(),
+                };
+                hosts
+                    .entry(host)
+                    .or_default()
+                    .push((order(name, frozen, snapshot), zone, claim));
+            }
+        }
+    }
+    let mut records = DesiredRecords::new();
+    for (host, mut claims) in hosts {
+        claims.sort_by(|a, b| a.0.cmp(&b.0));
+        let Some((_, zone, first)) = claims.first().cloned() else {
+            continue;
+        };
+        let mut kept = Vec::new();
+        for (_, other_zone, claim) in claims {
+            if other_zone == zone {
+                kept.push(claim);
+            } else {
+                findings.push(Finding {
+                    ingress: claim.ingress,
+                    effect: Effect::Degraded,
+                    reason: Reason::HostClaimedByOther,
+                    message: format!(
+                        "host {host} would go into hosted zone {other_zone}, and Ingress {} has \
+                         claimed it in zone {zone}: expected one record for a host; use another \
+                         host, or remove it there",
+                        first.ingress
+                    ),
+                });
+            }
+        }
+        records.insert(host, HostClaims { zone, claims: kept });
+    }
+    findings.sort();
+    findings.dedup();
+    (records, findings)
+}
+
+/// Frozen last, then by age, then by name.
+type Order = (bool, Option<i128>, ObjectName);
+
+fn order(name: &ObjectName, frozen: bool, snapshot: &Snapshot) -> Order {
+    let created = snapshot
+        .ingresses
+        .get(name)
+        .and_then(|ingress| ingress.metadata.creation_timestamp.as_ref())
+        .map(|time| time.0.as_nanosecond());
+    (frozen, created, name.clone())
+}
+
+/// Hosts of an Ingress's rules: lower case, no final dot, each once.
+fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
+    let spec = snapshot
+        .ingresses
+        .get(name)
+        .and_then(|ingress| ingress.spec.as_ref());
+    rules::rules(spec)
+        .filter_map(|rule| rule.host.as_deref())
+        .map(|host| host.trim_end_matches('.').to_ascii_lowercase())
+        .filter(|host| !host.is_empty())
+        .collect()
+}
+
+fn is_allowed(host: &str, dns: &DnsSettings) -> bool {
+    dns.domain_filter.is_empty() || dns.domain_filter.iter().any(|domain| is_in(host, domain))
+}
+
+/// Whether a name is a domain or below it. The `*` of a wildcard host is a
+/// label like others.
+fn is_in(host: &str, domain: &str) -> bool {
+    host == domain
+        || host
+            .strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// The zone of a host: of those that fit the scheme, the one with the longest
+/// name.
+fn zone_of(
+    host: &str,
+    scheme: Scheme,
+    zones: &[Zone],
+    dns: &DnsSettings,
+    vpc: &str,
+) -> Result<String, (Reason, String)> {
+    let (kind, advice) = match scheme {
+        Scheme::InternetFacing => ("public", "create one".to_owned()),
+        Scheme::Internal => (
+            "private",
+            format!("create one and associate it with the VPC {vpc}"),
+        ),
+    };
+    let candidates = zones.iter().filter(|zone| {
+        let fits = match (scheme, &zone.private_vpcs) {
+            (Scheme::InternetFacing, None) => true,
+            (Scheme::Internal, Some(vpcs)) => vpcs.iter().any(|id| id == vpc),
+            _ => false,
+        };
+        fits && is_in(host, &zone.name)
+            && (dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id))
+    });
+    let mut best: Vec<&Zone> = Vec::new();
+    for zone in candidates {
+        match best.first().map(|b| zone.name.len().cmp(&b.name.len())) {
+            None | Some(std::cmp::Ordering::Greater) => best = vec![zone],
+            Some(std::cmp::Ordering::Equal) => best.push(zone),
+            Some(std::cmp::Ordering::Less) => {}
+        }
+    }
+    match best.as_slice() {
+        [] => Err((
+            Reason::NoHostedZone,
+            format!(
+                "host {host} gets no DNS record: there is no {kind} hosted zone for it, which a \
+                 load balancer of scheme {scheme} needs; {advice}, or make the record elsewhere. \
+                 All else goes on"
+            ),
+        )),
+        [zone] => Ok(zone.id.clone()),
+        several => {
+            let mut ids: Vec<_> = several.iter().map(|zone| zone.id.as_str()).collect();
+            ids.sort_unstable();
+            Err((
+                Reason::AmbiguousZone,
+                format!(
+                    "host {host} gets no DNS record: {kind} hosted zones {} have the same name; \
+                     expected one; name it with --dns-zone-id-filter, or delete the other",
+                    ids.join(" and ")
+                ),
+            ))
+        }
+    }
+}

@@ -1,0 +1,534 @@
+//! From a backend of an Ingress to a target group with its targets.
+//!
+//! There is one target group for each Ingress, Service and port as spelled:
+//! two Ingresses that share a Service have two. Settings are read from the
+//! Service's annotations first, then from the Ingress's, one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::annotations::{self, PREFIX, Support};
+use super::build::Context;
+use super::desired::DesiredTargetGroup;
+use super::finding::{Effect, Finding, Reason};
+use super::names::{self, TargetGroupIdentity};
+use super::ownership;
+use super::snapshot::named;
+use super::spec::{
+    Action, HealthCheck, ObjectName, Protocol, Tags, TargetGroup, TargetGroupKey, TargetGroupRef,
+    TargetType,
+};
+use super::targets;
+use super::values::{self, Expected};
+
+/// Port name of a backend that stands for an annotation.
+const USE_ANNOTATION: &str = "use-annotation";
+/// The only version that is built.
+const PROTOCOL_VERSION: &str = "HTTP1";
+const TRAFFIC_PORT: &str = "traffic-port";
+/// A target group of pods whose port has a name has to have some number.
+const NAMED_TARGET_PORT: u16 = 1;
+
+/// Reads the backends of one Ingress and collects their target groups and
+/// what is wrong with them.
+pub(super) struct Backends<'a> {
+    cx: &'a Context<'a>,
+    ingress: &'a Ingress,
+    name: ObjectName,
+    /// Target groups so far.
+    pub target_groups: BTreeMap<TargetGroupKey, DesiredTargetGroup>,
+    /// What is wrong so far, each thing once.
+    pub findings: BTreeSet<Finding>,
+    scanned: BTreeSet<ObjectName>,
+}
+
+/// A value of an annotation and where it stands.
+struct Stated<'a> {
+    name: &'static str,
+    raw: &'a str,
+    on_service: Option<&'a ObjectName>,
+}
+
+impl<'a> Backends<'a> {
+    /// For the backends of `ingress`.
+    pub fn new(cx: &'a Context<'a>, ingress: &'a Ingress) -> Self {
+        Self {
+            cx,
+            ingress,
+            name: named(&ingress.metadata),
+            target_groups: BTreeMap::new(),
+            findings: BTreeSet::new(),
+            scanned: BTreeSet::new(),
+        }
+    }
+
+    /// What a rule with this backend does. `None` when that cannot be said;
+    /// then a finding freezes the Ingress.
+    pub fn action(&mut self, backend: &IngressBackend, place: &str) -> Option<Action> {
+        let Some(reference) = &backend.service else {
+            self.freeze(
+                Reason::InvalidSpec,
+                format!("{place}.backend is no Service: expected backend.service"),
+            );
+            return None;
+        };
+        let port = reference.port.as_ref();
+        let spelled = match (
+            port.and_then(|port| port.number),
+            port.and_then(|port| port.name.as_deref()),
+        ) {
+            (_, Some(USE_ANNOTATION)) => {
+                self.freeze(
+                    Reason::NotSupportedYet,
+                    format!(
+                        "{place}.backend has the port name {USE_ANNOTATION}, which this version \
+                         does not support yet: expected a Service with one of its ports"
+                    ),
+                );
+                return None;
+            }
+            (Some(number), _) => number.to_string(),
+            (None, Some(name)) => name.to_owned(),
+            (None, None) => {
+                self.freeze(
+                    Reason::InvalidSpec,
+                    format!("{place}.backend.service has no port: expected a number or a name"),
+                );
+                return None;
+            }
+        };
+        let service_name = ObjectName::new(&self.name.namespace, &reference.name);
+        let cx = self.cx;
+        let Some(service) = cx.snapshot.services.get(&service_name) else {
+            self.find(
+                Effect::Degraded,
+                Reason::ServiceNotFound,
+                format!(
+                    "Service {service_name} does not exist: requests for it are answered with 503; \
+                     create it, or change the backend at {place}"
+                ),
+            );
+            return Some(Action::FixedResponse {
+                status_code: "503".to_owned(),
+                content_type: Some("text/plain".to_owned()),
+                body: Some("Backend service does not exist".to_owned()),
+            });
+        };
+        self.scan(service, &service_name);
+        let key = ownership::target_group_key(&self.name, &reference.name, &spelled);
+        if !self.target_groups.contains_key(&key) {
+            let made = self.target_group(&key, service, &service_name, &spelled)?;
+            self.target_groups.insert(key.clone(), made);
+        }
+        Some(Action::Forward(TargetGroupRef::Key(key)))
+    }
+
+    fn target_group(
+        &mut self,
+        key: &TargetGroupKey,
+        service: &Service,
+        service_name: &ObjectName,
+        spelled: &str,
+    ) -> Option<DesiredTargetGroup> {
+        let Some(port) = port_of(service, spelled) else {
+            let ports: Vec<_> = ports(service).map(describe).collect();
+            self.freeze(
+                Reason::ServicePortNotFound,
+                format!(
+                    "Service {service_name} has no port {spelled}: expected one of its ports ({}); \
+                     add the port to the Service, or change the backend",
+                    ports.join(", ")
+                ),
+            );
+            return None;
+        };
+        let frozen_before = self.is_frozen();
+        let target_type = self
+            .read(service, service_name, "target-type", values::target_type)
+            .unwrap_or(self.cx.settings.default_target_type);
+        let protocol = self
+            .read(service, service_name, "backend-protocol", values::protocol)
+            .unwrap_or(Protocol::Http);
+        let group_port = self.group_port(service, service_name, port, target_type);
+        let health_check = self.health_check(service, service_name, target_type, protocol);
+        let tags = self.tags(service, service_name);
+        if frozen_before || self.is_frozen() {
+            return None;
+        }
+        let (group_port, health_check) = (group_port?, health_check?);
+        let targets = match target_type {
+            TargetType::Ip => targets::pods(service_name, port, self.cx.snapshot, self.cx.facts),
+            TargetType::Instance => {
+                let nodes = self.cx.nodes();
+                for problem in &nodes.unsuitable {
+                    self.find(
+                        Effect::Note,
+                        Reason::NodeNotSuitable,
+                        format!("{problem}; it gets no requests"),
+                    );
+                }
+                nodes.targets(group_port)
+            }
+        };
+        let mut backend_ports: BTreeSet<u16> = match (target_type, &port.target_port) {
+            // A named port has the numbers that the pods give it.
+            (TargetType::Ip, Some(IntOrString::String(_))) => {
+                targets.iter().map(|target| target.port).collect()
+            }
+            _ => BTreeSet::from([group_port]),
+        };
+        backend_ports.extend(health_check.port.parse::<u16>().ok());
+        let identity = TargetGroupIdentity {
+            cluster: &self.cx.settings.cluster_name,
+            group: self.cx.group,
+            ingress: &self.name,
+            service: &service_name.name,
+            service_uid: service.metadata.uid.as_deref().unwrap_or_default(),
+            port_as_spelled: spelled,
+            port: group_port,
+            target_type,
+            protocol,
+            protocol_version: PROTOCOL_VERSION,
+        };
+        Some(DesiredTargetGroup {
+            owner: self.name.clone(),
+            target_group: TargetGroup {
+                key: key.clone(),
+                name: names::target_group(&identity),
+                target_type,
+                protocol,
+                protocol_version: PROTOCOL_VERSION.to_owned(),
+                port: group_port,
+                health_check,
+                tags: ownership::tags(
+                    &self.cx.settings.cluster_name,
+                    self.cx.group,
+                    &key.0,
+                    &self.cx.settings.default_tags,
+                    &tags,
+                ),
+            },
+            targets,
+            backend_ports,
+        })
+    }
+
+    /// The port of the target group: the NodePort, or the pods' port.
+    fn group_port(
+        &mut self,
+        service: &Service,
+        service_name: &ObjectName,
+        port: &ServicePort,
+        target_type: TargetType,
+    ) -> Option<u16> {
+        let spec = service.spec.as_ref();
+        if spec
+            .and_then(|spec| spec.ip_families.as_ref())
+            .is_some_and(|families| families.iter().any(|family| family == "IPv6"))
+        {
+            self.freeze(
+                Reason::NotSupportedYet,
+                format!(
+                    "Service {service_name} has the address family IPv6, which this version does \
+                     not support yet: expected spec.ipFamilies to be [IPv4]"
+                ),
+            );
+            return None;
+        }
+        match target_type {
+            TargetType::Ip => match &port.target_port {
+                Some(IntOrString::String(_)) => Some(NAMED_TARGET_PORT),
+                Some(IntOrString::Int(number)) => self.fitting(*number, service_name, port),
+                None => self.fitting(port.port, service_name, port),
+            },
+            TargetType::Instance => {
+                let kind = spec.and_then(|spec| spec.type_.as_deref());
+                let node_port = port.node_port.and_then(|number| u16::try_from(number).ok());
+                match node_port.filter(|number| *number != 0) {
+                    Some(number) if matches!(kind, Some("NodePort" | "LoadBalancer")) => {
+                        Some(number)
+                    }
+                    _ => {
+                        self.freeze(
+                            Reason::ServiceNotSuitable,
+                            format!(
+                                "Service {service_name} is of type {} and has no NodePort for port \
+                                 {}: targets of type instance expect a Service of type NodePort or \
+                                 LoadBalancer; change the type, or set {PREFIX}target-type to ip",
+                                kind.unwrap_or("ClusterIP"),
+                                describe(port),
+                            ),
+                        );
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn fitting(
+        &mut self,
+        number: i32,
+        service_name: &ObjectName,
+        port: &ServicePort,
+    ) -> Option<u16> {
+        let fitting = u16::try_from(number).ok().filter(|number| *number != 0);
+        if fitting.is_none() {
+            self.freeze(
+                Reason::ServiceNotSuitable,
+                format!(
+                    "Service {service_name} has no usable target port for port {}: expected a \
+                     number from 1 to 65535 or a name",
+                    describe(port)
+                ),
+            );
+        }
+        fitting
+    }
+
+    fn health_check(
+        &mut self,
+        service: &Service,
+        service_name: &ObjectName,
+        target_type: TargetType,
+        backend_protocol: Protocol,
+    ) -> Option<HealthCheck> {
+        let port = match self.stated(service, service_name, "healthcheck-port") {
+            None => TRAFFIC_PORT.to_owned(),
+            Some(stated) => match health_check_port(stated.raw, service, target_type) {
+                Ok(port) => port,
+                Err(expected) => {
+                    self.invalid(&stated, &expected);
+                    return None;
+                }
+            },
+        };
+        let mut number = |name, default| {
+            self.read(service, service_name, name, values::int32)
+                .unwrap_or(default)
+        };
+        let interval_seconds = number("healthcheck-interval-seconds", 15);
+        let timeout_seconds = number("healthcheck-timeout-seconds", 5);
+        let healthy_threshold = number("healthy-threshold-count", 2);
+        let unhealthy_threshold = number("unhealthy-threshold-count", 2);
+        let text = |raw: &str| Ok(raw.to_owned());
+        Some(HealthCheck {
+            protocol: self
+                .read(
+                    service,
+                    service_name,
+                    "healthcheck-protocol",
+                    values::protocol,
+                )
+                .unwrap_or(backend_protocol),
+            port,
+            path: self
+                .read(service, service_name, "healthcheck-path", text)
+                .unwrap_or_else(|| "/".to_owned()),
+            interval_seconds,
+            timeout_seconds,
+            healthy_threshold,
+            unhealthy_threshold,
+            success_codes: self
+                .read(service, service_name, "success-codes", text)
+                .unwrap_or_else(|| "200".to_owned()),
+        })
+    }
+
+    /// Tags of the Ingress, and over them those of the Service.
+    fn tags(&mut self, service: &Service, service_name: &ObjectName) -> Tags {
+        let name = "tags";
+        // Those of the Ingress are read, and refused, with its group-wide
+        // values.
+        let own = annotations::value(self.ingress.metadata.annotations.as_ref(), name);
+        let mut tags = own
+            .and_then(|raw| values::string_map(raw).ok())
+            .unwrap_or_default();
+        let of_service = annotations::value(service.metadata.annotations.as_ref(), name);
+        if let Some(raw) = of_service {
+            match values::string_map(raw) {
+                Ok(more) => tags.extend(more),
+                Err(expected) => self.invalid(
+                    &Stated {
+                        name,
+                        raw,
+                        on_service: Some(service_name),
+                    },
+                    &expected,
+                ),
+            }
+        }
+        tags
+    }
+
+    /// The value of a backend annotation, on the Service or else on the
+    /// Ingress.
+    fn stated<'s>(
+        &self,
+        service: &'s Service,
+        service_name: &'s ObjectName,
+        name: &'static str,
+    ) -> Option<Stated<'s>>
+    where
+        'a: 's,
+    {
+        let on = |object: Option<&'s BTreeMap<String, String>>, on_service| {
+            annotations::value(object, name).map(|raw| Stated {
+                name,
+                raw,
+                on_service,
+            })
+        };
+        on(service.metadata.annotations.as_ref(), Some(service_name))
+            .or_else(|| on(self.ingress.metadata.annotations.as_ref(), None))
+    }
+
+    /// Like `stated`, read; a value that cannot be read is a finding.
+    fn read<T>(
+        &mut self,
+        service: &Service,
+        service_name: &ObjectName,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let stated = self.stated(service, service_name, name)?;
+        match parse(stated.raw) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.invalid(&stated, &expected);
+                None
+            }
+        }
+    }
+
+    /// Looks once at all annotations of a Service for what is not built yet
+    /// and for what nobody knows.
+    fn scan(&mut self, service: &Service, service_name: &ObjectName) {
+        if !self.scanned.insert(service_name.clone()) {
+            return;
+        }
+        for (name, value) in annotations::ours(service.metadata.annotations.as_ref()) {
+            match annotations::lookup(name) {
+                Some(row) if row.on_service && row.support == Support::NotYet => self.freeze(
+                    Reason::NotSupportedYet,
+                    format!(
+                        "annotation {PREFIX}{name} of Service {service_name} (\"{value}\") is not \
+                         supported in this version: remove it"
+                    ),
+                ),
+                // Built, or read on an Ingress only.
+                Some(_) => {}
+                None => self.find(
+                    Effect::Note,
+                    Reason::InvalidAnnotation,
+                    format!(
+                        "annotation {PREFIX}{name} of Service {service_name} is unknown and has no \
+                         effect: check its spelling, or remove it"
+                    ),
+                ),
+            }
+        }
+    }
+
+    fn invalid(&mut self, stated: &Stated<'_>, expected: &str) {
+        let place = stated
+            .on_service
+            .map_or(String::new(), |service| format!(" of Service {service}"));
+        self.freeze(
+            Reason::InvalidAnnotation,
+            format!(
+                "annotation {PREFIX}{}{place} is \"{}\": expected {expected}; correct the value, or \
+                 remove the annotation",
+                stated.name, stated.raw
+            ),
+        );
+    }
+
+    fn is_frozen(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.effect == Effect::Frozen)
+    }
+
+    fn freeze(&mut self, reason: Reason, message: String) {
+        self.find(Effect::Frozen, reason, message);
+    }
+
+    fn find(&mut self, effect: Effect, reason: Reason, message: String) {
+        self.findings.insert(Finding {
+            ingress: self.name.clone(),
+            effect,
+            reason,
+            message,
+        });
+    }
+}
+
+fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
+    service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten())
+}
+
+/// The port that a backend means: by number, else by name.
+fn port_of<'s>(service: &'s Service, spelled: &str) -> Option<&'s ServicePort> {
+    match spelled.parse::<i32>() {
+        Ok(number) => ports(service).find(|port| port.port == number),
+        Err(_) => ports(service).find(|port| port.name.as_deref() == Some(spelled)),
+    }
+}
+
+fn describe(port: &ServicePort) -> String {
+    match &port.name {
+        Some(name) => format!("{} \"{name}\"", port.port),
+        None => port.port.to_string(),
+    }
+}
+
+/// `traffic-port`, a number, or the name of a Service port as what targets of
+/// this type listen on.
+fn health_check_port(
+    raw: &str,
+    service: &Service,
+    target_type: TargetType,
+) -> Result<String, Expected> {
+    if raw == TRAFFIC_PORT || values::port(raw).is_ok() {
+        return Ok(raw.to_owned());
+    }
+    let expected = || {
+        let names: Vec<_> = ports(service)
+            .filter_map(|port| port.name.as_deref())
+            .collect();
+        format!(
+            "\"{TRAFFIC_PORT}\", a port number from 1 to 65535, or the name of a port of the \
+             Service (it has: {})",
+            if names.is_empty() {
+                "none with a name".to_owned()
+            } else {
+                names.join(", ")
+            }
+        )
+    };
+    let port = ports(service)
+        .find(|port| port.name.as_deref() == Some(raw))
+        .ok_or_else(expected)?;
+    let number = match (target_type, &port.target_port) {
+        (TargetType::Instance, _) => port.node_port,
+        (TargetType::Ip, Some(IntOrString::Int(number))) => Some(*number),
+        (TargetType::Ip, None) => Some(port.port),
+        (TargetType::Ip, Some(IntOrString::String(name))) => {
+            return Err(format!(
+                "the name of a port whose targetPort is a number, for targets of type ip \
+                 (it is the name \"{name}\")"
+            ));
+        }
+    };
+    number
+        .filter(|number| *number > 0)
+        .map(|number| number.to_string())
+        .ok_or_else(|| "a port of the Service that has a NodePort".to_owned())
+}
