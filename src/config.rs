@@ -4,233 +4,21 @@
 //! Flags that aws-load-balancer-controller has keep its names. Each flag can
 //! be given in the environment too; the flag wins.
 
+mod args;
+mod values;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
+use self::args::{Args, AwsArgs, DefaultArgs, DnsArgs, KubernetesArgs, RunningArgs};
 use crate::model::settings::{DnsSettings, Settings as ModelSettings};
-use crate::model::spec::{Scheme, Tags, TargetType};
 use crate::telemetry::{LogFilter, LogFormat};
-
-const AWS: &str = "AWS";
-const KUBERNETES: &str = "Kubernetes";
-const DEFAULTS: &str = "Defaults of annotations";
-const DNS: &str = "DNS";
-const RUNNING: &str = "Running it";
-
-/// Turns Ingresses into Application Load Balancers and Route 53 records.
-///
-/// Inside a cluster it needs --cluster-name; outside it needs KUBECONFIG,
-/// AWS_REGION and CLUSTER_NAME in the environment and no flag. AWS credentials
-/// come from the environment, a web identity, the container or the instance;
-/// AWS_ENDPOINT_URL is honoured. /metrics, /healthz and /readyz are served on
-/// one port.
-#[derive(Debug, Parser)]
-#[command(name = "alb-ingress-controller", version, next_line_help = true)]
-struct Args {
-    #[command(flatten)]
-    aws: AwsArgs,
-    #[command(flatten)]
-    kubernetes: KubernetesArgs,
-    #[command(flatten)]
-    defaults: DefaultArgs,
-    #[command(flatten)]
-    dns: DnsArgs,
-    #[command(flatten)]
-    running: RunningArgs,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = AWS)]
-struct AwsArgs {
-    /// Name of the cluster: part of the names and tags of all that is made.
-    /// It cannot be changed later.
-    #[arg(long, env = "CLUSTER_NAME", value_name = "NAME", value_parser = nonempty)]
-    cluster_name: String,
-
-    /// Region of the load balancers [default: AWS_DEFAULT_REGION, the profile,
-    /// or instance metadata].
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
-    aws_region: Option<String>,
-
-    /// VPC of the cluster [default: from instance metadata, else from the
-    /// instance of a Node].
-    #[arg(long, env = "AWS_VPC_ID", value_name = "VPC", value_parser = vpc_id)]
-    aws_vpc_id: Option<String>,
-
-    /// Attempts of one AWS call before it counts as failed.
-    #[arg(long, env = "AWS_MAX_RETRIES", value_name = "N", default_value_t = 10,
-          value_parser = clap::value_parser!(u32).range(1..=100))]
-    aws_max_retries: u32,
-
-    /// Log each AWS call: service, operation, request id, milliseconds,
-    /// outcome. No secret is logged.
-    #[arg(long, env = "AWS_DEBUG", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
-          default_value = "false", default_missing_value = "true", require_equals = true,
-          value_parser = FalseyValueParser::new())]
-    aws_debug: bool,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = KUBERNETES)]
-struct KubernetesArgs {
-    /// Kubeconfig file, or several as in KUBECONFIG [default: the Pod's
-    /// ServiceAccount, else ~/.kube/config].
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
-    kubeconfig: Option<OsString>,
-
-    /// Value of the annotation kubernetes.io/ingress.class that is ours. Empty:
-    /// `alb`, and Ingresses without any class. IngressClasses are ours by their
-    /// controller `ingress.k8s.aws/alb`, whatever their name.
-    #[arg(
-        long,
-        env = "INGRESS_CLASS",
-        value_name = "CLASS",
-        default_value = "alb"
-    )]
-    ingress_class: String,
-
-    /// Watch one namespace only [default: all].
-    #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE")]
-    watch_namespace: Option<String>,
-
-    /// Namespace of the leader election's Lease [default: POD_NAMESPACE, else
-    /// kube-system].
-    #[arg(long, env = "LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
-    leader_election_namespace: Option<String>,
-
-    /// Name of the leader election's Lease.
-    #[arg(
-        long,
-        env = "LEADER_ELECTION_ID",
-        value_name = "NAME",
-        default_value = "alb-ingress-controller-leader",
-        value_parser = nonempty
-    )]
-    leader_election_id: String,
-
-    /// Namespace that the controller runs in.
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", hide = true)]
-    pod_namespace: Option<String>,
-
-    /// Name of the controller's Pod, for the Lease and events.
-    #[arg(long, env = "POD_NAME", value_name = "NAME", hide = true)]
-    pod_name: Option<String>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = DEFAULTS)]
-struct DefaultArgs {
-    /// Scheme of load balancers whose Ingresses state none.
-    #[arg(long, env = "DEFAULT_LOAD_BALANCER_SCHEME", value_name = "SCHEME",
-          default_value = "internal", value_parser = scheme)]
-    default_load_balancer_scheme: Scheme,
-
-    /// Target type of Services that state none: instance or ip.
-    #[arg(long, env = "DEFAULT_TARGET_TYPE", value_name = "TYPE",
-          default_value = "instance", value_parser = target_type)]
-    default_target_type: TargetType,
-
-    /// Security policy of HTTPS listeners that state none.
-    #[arg(
-        long,
-        env = "DEFAULT_SSL_POLICY",
-        value_name = "POLICY",
-        default_value = "ELBSecurityPolicy-2016-08",
-        value_parser = nonempty
-    )]
-    default_ssl_policy: String,
-
-    /// Tags of every AWS resource, as key=value,key=value. They win over tags
-    /// of annotations.
-    #[arg(long, env = "DEFAULT_TAGS", value_name = "TAGS", default_value = "", value_parser = tags)]
-    default_tags: Tags,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = DNS)]
-struct DnsArgs {
-    /// Write no Route 53 record and read no zone.
-    #[arg(long, env = "DISABLE_ROUTE53", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
-          default_value = "false", default_missing_value = "true", require_equals = true,
-          value_parser = FalseyValueParser::new())]
-    disable_route53: bool,
-
-    /// Only records of these domains and below, comma separated [default: all].
-    #[arg(long, env = "DNS_DOMAIN_FILTER", value_name = "DOMAINS", value_delimiter = ',',
-          value_parser = domain)]
-    dns_domain_filter: Vec<String>,
-
-    /// Only hosted zones with these ids, comma separated [default: all].
-    #[arg(long, env = "DNS_ZONE_ID_FILTER", value_name = "IDS", value_delimiter = ',',
-          value_parser = zone_id)]
-    dns_zone_id_filter: Vec<String>,
-
-    /// How long a load balancer outlives the removal of its records, so that
-    /// resolvers can forget them.
-    #[arg(long, env = "DNS_DELETE_GRACE", value_name = "TIME", default_value = "60s",
-          value_parser = time)]
-    dns_delete_grace: Time,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = RUNNING)]
-struct RunningArgs {
-    /// Print what would be done in AWS and exit: 0 when nothing, 2 when
-    /// something, 1 on error. Nothing is written, neither to AWS nor to
-    /// Kubernetes.
-    #[arg(long, env = "DRY_RUN", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
-          default_value = "false", default_missing_value = "true", require_equals = true,
-          value_parser = FalseyValueParser::new())]
-    dry_run: bool,
-
-    /// Address that /metrics, /healthz and /readyz are served on.
-    #[arg(long, env = "BIND_ADDRESS", value_name = "ADDRESS",
-          default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
-    bind_address: IpAddr,
-
-    /// Port of /metrics, /healthz and /readyz; 0 takes a free one.
-    #[arg(long, env = "PORT", value_name = "PORT", default_value_t = 8080)]
-    port: u16,
-
-    /// How often what AWS holds is read again in the background, to find what
-    /// others changed; the first time after one interval.
-    #[arg(long, env = "VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
-          value_parser = time)]
-    verify_interval: Time,
-
-    /// Load balancer groups worked on at the same time.
-    #[arg(long, env = "INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
-    ingress_max_concurrent_reconciles: u16,
-
-    /// What is logged: error, warn, info, debug, trace, off, or directives
-    /// such as info,alb_ingress_controller=debug.
-    #[arg(
-        long,
-        env = "LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info",
-        value_parser = log_filter
-    )]
-    log_level: LogFilter,
-
-    /// How it is logged.
-    #[arg(
-        long,
-        env = "LOG_FORMAT",
-        value_name = "FORMAT",
-        value_enum,
-        default_value = "text"
-    )]
-    log_format: LogFormat,
-}
 
 /// All settings of the process, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,8 +30,6 @@ pub struct Settings {
     pub region: Option<String>,
     /// The VPC; `None` leaves it to instance metadata or a Node's instance.
     pub vpc_id: Option<String>,
-    /// Attempts of one AWS call.
-    pub aws_attempts: u32,
     /// Whether each AWS call is logged.
     pub aws_debug: bool,
     /// Kubeconfig files, as in KUBECONFIG; `None` leaves it to the usual places.
@@ -320,7 +106,6 @@ impl Args {
                     cluster_name,
                     aws_region,
                     aws_vpc_id,
-                    aws_max_retries,
                     aws_debug,
                 },
             kubernetes:
@@ -390,7 +175,6 @@ impl Args {
             },
             region: given(aws_region),
             vpc_id: given(aws_vpc_id),
-            aws_attempts: aws_max_retries,
             aws_debug,
             kubeconfig: kubeconfig.filter(|files| !files.is_empty()),
             watch_namespace: given(watch_namespace),
@@ -419,9 +203,11 @@ fn changed(matches: &ArgMatches) -> BTreeMap<String, String> {
     let mut changed = BTreeMap::new();
     for argument in command.get_arguments() {
         let id = argument.get_id().as_str();
-        let given = matches
-            .try_contains_id(id)
-            .is_ok_and(|_| matches.value_source(id).is_some_and(|source| source != ValueSource::DefaultValue));
+        let given = matches.try_contains_id(id).is_ok_and(|_| {
+            matches
+                .value_source(id)
+                .is_some_and(|source| source != ValueSource::DefaultValue)
+        });
         if let (true, Some(flag), Ok(Some(values))) =
             (given, argument.get_long(), matches.try_get_raw(id))
         {
@@ -495,117 +281,11 @@ pub fn flags_markdown() -> String {
     text
 }
 
-/// A length of time, written as `90s`, `10m`, `1h30m` or `0`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Time(Duration);
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0.as_secs_f64())
-    }
-}
-
-fn time(text: &str) -> Result<Time, String> {
-    if text == "0" {
-        return Ok(Time(Duration::ZERO));
-    }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .map(Time)
-        .ok_or_else(|| "expected a length of time such as 90s, 10m, 1h30m or 0".to_owned())
-}
-
-fn nonempty(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("it must not be empty".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-fn vpc_id(text: &str) -> Result<String, String> {
-    // Empty is not set: see `given` above.
-    if text.is_empty() || text.starts_with("vpc-") {
-        Ok(text.to_owned())
-    } else {
-        Err("expected an id such as vpc-0123456789abcdef0".to_owned())
-    }
-}
-
-fn scheme(text: &str) -> Result<Scheme, String> {
-    [Scheme::Internal, Scheme::InternetFacing]
-        .into_iter()
-        .find(|scheme| scheme.as_str() == text)
-        .ok_or_else(|| "expected internal or internet-facing".to_owned())
-}
-
-fn target_type(text: &str) -> Result<TargetType, String> {
-    [TargetType::Instance, TargetType::Ip]
-        .into_iter()
-        .find(|target_type| target_type.as_str() == text)
-        .ok_or_else(|| "expected instance or ip".to_owned())
-}
-
-fn log_filter(text: &str) -> Result<LogFilter, String> {
-    let text = if text.is_empty() { "info" } else { text };
-    text.parse()
-        .map_err(|error: crate::telemetry::LogFilterError| error.to_string())
-}
-
-fn domain(text: &str) -> Result<String, String> {
-    let domain = text.trim().trim_matches('.').to_ascii_lowercase();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if domain.is_empty() || !domain.chars().all(allowed) {
-        Err("expected a domain such as example.org".to_owned())
-    } else {
-        Ok(domain)
-    }
-}
-
-fn zone_id(text: &str) -> Result<String, String> {
-    let id = text.trim().trim_start_matches("/hostedzone/");
-    if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric()) {
-        Err("expected the id of a hosted zone such as Z0123456789ABCDEFGHIJ".to_owned())
-    } else {
-        Ok(id.to_owned())
-    }
-}
-
-/// `key=value,key=value`.
-fn tags(text: &str) -> Result<Tags, String> {
-    const TRACKING: [&str; 3] = [
-        "elbv2.k8s.aws/cluster",
-        "ingress.k8s.aws/stack",
-        "ingress.k8s.aws/resource",
-    ];
-    let mut tags = Tags::new();
-    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-        let (key, value) = pair
-            .split_once('=')
-            .ok_or_else(|| format!("{pair:?} is no tag; expected key=value"))?;
-        let (key, value) = (key.trim(), value.trim());
-        if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(format!(
-                "{pair:?} is no tag; a key has 1 to 128 characters and a value at most 256"
-            ));
-        }
-        if TRACKING.contains(&key) || key.starts_with("aws:") {
-            return Err(format!(
-                "the tag key {key} is reserved; choose another one"
-            ));
-        }
-        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
-            return Err(format!("the tag key {key} is given twice"));
-        }
-    }
-    Ok(tags)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::model::spec::{Scheme, TargetType};
 
     /// Flags only: what the test's own environment holds must not matter, so
     /// everything that it could hold is given.
@@ -659,7 +339,13 @@ mod tests {
         ])
         .unwrap();
         let tags: Vec<_> = settings.model.default_tags.iter().collect();
-        assert_eq!(tags, [(&"cost".into(), &"1".into()), (&"team".into(), &"web".into())]);
+        assert_eq!(
+            tags,
+            [
+                (&"cost".into(), &"1".into()),
+                (&"team".into(), &"web".into())
+            ]
+        );
         assert_eq!(settings.model.default_scheme, Scheme::InternetFacing);
         assert_eq!(settings.model.default_target_type, TargetType::Ip);
         let dns = settings.model.dns.unwrap();

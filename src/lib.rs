@@ -42,4 +42,6 @@ pub mod model;
 pub mod plan;
 pub mod queue;
 pub mod report;
+pub mod run;
 pub mod telemetry;
+pub mod watch;

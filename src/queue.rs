@@ -246,7 +246,10 @@ mod tests {
         let pace = Pace::default();
         let at_most = |failures| pace.retry_delay(failures, 1.0).as_secs();
         assert_eq!([at_most(1), at_most(2), at_most(3)], [1, 2, 4]);
-        assert_eq!([at_most(9), at_most(10), at_most(u32::MAX)], [256, 300, 300]);
+        assert_eq!(
+            [at_most(9), at_most(10), at_most(u32::MAX)],
+            [256, 300, 300]
+        );
         assert_eq!(pace.retry_delay(5, 0.0), Duration::ZERO);
         assert_eq!(pace.retry_delay(2, 0.5), Duration::from_secs(1));
     }

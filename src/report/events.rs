@@ -76,8 +76,7 @@ impl Reporter {
             let Some(ingress) = snapshot.ingresses.get(&saying.about) else {
                 continue;
             };
-            let api: Api<Event> =
-                Api::namespaced(self.client.clone(), &saying.about.namespace);
+            let api: Api<Event> = Api::namespaced(self.client.clone(), &saying.about.namespace);
             let event = Event {
                 metadata: ObjectMeta {
                     namespace: Some(saying.about.namespace.clone()),
@@ -181,7 +180,9 @@ fn transitions(told: &Told, report: &GroupReport<'_>) -> (Vec<Saying>, Said) {
     // Of a load balancer that was active when this process met it nothing is
     // said: that is no transition.
     let met = told.state.is_some() || before.is_empty();
-    if active && !told.said.active && met
+    if active
+        && !told.said.active
+        && met
         && let Some(live) = report.load_balancer()
     {
         let note = format!("Load balancer {} is active", live.spec.name);
@@ -265,7 +266,10 @@ mod tests {
     use crate::model::finding::Effect;
 
     fn reasons(sayings: &[Saying]) -> Vec<&str> {
-        sayings.iter().map(|saying| saying.reason.as_str()).collect()
+        sayings
+            .iter()
+            .map(|saying| saying.reason.as_str())
+            .collect()
     }
 
     /// Reports as [`Reporter::publish_events`] does, without the writes.

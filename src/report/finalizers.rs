@@ -54,7 +54,10 @@ impl Reporter {
         }
         // Changed on this very copy already: the watch has not brought our own
         // write back yet.
-        let written = ((name.clone(), finalizer.to_owned()), ingress.resource_version());
+        let written = (
+            (name.clone(), finalizer.to_owned()),
+            ingress.resource_version(),
+        );
         if self.memory().finalizers.get(&written.0) == Some(&written.1) {
             return Ok(false);
         }
@@ -180,7 +183,10 @@ mod tests {
         assert_eq!(added[1]["value"], json!(["other"]));
         assert_eq!(added[2]["path"], "/metadata/finalizers/-");
         let removed = remove(json!(["other", "mine"])).unwrap();
-        assert_eq!(removed[2], json!({ "op": "remove", "path": "/metadata/finalizers/1" }));
+        assert_eq!(
+            removed[2],
+            json!({ "op": "remove", "path": "/metadata/finalizers/1" })
+        );
         assert_eq!(add(json!(["mine"])), None);
         assert_eq!(remove(json!(["other"])), None);
     }

@@ -198,7 +198,10 @@ impl Reporter {
         let status = IngressGroupStatus::of(report);
         {
             let memory = self.memory();
-            let written = memory.groups.get(group).and_then(|told| told.resource.as_ref());
+            let written = memory
+                .groups
+                .get(group)
+                .and_then(|told| told.resource.as_ref());
             let missing = memory
                 .not_installed
                 .is_some_and(|since| since.elapsed() < LOOK_AGAIN);
@@ -214,7 +217,12 @@ impl Reporter {
                 writes
             }
             Err(kube::Error::Api(answer)) if answer.is_not_found() => {
-                if self.memory().not_installed.replace(Instant::now()).is_none() {
+                if self
+                    .memory()
+                    .not_installed
+                    .replace(Instant::now())
+                    .is_none()
+                {
                     tracing::info!(
                         "the CRD ingressgroups.ingress.k8s.aws is not installed, so groups are \
                          not shown by kubectl get alb; install it with kubectl apply -k deploy/crd"
@@ -345,10 +353,13 @@ mod tests {
         let desired = served();
         let observed = live(LoadBalancerState::Provisioning);
         let mut report = report(&desired, &observed, &observed);
-        report.waiting.push("the load balancer to be active".to_owned());
         report
-            .records
-            .push(("shop.example".to_owned(), RecordState::WaitingForLoadBalancer));
+            .waiting
+            .push("the load balancer to be active".to_owned());
+        report.records.push((
+            "shop.example".to_owned(),
+            RecordState::WaitingForLoadBalancer,
+        ));
         let status = IngressGroupStatus::of(&report);
         assert_eq!(
             serde_json::to_value(status).unwrap(),

@@ -92,8 +92,8 @@ pub struct GroupReport<'a> {
     pub records: Vec<(String, RecordState)>,
     /// What failed.
     pub failures: Vec<Failure>,
-    /// Findings that came after `desired` was made (records, deletion
-    /// protection).
+    /// Findings that came after `desired` was made: records, deletion
+    /// protection, and `desired.blocks_creation` where it counts.
     pub more_findings: Vec<Finding>,
 }
 
@@ -380,6 +380,7 @@ pub(crate) mod tests {
             leavers: Vec::new(),
             frozen: BTreeSet::new(),
             findings: Vec::new(),
+            blocks_creation: Vec::new(),
             intent: Intent::Serve(Box::new(crate::model::desired::Stack {
                 load_balancer: load_balancer(),
                 subnets_discovered: true,

@@ -45,7 +45,13 @@ impl Address {
         let mut ports: Vec<i32> = entry.ports.iter().flatten().map(|port| port.port).collect();
         ports.sort_unstable();
         entry.hostname.as_deref() == Some(self.hostname.as_str())
-            && ports == self.ports.iter().copied().map(i32::from).collect::<Vec<_>>()
+            && ports
+                == self
+                    .ports
+                    .iter()
+                    .copied()
+                    .map(i32::from)
+                    .collect::<Vec<_>>()
     }
 
     /// The merge patch that makes a status say this. The protocol is left
