@@ -37,6 +37,14 @@
 
 pub mod apply;
 pub mod aws;
+pub mod config;
+pub mod key;
+pub mod leader;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod queue;
+pub mod report;
+pub mod run;
+pub mod telemetry;
+pub mod watch;
