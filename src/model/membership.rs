@@ -147,6 +147,13 @@ pub fn finalizer_groups(ingress: &Ingress) -> Vec<GroupId> {
         .collect()
 }
 
+/// Every group that an Ingress has to do with: where it is a member and where
+/// it is a leaver. What changes about the Ingress concerns these.
+pub fn groups_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> BTreeSet<GroupId> {
+    let placed = place(ingress, snapshot, settings);
+    placed.member_of.into_iter().chain(placed.leaves).collect()
+}
+
 /// All groups with their members and leavers.
 pub fn groups(snapshot: &Snapshot, settings: &Settings) -> Membership {
     let mut membership = Membership {
@@ -376,3 +383,6 @@ fn frozen(ingress: &ObjectName, reason: Reason, message: String) -> Finding {
         message,
     }
 }
+
+#[cfg(test)]
+mod tests;
