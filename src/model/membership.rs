@@ -107,6 +107,7 @@ pub fn group_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> 
         Some(raw) => match values::group_name(raw) {
             Ok(group) => GroupId::Explicit(group),
             Err(expected) => {
+                let raw = annotations::shown(raw);
                 let message = format!(
                     "annotation {PREFIX}group.name is \"{raw}\": expected {expected}; correct the \
                      name, or remove the annotation to give the Ingress a load balancer of its own"
