@@ -67,12 +67,16 @@ pub(super) fn ingress_with(
     metadata: &str,
     spec: &str,
 ) -> String {
-    let annotations: String = annotations
+    let mut text = String::new();
+    for line in annotations
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
-        .map(|line| format!("    alb.ingress.kubernetes.io/{line}\n"))
-        .collect();
+    {
+        text += "    alb.ingress.kubernetes.io/";
+        text += line;
+        text += "\n";
+    }
     format!(
         "---
 kind: Ingress
@@ -82,7 +86,7 @@ metadata:
   {metadata}
   annotations:
     other/tool: x
-{annotations}spec:
+{text}spec:
   ingressClassName: alb
   {spec}
 "

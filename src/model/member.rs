@@ -164,8 +164,9 @@ impl Reader<'_> {
                     Effect::Frozen,
                     Reason::NotSupportedYet,
                     format!(
-                        "annotation {PREFIX}{name} (\"{value}\") is not supported in this version: \
-                         remove it, or leave the Ingress to a controller that supports it"
+                        "annotation {PREFIX}{name} (\"{}\") is not supported in this version: \
+                         remove it, or leave the Ingress to a controller that supports it",
+                        annotations::shown(value)
                     ),
                 ),
                 None => self.find(
@@ -300,7 +301,7 @@ impl Reader<'_> {
     }
 
     fn invalid(&mut self, name: &str, expected: &str) {
-        let raw = self.value(name).unwrap_or_default();
+        let raw = annotations::shown(self.value(name).unwrap_or_default());
         let message = format!(
             "annotation {PREFIX}{name} is \"{raw}\": expected {expected}; correct the value, or \
              remove the annotation"
@@ -309,7 +310,7 @@ impl Reader<'_> {
     }
 
     fn unresolved(&mut self, name: &str, reason: Reason, problem: &str) {
-        let raw = self.value(name).unwrap_or_default();
+        let raw = annotations::shown(self.value(name).unwrap_or_default());
         let message = format!(
             "annotation {PREFIX}{name} is \"{raw}\": {problem}; correct the value, or make what it \
              names"

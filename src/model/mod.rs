@@ -1,8 +1,12 @@
 //! DESIRED. What should be, derived from what Kubernetes says.
 //!
-//! May use: `k8s-openapi` data types, std, serde. Knows no clock, no client,
-//! no environment; takes values and returns values. Total: bad input becomes
-//! findings, never an error.
+//! May use: `k8s-openapi` data types, std, serde, and libraries that are pure
+//! functions (hashes, YAML). Knows no clock, no client, no environment; takes
+//! values and returns values. Total: bad input becomes findings, never an
+//! error.
+//!
+//! [`membership`] says who belongs where, [`build()`] what a group should be,
+//! [`backend_build`] and [`records_build`] what the cluster shares.
 
 pub mod annotations;
 pub mod backend;

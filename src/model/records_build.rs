@@ -206,3 +206,6 @@ fn zone_of(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,10 @@ impl<'a> Backends<'a> {
         let Some(reference) = &backend.service else {
             self.freeze(
                 Reason::InvalidSpec,
-                format!("{place}.backend is no Service: expected backend.service"),
+                format!(
+                    "{place}.backend names no Service: expected backend.service with a name and a \
+                     port; change the backend, or remove the path"
+                ),
             );
             return None;
         };
@@ -154,7 +157,12 @@ impl<'a> Backends<'a> {
         let protocol = self
             .read(service, service_name, "backend-protocol", values::protocol)
             .unwrap_or(Protocol::Http);
-        let group_port = self.group_port(service, service_name, port, target_type);
+        // Without the type it cannot be said which port is the right one.
+        let group_port = if self.is_frozen() && !frozen_before {
+            None
+        } else {
+            self.group_port(service, service_name, port, target_type)
+        };
         let health_check = self.health_check(service, service_name, target_type, protocol);
         let tags = self.tags(service, service_name);
         if frozen_before || self.is_frozen() {
@@ -423,8 +431,9 @@ impl<'a> Backends<'a> {
                 Some(row) if row.on_service && row.support == Support::NotYet => self.freeze(
                     Reason::NotSupportedYet,
                     format!(
-                        "annotation {PREFIX}{name} of Service {service_name} (\"{value}\") is not \
-                         supported in this version: remove it"
+                        "annotation {PREFIX}{name} of Service {service_name} (\"{}\") is not \
+                         supported in this version: remove it",
+                        annotations::shown(value)
                     ),
                 ),
                 // Built, or read on an Ingress only.
@@ -450,7 +459,8 @@ impl<'a> Backends<'a> {
             format!(
                 "annotation {PREFIX}{}{place} is \"{}\": expected {expected}; correct the value, or \
                  remove the annotation",
-                stated.name, stated.raw
+                stated.name,
+                annotations::shown(stated.raw)
             ),
         );
     }

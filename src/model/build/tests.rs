@@ -398,3 +398,36 @@ fn the_order_of_manifests_changes_nothing() {
     backwards.reverse();
     assert_eq!(desired(&forwards), desired(&backwards));
 }
+
+#[test]
+fn a_refused_target_group_is_forgiven_once_any_setting_changes() {
+    let manifests = [member("web", ""), member("api", "healthcheck-path: /a")];
+    let first = desired(&manifests);
+    let refused = stack(&first).target_groups.values().next().unwrap();
+    let origin = verdicts::target_group_origin(&refused.owner, &refused.target_group);
+    let facts = Facts {
+        verdicts: vec![Verdict {
+            ingress: origin.ingress,
+            subject: origin.subject,
+            value: origin.value,
+            code: "ValidationError".into(),
+            message: "bad path".into(),
+        }],
+        ..facts()
+    };
+    let again = build(&group(), &snapshot(&manifests), &facts, &settings());
+    assert_eq!(
+        found(&again),
+        [("api", Effect::Frozen, Reason::RefusedByAws)]
+    );
+    assert!(
+        again.findings[0]
+            .message
+            .starts_with("AWS refused the target group shop/api-api:80: bad path"),
+        "{}",
+        again.findings[0].message
+    );
+    let mended = [member("web", ""), member("api", "healthcheck-path: /b")];
+    let mended = build(&group(), &snapshot(&mended), &facts, &settings());
+    assert!(mended.frozen.is_empty());
+}
