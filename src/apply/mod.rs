@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::class::not_visible_yet;
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
+use crate::model::spec::LoadBalancerState;
 use crate::observe::Memory;
 use crate::plan::backend::effect_backend;
 use crate::plan::effect::{Made, effect};
@@ -69,6 +70,7 @@ impl BackendReady {
         match need {
             Need::BackendSecurityGroup => self.group.is_some(),
             Need::BackendPort(port) => self.ports.contains(port),
+            Need::ActiveLoadBalancer { .. } => false,
         }
     }
 }
@@ -250,7 +252,11 @@ impl Run<'_> {
     }
 
     /// Waits until the backend key has made something; `None` when it has.
+    /// What only time makes is not waited for.
     async fn wait_for(&self, need: &Need) -> Option<Outcome> {
+        if let Need::ActiveLoadBalancer { name } = need {
+            return (!self.is_active(name)).then(|| Outcome::Short(need.clone()));
+        }
         let mut backend = self.cx.backend.clone();
         tokio::select! {
             () = self.cx.stop.cancelled() => Some(Outcome::Stopped),
@@ -261,6 +267,20 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    fn is_active(&self, name: &str) -> bool {
+        let Work::Group(group) = self.work else {
+            return false;
+        };
+        let mut lbs = self.cx.memory.remembered(group).load_balancers.into_iter();
+        lbs.any(|lb| {
+            lb.spec.name == name
+                && matches!(
+                    lb.state,
+                    LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
+                )
+        })
     }
 
     /// Runs a step, and again for a little while where AWS is only late.

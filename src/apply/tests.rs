@@ -1,1 +1,585 @@
+//! Plans against raw answers: order, what goes on after a failure, what is
+//! remembered, what is not deleted.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+use crate::aws::tests::{Server, error_body};
+use crate::model::ownership;
+use crate::model::records::RecordSet;
+use crate::model::spec::{
+    Action, Arn, Condition, Listener, LoadBalancer, Protocol, Rule, Scheme, SecurityGroup,
+    SecurityGroupRef, Tags, TargetGroupKey, TargetGroupRef,
+};
+use crate::observe::Dns;
+use crate::observe::tests::{ARN, ec2 as ec2_answer, elb as elb_answer, group, scope};
+use crate::observe::tests::{tags_answer, target_group};
+use crate::plan::dns::{DnsPlan, HostChange, RecordChange};
+use crate::plan::step::{ListenerRef, LoadBalancerRef};
+
+fn planned(step: Step, after: &[StepId]) -> Planned {
+    Planned {
+        step,
+        after: after.iter().copied().collect(),
+        needs: BTreeSet::new(),
+        low_priority: false,
+    }
+}
+
+fn plan(steps: Vec<Planned>) -> Plan {
+    Plan {
+        steps,
+        ..Plan::default()
+    }
+}
+
+fn load_balancer() -> LoadBalancer {
+    LoadBalancer {
+        name: "k8s-a".to_owned(),
+        scheme: Scheme::Internal,
+        subnets: BTreeSet::from(["subnet-a".to_owned(), "subnet-b".to_owned()]),
+        security_groups: BTreeSet::from([SecurityGroupRef::Frontend, SecurityGroupRef::Backend]),
+        tags: Tags::from([("a".to_owned(), "b".to_owned())]),
+    }
+}
+
+fn frontend() -> SecurityGroup {
+    SecurityGroup {
+        name: "k8s-front".to_owned(),
+        description: "d".to_owned(),
+        tags: Tags::new(),
+        ingress: BTreeSet::new(),
+    }
+}
+
+fn key() -> TargetGroupKey {
+    TargetGroupKey("shop/web-svc:80".to_owned())
+}
+
+fn rule(path: &str) -> Rule {
+    Rule {
+        conditions: vec![Condition::PathPattern(vec![path.to_owned()])],
+        action: Action::Forward(TargetGroupRef::Key(key())),
+        tags: Tags::new(),
+    }
+}
+
+fn listener() -> Listener {
+    Listener {
+        port: 80,
+        protocol: Protocol::Http,
+        default_certificate: None,
+        sni_certificates: BTreeSet::new(),
+        ssl_policy: None,
+        default_action: Action::FixedResponse {
+            status_code: "404".to_owned(),
+            content_type: Some("text/plain".to_owned()),
+            body: None,
+        },
+        tags: Tags::new(),
+    }
+}
+
+/// Security group, target group, load balancer, listener and two rules.
+fn creation() -> Plan {
+    let create_rule = |priority, path| Step::CreateRule {
+        listener: ListenerRef::New(80),
+        priority,
+        rule: rule(path),
+    };
+    let mut with_need = planned(Step::CreateLoadBalancer(load_balancer()), &[0]);
+    with_need.needs.insert(Need::BackendSecurityGroup);
+    plan(vec![
+        planned(
+            Step::CreateSecurityGroup {
+                group: SecurityGroupRef::Frontend,
+                spec: frontend(),
+            },
+            &[],
+        ),
+        planned(Step::CreateTargetGroup(target_group(&key().0)), &[]),
+        with_need,
+        planned(
+            Step::CreateListener {
+                load_balancer: LoadBalancerRef::New,
+                listener: listener(),
+            },
+            &[2],
+        ),
+        planned(create_rule(1, "/a"), &[1, 3]),
+        planned(create_rule(2, "/b"), &[1, 3]),
+    ])
+}
+
+fn action(request: &str) -> &str {
+    let action = request.strip_prefix("Action=").unwrap_or(request);
+    action.split('&').next().unwrap()
+}
+
+fn ok(request: &str) -> (u16, String) {
+    match action(request) {
+        "CreateSecurityGroup" => ec2_answer("CreateSecurityGroup", "<groupId>sg-new</groupId>"),
+        "CreateTargetGroup" => elb_answer(
+            "CreateTargetGroup",
+            &format!(
+                "<TargetGroups><member><TargetGroupArn>{ARN}targetgroup/t/1</TargetGroupArn>\
+                 </member></TargetGroups>"
+            ),
+        ),
+        "CreateLoadBalancer" => elb_answer(
+            "CreateLoadBalancer",
+            &format!(
+                "<LoadBalancers><member><LoadBalancerArn>{ARN}loadbalancer/app/k8s-a/1</LoadBalancerArn>\
+                 <DNSName>k8s-a.elb</DNSName><CanonicalHostedZoneId>Z9</CanonicalHostedZoneId>\
+                 <State><Code>provisioning</Code></State></member></LoadBalancers>"
+            ),
+        ),
+        "CreateListener" => elb_answer(
+            "CreateListener",
+            &format!(
+                "<Listeners><member><ListenerArn>{ARN}listener/app/k8s-a/1/2</ListenerArn>\
+                 </member></Listeners>"
+            ),
+        ),
+        "CreateRule" => {
+            let priority = request
+                .split('&')
+                .find_map(|p| p.strip_prefix("Priority="))
+                .unwrap();
+            elb_answer(
+                "CreateRule",
+                &format!(
+                    "<Rules><member><RuleArn>{ARN}listener-rule/app/k8s-a/1/2/{priority}</RuleArn>\
+                     </member></Rules>"
+                ),
+            )
+        }
+        other => elb_answer(other, ""),
+    }
+}
+
+struct Bench {
+    server: Server,
+    memory: Memory,
+    backend: watch::Sender<BackendReady>,
+    stop: CancellationToken,
+}
+
+impl Bench {
+    async fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let server = Server::start(answer).await;
+        let memory = Memory::new(server.aws.clone(), scope());
+        let (backend, _) = watch::channel(BackendReady {
+            group: Some("sg-back".to_owned()),
+            ports: BTreeSet::from([8080]),
+        });
+        Self {
+            server,
+            memory,
+            backend,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    async fn run(&self, plan: &Plan) -> Applied {
+        let cx = Context {
+            aws: &self.server.aws,
+            memory: &self.memory,
+            backend: self.backend.subscribe(),
+            patience: Duration::from_millis(50),
+            stop: self.stop.clone(),
+        };
+        run(&cx, Work::Group(&group()), plan).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_plan_makes_has_the_names_that_its_steps_use() {
+    let bench = Bench::new(ok).await;
+    let applied = bench.run(&creation()).await;
+    assert!(applied.is_complete(), "{applied:?}");
+    let seen = bench.server.seen();
+    let create = seen.iter().find(|r| action(r) == "CreateLoadBalancer");
+    let create = create.unwrap();
+    assert!(
+        create.contains("=sg-new") && create.contains("=sg-back"),
+        "{create}"
+    );
+    let rules = seen.iter().filter(|r| action(r) == "CreateRule");
+    for request in rules {
+        assert!(request.contains("targetgroup%2Ft%2F1"), "{request}");
+        assert!(
+            request.contains("listener%2Fapp%2Fk8s-a%2F1%2F2"),
+            "{request}"
+        );
+    }
+    let observed = bench.memory.remembered(&group());
+    let lb = &observed.load_balancers[0];
+    assert_eq!(lb.dns_name, "k8s-a.elb");
+    assert_eq!(lb.state, LoadBalancerState::Provisioning);
+    assert_eq!(lb.listeners[&80].rules.len(), 2);
+    let tg = Arn(format!("{ARN}targetgroup/t/1"));
+    assert_eq!(
+        lb.listeners[&80].rules[&1].spec.action,
+        Action::Forward(TargetGroupRef::Arn(tg))
+    );
+    let before = bench.server.seen().len();
+    assert_eq!(bench.memory.recall(&group()).await.unwrap(), observed);
+    assert_eq!(
+        bench.server.seen().len(),
+        before,
+        "nothing is read after a write"
+    );
+}
+
+#[tokio::test]
+async fn after_a_failure_all_that_does_not_depend_on_it_still_runs() {
+    let bench = Bench::new(|request| {
+        if action(request) == "CreateRule" && request.contains("Priority=1") {
+            (400, error_body("TooManyRules", "full"))
+        } else {
+            ok(request)
+        }
+    })
+    .await;
+    let applied = bench.run(&creation()).await;
+    assert_eq!(applied.done.len(), 5);
+    let [failure] = applied.failed.as_slice() else {
+        panic!("{applied:?}");
+    };
+    assert_eq!((failure.step, failure.error.class), (4, Class::Quota));
+
+    let bench = Bench::new(|request| {
+        if action(request) == "CreateLoadBalancer" {
+            (400, error_body("InvalidSubnet", "no space"))
+        } else {
+            ok(request)
+        }
+    })
+    .await;
+    let applied = bench.run(&creation()).await;
+    assert_eq!(applied.done.len(), 2, "{applied:?}");
+    assert_eq!(applied.skipped, [3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_need_that_does_not_come_is_told_and_holds_up_nothing_else() {
+    let bench = Bench::new(ok).await;
+    bench.backend.send_replace(BackendReady::default());
+    let applied = bench.run(&creation()).await;
+    assert_eq!(
+        applied.waiting,
+        BTreeSet::from([Need::BackendSecurityGroup])
+    );
+    assert_eq!(applied.done.len(), 2);
+    assert_eq!(applied.skipped, [2, 3, 4, 5]);
+    assert!(applied.failed.is_empty());
+}
+
+#[tokio::test]
+async fn a_listener_that_is_not_visible_yet_is_waited_for() {
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&tries);
+    let bench = Bench::new(move |request| {
+        if action(request) == "CreateRule"
+            && request.contains("Priority=1")
+            && counter.fetch_add(1, Ordering::SeqCst) == 0
+        {
+            (400, error_body("ListenerNotFound", "not yet"))
+        } else {
+            ok(request)
+        }
+    })
+    .await;
+    let applied = bench.run(&creation()).await;
+    assert!(applied.is_complete(), "{applied:?}");
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+fn deletion() -> Plan {
+    plan(vec![
+        planned(
+            Step::DeleteLoadBalancer {
+                arn: Arn(format!("{ARN}loadbalancer/app/k8s-a/1")),
+                name: "k8s-a".to_owned(),
+                scheme: Scheme::Internal,
+            },
+            &[],
+        ),
+        planned(
+            Step::DeleteTargetGroup {
+                arn: Arn(format!("{ARN}targetgroup/t/1")),
+                key: key(),
+            },
+            &[0],
+        ),
+        planned(
+            Step::DeleteSecurityGroup {
+                id: "sg-new".to_owned(),
+                name: "k8s-front".to_owned(),
+            },
+            &[0],
+        ),
+    ])
+}
+
+fn marks(stack: &str) -> Tags {
+    Tags::from([
+        (ownership::CLUSTER_TAG.to_owned(), "prod".to_owned()),
+        (ownership::STACK_TAG.to_owned(), stack.to_owned()),
+    ])
+}
+
+fn group_xml(tags: &Tags) -> String {
+    let tags: String = tags
+        .iter()
+        .map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"))
+        .collect();
+    format!(
+        "<securityGroupInfo><item><groupId>sg-new</groupId><groupName>k8s-front</groupName>\
+         <groupDescription>d</groupDescription><tagSet>{tags}</tagSet></item></securityGroupInfo>"
+    )
+}
+
+#[tokio::test]
+async fn marks_are_read_once_before_the_first_deletion() {
+    let bench = Bench::new(|request| match action(request) {
+        "DescribeTags" => tags_answer(request, |_| marks("shop/web")),
+        "DescribeSecurityGroups" => {
+            ec2_answer("DescribeSecurityGroups", &group_xml(&marks("shop/web")))
+        }
+        _ => ok(request),
+    })
+    .await;
+    let applied = bench.run(&deletion()).await;
+    assert!(applied.is_complete(), "{applied:?}");
+    assert_eq!(
+        bench.server.actions(),
+        [
+            "DeleteLoadBalancer",
+            "DeleteSecurityGroup",
+            "DeleteTargetGroup",
+            "DescribeSecurityGroups",
+            "DescribeTags",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_ours_any_more_is_not_deleted() {
+    let bench = Bench::new(|request| match action(request) {
+        "DescribeTags" => tags_answer(request, |arn| {
+            marks(if arn.contains("loadbalancer") {
+                "somebody/else"
+            } else {
+                "shop/web"
+            })
+        }),
+        "DescribeSecurityGroups" => ec2_answer("DescribeSecurityGroups", &group_xml(&Tags::new())),
+        _ => ok(request),
+    })
+    .await;
+    let mut plan = deletion();
+    plan.steps[1].after.clear();
+    plan.steps[2].after.clear();
+    let applied = bench.run(&plan).await;
+    assert_eq!(applied.done, [1]);
+    assert_eq!(applied.failed.len(), 2);
+    assert!(
+        !bench
+            .server
+            .actions()
+            .iter()
+            .any(|a| a == "DeleteLoadBalancer" || a == "DeleteSecurityGroup")
+    );
+}
+
+#[tokio::test]
+async fn what_is_gone_already_counts_as_deleted() {
+    let bench = Bench::new(|request| match action(request) {
+        "DescribeTags" => (400, error_body("LoadBalancerNotFound", "gone")),
+        "DescribeSecurityGroups" => ec2_answer("DescribeSecurityGroups", "<securityGroupInfo/>"),
+        other => panic!("not expected: {other}"),
+    })
+    .await;
+    assert!(bench.run(&deletion()).await.is_complete());
+}
+
+#[tokio::test]
+async fn a_security_group_that_is_held_is_a_failure_without_waiting() {
+    let bench = Bench::new(|request| match action(request) {
+        "DescribeTags" => tags_answer(request, |_| marks("shop/web")),
+        "DescribeSecurityGroups" => {
+            ec2_answer("DescribeSecurityGroups", &group_xml(&marks("shop/web")))
+        }
+        "DeleteSecurityGroup" => {
+            let body = "<Response><Errors><Error><Code>DependencyViolation</Code>\
+                        <Message>has a dependent object</Message></Error></Errors></Response>";
+            (400, body.to_owned())
+        }
+        _ => ok(request),
+    })
+    .await;
+    let applied = bench.run(&deletion()).await;
+    assert_eq!(applied.done.len(), 2);
+    assert_eq!(applied.failed[0].error.class, Class::InUse);
+    let tries = bench.server.actions();
+    let tries = tries.iter().filter(|a| *a == "DeleteSecurityGroup");
+    assert_eq!(tries.count(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_else_has_is_a_refusal_that_says_so() {
+    let answer = |stack: &'static str| {
+        move |request: &str| match action(request) {
+            "CreateTargetGroup" => (400, error_body("DuplicateTargetGroupName", "taken")),
+            "DescribeTargetGroups" => elb_answer(
+                "DescribeTargetGroups",
+                &format!(
+                    "<TargetGroups><member><TargetGroupArn>{ARN}targetgroup/t/1</TargetGroupArn>\
+                     </member></TargetGroups>"
+                ),
+            ),
+            "DescribeTags" => tags_answer(request, |_| marks(stack)),
+            _ => ok(request),
+        }
+    };
+    let create = plan(vec![planned(
+        Step::CreateTargetGroup(target_group(&key().0)),
+        &[],
+    )]);
+    let bench = Bench::new(answer("somebody/else")).await;
+    let error = bench.run(&create).await.failed.remove(0).error;
+    assert_eq!(error.class, Class::Refused);
+    assert!(error.message.contains("does not carry the tags"), "{error}");
+    let bench = Bench::new(answer("shop/web")).await;
+    let error = bench.run(&create).await.failed.remove(0).error;
+    assert_eq!(
+        error.class,
+        Class::LostRace,
+        "ours: it is read and gone on from"
+    );
+}
+
+#[tokio::test]
+async fn low_priority_comes_last_and_nothing_begins_after_a_stop() {
+    let mut plan = creation();
+    plan.steps.push(Planned {
+        step: Step::AddTags {
+            resources: BTreeSet::from([Arn::from("arn:rule")]),
+            tags: Tags::from([("a".to_owned(), "b".to_owned())]),
+            what: "rules".to_owned(),
+        },
+        after: BTreeSet::new(),
+        needs: BTreeSet::new(),
+        low_priority: true,
+    });
+    let bench = Bench::new(ok).await;
+    let applied = bench.run(&plan).await;
+    assert_eq!(applied.done.last(), Some(&6));
+    assert_eq!(action(bench.server.seen().last().unwrap()), "AddTags");
+
+    let bench = Bench::new(ok).await;
+    bench.stop.cancel();
+    let applied = bench.run(&plan).await;
+    assert_eq!(applied.skipped.len(), 7);
+    assert!(bench.server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_a_doubt_and_a_refusal_does_not() {
+    for (status, code, reads) in [
+        (503, "ServiceUnavailable", true),
+        (400, "TooManyRules", false),
+    ] {
+        let bench = Bench::new(move |request| match action(request) {
+            "CreateTargetGroup" => (status, error_body(code, "m")),
+            "DescribeSecurityGroups" => {
+                ec2_answer("DescribeSecurityGroups", "<securityGroupInfo/>")
+            }
+            _ => ok(request),
+        })
+        .await;
+        bench.memory.recall(&group()).await.unwrap();
+        let create = plan(vec![planned(
+            Step::CreateTargetGroup(target_group(&key().0)),
+            &[],
+        )]);
+        bench.run(&create).await;
+        let before = bench.server.seen().len();
+        bench.memory.recall(&group()).await.unwrap();
+        assert_eq!(bench.server.seen().len() > before, reads, "{code}");
+    }
+}
+
+fn host_change(host: &str) -> HostChange {
+    HostChange {
+        host: host.to_owned(),
+        zone: "Z1".to_owned(),
+        holder: Some(group()),
+        changes: vec![RecordChange::Create(RecordSet {
+            name: host.to_owned(),
+            kind: "TXT".to_owned(),
+            ttl: Some(300),
+            values: vec!["\"v\"".to_owned()],
+            alias: None,
+            set_identifier: None,
+        })],
+        why: "new".to_owned(),
+    }
+}
+
+fn change_info(element: &str, status: &str) -> (u16, String) {
+    let body = format!(
+        "<{element} xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeInfo>\
+         <Id>/change/C1</Id><Status>{status}</Status>\
+         <SubmittedAt>2026-01-01T00:00:00Z</SubmittedAt></ChangeInfo></{element}>"
+    );
+    (200, body)
+}
+
+#[tokio::test]
+async fn one_host_that_is_refused_does_not_hold_up_its_neighbours() {
+    let server = Server::start(|request| {
+        if request.contains("/change/C1") {
+            change_info("GetChangeResponse", "INSYNC")
+        } else if request.contains("bad.example.com") {
+            let body = error_body("InvalidChangeBatch", "[it already exists]");
+            (400, body)
+        } else {
+            change_info("ChangeResourceRecordSetsResponse", "PENDING")
+        }
+    })
+    .await;
+    let dns = Dns::new(
+        server.aws.clone(),
+        Duration::from_hours(1),
+        Duration::from_mins(5),
+    );
+    let plan = DnsPlan {
+        changes: vec![
+            host_change("bad.example.com"),
+            host_change("good.example.com"),
+        ],
+        states: BTreeMap::new(),
+        findings: Vec::new(),
+    };
+    let stop = CancellationToken::new();
+    let applied = dns::run(&server.aws, &dns, &plan, &stop).await;
+    assert_eq!(server.seen().len(), 3, "together, then one by one");
+    assert_eq!(
+        applied.failed.keys().collect::<Vec<_>>(),
+        ["bad.example.com"]
+    );
+    let [submitted] = applied.submitted.as_slice() else {
+        panic!("{applied:?}");
+    };
+    assert_eq!(submitted.change, "C1");
+    assert_eq!(submitted.hosts, ["good.example.com"]);
+    assert!(dns::in_sync(&server.aws, "C1").await.unwrap());
+}
