@@ -41,6 +41,7 @@ pub mod leader;
 pub mod model;
 pub mod plan;
 pub mod queue;
+pub mod refusal;
 pub mod report;
 pub mod run;
 pub mod telemetry;
