@@ -19,6 +19,8 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio_util::sync::CancellationToken;
 
+use crate::refusal::Refusal;
+
 /// Times of the election; the defaults are those of Kubernetes' own
 /// components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +208,7 @@ impl Election {
         // An attempt that hangs must not eat the whole deadline.
         let limit = self.timing.renew_deadline / 2;
         match tokio::time::timeout(limit, self.try_once()).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Ok(answer) => answer.map_err(|error| Refusal::from(error).to_string()),
             Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
         }
     }
@@ -278,7 +280,7 @@ impl Election {
                 .map(|_| ())
         };
         match tokio::time::timeout(self.timing.retry, give_back).await {
-            Ok(result) => result.map_err(|error: kube::Error| error.to_string()),
+            Ok(result) => result.map_err(|error: kube::Error| Refusal::from(error).to_string()),
             Err(_) => Err("no answer".to_owned()),
         }
     }

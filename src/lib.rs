@@ -45,6 +45,7 @@ pub mod observe;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;
+pub mod refusal;
 pub mod report;
 pub mod run;
 pub mod telemetry;

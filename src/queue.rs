@@ -183,19 +183,16 @@ impl<K: Clone + Eq + Hash> Work<K> {
                 () = shutdown.cancelled() => break,
                 Some((key, result)) = runs.next(), if !runs.is_empty() => {
                     busy.remove(&key);
-                    match result {
-                        Ok(again) => {
-                            failures.remove(&key);
-                            if let Some(delay) = again {
-                                queue.wake_after(key, delay);
-                            }
-                        }
-                        Err(_) => {
-                            let count = failures.entry(key.clone()).or_default();
-                            *count = count.saturating_add(1);
-                            let delay = pace.retry_delay(*count, rand::random());
+                    if let Ok(again) = result {
+                        failures.remove(&key);
+                        if let Some(delay) = again {
                             queue.wake_after(key, delay);
                         }
+                    } else {
+                        let count = failures.entry(key.clone()).or_default();
+                        *count = count.saturating_add(1);
+                        let delay = pace.retry_delay(*count, rand::random());
+                        queue.wake_after(key, delay);
                     }
                 }
                 key = next.next() => {

@@ -212,7 +212,7 @@ impl Reconciler {
         waiting.extend(applied.waiting.iter().map(ToString::to_string));
         waiting.extend(words::in_use(&applied));
         let (records, of_records) = match &self.records {
-            Some(records) => records.of_group(group),
+            Some(records) => records.of_group(&desired),
             None => Default::default(),
         };
         let mut more_findings = of_records;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -88,6 +89,7 @@ impl LogFilter {
 pub fn start_logging(filter: &LogFilter, format: LogFormat) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter.directives()))
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => subscriber.try_init(),

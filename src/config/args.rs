@@ -116,6 +116,7 @@ pub(super) struct KubernetesArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = DEFAULTS)]
+#[allow(clippy::struct_field_names)] // The flags have the prefix.
 pub(super) struct DefaultArgs {
     /// Scheme of load balancers whose Ingresses state none.
     #[arg(long, env = "DEFAULT_LOAD_BALANCER_SCHEME", value_name = "SCHEME",

@@ -44,7 +44,7 @@ impl Reconciler {
             region: settings.region.clone(),
             log_calls: settings.aws_debug,
             observer: Some(Arc::new(Counted(Arc::clone(&parts.metrics)))),
-            attempts: settings.aws_attempts,
+            attempts: Some(settings.aws_attempts),
             rates: None,
         };
         let aws = Aws::connect(options).await;

@@ -19,6 +19,7 @@ use super::{GroupReport, GroupState, Reporter, Told, WRITER};
 use crate::model::finding::{Finding, Reason};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LoadBalancerState, ObjectName, Observed};
+use crate::refusal::Refusal;
 
 /// Longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -80,8 +81,12 @@ impl Reporter {
             let event = Event {
                 metadata: ObjectMeta {
                     namespace: Some(saying.about.namespace.clone()),
-                    // Room for the suffix in a name of at most 253 characters.
-                    generate_name: Some(format!("{}.", cut(&saying.about.name, 240))),
+                    // A name has at most 253 characters.
+                    name: Some(format!(
+                        "{}.{:016x}",
+                        cut(&saying.about.name, 236),
+                        rand::random::<u64>()
+                    )),
                     ..ObjectMeta::default()
                 },
                 event_time: Some(MicroTime(Timestamp::now())),
@@ -108,6 +113,7 @@ impl Reporter {
                     writes += 1;
                 }
                 Err(error) => {
+                    let error = Refusal::from(error);
                     tracing::warn!(ingress = %saying.about, %error, "cannot write an event");
                 }
             }

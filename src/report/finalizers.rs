@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Error, Reporter, WRITER};
+use super::{Error, NOT_FOUND, Reporter, WRITER};
 use crate::model::spec::ObjectName;
 
 /// Attempts to write one list, when others write it too.
@@ -96,7 +96,7 @@ impl Reporter {
                     self.wrote("finalizer");
                     return Ok(true);
                 }
-                Err(kube::Error::Api(answer)) if answer.is_not_found() => {
+                Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                     return gone(name, change);
                 }
                 // A failed test is answered as invalid; so is a new finalizer

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, GroupReport, Reporter, WRITER};
+use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
 use crate::model::desired::Intent;
 use crate::model::finding::Effect;
 use crate::model::group::GroupId;
+use crate::refusal::Refusal;
 
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
@@ -216,7 +217,7 @@ impl Reporter {
                 memory.groups.entry(group.clone()).or_default().resource = Some(status);
                 writes
             }
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => {
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                 if self
                     .memory()
                     .not_installed
@@ -231,6 +232,7 @@ impl Reporter {
                 0
             }
             Err(error) => {
+                let error = Refusal::from(error);
                 tracing::warn!(%group, %error, "cannot write the IngressGroup");
                 0
             }
@@ -256,7 +258,7 @@ impl Reporter {
         let mut writes = 0;
         match api.patch_status(&name, &parameters, &whole).await {
             Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => {
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                 let spec = IngressGroupSpec {
                     group: group.to_string(),
                 };
@@ -285,7 +287,7 @@ impl Reporter {
         let api: Api<IngressGroup> = Api::all(self.client.clone());
         let there = match api.list_metadata(&ListParams::default()).await {
             Ok(list) => list,
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Ok(0),
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => return Ok(0),
             Err(error) => return Err(Error::write("list the names", &"IngressGroups", error)),
         };
         let known: BTreeSet<String> = groups.iter().map(resource_name).collect();
@@ -306,10 +308,11 @@ impl Reporter {
                 self.wrote("group");
                 Ok(1)
             }
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(0),
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(0),
             // A role without the custom resource must not keep finalizers.
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
-                tracing::warn!(name, error = %answer, "cannot delete the IngressGroup");
+                let error = Refusal::from(kube::Error::Api(answer));
+                tracing::warn!(name, %error, "cannot delete the IngressGroup");
                 Ok(0)
             }
             Err(error) => Err(Error::write("delete the IngressGroup", &name, error)),

@@ -27,12 +27,17 @@ use crate::model::group::GroupId;
 use crate::model::records::RecordState;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observed};
+use crate::refusal::Refusal;
 
 use self::events::Said;
 
 /// The name that this product gives itself as the writer of fields and events;
 /// the same for ever.
 const WRITER: &str = "alb-ingress-controller";
+
+/// HTTP status of what is not there. The code and not the reason, which the
+/// answer about a kind that is not installed does not have.
+const NOT_FOUND: u16 = 404;
 
 /// A write to Kubernetes that failed.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +51,7 @@ pub enum Error {
         object: String,
         /// What the API server says.
         #[source]
-        source: Box<kube::Error>,
+        source: Refusal,
     },
     /// The object is not what it was when it was looked at. The watch brings
     /// the news; the work is done again then.
@@ -62,7 +67,7 @@ impl Error {
         Self::Write {
             operation,
             object: object.to_string(),
-            source: Box::new(source),
+            source: source.into(),
         }
     }
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::{Error, GroupReport, Reporter, WRITER};
+use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
 use crate::model::desired::Intent;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
@@ -115,7 +115,7 @@ impl Reporter {
                 self.wrote("status");
                 Ok(true)
             }
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => Ok(false),
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(false),
             Err(error) => Err(Error::write("write the status", name, error)),
         }
     }

@@ -34,11 +34,16 @@ use self::stores::Change;
 pub use self::stores::Stores;
 use crate::key::Key;
 use crate::model::settings::Settings;
+use crate::refusal::Refusal;
 
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// A question that was not answered is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// HTTP status of what is not there. The code and not the reason, which the
+/// answer about a kind that is not installed does not have.
+const NOT_FOUND: u16 = 404;
 
 /// Told of each key that a change concerns, once every kind's first list is
 /// in. May be called at any time and must not block.
@@ -115,6 +120,17 @@ where
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
+    }
+}
+
+/// A watch's error in one line.
+fn said(error: watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Refusal::from(error).to_string(),
+        watcher::Error::WatchError(status) => Refusal::from(kube::Error::Api(status)).to_string(),
+        watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
 
@@ -198,9 +214,10 @@ impl Watch {
                 Err(
                     watcher::Error::WatchStartFailed(kube::Error::Api(answer))
                     | watcher::Error::InitialListFailed(kube::Error::Api(answer)),
-                ) if answer.is_not_found() => return Ended::NoSuchKind,
+                ) if answer.code == NOT_FOUND => return Ended::NoSuchKind,
                 Err(error) => {
-                    tracing::warn!(kind = name::<K>(), %error, "the watch failed; trying again");
+                    let error = said(error);
+                    tracing::warn!(kind = name::<K>(), error, "the watch failed; trying again");
                     Vec::new()
                 }
             };
@@ -267,7 +284,7 @@ impl Watch {
                     self.reflect(api.clone()).await;
                     ASK_AGAIN
                 }
-                Err(kube::Error::Api(answer)) if answer.is_not_found() => {
+                Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                     let settled = self.stores.pending().is_empty();
                     let changes = self.stores.replace::<Binding>(Vec::new());
                     self.stores.listed(name::<Binding>());
@@ -277,6 +294,7 @@ impl Watch {
                     LOOK_AGAIN
                 }
                 Err(error) => {
+                    let error = Refusal::from(error);
                     tracing::warn!(
                         %error,
                         "cannot tell whether TargetGroupBindings exist; trying again"
