@@ -5,8 +5,8 @@
 //! `records`. What all of them are asked to do at the start, in the
 //! background and in a dry run is in `background` and `dry_run`.
 
-mod background;
 mod backend;
+mod background;
 mod connect;
 mod dry_run;
 mod records;
@@ -259,7 +259,9 @@ impl Reconciler {
         let snapshot = self.parts.stores.snapshot();
         let membership = membership::groups(&snapshot, &self.settings);
         let reporter = &self.parts.reporter;
-        reporter.publish_strays(membership.strays(), &snapshot).await;
+        reporter
+            .publish_strays(membership.strays(), &snapshot)
+            .await;
         reporter.forget_missing(&snapshot);
     }
 
@@ -267,7 +269,11 @@ impl Reconciler {
     /// those that AWS holds something for.
     async fn all_groups(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<GroupId>> {
         let mut groups = self.memory.groups().await?;
-        groups.extend(membership::groups(snapshot, &self.settings).groups.into_keys());
+        groups.extend(
+            membership::groups(snapshot, &self.settings)
+                .groups
+                .into_keys(),
+        );
         Ok(groups)
     }
 }
@@ -287,7 +293,11 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
         return Vec::new();
     };
     let wished = stack.load_balancer.scheme;
-    if observed.load_balancers.iter().any(|lb| lb.spec.scheme == wished) {
+    if observed
+        .load_balancers
+        .iter()
+        .any(|lb| lb.spec.scheme == wished)
+    {
         return Vec::new();
     }
     desired.blocks_creation.clone()
@@ -320,6 +330,7 @@ impl Work for Reconciler {
 
 /// Locks a mutex that is never held across a panic that matters.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
-

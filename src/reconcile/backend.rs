@@ -68,7 +68,12 @@ impl Reconciler {
             } else {
                 None
             };
-            wished.push(group_ports(desired, observed.as_ref(), &facts, &self.settings));
+            wished.push(group_ports(
+                desired,
+                observed.as_ref(),
+                &facts,
+                &self.settings,
+            ));
         }
         let desired = build_backend(&wished, snapshot, &self.settings);
         Ok((desired, wished))

@@ -44,7 +44,6 @@ impl Reconciler {
             region: settings.region.clone(),
             log_calls: settings.aws_debug,
             observer: Some(Arc::new(Counted(Arc::clone(&parts.metrics)))),
-            attempts: Some(settings.aws_attempts),
             rates: None,
         };
         let aws = Aws::connect(options).await;
@@ -59,7 +58,11 @@ impl Reconciler {
             Some(vpc) => vpc.clone(),
             None => vpc(&aws, &parts.stores.snapshot()).await?,
         };
-        tracing::info!(cluster = model.cluster_name, vpc = model.vpc_id, "connected");
+        tracing::info!(
+            cluster = model.cluster_name,
+            vpc = model.vpc_id,
+            "connected"
+        );
         let memory = Memory::new(
             aws.clone(),
             Scope {
@@ -91,7 +94,10 @@ async fn vpc(aws: &Aws, snapshot: &Snapshot) -> anyhow::Result<String> {
         Ok(vpc) => return Ok(vpc),
         Err(error) => error,
     };
-    let instances = snapshot.nodes.values().filter_map(|node| instance_id(node).ok());
+    let instances = snapshot
+        .nodes
+        .values()
+        .filter_map(|node| instance_id(node).ok());
     let mut last: Option<Error> = None;
     for instance in instances.take(3) {
         match aws.vpc_of_instance(&instance).await {

@@ -342,7 +342,8 @@ impl Records {
                 next = Some(next.map_or(left, |pause: Duration| pause.min(left)));
             }
         }
-        let refused = |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
+        let refused =
+            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
         if next.is_none() && (book.states.values().any(refused) || book.denied) {
             next = Some(LOOK_AGAIN);
         }
@@ -423,7 +424,11 @@ fn serves(lb: &LiveLoadBalancer) -> bool {
         lb.state,
         LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
     );
-    active && lb.listeners.values().any(|listener| !listener.rules.is_empty())
+    active
+        && lb
+            .listeners
+            .values()
+            .any(|listener| !listener.rules.is_empty())
 }
 
 /// The same groups, with those that leave counted as members.
@@ -438,11 +443,7 @@ fn with_leavers(membership: &Membership) -> Membership {
 }
 
 /// A note on every Ingress with a host, since no record can be written.
-fn denied(
-    all: &BTreeMap<GroupId, Desired>,
-    snapshot: &Snapshot,
-    error: &Error,
-) -> Vec<Finding> {
+fn denied(all: &BTreeMap<GroupId, Desired>, snapshot: &Snapshot, error: &Error) -> Vec<Finding> {
     let members = all.values().flat_map(|desired| &desired.members);
     members
         .filter(|member| !hosts_of(member, snapshot).is_empty())
@@ -473,9 +474,13 @@ impl Reconciler {
         let looked = records.look(self, &all, &snapshot).await?;
         let mut applied = apply::dns::DnsApplied::default();
         if !looked.plan.is_empty() {
-            tracing::info!(hosts = looked.plan.changes.len(), "plan for DNS records:\n{}", looked.plan);
-            applied = apply::dns::run(&self.aws, &records.dns, &looked.plan, &self.parts.stopping)
-                .await;
+            tracing::info!(
+                hosts = looked.plan.changes.len(),
+                "plan for DNS records:\n{}",
+                looked.plan
+            );
+            applied =
+                apply::dns::run(&self.aws, &records.dns, &looked.plan, &self.parts.stopping).await;
             for _ in &applied.submitted {
                 self.parts.metrics.plan_step("change-records");
             }

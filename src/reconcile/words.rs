@@ -17,7 +17,11 @@ pub fn failures(applied: &Applied) -> Vec<Failure> {
             continue;
         }
         let error = &failed.error;
-        let code = if error.code.is_empty() { "no answer" } else { &error.code };
+        let code = if error.code.is_empty() {
+            "no answer"
+        } else {
+            &error.code
+        };
         failures.push(Failure {
             reason: reason.to_owned(),
             message: format!(
