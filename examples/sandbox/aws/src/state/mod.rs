@@ -5,20 +5,30 @@
 //! either changes the state as AWS would or refuses with AWS's code.
 
 pub mod acm;
+pub mod action;
 pub mod arn;
+pub mod attributes;
+pub mod change_batch;
+pub mod condition;
+pub mod dns_name;
 pub mod ids;
 pub mod instance;
 pub mod listener;
 pub mod load_balancer;
+mod placement;
 pub mod quotas;
 pub mod refusal;
+pub mod regions;
+pub mod registration;
 pub mod route53;
 pub mod rule;
 pub mod security_group;
+pub mod ssl_policy;
 pub mod tags;
 pub mod target;
 pub mod target_group;
 pub mod vpc;
+mod x509;
 
 use std::collections::BTreeMap;
 
@@ -146,6 +156,24 @@ impl State {
             changed = true;
         }
         changed
+    }
+
+    /// An ARN of Elastic Load Balancing in this account and region.
+    fn elb_arn(&self, path: &str) -> String {
+        let partition = regions::partition(&self.region);
+        format!(
+            "arn:{partition}:elasticloadbalancing:{}:{}:{path}",
+            self.region, self.account
+        )
+    }
+
+    /// The end of load balancer names.
+    fn dns_suffix(&self) -> &'static str {
+        if regions::partition(&self.region) == "aws-cn" {
+            "amazonaws.com.cn"
+        } else {
+            "amazonaws.com"
+        }
     }
 
     /// When the next transition is due.

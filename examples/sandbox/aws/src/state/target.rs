@@ -247,7 +247,6 @@ impl State {
                     .and_then(|target| target.availability_zone.clone())
                     .filter(|zone| zone != "all"),
             },
-            TargetType::Lambda => None,
         }
     }
 

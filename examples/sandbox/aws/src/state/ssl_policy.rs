@@ -1,0 +1,97 @@
+//! TLS policies of listeners, by name.
+
+/// The policy of an HTTPS listener that is made without one.
+pub const DEFAULT: &str = "ELBSecurityPolicy-2016-08";
+
+const PREFIX: &str = "ELBSecurityPolicy-";
+
+const NAMES: &[&str] = &[
+    "TLS13-1-2-2021-06",
+    "TLS13-1-2-Res-2021-06",
+    "TLS13-1-2-Ext1-2021-06",
+    "TLS13-1-2-Ext2-2021-06",
+    "TLS13-1-1-2021-06",
+    "TLS13-1-0-2021-06",
+    "TLS13-1-3-2021-06",
+    "FS-1-2-Res-2020-10",
+    "FS-1-2-Res-2019-08",
+    "FS-1-2-2019-08",
+    "FS-1-1-2019-08",
+    "FS-2018-06",
+    "TLS-1-2-Ext-2018-06",
+    "TLS-1-2-2017-01",
+    "TLS-1-1-2017-01",
+    "2016-08",
+    "TLS-1-0-2015-04",
+    "2015-05",
+    "TLS13-1-2-FIPS-2023-04",
+    "TLS13-1-2-Res-FIPS-2023-04",
+    "TLS13-1-2-Ext0-FIPS-2023-04",
+    "TLS13-1-2-Ext1-FIPS-2023-04",
+    "TLS13-1-2-Ext2-FIPS-2023-04",
+    "TLS13-1-1-FIPS-2023-04",
+    "TLS13-1-0-FIPS-2023-04",
+    "TLS13-1-3-FIPS-2023-04",
+    "TLS13-1-2-PQ-2025-09",
+    "TLS13-1-2-Res-PQ-2025-09",
+    "TLS13-1-2-Ext1-PQ-2025-09",
+    "TLS13-1-2-Ext2-PQ-2025-09",
+    "TLS13-1-3-PQ-2025-09",
+    "TLS13-1-2-FIPS-PQ-2025-09",
+    "TLS13-1-2-Res-FIPS-PQ-2025-09",
+    "TLS13-1-2-Ext0-FIPS-PQ-2025-09",
+    "TLS13-1-2-Ext1-FIPS-PQ-2025-09",
+    "TLS13-1-2-Ext2-FIPS-PQ-2025-09",
+    "TLS13-1-3-FIPS-PQ-2025-09",
+];
+
+/// Whether there is a policy of this name.
+pub fn exists(name: &str) -> bool {
+    name.strip_prefix(PREFIX)
+        .is_some_and(|rest| NAMES.contains(&rest))
+}
+
+/// All policy names.
+pub fn names() -> impl Iterator<Item = String> {
+    NAMES.iter().map(|name| format!("{PREFIX}{name}"))
+}
+
+/// The protocol versions of a policy, newest first, as its name tells them.
+pub fn protocols(name: &str) -> Vec<&'static str> {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    let newest = rest.starts_with("TLS13");
+    let oldest = if rest.contains("TLS13-1-3") {
+        3
+    } else if rest.contains("-1-2-") {
+        2
+    } else if rest.contains("-1-1-") {
+        1
+    } else {
+        0
+    };
+    [(3, "TLSv1.3"), (2, "TLSv1.2"), (1, "TLSv1.1"), (0, "TLSv1")]
+        .into_iter()
+        .filter(|(version, _)| *version >= oldest && (*version < 3 || newest))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_their_protocols() {
+        assert!(exists(DEFAULT));
+        assert!(!exists("ELBSecurityPolicy-2031-01"));
+        assert_eq!(
+            protocols("ELBSecurityPolicy-TLS13-1-3-2021-06"),
+            ["TLSv1.3"]
+        );
+        assert_eq!(
+            protocols("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"),
+            ["TLSv1.3", "TLSv1.2"]
+        );
+        assert_eq!(protocols(DEFAULT), ["TLSv1.2", "TLSv1.1", "TLSv1"]);
+    }
+}
