@@ -9,6 +9,8 @@
 //! * `wire` speaks AWS's protocols and turns requests into calls on the state.
 //! * `dataplane` and `dns` serve what the state says and report target health.
 
+pub mod dataplane;
+pub mod dns;
 pub mod shared;
 pub mod state;
 pub mod timing;
