@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -44,14 +45,21 @@ async fn list(State(addresses): State<Addresses>) -> Json<BTreeMap<String, Socke
     Json(addresses.all())
 }
 
-/// Takes every entry or, when one is wrong, none.
+/// Takes every entry or, when one is wrong, none. The body is read as JSON
+/// whatever its media type says, so that plain `curl -d` works.
 async fn change(
     State(addresses): State<Addresses>,
-    Json(entries): Json<BTreeMap<String, Option<SocketAddr>>>,
+    body: Bytes,
 ) -> Result<Json<BTreeMap<String, SocketAddr>>, (StatusCode, String)> {
+    let entries: BTreeMap<String, Option<SocketAddr>> =
+        serde_json::from_slice(&body).map_err(|error| {
+            let expected = r#"{"10.0.48.11:8080": "127.0.0.1:40001"}, null removes"#;
+            let text = format!("cannot read the addresses: {error}; expected {expected}\n");
+            (StatusCode::BAD_REQUEST, text)
+        })?;
     addresses
         .set_all(&entries)
-        .map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
     Ok(Json(addresses.all()))
 }
 

@@ -18,7 +18,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::forwarded::{drop_hop_by_hop, towards_target, upgrade};
 use super::route::{Decision, Destination, decide};
-use super::upstream::{Failure, Transport, exchange, until_departed};
+use super::upstream::{Failure, Transport, exchange, guarded};
 
 /// What a client gets.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -116,7 +116,7 @@ async fn forward(
             shared.stop.clone(),
         ));
     }
-    Ok(answer.map(|body| until_departed(body, departed)))
+    Ok(answer.map(|body| guarded(body, departed, to.idle)))
 }
 
 fn origin_form(uri: &Uri) -> Option<Uri> {

@@ -24,11 +24,14 @@ use tokio_rustls::rustls::{
 use super::pattern::{Backslash, Case, fits};
 use crate::state::{Certificate, Listener, State, arn};
 
-/// Keys of the certificates, made once for each ARN.
+/// Self-signed certificates, made once for each ARN and its names: after a reset
+/// of the account an ARN may come again with other names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
-    made: Arc<Mutex<HashMap<String, Arc<CertifiedKey>>>>,
+    made: Arc<Mutex<Made>>,
 }
+
+type Made = HashMap<(String, Vec<String>), Arc<CertifiedKey>>;
 
 /// A certificate of a listener with the names that it is good for.
 #[derive(Clone, Debug)]
@@ -109,15 +112,16 @@ impl Keys {
 
     fn self_signed(&self, arn: &str, names: Vec<String>) -> Result<Arc<CertifiedKey>, Error> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(key) = made.get(arn) {
+        let called = (arn.to_owned(), names);
+        if let Some(key) = made.get(&called) {
             return Ok(key.clone());
         }
         let unmade = |error| Error::General(format!("{arn}: {error}"));
-        let signed = rcgen::generate_simple_self_signed(names).map_err(unmade)?;
+        let signed = rcgen::generate_simple_self_signed(called.1.clone()).map_err(unmade)?;
         let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()).into();
         let chain = vec![signed.cert.der().clone()];
         let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
-        made.insert(arn.to_owned(), key.clone());
+        made.insert(called, key.clone());
         Ok(key)
     }
 }

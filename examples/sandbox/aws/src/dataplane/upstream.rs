@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Request, Response};
-use futures::future::ready;
 use futures::{StreamExt as _, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
@@ -119,18 +118,28 @@ async fn connect(socket: SocketAddr, transport: Transport) -> io::Result<Pin<Box
     }
 }
 
-/// A body that breaks off with an error as soon as `departed` is cancelled.
-pub(crate) fn until_departed(
+/// The body of an answer. Breaks off with an error as soon as `departed` is
+/// cancelled, or when nothing has come for as long as `silence`.
+pub(crate) fn guarded(
     body: Incoming,
     departed: CancellationToken,
+    silence: Duration,
 ) -> UnsyncBoxBody<Bytes, io::Error> {
-    let cut = departed.clone();
-    let frames = BodyStream::new(body)
-        .map(|frame| frame.map_err(io::Error::other))
-        .take_until(async move { departed.cancelled().await })
-        .chain(stream::once(async move { cut }).filter_map(|cut| {
-            let broken = || Err(io::Error::other("target left its group"));
-            ready(cut.is_cancelled().then(broken))
-        }));
+    let from = Some((BodyStream::new(body), departed));
+    let frames = stream::unfold(from, move |from| async move {
+        let (mut body, departed) = from?;
+        let next = tokio::select! {
+            next = timeout(silence, body.next()) => next,
+            () = departed.cancelled() => {
+                return Some((Err(io::Error::other("target left its group")), None));
+            }
+        };
+        match next {
+            Ok(Some(Ok(frame))) => Some((Ok(frame), Some((body, departed)))),
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    });
     StreamBody::new(frames).boxed_unsync()
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod health;
+mod life;
 mod sockets;
 pub(crate) mod world;
 

@@ -17,6 +17,7 @@ use super::world::{
     forward, group_arn, listener_arn, register, send, set_rule,
 };
 use crate::dataplane::tls;
+use crate::state::acm::Pem;
 use crate::state::{Certificate, CertificateStatus, LoadBalancerState, Protocol};
 
 async fn refused(socket: std::net::SocketAddr) {
@@ -84,9 +85,7 @@ async fn addresses_and_endpoints_over_http() {
     let router = world.plane.router();
     tokio::spawn(async move { axum::serve(control, router).await });
     let post = |body: Value| {
-        let request = Request::post("/_sim/addresses")
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()));
+        let request = Request::post("/_sim/addresses").body(Body::from(body.to_string()));
         send(socket, request.unwrap())
     };
     let get = |path: &'static str| async move {
@@ -101,6 +100,9 @@ async fn addresses_and_endpoints_over_http() {
     let got = post(wrong).await;
     assert_eq!(got.status, 400);
     assert!(got.body.contains("'10.0.48.12' is no target"), "{got:?}");
+    let got = post(json!({"10.0.48.11:8080": "pod"})).await;
+    assert_eq!(got.status, 400);
+    assert!(got.body.contains("cannot read the addresses"), "{got:?}");
     assert_eq!(get("/_sim/addresses").await, both, "all or nothing");
     assert_eq!(post(json!({"i-0abc:30080": null})).await.status, 200);
     assert_eq!(
@@ -178,6 +180,27 @@ async fn https_listeners_choose_certificates_by_name() {
     }
     assert_ne!(seen[0], seen[1]);
     assert_eq!(seen[0], seen[2]);
+}
+
+#[tokio::test]
+async fn an_imported_certificate_is_shown_itself() {
+    let mut state = secure();
+    let names = ["main.example.com".to_owned()];
+    let signed = rcgen::generate_simple_self_signed(names).unwrap();
+    let arn = certificate("main.example.com").arn;
+    state.certificates.get_mut(&arn).unwrap().pem = Some(Pem {
+        certificate: signed.cert.pem(),
+        private_key: signed.signing_key.serialize_pem(),
+        chain: None,
+    });
+    let world = World::of(state);
+    let socket = world.endpoint(443).await.socket;
+    let connector = TlsConnector::from(Arc::new(tls::client().unwrap()));
+    let stream = TcpStream::connect(socket).await.unwrap();
+    let server = ServerName::try_from("main.example.com").unwrap();
+    let stream = connector.connect(server, stream).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap();
+    assert_eq!(&shown[0], signed.cert.der());
 }
 
 #[tokio::test]
