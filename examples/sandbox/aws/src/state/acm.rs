@@ -214,6 +214,16 @@ impl State {
         Ok(arn)
     }
 
+    /// Ends the validation of a requested certificate.
+    pub fn issue_certificate(&mut self, arn: &str, now: Timestamp) {
+        if let Some(certificate) = self.certificates.get_mut(arn)
+            && certificate.status == CertificateStatus::PendingValidation
+        {
+            certificate.status = CertificateStatus::Issued;
+            certificate.issued = Some(now);
+        }
+    }
+
     /// ARNs of the load balancers that use a certificate.
     pub fn users_of_certificate(&self, arn: &str) -> Vec<String> {
         self.load_balancers

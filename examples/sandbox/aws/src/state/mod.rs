@@ -203,12 +203,7 @@ impl State {
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
-            Transition::CertificateIssued(arn) => {
-                if let Some(certificate) = self.certificates.get_mut(&arn) {
-                    certificate.status = CertificateStatus::Issued;
-                    certificate.issued = Some(now);
-                }
-            }
+            Transition::CertificateIssued(arn) => self.issue_certificate(&arn, now),
         }
     }
 }

@@ -76,6 +76,30 @@ pub fn protocols(name: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// Ciphers of TLS 1.3, and of the older versions with forward secrecy.
+const CIPHERS: &[(&str, bool)] = &[
+    ("TLS_AES_128_GCM_SHA256", true),
+    ("TLS_AES_256_GCM_SHA384", true),
+    ("TLS_CHACHA20_POLY1305_SHA256", true),
+    ("ECDHE-ECDSA-AES128-GCM-SHA256", false),
+    ("ECDHE-RSA-AES128-GCM-SHA256", false),
+    ("ECDHE-ECDSA-AES256-GCM-SHA384", false),
+    ("ECDHE-RSA-AES256-GCM-SHA384", false),
+];
+
+/// The ciphers that a policy surely has, best first. AWS's weaker policies have
+/// more; nothing here negotiates by them.
+pub fn ciphers(name: &str) -> Vec<&'static str> {
+    let protocols = protocols(name);
+    let newest = protocols.contains(&"TLSv1.3");
+    let older = protocols.contains(&"TLSv1.2");
+    CIPHERS
+        .iter()
+        .filter(|(_, of_newest)| if *of_newest { newest } else { older })
+        .map(|(cipher, _)| *cipher)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
