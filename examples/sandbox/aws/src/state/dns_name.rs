@@ -1,5 +1,7 @@
 //! DNS names as Route 53 stores, sorts and answers them.
 
+use std::fmt::Write;
+
 /// Stored form: lower case, final dot, octal escapes (`\052`) resolved.
 pub fn canonical(text: &str) -> String {
     let mut name = unescape(text).to_ascii_lowercase();
@@ -16,7 +18,7 @@ pub fn escaped(name: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("\\{byte:03o}"));
+            let _ = write!(out, "\\{byte:03o}");
         }
     }
     out

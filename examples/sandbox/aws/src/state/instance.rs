@@ -340,14 +340,21 @@ impl State {
             .subnets
             .get_mut(&interface.subnet_id)
             .ok_or_else(|| vpc::subnet_not_found(&interface.subnet_id))?;
-        let mut assigned = Vec::new();
-        for address in addresses {
-            subnet.take_this(*address, interface_id)?;
-            assigned.push(*address);
+        let before = subnet.taken.clone();
+        let taken = addresses
+            .iter()
+            .map(|address| subnet.take_this(*address, interface_id).map(|()| *address))
+            .collect::<Answer<Vec<_>>>()
+            .and_then(|mut taken| {
+                for _ in 0..count {
+                    taken.push(subnet.take(interface_id)?);
+                }
+                Ok(taken)
+            });
+        if taken.is_err() {
+            subnet.taken = before;
         }
-        for _ in 0..count {
-            assigned.push(subnet.take(interface_id)?);
-        }
+        let assigned = taken?;
         interface.private_ips.extend(&assigned);
         Ok(assigned)
     }

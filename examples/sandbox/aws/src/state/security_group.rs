@@ -301,7 +301,7 @@ impl State {
                 })?;
             gone.push(rule.clone());
         }
-        for (permission, _) in self.expand_named(egress, permissions)? {
+        for (permission, _) in expand_named(egress, permissions)? {
             let rule = group
                 .rules
                 .iter()
@@ -331,7 +331,7 @@ impl State {
         egress: bool,
         permissions: &[NewPermission],
     ) -> Answer<Vec<(Permission, Option<String>)>> {
-        let rules = self.expand_named(egress, permissions)?;
+        let rules = expand_named(egress, permissions)?;
         for (permission, description) in &rules {
             if let Peer::Group(id) = &permission.peer {
                 self.security_group(id)?;
@@ -342,52 +342,52 @@ impl State {
         }
         Ok(rules)
     }
+}
 
-    fn expand_named(
-        &self,
-        egress: bool,
-        permissions: &[NewPermission],
-    ) -> Answer<Vec<(Permission, Option<String>)>> {
-        let mut rules = Vec::new();
-        for new in permissions {
-            let (protocol, from_port, to_port) = normalised(new)?;
-            let before = rules.len();
-            let mut add = |peer, description: &Option<String>| {
-                let permission = Permission {
-                    egress,
-                    protocol: protocol.clone(),
-                    from_port,
-                    to_port,
-                    peer,
-                };
-                rules.push((
-                    permission,
-                    description.clone().filter(|text| !text.is_empty()),
-                ));
+/// One rule for each peer.
+fn expand_named(
+    egress: bool,
+    permissions: &[NewPermission],
+) -> Answer<Vec<(Permission, Option<String>)>> {
+    let mut rules = Vec::new();
+    for new in permissions {
+        let (protocol, from_port, to_port) = normalised(new)?;
+        let before = rules.len();
+        let mut add = |peer, description: &Option<String>| {
+            let permission = Permission {
+                egress,
+                protocol: protocol.clone(),
+                from_port,
+                to_port,
+                peer,
             };
-            for (range, description) in &new.ipv4 {
-                let net: Ipv4Net = range.parse().map_err(|_| malformed(range))?;
-                add(Peer::Ipv4(net.trunc()), description);
-            }
-            for (range, description) in &new.ipv6 {
-                let net: Ipv6Net = range.parse().map_err(|_| malformed(range))?;
-                add(Peer::Ipv6(net.trunc()), description);
-            }
-            for (id, description) in &new.groups {
-                add(Peer::Group(id.clone()), description);
-            }
-            for (id, description) in &new.prefix_lists {
-                add(Peer::PrefixList(id.clone()), description);
-            }
-            if rules.len() == before {
-                return Err(Refusal::new(
-                    "InvalidPermission.Malformed",
-                    "A permission must have at least one source or destination",
-                ));
-            }
+            rules.push((
+                permission,
+                description.clone().filter(|text| !text.is_empty()),
+            ));
+        };
+        for (range, description) in &new.ipv4 {
+            let net: Ipv4Net = range.parse().map_err(|_| malformed(range))?;
+            add(Peer::Ipv4(net.trunc()), description);
         }
-        Ok(rules)
+        for (range, description) in &new.ipv6 {
+            let net: Ipv6Net = range.parse().map_err(|_| malformed(range))?;
+            add(Peer::Ipv6(net.trunc()), description);
+        }
+        for (id, description) in &new.groups {
+            add(Peer::Group(id.clone()), description);
+        }
+        for (id, description) in &new.prefix_lists {
+            add(Peer::PrefixList(id.clone()), description);
+        }
+        if rules.len() == before {
+            return Err(Refusal::new(
+                "InvalidPermission.Malformed",
+                "A permission must have at least one source or destination",
+            ));
+        }
     }
+    Ok(rules)
 }
 
 impl std::fmt::Display for Peer {

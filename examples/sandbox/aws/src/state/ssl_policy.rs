@@ -60,15 +60,10 @@ pub fn names() -> impl Iterator<Item = String> {
 pub fn protocols(name: &str) -> Vec<&'static str> {
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
     let newest = rest.starts_with("TLS13");
-    let oldest = if rest.contains("TLS13-1-3") {
-        3
-    } else if rest.contains("-1-2-") {
-        2
-    } else if rest.contains("-1-1-") {
-        1
-    } else {
-        0
-    };
+    let oldest = [("TLS13-1-3", 3), ("-1-2-", 2), ("-1-1-", 1)]
+        .into_iter()
+        .find(|(part, _)| rest.contains(part))
+        .map_or(0, |(_, version)| version);
     [(3, "TLSv1.3"), (2, "TLSv1.2"), (1, "TLSv1.1"), (0, "TLSv1")]
         .into_iter()
         .filter(|(version, _)| *version >= oldest && (*version < 3 || newest))

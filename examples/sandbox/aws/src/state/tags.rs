@@ -132,7 +132,7 @@ impl State {
     pub(super) fn checked_ec2_tags(&self, tags: &[(String, String)]) -> Answer<Tags> {
         let mut checked = Tags::new();
         for (key, value) in tags {
-            check_tag(key, value).map_err(Refusal::parameter)?;
+            check_lengths(key, value).map_err(Refusal::parameter)?;
             if checked.insert(key.clone(), value.clone()).is_some() {
                 return Err(Refusal::parameter(format!(
                     "Duplicate tag key '{key}' specified."
@@ -195,17 +195,30 @@ fn too_many() -> Refusal {
     )
 }
 
-/// The rules for one tag, the same in all services.
+/// The rules for one tag of ELBv2, Route 53 and ACM: few characters beside
+/// letters and digits. EC2 takes all characters.
 pub(super) fn check_tag(key: &str, value: &str) -> Result<(), String> {
-    let good = |text: &str| {
-        text.chars()
-            .all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c))
-    };
-    if key.is_empty() || key.chars().count() > 128 || !good(key) {
-        return Err(format!("The tag key '{key}' is not valid"));
+    check_lengths(key, value)?;
+    for text in [key, value] {
+        let good = text
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c));
+        if !good {
+            return Err(format!("The tag key or value '{text}' is not valid"));
+        }
     }
-    if value.chars().count() > 256 || !good(value) {
-        return Err(format!("The tag value '{value}' is not valid"));
+    Ok(())
+}
+
+/// The rules for one tag that hold in all services.
+fn check_lengths(key: &str, value: &str) -> Result<(), String> {
+    if key.is_empty() || key.chars().count() > 128 {
+        return Err(format!("The tag key '{key}' must have 1 to 128 characters"));
+    }
+    if value.chars().count() > 256 {
+        return Err(format!(
+            "The tag value '{value}' must have at most 256 characters"
+        ));
     }
     if key.to_ascii_lowercase().starts_with("aws:") {
         return Err(format!(

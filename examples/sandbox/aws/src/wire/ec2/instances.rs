@@ -217,7 +217,7 @@ fn run(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     );
     xml.leaf("ownerId", &state.account);
     xml.list("instancesSet", "item", instances, |xml, instance| {
-        write(xml, state, instance)
+        write(xml, state, instance);
     });
     Ok(xml)
 }
@@ -349,7 +349,7 @@ fn create_interface(input: &Input, state: &mut State) -> Answer<Xml> {
     let mut xml = Xml::default();
     if let Some(interface) = state.network_interfaces.get(&id) {
         xml.nest("networkInterface", |xml| {
-            write_interface(xml, state, interface)
+            write_interface(xml, state, interface);
         });
     }
     Ok(xml)

@@ -50,7 +50,7 @@ fn describe_vpcs(input: &Input, state: &State) -> Answer<Xml> {
     })?;
     let mut xml = Xml::default();
     xml.list("vpcSet", "item", page.items, |xml, (_, vpc)| {
-        write_vpc(xml, state, vpc)
+        write_vpc(xml, state, vpc);
     });
     xml.maybe("nextToken", page.next);
     Ok(xml)
@@ -128,7 +128,7 @@ fn describe_subnets(input: &Input, state: &State) -> Answer<Xml> {
     })?;
     let mut xml = Xml::default();
     xml.list("subnetSet", "item", page.items, |xml, (_, subnet)| {
-        write_subnet(xml, state, subnet)
+        write_subnet(xml, state, subnet);
     });
     xml.maybe("nextToken", page.next);
     Ok(xml)
@@ -252,7 +252,7 @@ fn describe_route_tables(input: &Input, state: &State) -> Answer<Xml> {
     )?;
     let mut xml = Xml::default();
     xml.list("routeTableSet", "item", page.items, |xml, (_, table)| {
-        write_table(xml, state, table)
+        write_table(xml, state, table);
     });
     xml.maybe("nextToken", page.next);
     Ok(xml)

@@ -69,7 +69,7 @@ fn answer(state: &State, arn: &str) -> Answer<Xml> {
     let group = state.target_group(arn)?;
     let mut xml = Xml::default();
     xml.list("TargetGroups", "member", [group], |xml, group| {
-        write(xml, state, group)
+        write(xml, state, group);
     });
     Ok(xml)
 }
@@ -78,7 +78,10 @@ fn write(xml: &mut Xml, state: &State, group: &TargetGroup) {
     let check = &group.health_check;
     xml.leaf("TargetGroupArn", &group.arn)
         .leaf("TargetGroupName", &group.name)
-        .maybe("Protocol", group.protocol.map(|protocol| protocol.as_str()))
+        .maybe(
+            "Protocol",
+            group.protocol.map(crate::state::listener::Protocol::as_str),
+        )
         .maybe("Port", group.port)
         .maybe("VpcId", group.vpc_id.as_ref())
         .leaf("HealthCheckProtocol", check.protocol.as_str())
@@ -153,7 +156,7 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     let page = paging.cut(wanted, |group| group.arn.clone())?;
     let mut xml = Xml::default();
     xml.list("TargetGroups", "member", page.items, |xml, group| {
-        write(xml, state, group)
+        write(xml, state, group);
     });
     xml.maybe("NextMarker", page.next);
     Ok(xml)

@@ -73,7 +73,7 @@ fn create(input: &Input, state: &mut State) -> Answer<Xml> {
         input.need("DefaultActions")?;
     }
     let arn = state.create_listener(&new)?;
-    answer(state.listener(&arn)?)
+    Ok(answer(state.listener(&arn)?))
 }
 
 fn modify(input: &Input, state: &mut State) -> Answer<Xml> {
@@ -81,13 +81,13 @@ fn modify(input: &Input, state: &mut State) -> Answer<Xml> {
     let new = read(input)?;
     input.done()?;
     state.modify_listener(&arn, &new)?;
-    answer(state.listener(&arn)?)
+    Ok(answer(state.listener(&arn)?))
 }
 
-fn answer(listener: &Listener) -> Answer<Xml> {
+fn answer(listener: &Listener) -> Xml {
     let mut xml = Xml::default();
     xml.list("Listeners", "member", [listener], write);
-    Ok(xml)
+    xml
 }
 
 fn write(xml: &mut Xml, listener: &Listener) {

@@ -121,7 +121,9 @@ pub fn list(request: &Request, state: &State) -> Answer<Xml> {
     let next = zones.next();
     let mut xml = Xml::default();
     xml.nest("HostedZones", |xml| {
-        shown.iter().for_each(|zone| write(xml, zone))
+        for zone in &shown {
+            write(xml, zone);
+        }
     });
     xml.maybe("Marker", marker)
         .leaf("IsTruncated", next.is_some())
