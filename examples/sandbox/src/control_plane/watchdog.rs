@@ -23,9 +23,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM QUIT
 while read -r line; do :; done
-kill -KILL -- "-$1" 2>/dev/null
+kill -s KILL -- "-$1" 2>/dev/null
 sleep 0.1
-kill -KILL -- "-$1" 2>/dev/null
+kill -s KILL -- "-$1" 2>/dev/null
 rm -rf -- "$2"
 "#;
 
