@@ -112,10 +112,7 @@ mod tests {
         terminal.status("1 s");
         terminal.status("2 s");
         terminal.line("done");
-        assert_eq!(
-            shown.text(),
-            "begin\n\r\x1b[K1 s\r\x1b[K2 s\r\x1b[Kdone\n"
-        );
+        assert_eq!(shown.text(), "begin\n\r\x1b[K1 s\r\x1b[K2 s\r\x1b[Kdone\n");
     }
 
     #[test]

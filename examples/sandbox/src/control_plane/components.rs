@@ -97,9 +97,11 @@ impl Layout {
         layout.write("kubeconfig", &layout.admin_kubeconfig)?;
         // Its own role covers only what its controllers do not get from
         // accounts of their own; with one account for all it must be more.
-        let manager =
-            authority.client("system:kube-controller-manager", Some("system:masters"))?;
-        layout.write("controller-manager.kubeconfig", &layout.kubeconfig(&manager))?;
+        let manager = authority.client("system:kube-controller-manager", Some("system:masters"))?;
+        layout.write(
+            "controller-manager.kubeconfig",
+            &layout.kubeconfig(&manager),
+        )?;
         let scheduler = authority.client("system:kube-scheduler", None)?;
         layout.write("scheduler.kubeconfig", &layout.kubeconfig(&scheduler))?;
         Ok(layout)
@@ -117,7 +119,9 @@ impl Layout {
 
     /// The file that takes what a program prints.
     pub(super) fn log(&self, program: Program) -> PathBuf {
-        self.folder.join("logs").join(format!("{}.log", program.name()))
+        self.folder
+            .join("logs")
+            .join(format!("{}.log", program.name()))
     }
 
     /// The command that starts `program`. Its ports are free from now on.
@@ -272,8 +276,9 @@ impl ReservedPort {
     fn new() -> anyhow::Result<Self> {
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-        let (number, listener): (u16, TcpListener) =
-            bound.map_err(|error: io::Error| error).context("no free port on 127.0.0.1")?;
+        let (number, listener): (u16, TcpListener) = bound
+            .map_err(|error: io::Error| error)
+            .context("no free port on 127.0.0.1")?;
         Ok(Self {
             number,
             listener: Some(listener),

@@ -77,9 +77,6 @@ mod tests {
         assert_eq!(context.namespace.as_deref(), Some("shop"));
         let cluster = config.clusters[0].cluster.as_ref().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:6443"));
-        assert_eq!(
-            cluster.certificate_authority_data.as_deref(),
-            Some("UEVN")
-        );
+        assert_eq!(cluster.certificate_authority_data.as_deref(), Some("UEVN"));
     }
 }

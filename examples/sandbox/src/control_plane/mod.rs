@@ -9,6 +9,7 @@
 pub mod binaries;
 pub mod certificates;
 pub mod components;
+mod go_build;
 pub mod kubeconfig;
 pub mod watchdog;
 
@@ -36,7 +37,7 @@ use kubeconfig::Credential;
 use watchdog::Watchdog;
 
 /// A start takes 4 to 8 seconds on an idle machine; this is for a busy one.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// How often is asked whether something answers.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -285,28 +286,29 @@ impl Processes<'_> {
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file);
-        let child = self.watchdog.spawn(command).with_context(|| {
-            format!("cannot start {}", self.binaries.path(program).display())
-        })?;
+        let child = self
+            .watchdog
+            .spawn(command)
+            .with_context(|| format!("cannot start {}", self.binaries.path(program).display()))?;
         tokio::spawn(report_end(child, program, log, self.failed.clone()));
         Ok(())
     }
 
     /// Asks until the answer is yes, a program has ended, or time is up.
-    async fn until(
-        &self,
-        expected: &str,
-        holds: impl AsyncFn() -> bool,
-    ) -> anyhow::Result<()> {
+    async fn until(&self, expected: &str, holds: impl AsyncFn() -> bool) -> anyhow::Result<()> {
         loop {
             if let Some(message) = &*self.failed.borrow() {
                 bail!("{message}");
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let logs = [Program::Etcd, Program::ApiServer, Program::ControllerManager]
-                    .map(|program| tail(&self.layout.log(program)))
-                    .join("\n");
+                let logs = [
+                    Program::Etcd,
+                    Program::ApiServer,
+                    Program::ControllerManager,
+                ]
+                .map(|program| tail(&self.layout.log(program)))
+                .join("\n");
                 bail!(
                     "the control plane did not start within {} s; waited until {expected}; \
                      the ends of the logs:\n{logs}",

@@ -81,10 +81,7 @@ impl Watchdog {
     ///
     /// # Errors
     /// Those of the command itself.
-    pub fn spawn(
-        &self,
-        mut command: tokio::process::Command,
-    ) -> io::Result<tokio::process::Child> {
+    pub fn spawn(&self, mut command: tokio::process::Command) -> io::Result<tokio::process::Child> {
         command.process_group(self.0.group).spawn()
     }
 

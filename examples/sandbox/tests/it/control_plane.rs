@@ -28,7 +28,10 @@ async fn a_full_one_runs_controllers_and_scheduler_and_gives_accounts_only_their
 
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let shop = object(json!({ "metadata": { "name": "shop" } }));
-    namespaces.create(&PostParams::default(), &shop).await.unwrap();
+    namespaces
+        .create(&PostParams::default(), &shop)
+        .await
+        .unwrap();
     let nodes: Api<Node> = Api::all(client.clone());
     let node = object(json!({ "metadata": { "name": "node-1" } }));
     nodes.create(&PostParams::default(), &node).await.unwrap();
@@ -42,7 +45,11 @@ async fn a_full_one_runs_controllers_and_scheduler_and_gives_accounts_only_their
         }],
     }});
     nodes
-        .patch_status("node-1", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(ready))
+        .patch_status(
+            "node-1",
+            &kube::api::PatchParams::default(),
+            &kube::api::Patch::Merge(ready),
+        )
         .await
         .unwrap();
 
@@ -70,7 +77,10 @@ async fn a_full_one_runs_controllers_and_scheduler_and_gives_accounts_only_their
     assert!(applied.status.success(), "{applied:?}");
     let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
     processes::eventually("two Pods are on the Node", async || {
-        let found = pods.list(&ListParams::default().labels("app=web")).await.unwrap();
+        let found = pods
+            .list(&ListParams::default().labels("app=web"))
+            .await
+            .unwrap();
         found
             .iter()
             .filter(|pod| pod.spec.as_ref().unwrap().node_name.as_deref() == Some("node-1"))
@@ -92,7 +102,11 @@ async fn a_full_one_runs_controllers_and_scheduler_and_gives_accounts_only_their
     match secrets.list(&ListParams::default()).await.unwrap_err() {
         kube::Error::Api(status) => {
             assert_eq!(status.code, 403);
-            assert!(status.message.contains("system:serviceaccount:shop:default"));
+            assert!(
+                status
+                    .message
+                    .contains("system:serviceaccount:shop:default")
+            );
         }
         other => panic!("expected a refusal, got {other}"),
     }
@@ -121,7 +135,15 @@ async fn a_bare_one_leaves_nodes_and_pods_to_the_caller() {
     }));
     pods.create(&PostParams::default(), &pod).await.unwrap();
     let accounts: Api<ServiceAccount> = Api::all(client);
-    assert_eq!(accounts.list(&ListParams::default()).await.unwrap().items.len(), 0);
+    assert_eq!(
+        accounts
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .len(),
+        0
+    );
     assert_eq!(processes::that_name(control_plane.folder()).len(), 2);
     control_plane.stop().await;
 }
@@ -131,6 +153,9 @@ async fn a_program_that_ends_is_reported_with_its_log() {
     let control_plane = start(true).await;
     processes::kill_etcd_of(control_plane.folder());
     let message = control_plane.failure().await.to_string();
-    assert!(message.starts_with("etcd ended (signal: 9 (SIGKILL))"), "{message}");
+    assert!(
+        message.starts_with("etcd ended (signal: 9 (SIGKILL))"),
+        "{message}"
+    );
     control_plane.stop().await;
 }

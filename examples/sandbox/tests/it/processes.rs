@@ -28,7 +28,7 @@ pub fn kill_etcd_of(folder: &Path) {
 
 /// Waits until something holds; panics with `expected` after a minute.
 pub async fn eventually(expected: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !holds().await {
         assert!(Instant::now() < deadline, "not within a minute: {expected}");
         tokio::time::sleep(Duration::from_millis(100)).await;
