@@ -12,7 +12,7 @@ use crate::account::Account;
 use crate::controller::ControllerProgram;
 use crate::demo;
 use crate::sandbox::Options;
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use crate::up::{self, Up};
 
 /// A Kubernetes cluster and an AWS on this machine, to show and to test
@@ -104,7 +104,12 @@ struct DemoArgs {
 #[derive(Debug, Args)]
 struct AwsArgs {
     /// Address and port of loopback for all services of AWS.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4566")]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:4566",
+        value_parser = loopback
+    )]
     listen: SocketAddr,
 }
 
@@ -139,9 +144,12 @@ impl Cli {
             }
             Command::Aws(args) => {
                 let account = Account::empty(args.listen).await?;
-                println!("AWS_ENDPOINT_URL={}", account.endpoint_url());
-                println!("AWS_REGION={}", account.region());
-                println!("SANDBOX_DNS={}", account.dns());
+                terminal::print(&format!(
+                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
+                    account.endpoint_url(),
+                    account.region(),
+                    account.dns(),
+                ));
                 ended.cancelled().await;
                 Ok(())
             }
@@ -158,6 +166,19 @@ impl ControlPlaneArgs {
             controller: Some(ControllerProgram::of_this_executable()?),
             gateway_port: self.gateway_port,
         })
+    }
+}
+
+/// The simulated AWS takes any credentials, and so must not be reached from
+/// another machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected an address and a port, such as 127.0.0.1:4566".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("expected an address of loopback, such as 127.0.0.1".to_owned())
     }
 }
 
@@ -203,6 +224,12 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_aws_listens_on_loopback_only() {
+        assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "127.0.0.1:80"]).is_ok());
+        assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "0.0.0.0:80"]).is_err());
     }
 
     #[test]

@@ -176,7 +176,9 @@ impl Sandbox {
         BTreeMap::from([
             ("AWS_ENDPOINT_URL".to_owned(), self.account.endpoint_url()),
             ("AWS_REGION".to_owned(), self.account.region().to_owned()),
-            // No instance metadata answers on this machine.
+            // The simulated instances have no metadata, and the metadata of a
+            // machine that is an instance itself would lead out of the sandbox.
+            ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned()),
             ("AWS_VPC_ID".to_owned(), self.account.vpc_id().to_owned()),
         ])
     }

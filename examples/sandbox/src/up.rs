@@ -1,6 +1,5 @@
 //! `sandbox up`: everything runs, and a person or a program works with it.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::env_file::EnvFile;
 use crate::sandbox::{Options, Sandbox};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 
 /// What `up` is asked for.
 #[derive(Clone, Debug)]
@@ -45,15 +44,11 @@ pub async fn run(up: Up, ended: CancellationToken) -> anyhow::Result<()> {
     if let Some(file) = &env_file {
         file.publish(&sandbox.environment())?;
     }
-    let text = description(
+    terminal::print(&description(
         &sandbox,
         up.env_file.as_deref(),
         start.elapsed().as_secs_f32(),
-    );
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    drop(out);
+    ));
 
     tokio::select! {
         error = sandbox.control_plane.failure() => Err(error),
