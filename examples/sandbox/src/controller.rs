@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
@@ -128,7 +127,33 @@ pub async fn install(
         .args(["--namespace", NAME, "rollout", "status"])
         .arg(format!("deployment/{NAME}"))
         .args(["--timeout", ROLLOUT_LIMIT]);
-    run(rollout, "the start of the controller").await
+    match run(rollout, "the start of the controller").await {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("{error:#}\n{}", what_it_does(control_plane).await),
+    }
+}
+
+/// Its Pods and the ends of their logs, for a person who wonders why it does
+/// not become ready.
+async fn what_it_does(control_plane: &ControlPlane) -> String {
+    let mut told = Vec::new();
+    for question in [
+        ["get", "pods", "--output=wide"],
+        [
+            "logs",
+            "--selector=app.kubernetes.io/name=alb-ingress-controller",
+            "--tail=15",
+        ],
+    ] {
+        let mut command = control_plane.kubectl();
+        command.args(["--namespace", NAME]).args(question);
+        if let Ok(output) = command.output().await {
+            told.push(String::from_utf8_lossy(&output.stdout).into_owned());
+            told.push(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+    }
+    told.retain(|text| !text.is_empty());
+    told.join("\n")
 }
 
 /// kustomize's own way to change what others wrote; JSON is YAML too.
@@ -192,8 +217,7 @@ fn relative(from: &Path, to: &Path) -> PathBuf {
 async fn run(mut command: tokio::process::Command, what: &str) -> anyhow::Result<()> {
     let output = command.output().await.context("cannot start kubectl")?;
     if !output.status.success() {
-        let mut said = String::new();
-        output.stderr.as_slice().read_to_string(&mut said)?;
+        let said = String::from_utf8_lossy(&output.stderr);
         bail!("{what} failed; kubectl said: {}", said.trim());
     }
     Ok(())
