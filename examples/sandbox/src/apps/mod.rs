@@ -14,6 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
+use axum::http::header::USER_AGENT;
 use axum::response::Response;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -91,17 +92,27 @@ async fn answer(State(running): State<Arc<Running>>, request: Request) -> Respon
         request.uri(),
         echo::host(&request)
     );
+    let is_probe = is_probe(&request);
     let mut response = match running.app {
         App::Game => game::answer(&running.identity, &request),
         App::Echo => echo::answer(&running.identity, &request),
     };
-    running
-        .log
-        .line(&format!("{line} {}", response.status().as_u16()));
+    if !is_probe {
+        let status = response.status().as_u16();
+        running.log.line(&format!("{line} {status}"));
+    }
     if let Ok(pod) = HeaderValue::from_str(&running.identity.pod) {
         response.headers_mut().insert("x-served-by", pod);
     }
     response
+}
+
+/// Probes come every second or so and would hide what people look for in a log.
+fn is_probe(request: &Request) -> bool {
+    request.headers().get(USER_AGENT).is_some_and(|agent| {
+        let agent = agent.as_bytes();
+        agent.starts_with(b"kube-probe/") || agent.starts_with(b"ELB-HealthChecker/")
+    })
 }
 
 #[cfg(test)]

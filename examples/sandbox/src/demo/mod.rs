@@ -1,9 +1,10 @@
 //! `sandbox demo`: shows the controller at work, in plain words, and checks
 //! every word.
 //!
-//! The script is in [`script`]; it is played by [`claim::Narrator`] on a
+//! The script is in [`script`], the checks behind its claims in [`checks`]; it is played by [`claim::Narrator`] on a
 //! [`stage::Stage`]. What is shown is what was checked.
 
+pub mod checks;
 pub mod claim;
 pub mod script;
 pub mod stage;
@@ -110,7 +111,7 @@ fn invitation(stage: &Stage) -> String {
         .sandbox
         .gateway
         .as_ref()
-        .map(|gateway| gateway.url(script::GAME))
+        .map(|gateway| gateway.url(checks::GAME))
         .unwrap_or_default();
     format!(
         "\nIt is yours now. Ctrl-C ends all of it.\n\n\
@@ -133,7 +134,7 @@ fn invitation(stage: &Stage) -> String {
         environment.kubectl.display(),
         stage.sandbox.account.dns().ip(),
         stage.sandbox.account.dns().port(),
-        script::GAME,
+        checks::GAME,
         environment.aws_endpoint_url,
     )
 }

@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::events::Recorder;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
@@ -75,6 +76,7 @@ pub struct Settings {
 /// What all pods share.
 pub struct Context {
     client: Client,
+    events: Recorder,
     api_server: ApiServer,
     cloud: Cloud,
     sockets: Sockets,
@@ -124,6 +126,7 @@ impl Kubelet {
         ];
         let shutdown = CancellationToken::new();
         let cx = Context {
+            events: Recorder::new(client.clone(), "sandbox-kubelet".into()),
             client,
             api_server: ApiServer {
                 url: plane.url().to_owned(),

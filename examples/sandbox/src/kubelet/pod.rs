@@ -1,7 +1,7 @@
 //! The life of one pod: takes it up when it is bound to a node of ours, runs
 //! its containers, reports its status, and sees its deletion through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use futures::future::select_all;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, PodStatus};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Api, ResourceExt};
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -58,6 +59,7 @@ pub async fn play(
         stop: Stop::default(),
         conditions: Conditions::default(),
         reported: None,
+        warned: HashSet::new(),
         identity: None,
         namespace,
         updates,
@@ -93,6 +95,8 @@ struct Life {
     stop: Stop,
     conditions: Conditions,
     reported: Option<PodStatus>,
+    /// Containers with the restart that an event told about.
+    warned: HashSet<(String, i32)>,
     identity: Option<PodIdentity>,
 }
 
@@ -298,6 +302,7 @@ impl Life {
             containers: &views,
             now: Timestamp::now(),
         };
+        self.warn(&pod, &views).await;
         let status = status(&pod, &seen, &mut self.conditions);
         if self.reported.as_ref() == Some(&status) {
             return true;
@@ -321,6 +326,30 @@ impl Life {
             }
         }
         true
+    }
+
+    /// Tells in an event what a container waits for, once for each restart.
+    async fn warn(&mut self, pod: &Pod, views: &[View]) {
+        for (container, view) in pod.spec.iter().flat_map(|spec| &spec.containers).zip(views) {
+            let Phase::Waiting(reason, message) = &view.phase else {
+                continue;
+            };
+            if message.is_empty() || !self.warned.insert((container.name.clone(), view.restarts)) {
+                continue;
+            }
+            let ended = view.last.as_ref().map_or("", |last| &last.message);
+            let event = Event {
+                type_: EventType::Warning,
+                reason: (*reason).to_owned(),
+                note: Some(format!("{}: {message}. {ended}", container.name)),
+                action: "Starting".to_owned(),
+                secondary: None,
+            };
+            let published = self.cx.events.publish(&event, &pod.object_ref(&())).await;
+            if let Err(error) = published {
+                tracing::debug!(pod = self.name, "cannot publish an event: {error}");
+            }
+        }
     }
 
     /// Ends the containers and, if the object is marked for deletion, it too.
