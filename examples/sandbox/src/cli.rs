@@ -1,0 +1,244 @@
+//! The command line of the sandbox.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::controller::ControllerProgram;
+use crate::demo;
+use crate::sandbox::Options;
+use crate::terminal::{self, Terminal};
+use crate::up::{self, Up};
+
+/// A Kubernetes cluster and an AWS on this machine, to show and to test
+/// alb-ingress-controller.
+///
+/// The control plane is the real one, on loopback and in a temporary folder.
+/// Its programs are built once, from the Go module registry, into
+/// ~/.cache/alb-ingress-controller (about 8 minutes on two cores; needs Go
+/// 1.26 or later). Nodes, Pods and AWS are played. Everything ends with the
+/// command.
+#[derive(Debug, Parser)]
+#[command(name = "sandbox", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts all of it with the controller, prints where everything is, and
+    /// stays until Ctrl-C.
+    Up(UpArgs),
+    /// Shows the controller at work, in plain words.
+    ///
+    /// Stays before everything is deleted again, so that you can play with
+    /// kubectl and a browser, until Ctrl-C.
+    Demo(DemoArgs),
+    /// Starts an AWS alone: an empty account.
+    Aws(AwsArgs),
+}
+
+/// What every command with a control plane takes.
+#[derive(Debug, Args)]
+struct ControlPlaneArgs {
+    /// Folder of ready binaries (etcd, kube-apiserver,
+    /// kube-controller-manager, kube-scheduler, kubectl) in place of the ones
+    /// that are built into the cache.
+    #[arg(long, value_name = "DIR", env = "SANDBOX_CONTROL_PLANE_BIN")]
+    control_plane_bin: Option<PathBuf>,
+
+    /// Name of the cluster, part of what is made in AWS.
+    #[arg(long, value_name = "NAME", default_value = "sandbox")]
+    cluster_name: String,
+
+    /// Port of the gateway for browsers, http://HOST.localhost:PORT/; 0 takes
+    /// any that is free.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    gateway_port: u16,
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    /// Only etcd, kube-apiserver and the AWS: no controller-manager, no
+    /// scheduler, no played kubelet, no controller, no admission of
+    /// ServiceAccounts. You bring Nodes, Pods and EndpointSlices.
+    #[arg(long, conflicts_with = "gateway_port")]
+    bare: bool,
+
+    /// Without the controller, for one that you start yourself.
+    #[arg(long)]
+    no_controller: bool,
+
+    /// File that gets KUBECONFIG, KUBECTL, AWS_ENDPOINT_URL, AWS_REGION,
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLUSTER_NAME, AWS_VPC_ID and
+    /// SANDBOX_DNS as KEY=value lines. It appears, complete, once everything
+    /// answers, and goes with the sandbox.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    control_plane: ControlPlaneArgs,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Goes through to the empty account and ends, with 0 only if each claim
+    /// was checked.
+    #[arg(long)]
+    once: bool,
+
+    /// Without the controller: every claim must then fail.
+    #[arg(long)]
+    no_controller: bool,
+
+    #[command(flatten)]
+    control_plane: ControlPlaneArgs,
+}
+
+#[derive(Debug, Args)]
+struct AwsArgs {
+    /// Address and port of loopback for all services of AWS.
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:4566",
+        value_parser = loopback
+    )]
+    listen: SocketAddr,
+}
+
+impl Cli {
+    /// Does what the command line says, until it is done or a signal asks for
+    /// the end.
+    ///
+    /// # Errors
+    /// Those of the command.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let ended = end_on_signal()?;
+        match self.command {
+            Command::Up(args) => {
+                let with_controller = !args.bare && !args.no_controller;
+                let up = Up {
+                    sandbox: Options {
+                        bare: args.bare,
+                        ..args.control_plane.options()?
+                    },
+                    with_controller,
+                    env_file: args.env_file,
+                };
+                up::run(up, ended).await
+            }
+            Command::Demo(args) => {
+                let options = demo::Options {
+                    once: args.once,
+                    with_controller: !args.no_controller,
+                    sandbox: args.control_plane.options()?,
+                };
+                demo::run(options, ended).await
+            }
+            Command::Aws(args) => {
+                let account = Account::empty(args.listen).await?;
+                terminal::print(&format!(
+                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
+                    account.endpoint_url(),
+                    account.region(),
+                    account.dns(),
+                ));
+                ended.cancelled().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl ControlPlaneArgs {
+    fn options(self) -> anyhow::Result<Options> {
+        Ok(Options {
+            bare: false,
+            control_plane_bin: self.control_plane_bin,
+            cluster_name: self.cluster_name,
+            controller: Some(ControllerProgram::of_this_executable()?),
+            gateway_port: self.gateway_port,
+        })
+    }
+}
+
+/// The simulated AWS takes any credentials, and so must not be reached from
+/// another machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "expected an address and a port, such as 127.0.0.1:4566".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("expected an address of loopback, such as 127.0.0.1".to_owned())
+    }
+}
+
+/// A signal this soon after another one is the same request: some programs
+/// signal both the process and its group.
+const ONE_REQUEST: Duration = Duration::from_millis(500);
+
+/// A token that the first signal to end cancels. With a later one the process
+/// does not wait for an orderly end; the watchdog sees to the rest.
+fn end_on_signal() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let ended = token.clone();
+    tokio::spawn(async move {
+        let mut first = None;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            let first = *first.get_or_insert_with(Instant::now);
+            if first.elapsed() > ONE_REQUEST {
+                Terminal::open().line("ending at once");
+                std::process::exit(130);
+            }
+            ended.cancel();
+        }
+    });
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_aws_listens_on_loopback_only() {
+        assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "127.0.0.1:80"]).is_ok());
+        assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "0.0.0.0:80"]).is_err());
+    }
+
+    #[test]
+    fn bare_is_without_a_controller_and_gateway() {
+        let cli = Cli::try_parse_from(["sandbox", "up", "--bare", "--env-file", "x"]).unwrap();
+        assert!(matches!(
+            cli.command,
+            Command::Up(UpArgs { bare: true, .. })
+        ));
+        assert!(Cli::try_parse_from(["sandbox", "up", "--bare", "--gateway-port", "80"]).is_err());
+    }
+}

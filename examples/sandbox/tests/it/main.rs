@@ -1,0 +1,7 @@
+//! The sandbox's own promises, on real processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod control_plane;
+mod kubelet;
+mod processes;
+mod up;
