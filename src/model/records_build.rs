@@ -205,3 +205,6 @@ fn zone_of(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
