@@ -5,7 +5,7 @@
 //! the shared group stay. Access is added before it is taken away, and the
 //! group goes last. While `add_only` holds, nothing is taken away at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::effect::Made;
@@ -70,7 +70,7 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
         };
         draft.add(step, closed);
     }
-    draft.finish(std::collections::BTreeMap::new())
+    draft.finish(BTreeMap::new())
 }
 
 /// Writes the effect of a successful step of such a plan into what AWS holds.
@@ -114,7 +114,6 @@ pub fn effect_backend(step: &Step, made: &Made, observed: &mut ObservedBackend) 
 mod tests {
     use super::*;
     use crate::model::spec::{Arn, SecurityGroup, Source, Tags};
-    use std::collections::BTreeMap;
 
     fn group() -> SecurityGroup {
         SecurityGroup {

@@ -9,8 +9,9 @@
 //! batch hands the record over to the oldest Ingress that wants it. All that
 //! is not ours is left alone and said.
 
+mod batches;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
@@ -53,6 +54,14 @@ pub enum RecordChange {
     Create(RecordSet),
 }
 
+impl RecordChange {
+    /// The record set that is created or deleted.
+    pub fn record(&self) -> &RecordSet {
+        let (Self::Delete(record) | Self::Create(record)) = self;
+        record
+    }
+}
+
 /// All changes for one host; they go into one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostChange {
@@ -86,85 +95,6 @@ impl DnsPlan {
     /// Whether nothing is to be written.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
-    }
-}
-
-/// Changes of a batch; Route 53 takes 1,000, and 32,000 characters of values.
-/// <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html>
-const CHANGES_OF_A_BATCH: usize = 500;
-const CHARACTERS_OF_A_BATCH: usize = 32_000;
-
-impl DnsPlan {
-    /// The changes in batches, each of one zone and within Route 53's limits;
-    /// the changes of a host stay together.
-    pub fn batches(&self) -> Vec<Vec<&HostChange>> {
-        let mut by_zone: BTreeMap<&str, Vec<&HostChange>> = BTreeMap::new();
-        for change in &self.changes {
-            by_zone.entry(&change.zone).or_default().push(change);
-        }
-        let mut batches: Vec<Vec<&HostChange>> = Vec::new();
-        for changes in by_zone.into_values() {
-            let mut batch: Vec<&HostChange> = Vec::new();
-            let (mut count, mut characters) = (0, 0);
-            for change in changes {
-                let (more, longer) = (change.changes.len(), change.characters());
-                if !batch.is_empty()
-                    && (count + more > CHANGES_OF_A_BATCH
-                        || characters + longer > CHARACTERS_OF_A_BATCH)
-                {
-                    batches.push(std::mem::take(&mut batch));
-                    (count, characters) = (0, 0);
-                }
-                batch.push(change);
-                count += more;
-                characters += longer;
-            }
-            batches.push(batch);
-        }
-        batches
-    }
-}
-
-impl HostChange {
-    /// Characters of all values in it.
-    fn characters(&self) -> usize {
-        let records = self.changes.iter().map(RecordChange::record);
-        records.flat_map(|r| &r.values).map(String::len).sum()
-    }
-}
-
-impl RecordChange {
-    /// The record set that is created or deleted.
-    pub fn record(&self) -> &RecordSet {
-        let (Self::Delete(record) | Self::Create(record)) = self;
-        record
-    }
-}
-
-impl fmt::Display for DnsPlan {
-    /// Numbered lines, as of any other plan; the first of a host says why.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut number = 0;
-        for change in &self.changes {
-            let mut why = format!("; {}", change.why);
-            for record_change in &change.changes {
-                number += 1;
-                let sign = match record_change {
-                    RecordChange::Delete(_) => '-',
-                    RecordChange::Create(_) => '+',
-                };
-                let record = record_change.record();
-                let (name, kind) = (&record.name, &record.kind);
-                let value = value(record);
-                let zone = &change.zone;
-                writeln!(
-                    f,
-                    "{number}. {sign} record {name} {kind} {value} (zone {zone}{why})"
-                )?;
-                why.clear();
-            }
-        }
-        Ok(())
     }
 }
 
@@ -374,14 +304,17 @@ fn claimed(
     }
     let resource = record_resource(&holder.group);
     let Some(target) = &holder.target else {
-        let waits = RecordState::WaitingForLoadBalancer;
-        let state = (holder.group.clone(), waits);
+        let is_theirs = matches!(owner, Owner::Ours { resource: held, .. } if *held == resource);
+        let state = if is_theirs && address.is_some() {
+            RecordState::InSync
+        } else {
+            RecordState::WaitingForLoadBalancer
+        };
+        let state = (holder.group.clone(), state);
         plan.states.insert(host.to_owned(), state);
         // The group that held the record has left and nobody is about to
         // follow: a record that leads nowhere helps no one.
-        if !cx.coming.contains(&holder.group)
-            && matches!(owner, Owner::Ours { resource: held, .. } if *held != resource)
-        {
+        if !cx.coming.contains(&holder.group) && !is_theirs {
             unclaimed(host, records, cx, plan);
         }
         return;

@@ -2,7 +2,7 @@
 //! both the memory of the running controller and the tests of the planner
 //! believe in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::step::{ListenerRef, LoadBalancerRef, Step};
 use crate::model::spec::{
@@ -36,7 +36,7 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
     match step {
         Step::CreateSecurityGroup { spec, .. } => {
             if let Some(arn) = made.arn.clone() {
-                let ingress = std::collections::BTreeSet::new();
+                let ingress = BTreeSet::new();
                 let spec = SecurityGroup {
                     ingress,
                     ..spec.clone()
@@ -127,7 +127,7 @@ fn on_load_balancer(step: &Step, made: &Made, observed: &mut Observed) {
             subnets,
         } => {
             if let Some(live) = load_balancer_by_arn(observed, load_balancer) {
-                live.spec.subnets = subnets.clone();
+                live.spec.subnets.clone_from(subnets);
             }
         }
         Step::SetSecurityGroups {
@@ -135,7 +135,7 @@ fn on_load_balancer(step: &Step, made: &Made, observed: &mut Observed) {
             security_groups,
         } => {
             if let Some(live) = load_balancer_by_arn(observed, load_balancer) {
-                live.spec.security_groups = security_groups.clone();
+                live.spec.security_groups.clone_from(security_groups);
             }
         }
         Step::DeleteLoadBalancer { arn, .. } => {
@@ -259,7 +259,7 @@ fn on_target_group(step: &Step, made: &Made, observed: &mut Observed) {
                 observed.target_groups.push(LiveTargetGroup {
                     arn,
                     spec: spec.clone(),
-                    targets: std::collections::BTreeSet::new(),
+                    targets: BTreeSet::new(),
                 });
             }
         }

@@ -80,7 +80,7 @@ pub(super) fn overlay(
     observed: &Observed,
 ) -> Held {
     let owners = Owners::new(desired, stack, stack.is_none());
-    let target_groups = own_target_groups(stack, &owners, observed);
+    let target_groups = own_target_groups(stack, &owners);
     let mut keep = Keep {
         target_groups: owners.kept_target_groups(observed),
         group_wide: true,
@@ -224,23 +224,15 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Target groups of free members as desired; those of frozen ones as they
-/// are live, save that their targets follow the pods.
+/// The wished target groups of free members.
 fn own_target_groups(
     stack: Option<&Stack>,
     owners: &Owners<'_>,
-    observed: &Observed,
 ) -> BTreeMap<TargetGroupKey, DesiredTargetGroup> {
     let wished = stack.iter().flat_map(|stack| &stack.target_groups);
     wished
-        .filter_map(|(key, group)| {
-            let mut group = group.clone();
-            if owners.frozen.contains(&group.owner) {
-                let live = target_groups::matching(&group.target_group, observed)?;
-                group.target_group = live.spec.clone();
-            }
-            Some((key.clone(), group))
-        })
+        .filter(|(_, group)| !owners.frozen.contains(&group.owner))
+        .map(|(key, group)| (key.clone(), group.clone()))
         .collect()
 }
 
@@ -363,3 +355,6 @@ fn number(listener: &mut DesiredListener) {
             .insert(RESOURCE_TAG.to_owned(), rule_resource(port, priority));
     }
 }
+
+#[cfg(test)]
+mod tests;

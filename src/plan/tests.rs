@@ -1,17 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test may fail loudly
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::fixture::{
-    cx, desired, fixed_rule, host_rule, made, open, pod, rule, run, settle, stack,
-};
+use super::fixture::{cx, desired, host_rule, made, open, pod, run, settle, stack};
 use super::step::{Need, Plan, Step};
 use super::*;
-use crate::model::desired::{DesiredRule, Leaver};
-use crate::model::finding::{Effect, Finding, Reason};
-use crate::model::spec::{
-    Arn, LoadBalancerState, ObjectName, Protocol, Scheme, SecurityGroupRef, TargetType,
-};
+use crate::model::desired::DesiredRule;
+use crate::model::spec::{Arn, LoadBalancerState, Protocol, Scheme, SecurityGroupRef, TargetType};
 
 /// The group of the budgets: two listeners of which one redirects, ten rules,
 /// five target groups, two pods each.
@@ -40,13 +35,6 @@ fn depth(plan: &Plan) -> usize {
 fn counted(plan: &Plan) -> (usize, usize) {
     let low = plan.steps.iter().filter(|s| s.low_priority).count();
     (plan.steps.len() - low, low)
-}
-
-fn rules_of(desired: &mut Desired, port: u16) -> &mut Vec<DesiredRule> {
-    let Intent::Serve(stack) = &mut desired.intent else {
-        panic!("not served");
-    };
-    &mut stack.listeners.get_mut(&port).unwrap().rules
 }
 
 /// Rewrites a stack's rules and their tags.
@@ -391,165 +379,6 @@ fn ids_of_managed_groups_are_no_drift() {
         .map(|id| SecurityGroupRef::Id(id.to_owned()))
         .into();
     assert!(diff(&wished, &observed, &cx()).is_empty());
-}
-
-// --- freezing ---
-
-fn two_members() -> Vec<DesiredRule> {
-    vec![
-        rule("api", "api.example", "/*", "api"),
-        rule("web", "web.example", "/*", "web"),
-        fixed_rule("web", "old.example", "410"),
-    ]
-}
-
-/// As `model` says it when `web` is frozen: its parts are not wished.
-fn web_frozen(rules: Vec<DesiredRule>) -> Desired {
-    let web = ObjectName::new("shop", "web");
-    let rules = rules.into_iter().filter(|rule| rule.owner != web).collect();
-    let mut desired = desired(stack(&[(80, rules)]));
-    desired.members = vec![ObjectName::new("shop", "api"), web.clone()];
-    desired.frozen = BTreeSet::from([web]);
-    desired
-}
-
-#[test]
-fn what_is_live_for_a_frozen_member_stays() {
-    let observed = made(&desired(stack(&[(80, two_members())])));
-    assert!(diff(&web_frozen(two_members()), &observed, &cx()).is_empty());
-}
-
-#[test]
-fn neighbours_of_a_frozen_member_change_and_add() {
-    let mut observed = made(&desired(stack(&[(80, two_members())])));
-    let rules = vec![
-        rule("api", "new.example", "/*", "api"),
-        rule("api", "api.example", "/v2", "api"),
-    ];
-    let mut wished = web_frozen(rules);
-    let Intent::Serve(stack) = &mut wished.intent else {
-        panic!("not served");
-    };
-    let mut added = stack.listeners[&80].clone();
-    added.listener.port = 8080;
-    stack.listeners.insert(8080, added);
-    stack.frontend.as_mut().unwrap().ingress.insert(open(8080));
-    let text = settle(&wished, &mut observed);
-    assert!(text.contains("+ listener 8080"), "{text}");
-    assert!(text.contains("+ access to security group frontend: tcp 8080"));
-    assert!(
-        !text.contains("\n- ") && !text.contains("web.example"),
-        "{text}"
-    );
-    let rules = &observed.load_balancers[0].listeners[&80].rules;
-    let hosts: Vec<String> = rules
-        .values()
-        .map(|r| r.spec.conditions[0].to_string())
-        .collect();
-    assert_eq!(
-        hosts[hosts.len() - 2..],
-        ["host web.example".to_owned(), "host old.example".to_owned()]
-    );
-    assert_eq!(rules.len(), 4);
-}
-
-#[test]
-fn group_wide_values_stay_while_a_member_is_frozen() {
-    let observed = made(&desired(stack(&[(80, two_members()), (443, vec![])])));
-    let mut wished = web_frozen(two_members());
-    let Intent::Serve(stack) = &mut wished.intent else {
-        panic!("not served");
-    };
-    // 443 is wished no more, and everything of the load balancer differs.
-    stack.load_balancer.scheme = Scheme::InternetFacing;
-    stack.load_balancer.name = "k8s-other".to_owned();
-    stack.load_balancer.subnets.clear();
-    stack.load_balancer.tags.insert("team".into(), "a".into());
-    stack.load_balancer.security_groups.clear();
-    stack.frontend = None;
-    let listener = &mut stack.listeners.get_mut(&80).unwrap().listener;
-    listener.protocol = Protocol::Https;
-    listener.default_certificate = Some(Arn::from("arn:other"));
-    listener.tags.insert("team".into(), "a".into());
-    let plan = diff(&wished, &observed, &cx());
-    assert!(plan.is_empty(), "{plan}");
-}
-
-#[test]
-fn a_certificate_may_be_added_while_a_member_is_frozen_and_none_removed() {
-    let mut observed = made(&desired(stack(&[(443, two_members())])));
-    let listener = observed.load_balancers[0].listeners.get_mut(&443).unwrap();
-    listener.spec.sni_certificates.insert(Arn::from("arn:webs"));
-    let mut wished = web_frozen(two_members());
-    let Intent::Serve(held) = &mut wished.intent else {
-        panic!("not served");
-    };
-    let mut listener = stack(&[(443, vec![two_members()[0].clone()])])
-        .listeners
-        .remove(&443)
-        .unwrap();
-    listener
-        .listener
-        .sni_certificates
-        .insert(Arn::from("arn:new"));
-    held.listeners = BTreeMap::from([(443, listener)]);
-    assert_eq!(
-        settle(&wished, &mut observed),
-        "1. + certificate arn:new on listener 443\n"
-    );
-}
-
-#[test]
-fn a_leaver_is_cleaned_up_while_others_are_frozen() {
-    let mut observed = made(&desired(stack(&[(80, two_members())])));
-    let mut wished = web_frozen(vec![]);
-    wished.members = vec![ObjectName::new("shop", "web")];
-    wished.leavers = vec![Leaver {
-        ingress: ObjectName::new("shop", "api"),
-        deleted: true,
-    }];
-    wished.intent = Intent::Hold;
-    let text = settle(&wished, &mut observed);
-    assert!(text.contains("- rule 80/1 host api.example"), "{text}");
-    assert!(text.contains("- target group shop/api-api:80"), "{text}");
-    assert!(!text.contains("web-web"), "{text}");
-    assert_eq!(observed.load_balancers[0].listeners[&80].rules.len(), 2);
-}
-
-#[test]
-fn what_may_be_a_frozen_members_stays() {
-    // `shop/web` frozen; `shop/web-api` leaves: the names begin alike.
-    let mut observed = made(&desired(stack(&[(
-        80,
-        vec![
-            rule("web", "web.example", "/*", "web"),
-            rule("web-api", "api.example", "/*", "x"),
-        ],
-    )])));
-    let mut wished = web_frozen(vec![]);
-    wished.members = vec![ObjectName::new("shop", "web")];
-    wished.leavers = vec![Leaver {
-        ingress: ObjectName::new("shop", "web-api"),
-        deleted: true,
-    }];
-    wished.intent = Intent::Hold;
-    assert_eq!(settle(&wished, &mut observed), "");
-}
-
-#[test]
-fn a_group_that_waits_makes_nothing() {
-    let mut wished = with_rules(three(), |_| ());
-    wished.blocks_creation.push(Finding {
-        ingress: ObjectName::new("shop", "web"),
-        effect: Effect::Note,
-        reason: Reason::WaitingForMember,
-        message: "waits".to_owned(),
-    });
-    assert!(diff(&wished, &Observed::default(), &cx()).is_empty());
-    // Where the load balancer is there already it means nothing.
-    let mut observed = made(&with_rules(three(), |_| ()));
-    rules_of(&mut wished, 80).truncate(2);
-    assert!(settle(&wished, &mut observed).contains("- rule 80/3"));
 }
 
 #[test]

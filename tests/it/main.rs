@@ -1,0 +1,9 @@
+//! All integration tests, in one binary: each more would link the AWS SDK
+//! again.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may fail loudly
+
+mod cases;
+mod layering;
+mod paper_aws;
+mod properties;
