@@ -37,6 +37,26 @@
 
 pub mod apply;
 pub mod aws;
+pub mod config;
+pub mod key;
+pub mod leader;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod queue;
+pub mod reconcile;
+pub mod refusal;
+pub mod report;
+pub mod run;
+pub mod telemetry;
+pub mod watch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the program on a command line, the program's name first. Exits with 0
+/// when it was told to end, with 2 when a dry run found something to do, with
+/// 1 on any error.
+pub fn main_with_args<I: IntoIterator<Item = OsString>>(arguments: I) -> ExitCode {
+    run::main(arguments, reconcile::Reconciler::connect)
+}

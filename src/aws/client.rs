@@ -34,6 +34,8 @@ pub struct Options {
     pub log_calls: bool,
     /// Who counts the calls.
     pub observer: Option<Arc<dyn CallObserver>>,
+    /// Requests for one call, retries included; `None` takes 5.
+    pub attempts: Option<u32>,
     /// Rate limits; `None` takes [`Rates::standard`].
     pub rates: Option<Rates>,
 }
@@ -43,6 +45,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("region", &self.region)
             .field("log_calls", &self.log_calls)
+            .field("attempts", &self.attempts)
             .field("rates", &self.rates)
             .finish_non_exhaustive()
     }
@@ -84,13 +87,14 @@ impl Aws {
     /// identity, container or instance; `AWS_ENDPOINT_URL` is honoured.
     /// Makes no call.
     pub async fn connect(options: Options) -> Self {
+        let attempts = options.attempts.unwrap_or(ATTEMPTS);
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .retry_config(RetryConfig::standard().with_max_attempts(attempts))
             .timeout_config(timeouts);
         // A name with bad characters would be refused; this one has none.
         if let Ok(name) = AppName::new("alb-ingress-controller") {

@@ -194,6 +194,17 @@ pub fn value<'a>(annotations: Option<&'a BTreeMap<String, String>>, name: &str) 
     ours(annotations).find_map(|(key, value)| (key == name).then_some(value))
 }
 
+/// A value as messages show it: in full, or its beginning where it is long.
+pub(super) fn shown(value: &str) -> String {
+    const LONGEST: usize = 100;
+    if value.chars().count() <= LONGEST {
+        value.to_owned()
+    } else {
+        let beginning: String = value.chars().take(LONGEST).collect();
+        format!("{beginning}...")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +242,12 @@ mod tests {
                 "success-codes",
             ]
         );
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages() {
+        assert_eq!(shown("internal"), "internal");
+        assert_eq!(shown(&"é".repeat(101)), "é".repeat(100) + "...");
     }
 
     #[test]

@@ -177,3 +177,162 @@ pub fn build_backend(
             || groups.iter().any(|group| group.incomplete),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a test may fail loudly
+mod tests {
+    use super::*;
+    use crate::model::facts::KnownSecurityGroup;
+    use crate::model::fixtures::{desired, facts, member, settings, snapshot};
+    use crate::model::spec::{
+        Arn, HealthCheck, LiveLoadBalancer, LiveTargetGroup, LoadBalancer, LoadBalancerState,
+        Protocol, Scheme, Tags, TargetGroup, TargetGroupKey,
+    };
+
+    fn known() -> Facts {
+        let mut facts = facts();
+        facts
+            .pod_security_groups
+            .insert("10.0.48.11".into(), ["sg-nodes".to_owned()].into());
+        facts
+    }
+
+    fn live() -> Observed {
+        Observed {
+            load_balancers: vec![LiveLoadBalancer {
+                arn: Arn::from("lb"),
+                spec: LoadBalancer {
+                    name: "lb".into(),
+                    scheme: Scheme::Internal,
+                    subnets: BTreeSet::new(),
+                    security_groups: [SecurityGroupRef::Backend].into(),
+                    tags: Tags::new(),
+                },
+                dns_name: "lb.example".into(),
+                hosted_zone_id: "Z".into(),
+                state: LoadBalancerState::Active,
+                listeners: BTreeMap::new(),
+            }],
+            target_groups: vec![LiveTargetGroup {
+                arn: Arn::from("tg"),
+                spec: TargetGroup {
+                    key: TargetGroupKey("shop/old-old:80".into()),
+                    name: "tg".into(),
+                    target_type: TargetType::Ip,
+                    protocol: Protocol::Http,
+                    protocol_version: "HTTP1".into(),
+                    port: 1,
+                    health_check: HealthCheck {
+                        protocol: Protocol::Http,
+                        port: "9000".into(),
+                        path: "/".into(),
+                        interval_seconds: 15,
+                        timeout_seconds: 5,
+                        healthy_threshold: 2,
+                        unhealthy_threshold: 2,
+                        success_codes: "200".into(),
+                    },
+                    tags: Tags::new(),
+                },
+                targets: [Target {
+                    id: "10.0.48.11".into(),
+                    port: 7000,
+                    outside_vpc: false,
+                }]
+                .into(),
+            }],
+            security_groups: Vec::new(),
+        }
+    }
+
+    fn ports(needed: &GroupPorts) -> Vec<u16> {
+        needed.ports.values().flatten().copied().collect()
+    }
+
+    #[test]
+    fn what_is_desired_is_needed() {
+        let desired = desired(&[member("web", "")]);
+        let needed = group_ports(&desired, None, &known(), &settings());
+        assert!(needed.needs_group && !needed.incomplete);
+        assert_eq!(ports(&needed), [8080]);
+        let given = self::desired(&[member("web", "security-groups: sg-1")]);
+        assert_eq!(
+            group_ports(&given, None, &known(), &settings()),
+            GroupPorts::default()
+        );
+    }
+
+    #[test]
+    fn a_pod_whose_security_group_is_not_known_makes_it_incomplete() {
+        let desired = desired(&[member("web", "")]);
+        let needed = group_ports(&desired, None, &facts(), &settings());
+        assert!(needed.incomplete && needed.ports.is_empty());
+    }
+
+    #[test]
+    fn of_several_security_groups_the_clusters_own_counts() {
+        let desired = desired(&[member("web", "")]);
+        let mut facts = facts();
+        facts
+            .pod_security_groups
+            .insert("10.0.48.11".into(), ["sg-1".into(), "sg-9".into()].into());
+        assert!(group_ports(&desired, None, &facts, &settings()).incomplete);
+        let own = KnownSecurityGroup {
+            name: "nodes".into(),
+            tags: Tags::from([("kubernetes.io/cluster/harbor".into(), "owned".into())]),
+        };
+        facts.security_groups.insert("sg-9".into(), own);
+        let needed = group_ports(&desired, None, &facts, &settings());
+        assert_eq!(needed.ports.keys().collect::<Vec<_>>(), ["sg-9"]);
+    }
+
+    #[test]
+    fn frozen_groups_need_what_is_live() {
+        let held = desired(&[member("web", "scheme: x")]);
+        let needed = group_ports(&held, Some(&live()), &known(), &settings());
+        assert!(needed.needs_group && !needed.incomplete);
+        assert_eq!(ports(&needed), [7000, 9000]);
+        assert!(group_ports(&held, None, &known(), &settings()).incomplete);
+        let partly = desired(&[member("web", ""), member("bad", "scheme: x")]);
+        let needed = group_ports(&partly, Some(&live()), &known(), &settings());
+        assert_eq!(ports(&needed), [7000, 8080, 9000]);
+    }
+
+    #[test]
+    fn the_union_is_one_rule_from_the_lowest_to_the_highest_port() {
+        let needed = |id: &str, ports: &[u16]| GroupPorts {
+            ports: [(id.to_owned(), ports.iter().copied().collect())].into(),
+            needs_group: true,
+            incomplete: false,
+        };
+        let groups = [needed("sg-a", &[8080]), needed("sg-a", &[3000, 9000])];
+        let backend = build_backend(&groups, &snapshot(&[]), &settings());
+        assert!(!backend.add_only);
+        let rules: Vec<_> = backend.rules["sg-a"].iter().collect();
+        assert_eq!(rules.len(), 1);
+        assert_eq!(rules[0].to_string(), "tcp 3000-9000 from backend");
+        assert_eq!(
+            rules[0].description,
+            "elbv2.k8s.aws/targetGroupBinding=shared"
+        );
+        let group = backend.group.unwrap();
+        assert_eq!(group.name, "k8s-traffic-harbor-c1d64b2d4c");
+        assert_eq!(group.tags["elbv2.k8s.aws/resource"], "backend-sg");
+        assert!(group.ingress.is_empty());
+    }
+
+    #[test]
+    fn rules_are_only_added_while_something_is_unknown() {
+        let unknown = GroupPorts {
+            incomplete: true,
+            ..GroupPorts::default()
+        };
+        let backend = build_backend(&[unknown], &snapshot(&[]), &settings());
+        assert!(backend.add_only);
+        assert_eq!(backend.group, None);
+        let binding = "---\nkind: TargetGroupBinding\nmetadata: {name: t, namespace: shop}\n";
+        let snapshot = snapshot(&[binding.to_owned()]);
+        assert!(build_backend(&[], &snapshot, &settings()).add_only);
+        assert!(!build_backend(&[], &self::snapshot(&[]), &settings()).add_only);
+    }
+}

@@ -90,7 +90,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         })
         .collect();
     let settled = settle(&members);
-    desired.frozen = settled.frozen.clone();
+    desired.frozen.clone_from(&settled.frozen);
     desired.findings = members
         .iter()
         .flat_map(|member| member.findings.clone())
@@ -107,6 +107,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
             cx: &cx,
             merged: settled.merged,
             served,
+            rule_limit: verdicts::rule_limit(&desired.members, &facts.verdicts),
             findings: Vec::new(),
             blocks_creation: waiting(&members, &settled.frozen, &settled.conflicted),
         };
@@ -229,6 +230,8 @@ struct Work<'a> {
     cx: &'a Context<'a>,
     merged: Merged,
     served: Vec<&'a Member>,
+    /// Rules that AWS allows on all listeners together, where it said so.
+    rule_limit: Option<usize>,
     findings: Vec<Finding>,
     blocks_creation: Vec<Finding>,
 }
@@ -322,7 +325,7 @@ impl Work<'_> {
             !(redirect.is_some() && self.merged.ports[port].protocol() == Protocol::Http)
         };
         let mut rules: BTreeMap<u16, Vec<DesiredRule>> = BTreeMap::new();
-        let limit = self.rule_limit();
+        let limit = self.rule_limit;
         let mut total = 0;
         let mut dropped: BTreeMap<&ObjectName, usize> = BTreeMap::new();
         for member in &self.served {
@@ -365,11 +368,6 @@ impl Work<'_> {
         }
         made
     }
-
-    fn rule_limit(&self) -> Option<usize> {
-        let names: Vec<ObjectName> = self.served.iter().map(|m| m.name.clone()).collect();
-        verdicts::rule_limit(&names, &self.cx.facts.verdicts)
-    }
 }
 
 /// Target groups that some rule or listener leads to.
@@ -386,3 +384,6 @@ fn targets_of(listeners: &BTreeMap<u16, DesiredListener>) -> BTreeSet<TargetGrou
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,9 +129,10 @@ impl fmt::Display for Finding {
 /// It applies while the Ingress still states the value: while the Ingress's
 /// `Origin`s hold the same subject and value. Then it freezes the Ingress. One
 /// kind is different: a quota on rules has the subject `RULES_SUBJECT`, the
-/// ingress whose rule was refused, and as value the number of rules (default
-/// rules not counted) that the load balancer may have in all. It freezes
-/// nobody; the last rules in group order are left out.
+/// ingress whose rule was refused, and as value the number of rules that the
+/// listeners of the `Stack` may have in all (default rules and what is live
+/// for frozen members not counted). It freezes nobody; the last rules in group
+/// order are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whose value.

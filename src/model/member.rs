@@ -49,8 +49,8 @@ pub(super) struct MemberRule {
 pub(super) struct Member {
     pub name: ObjectName,
     pub wishes: Wishes,
-    /// Whether it states any group-wide value at all, readable or not.
-    pub states_group_wide: Vec<&'static str>,
+    /// What states group-wide values, readable or not, in words.
+    pub states_group_wide: Vec<String>,
     /// Whether its ports are as it wishes, rather than unreadable.
     pub ports_are_known: bool,
     pub rules: Vec<MemberRule>,
@@ -72,6 +72,18 @@ impl Member {
 
     /// Reads an Ingress. `earlier` are the findings that its membership gave.
     pub fn read(cx: &Context<'_>, ingress: &Ingress, earlier: Vec<Finding>) -> Self {
+        let mut states_group_wide: Vec<String> =
+            annotations::ours(ingress.metadata.annotations.as_ref())
+                .filter(|(name, _)| {
+                    annotations::lookup(name).is_some_and(|row| {
+                        row.reach == Reach::Group && !row.name.starts_with("group.")
+                    })
+                })
+                .map(|(name, _)| name.to_owned())
+                .collect();
+        if earlier.iter().any(|f| f.reason == Reason::NotSupportedYet) {
+            states_group_wide.push("the parameters of its IngressClass".to_owned());
+        }
         let mut reader = Reader {
             cx,
             ingress,
@@ -80,11 +92,6 @@ impl Member {
             origins: Vec::new(),
         };
         reader.look_at_all();
-        let states_group_wide = annotations::ours(ingress.metadata.annotations.as_ref())
-            .filter_map(|(name, _)| annotations::lookup(name))
-            .filter(|row| row.reach == Reach::Group && !row.name.starts_with("group."))
-            .map(|row| row.name)
-            .collect();
         let (wishes, ports_are_known) = reader.wishes();
         let mut backends = Backends::new(cx, ingress);
         let (paths, problems) = rules::paths(ingress);
@@ -157,8 +164,9 @@ impl Reader<'_> {
                     Effect::Frozen,
                     Reason::NotSupportedYet,
                     format!(
-                        "annotation {PREFIX}{name} (\"{value}\") is not supported in this version: \
-                         remove it, or leave the Ingress to a controller that supports it"
+                        "annotation {PREFIX}{name} (\"{}\") is not supported in this version: \
+                         remove it, or leave the Ingress to a controller that supports it",
+                        annotations::shown(value)
                     ),
                 ),
                 None => self.find(
@@ -293,7 +301,7 @@ impl Reader<'_> {
     }
 
     fn invalid(&mut self, name: &str, expected: &str) {
-        let raw = self.value(name).unwrap_or_default();
+        let raw = annotations::shown(self.value(name).unwrap_or_default());
         let message = format!(
             "annotation {PREFIX}{name} is \"{raw}\": expected {expected}; correct the value, or \
              remove the annotation"
@@ -302,7 +310,7 @@ impl Reader<'_> {
     }
 
     fn unresolved(&mut self, name: &str, reason: Reason, problem: &str) {
-        let raw = self.value(name).unwrap_or_default();
+        let raw = annotations::shown(self.value(name).unwrap_or_default());
         let message = format!(
             "annotation {PREFIX}{name} is \"{raw}\": {problem}; correct the value, or make what it \
              names"

@@ -107,6 +107,7 @@ pub fn group_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> 
         Some(raw) => match values::group_name(raw) {
             Ok(group) => GroupId::Explicit(group),
             Err(expected) => {
+                let raw = annotations::shown(raw);
                 let message = format!(
                     "annotation {PREFIX}group.name is \"{raw}\": expected {expected}; correct the \
                      name, or remove the annotation to give the Ingress a load balancer of its own"
@@ -145,6 +146,13 @@ pub fn finalizer_groups(ingress: &Ingress) -> Vec<GroupId> {
             }
         })
         .collect()
+}
+
+/// Every group that an Ingress has to do with: where it is a member and where
+/// it is a leaver. What changes about the Ingress concerns these.
+pub fn groups_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> BTreeSet<GroupId> {
+    let placed = place(ingress, snapshot, settings);
+    placed.member_of.into_iter().chain(placed.leaves).collect()
 }
 
 /// All groups with their members and leavers.
@@ -376,3 +384,6 @@ fn frozen(ingress: &ObjectName, reason: Reason, message: String) -> Finding {
         message,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,12 @@
 //! DESIRED. What should be, derived from what Kubernetes says.
 //!
-//! May use: `k8s-openapi` data types, std, serde. Knows no clock, no client,
-//! no environment; takes values and returns values. Total: bad input becomes
-//! findings, never an error.
+//! May use: `k8s-openapi` data types, std, serde, and libraries that are pure
+//! functions (hashes, YAML). Knows no clock, no client, no environment; takes
+//! values and returns values. Total: bad input becomes findings, never an
+//! error.
+//!
+//! [`membership`] says who belongs where, [`build()`] what a group should be,
+//! [`backend_build`] and [`records_build`] what the cluster shares.
 
 pub mod annotations;
 pub mod backend;
@@ -11,6 +15,8 @@ pub mod build;
 pub mod desired;
 pub mod facts;
 pub mod finding;
+#[cfg(test)]
+mod fixtures;
 pub mod group;
 mod listeners;
 mod member;
@@ -22,6 +28,7 @@ pub mod records;
 pub mod records_build;
 mod rules;
 mod security_groups;
+mod service_ports;
 pub mod settings;
 pub mod snapshot;
 pub mod spec;

@@ -98,7 +98,8 @@ fn cut(text: &str, length: usize) -> String {
         .collect()
 }
 
-fn hash(parts: &[&str]) -> String {
+/// Ten hex digits of the SHA-256 of some text in parts.
+pub(super) fn hash(parts: &[&str]) -> String {
     let mut sha = Sha256::new();
     for part in parts {
         sha.update(part.as_bytes());

@@ -123,7 +123,8 @@ fn order(name: &ObjectName, frozen: bool, snapshot: &Snapshot) -> Order {
 }
 
 /// Hosts of an Ingress's rules: lower case, no final dot, each once.
-fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
+/// Hosts of the rules of an Ingress, in lower case, without final dots.
+pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
     let spec = snapshot
         .ingresses
         .get(name)
@@ -205,3 +206,6 @@ fn zone_of(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

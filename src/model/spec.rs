@@ -56,14 +56,13 @@ impl fmt::Display for ObjectName {
 impl Ord for ObjectName {
     /// By the string `namespace/name`: `a-b/x` comes before `a/x`.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let bytes = |o: &Self| {
+        fn bytes(o: &ObjectName) -> impl Iterator<Item = u8> {
             o.namespace
                 .bytes()
                 .chain(std::iter::once(b'/'))
                 .chain(o.name.bytes())
-                .collect::<Vec<_>>()
-        };
-        bytes(self).cmp(&bytes(other))
+        }
+        bytes(self).cmp(bytes(other))
     }
 }
 

@@ -16,6 +16,7 @@ use super::desired::DesiredTargetGroup;
 use super::finding::{Effect, Finding, Reason};
 use super::names::{self, TargetGroupIdentity};
 use super::ownership;
+use super::service_ports::{self, TRAFFIC_PORT};
 use super::snapshot::named;
 use super::spec::{
     Action, HealthCheck, ObjectName, Protocol, Tags, TargetGroup, TargetGroupKey, TargetGroupRef,
@@ -28,7 +29,6 @@ use super::values::{self, Expected};
 const USE_ANNOTATION: &str = "use-annotation";
 /// The only version that is built.
 const PROTOCOL_VERSION: &str = "HTTP1";
-const TRAFFIC_PORT: &str = "traffic-port";
 /// A target group of pods whose port has a name has to have some number.
 const NAMED_TARGET_PORT: u16 = 1;
 
@@ -71,7 +71,10 @@ impl<'a> Backends<'a> {
         let Some(reference) = &backend.service else {
             self.freeze(
                 Reason::InvalidSpec,
-                format!("{place}.backend is no Service: expected backend.service"),
+                format!(
+                    "{place}.backend names no Service: expected backend.service with a name and a \
+                     port; change the backend, or remove the path"
+                ),
             );
             return None;
         };
@@ -133,8 +136,10 @@ impl<'a> Backends<'a> {
         service_name: &ObjectName,
         spelled: &str,
     ) -> Option<DesiredTargetGroup> {
-        let Some(port) = port_of(service, spelled) else {
-            let ports: Vec<_> = ports(service).map(describe).collect();
+        let Some(port) = service_ports::find(service, spelled) else {
+            let ports: Vec<_> = service_ports::all(service)
+                .map(service_ports::describe)
+                .collect();
             self.freeze(
                 Reason::ServicePortNotFound,
                 format!(
@@ -152,7 +157,12 @@ impl<'a> Backends<'a> {
         let protocol = self
             .read(service, service_name, "backend-protocol", values::protocol)
             .unwrap_or(Protocol::Http);
-        let group_port = self.group_port(service, service_name, port, target_type);
+        // Without the type it cannot be said which port is the right one.
+        let group_port = if self.is_frozen() && !frozen_before {
+            None
+        } else {
+            self.group_port(service, service_name, port, target_type)
+        };
         let health_check = self.health_check(service, service_name, target_type, protocol);
         let tags = self.tags(service, service_name);
         if frozen_before || self.is_frozen() {
@@ -163,11 +173,15 @@ impl<'a> Backends<'a> {
             TargetType::Ip => targets::pods(service_name, port, self.cx.snapshot, self.cx.facts),
             TargetType::Instance => {
                 let nodes = self.cx.nodes();
-                for problem in &nodes.unsuitable {
+                if let Some(first) = nodes.unsuitable.first() {
+                    let more = match nodes.unsuitable.len() - 1 {
+                        0 => String::new(),
+                        more => format!(", and {more} more like it"),
+                    };
                     self.find(
                         Effect::Note,
                         Reason::NodeNotSuitable,
-                        format!("{problem}; it gets no requests"),
+                        format!("{first}{more}; requests go to the other nodes"),
                     );
                 }
                 nodes.targets(group_port)
@@ -259,7 +273,7 @@ impl<'a> Backends<'a> {
                                  {}: targets of type instance expect a Service of type NodePort or \
                                  LoadBalancer; change the type, or set {PREFIX}target-type to ip",
                                 kind.unwrap_or("ClusterIP"),
-                                describe(port),
+                                service_ports::describe(port),
                             ),
                         );
                         None
@@ -282,7 +296,7 @@ impl<'a> Backends<'a> {
                 format!(
                     "Service {service_name} has no usable target port for port {}: expected a \
                      number from 1 to 65535 or a name",
-                    describe(port)
+                    service_ports::describe(port)
                 ),
             );
         }
@@ -298,13 +312,15 @@ impl<'a> Backends<'a> {
     ) -> Option<HealthCheck> {
         let port = match self.stated(service, service_name, "healthcheck-port") {
             None => TRAFFIC_PORT.to_owned(),
-            Some(stated) => match health_check_port(stated.raw, service, target_type) {
-                Ok(port) => port,
-                Err(expected) => {
-                    self.invalid(&stated, &expected);
-                    return None;
+            Some(stated) => {
+                match service_ports::health_check_port(stated.raw, service, target_type) {
+                    Ok(port) => port,
+                    Err(expected) => {
+                        self.invalid(&stated, &expected);
+                        return None;
+                    }
                 }
-            },
+            }
         };
         let mut number = |name, default| {
             self.read(service, service_name, name, values::int32)
@@ -415,8 +431,9 @@ impl<'a> Backends<'a> {
                 Some(row) if row.on_service && row.support == Support::NotYet => self.freeze(
                     Reason::NotSupportedYet,
                     format!(
-                        "annotation {PREFIX}{name} of Service {service_name} (\"{value}\") is not \
-                         supported in this version: remove it"
+                        "annotation {PREFIX}{name} of Service {service_name} (\"{}\") is not \
+                         supported in this version: remove it",
+                        annotations::shown(value)
                     ),
                 ),
                 // Built, or read on an Ingress only.
@@ -442,7 +459,8 @@ impl<'a> Backends<'a> {
             format!(
                 "annotation {PREFIX}{}{place} is \"{}\": expected {expected}; correct the value, or \
                  remove the annotation",
-                stated.name, stated.raw
+                stated.name,
+                annotations::shown(stated.raw)
             ),
         );
     }
@@ -467,68 +485,5 @@ impl<'a> Backends<'a> {
     }
 }
 
-fn ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
-    service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten())
-}
-
-/// The port that a backend means: by number, else by name.
-fn port_of<'s>(service: &'s Service, spelled: &str) -> Option<&'s ServicePort> {
-    match spelled.parse::<i32>() {
-        Ok(number) => ports(service).find(|port| port.port == number),
-        Err(_) => ports(service).find(|port| port.name.as_deref() == Some(spelled)),
-    }
-}
-
-fn describe(port: &ServicePort) -> String {
-    match &port.name {
-        Some(name) => format!("{} \"{name}\"", port.port),
-        None => port.port.to_string(),
-    }
-}
-
-/// `traffic-port`, a number, or the name of a Service port as what targets of
-/// this type listen on.
-fn health_check_port(
-    raw: &str,
-    service: &Service,
-    target_type: TargetType,
-) -> Result<String, Expected> {
-    if raw == TRAFFIC_PORT || values::port(raw).is_ok() {
-        return Ok(raw.to_owned());
-    }
-    let expected = || {
-        let names: Vec<_> = ports(service)
-            .filter_map(|port| port.name.as_deref())
-            .collect();
-        format!(
-            "\"{TRAFFIC_PORT}\", a port number from 1 to 65535, or the name of a port of the \
-             Service (it has: {})",
-            if names.is_empty() {
-                "none with a name".to_owned()
-            } else {
-                names.join(", ")
-            }
-        )
-    };
-    let port = ports(service)
-        .find(|port| port.name.as_deref() == Some(raw))
-        .ok_or_else(expected)?;
-    let number = match (target_type, &port.target_port) {
-        (TargetType::Instance, _) => port.node_port,
-        (TargetType::Ip, Some(IntOrString::Int(number))) => Some(*number),
-        (TargetType::Ip, None) => Some(port.port),
-        (TargetType::Ip, Some(IntOrString::String(name))) => {
-            return Err(format!(
-                "the name of a port whose targetPort is a number, for targets of type ip \
-                 (it is the name \"{name}\")"
-            ));
-        }
-    };
-    number
-        .filter(|number| *number > 0)
-        .map(|number| number.to_string())
-        .ok_or_else(|| "a port of the Service that has a NodePort".to_owned())
-}
+#[cfg(test)]
+mod tests;

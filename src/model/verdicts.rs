@@ -3,36 +3,27 @@
 
 use super::desired::{Origin, Stack};
 use super::finding::{Effect, Finding, RULES_SUBJECT, Reason, Verdict};
+use super::names;
 use super::spec::{ObjectName, Rule, TargetGroup};
 
 /// Subject of what the spec and not one annotation asks for.
 pub const SPEC_SUBJECT: &str = "spec";
 
-/// The origin of a target group: all that AWS may dislike about it.
+/// Between what people call a thing and a digest of its settings.
+const DIGEST_MARK: &str = " #";
+
+/// The origin of a target group. Its value changes with all that AWS may
+/// dislike about it.
 pub fn target_group_origin(owner: &ObjectName, group: &TargetGroup) -> Origin {
-    let check = &group.health_check;
+    let settings = names::hash(&[&format!("{group:?}")]);
     Origin {
         ingress: owner.clone(),
         subject: SPEC_SUBJECT.to_owned(),
-        value: format!(
-            "target group {} {} {} {} {} {} {} {} {} {} {} {}",
-            group.key,
-            group.target_type,
-            group.protocol,
-            group.port,
-            check.protocol,
-            check.port,
-            check.path,
-            check.interval_seconds,
-            check.timeout_seconds,
-            check.healthy_threshold,
-            check.unhealthy_threshold,
-            check.success_codes,
-        ),
+        value: format!("target group {}{DIGEST_MARK}{settings}", group.key),
     }
 }
 
-/// The origin of a rule: its conditions and where it leads.
+/// The origin of a rule: its conditions and where it leads, tags aside.
 pub fn rule_origin(owner: &ObjectName, rule: &Rule) -> Origin {
     Origin {
         ingress: owner.clone(),
@@ -75,8 +66,8 @@ pub(super) fn findings(origins: &[Origin], verdicts: &[Verdict]) -> Vec<Finding>
         .collect()
 }
 
-/// How many rules the load balancer may have, where AWS said so about one of
-/// these members.
+/// How many rules the desired listeners may have in all, where AWS said so
+/// about one of these members.
 pub(super) fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option<usize> {
     verdicts
         .iter()
@@ -87,7 +78,8 @@ pub(super) fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option
 
 fn message(verdict: &Verdict) -> String {
     let what = if verdict.subject == SPEC_SUBJECT {
-        verdict.value.clone()
+        let readable = verdict.value.split(DIGEST_MARK).next();
+        format!("the {}", readable.unwrap_or_default())
     } else {
         format!(
             "{} of annotation {}{}",

@@ -158,14 +158,9 @@ impl Dns {
         (read, differs)
     }
 
-    /// Hosts that are remembered in a zone.
-    pub fn hosts_in(&self, zone: &str) -> BTreeSet<String> {
-        let records = lock(&self.records);
-        let known = records.known.iter();
-        known
-            .filter(|(_, records)| records.zone == zone)
-            .map(|(host, _)| host.clone())
-            .collect()
+    /// All that is remembered; makes no call.
+    pub fn remembered(&self) -> ObservedRecords {
+        lock(&self.records).known.clone()
     }
 }
 

@@ -199,6 +199,16 @@ impl Memory {
         known.map(|k| k.observed.clone()).unwrap_or_default()
     }
 
+    /// How many load balancers were provisioning when last seen.
+    pub fn provisioning(&self) -> usize {
+        let groups = lock(&self.groups);
+        let known = groups.known.values();
+        known
+            .flat_map(|known| &known.observed.load_balancers)
+            .filter(|lb| lb.state == LoadBalancerState::Provisioning)
+            .count()
+    }
+
     /// Id of the shared backend security group, as far as known.
     pub fn backend_id(&self) -> Option<String> {
         lock(&self.groups).backend.clone()

@@ -1,0 +1,247 @@
+use super::super::fixtures::{ingress_with, settings, shop, snapshot};
+use super::super::membership;
+use super::*;
+
+const VPC: &str = "vpc-1";
+
+fn zone(id: &str, name: &str, private: Option<&str>) -> Zone {
+    Zone {
+        id: id.into(),
+        name: name.into(),
+        private_vpcs: private.map(|vpc| vec![vpc.to_owned()]),
+    }
+}
+
+fn ingress(name: &str, created: u32, annotations: &str, hosts: &[&str]) -> String {
+    let rules: Vec<_> = hosts
+        .iter()
+        .map(|host| format!("{{host: '{host}'}}"))
+        .collect();
+    ingress_with(
+        "shop",
+        name,
+        annotations,
+        &format!("creationTimestamp: '2026-01-{created:02}T00:00:00Z'"),
+        &format!("rules: [{}]", rules.join(", ")),
+    )
+}
+
+fn alone(name: &str) -> GroupId {
+    GroupId::Implicit(shop(name))
+}
+
+/// Records of internet-facing groups that are all ready.
+fn records(
+    manifests: &[String],
+    zones: &[Zone],
+    dns: DnsSettings,
+    frozen: &[&str],
+) -> (DesiredRecords, Vec<Finding>) {
+    let snapshot = snapshot(manifests);
+    let settings = Settings {
+        default_scheme: Scheme::InternetFacing,
+        dns: Some(dns),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let targets = membership
+        .groups
+        .keys()
+        .map(|group| {
+            let target = AliasTarget {
+                dns_name: format!("{group}.elb"),
+                hosted_zone_id: "Z".into(),
+            };
+            (group.clone(), target)
+        })
+        .collect();
+    let sources = RecordSources {
+        zones,
+        targets: &targets,
+        schemes: &BTreeMap::from([(alone("inner"), Scheme::Internal)]),
+        frozen: &frozen.iter().map(|name| shop(name)).collect(),
+    };
+    build_records(&snapshot, &membership, &settings, sources)
+}
+
+fn zones_of(records: &DesiredRecords) -> Vec<(&str, &str)> {
+    records
+        .iter()
+        .map(|(host, claims)| (host.as_str(), claims.zone.as_str()))
+        .collect()
+}
+
+fn reasons(findings: &[Finding]) -> Vec<(&str, Reason)> {
+    findings
+        .iter()
+        .map(|finding| (finding.ingress.name.as_str(), finding.reason))
+        .collect()
+}
+
+#[test]
+fn the_longest_zone_of_the_right_kind_is_chosen() {
+    let zones = [
+        zone("Z1", "example.com", None),
+        zone("Z2", "eu.example.com", None),
+        zone("Z3", "example.com", Some(VPC)),
+        zone("Z4", "eu.example.com", Some("vpc-other")),
+    ];
+    let manifests = [
+        ingress(
+            "web",
+            1,
+            "",
+            &[
+                "a.eu.example.com",
+                "example.com",
+                "*.example.com",
+                "b.example.com",
+                "*.eu.example.com",
+            ],
+        ),
+        ingress("inner", 1, "", &["c.eu.example.com"]),
+    ];
+    let (records, findings) = records(&manifests, &zones, DnsSettings::default(), &[]);
+    assert_eq!(
+        zones_of(&records),
+        [
+            ("*.eu.example.com", "Z2"),
+            ("*.example.com", "Z1"),
+            ("a.eu.example.com", "Z2"),
+            ("b.example.com", "Z1"),
+            ("c.eu.example.com", "Z3"),
+            ("example.com", "Z1"),
+        ]
+    );
+    assert!(findings.is_empty());
+    let claim = &records["example.com"].claims[0];
+    assert_eq!(claim.group, alone("web"));
+    assert_eq!(
+        claim.target.as_ref().map(|target| target.dns_name.as_str()),
+        Some("shop/web.elb")
+    );
+}
+
+#[test]
+fn without_a_zone_or_with_two_there_is_a_note() {
+    let zones = [
+        zone("Z1", "example.com", None),
+        zone("Z2", "twin.com", None),
+        zone("Z3", "twin.com", None),
+    ];
+    let manifests = [ingress(
+        "web",
+        1,
+        "",
+        &[
+            "a.example.com",
+            "b.other.com",
+            "notexample.com",
+            "c.twin.com",
+        ],
+    )];
+    let (made, findings) = records(&manifests, &zones, DnsSettings::default(), &[]);
+    assert_eq!(zones_of(&made), [("a.example.com", "Z1")]);
+    assert_eq!(
+        reasons(&findings),
+        [
+            ("web", Reason::NoHostedZone),
+            ("web", Reason::NoHostedZone),
+            ("web", Reason::AmbiguousZone),
+        ]
+    );
+    assert!(findings.iter().all(|f| f.effect == Effect::Note));
+    let only = DnsSettings {
+        zone_id_filter: ["Z3".to_owned()].into(),
+        ..DnsSettings::default()
+    };
+    let (made, _) = records(&manifests, &zones, only, &[]);
+    assert_eq!(zones_of(&made), [("c.twin.com", "Z3")]);
+}
+
+#[test]
+fn hosts_outside_of_the_domain_filter_are_nobodys_business() {
+    let zones = [zone("Z1", "example.com", None)];
+    let manifests = [ingress(
+        "web",
+        1,
+        "",
+        &[
+            "a.eu.example.com",
+            "eu.example.com",
+            "a.neu.example.com",
+            "x.other.com",
+        ],
+    )];
+    let dns = DnsSettings {
+        domain_filter: ["eu.example.com".to_owned()].into(),
+        ..DnsSettings::default()
+    };
+    let (records, findings) = records(&manifests, &zones, dns, &[]);
+    assert_eq!(
+        zones_of(&records),
+        [("a.eu.example.com", "Z1"), ("eu.example.com", "Z1")]
+    );
+    assert!(findings.is_empty());
+}
+
+#[test]
+fn claims_are_ordered_by_age_then_name_and_frozen_ones_last() {
+    let zones = [zone("Z1", "example.com", None)];
+    let host = &["a.example.com"];
+    let manifests = [
+        ingress("frozen", 1, "", host),
+        ingress("young", 9, "", host),
+        ingress("old-b", 2, "", host),
+        ingress("old-a", 2, "", host),
+    ];
+    let (records, _) = records(&manifests, &zones, DnsSettings::default(), &["frozen"]);
+    let claims: Vec<_> = records["a.example.com"]
+        .claims
+        .iter()
+        .map(|claim| (claim.ingress.name.as_str(), claim.target.is_some()))
+        .collect();
+    assert_eq!(
+        claims,
+        [
+            ("old-a", true),
+            ("old-b", true),
+            ("young", true),
+            ("frozen", false),
+        ]
+    );
+}
+
+#[test]
+fn one_host_has_one_zone() {
+    let zones = [
+        zone("Z1", "example.com", None),
+        zone("Z2", "example.com", Some(VPC)),
+    ];
+    let manifests = [
+        ingress("web", 1, "", &["a.example.com"]),
+        ingress("inner", 2, "", &["a.example.com"]),
+    ];
+    let (records, findings) = records(&manifests, &zones, DnsSettings::default(), &[]);
+    assert_eq!(records["a.example.com"].claims.len(), 1);
+    assert_eq!(reasons(&findings), [("inner", Reason::HostClaimedByOther)]);
+}
+
+#[test]
+fn switched_off_there_are_no_records() {
+    let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
+    let settings = settings();
+    let membership = membership::groups(&snapshot, &settings);
+    let (records, findings) = build_records(
+        &snapshot,
+        &membership,
+        &settings,
+        RecordSources {
+            zones: &[],
+            targets: &BTreeMap::new(),
+            schemes: &BTreeMap::new(),
+            frozen: &BTreeSet::new(),
+        },
+    );
+    assert!(records.is_empty() && findings.is_empty());
+}

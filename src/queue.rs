@@ -1,0 +1,413 @@
+//! The queue of work: keyed, debounced, with back-off.
+//!
+//! Built on `kube`'s scheduler, which holds each key at most once. What is
+//! promised on top of it:
+//!
+//! * a key is never worked on twice at the same time, and a key that is woken
+//!   while it is worked on runs once more afterwards;
+//! * a burst of wake-ups is one run, after a short silence, and never later
+//!   than [`Pace::longest_burst`] after its first;
+//! * no wake-up is lost: a run that starts after [`Queue::wake`] returned sees
+//!   what was known then;
+//! * a key that fails comes again after a random part of 1 s, 2 s, 4 s, … up
+//!   to 5 minutes, and its count starts again with the first success.
+//!
+//! Knows nothing of what a key means.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::channel::mpsc;
+use futures::stream::FuturesUnordered;
+use kube::runtime::scheduler::{ScheduleRequest, debounced_scheduler};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How fast the queue goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Silence after a wake-up until its run starts, so that a burst is one
+    /// run.
+    pub debounce: Duration,
+    /// A burst that does not end is run anyway after this time.
+    pub longest_burst: Duration,
+    /// Keys worked on at the same time.
+    pub concurrency: usize,
+    /// Upper bound of the wait after a first failure; it doubles with each
+    /// further one.
+    pub first_retry: Duration,
+    /// Upper bound of the wait after any failure.
+    pub last_retry: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            debounce: Duration::from_millis(30),
+            longest_burst: Duration::from_millis(500),
+            concurrency: 10,
+            first_retry: Duration::from_secs(1),
+            last_retry: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Pace {
+    /// Wait after the `failures`th failure in a row (1 is the first); `jitter`
+    /// in 0..=1 picks the point between no wait and the bound.
+    fn retry_delay(&self, failures: u32, jitter: f64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        let bound = self
+            .first_retry
+            .saturating_mul(1 << doublings)
+            .min(self.last_retry);
+        bound.mul_f64(jitter.clamp(0.0, 1.0))
+    }
+}
+
+/// The end of the queue that wakes keys; cheap to clone.
+pub struct Queue<K> {
+    requests: mpsc::UnboundedSender<ScheduleRequest<K>>,
+    /// Keys that wait, with the earliest time that was asked for.
+    waiting: Arc<Mutex<HashMap<K, Instant>>>,
+    pace: Pace,
+}
+
+impl<K> Clone for Queue<K> {
+    fn clone(&self) -> Self {
+        Self {
+            requests: self.requests.clone(),
+            waiting: Arc::clone(&self.waiting),
+            pace: self.pace,
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash> Queue<K> {
+    /// A queue, and the end of it that works.
+    pub fn new(pace: Pace) -> (Self, Work<K>) {
+        let (requests, receiver) = mpsc::unbounded();
+        let queue = Self {
+            requests,
+            waiting: Arc::default(),
+            pace,
+        };
+        let work = Work {
+            queue: queue.clone(),
+            requests: receiver,
+        };
+        (queue, work)
+    }
+
+    /// Has a key worked on soon.
+    pub fn wake(&self, key: K) {
+        self.wake_after(key, Duration::ZERO);
+    }
+
+    /// Has a key worked on after a delay, or earlier if it is woken earlier.
+    pub fn wake_after(&self, key: K, delay: Duration) {
+        let now = Instant::now();
+        let run_at = now + delay;
+        match self.waiting().entry(key.clone()) {
+            Entry::Vacant(slot) => {
+                slot.insert(run_at);
+            }
+            Entry::Occupied(mut slot) => {
+                let due = *slot.get();
+                // Each request that is passed on puts the run off by the
+                // debounce time; so an endless burst is cut here.
+                if now.saturating_duration_since(due) >= self.pace.longest_burst {
+                    return;
+                }
+                slot.insert(due.min(run_at));
+            }
+        }
+        // Fails only after the working end is gone, when nobody is left to
+        // tell.
+        let _ = self.requests.unbounded_send(ScheduleRequest {
+            message: key,
+            run_at,
+        });
+    }
+
+    /// Keys whose time has come and that do not run yet.
+    pub fn depth(&self) -> usize {
+        let now = Instant::now();
+        self.waiting().values().filter(|due| **due <= now).count()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The end of the queue that works.
+pub struct Work<K> {
+    queue: Queue<K>,
+    requests: mpsc::UnboundedReceiver<ScheduleRequest<K>>,
+}
+
+impl<K: Clone + Eq + Hash> Work<K> {
+    /// Works on keys until `shutdown`, then lets the runs that are under way
+    /// end, and returns.
+    ///
+    /// `run` answers when the key should come again although nothing wakes it
+    /// (`None`: not at all), or an error, which it has told to people already.
+    pub async fn run<F, Fut, E>(self, shutdown: CancellationToken, run: F)
+    where
+        F: Fn(K) -> Fut,
+        Fut: Future<Output = Result<Option<Duration>, E>>,
+    {
+        // `queue` holds a sender: the scheduler would end with the last one.
+        let Self { queue, requests } = self;
+        let pace = queue.pace;
+        let mut scheduler = pin!(debounced_scheduler(requests, pace.debounce));
+        let mut busy: HashSet<K> = HashSet::new();
+        let mut failures: HashMap<K, u32> = HashMap::new();
+        let mut runs = FuturesUnordered::new();
+        loop {
+            let full = busy.len() >= pace.concurrency;
+            let next = scheduler
+                .as_mut()
+                .hold_unless(|key: &K| !full && !busy.contains(key));
+            let mut next = pin!(next);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some((key, result)) = runs.next(), if !runs.is_empty() => {
+                    busy.remove(&key);
+                    if let Ok(again) = result {
+                        failures.remove(&key);
+                        if let Some(delay) = again {
+                            queue.wake_after(key, delay);
+                        }
+                    } else {
+                        let count = failures.entry(key.clone()).or_default();
+                        *count = count.saturating_add(1);
+                        let delay = pace.retry_delay(*count, rand::random());
+                        queue.wake_after(key, delay);
+                    }
+                }
+                key = next.next() => {
+                    let Some(key) = key else { break };
+                    // Before the run looks at anything: a wake-up from here on
+                    // asks for another run.
+                    queue.waiting().remove(&key);
+                    busy.insert(key.clone());
+                    let running = run(key.clone());
+                    runs.push(async move { (key, running.await) });
+                }
+            }
+        }
+        while runs.next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Short times, so that tests are quick; counts are what they assert.
+    fn quick() -> Pace {
+        Pace {
+            debounce: Duration::from_millis(5),
+            longest_burst: Duration::from_millis(60),
+            concurrency: 2,
+            first_retry: Duration::from_millis(1),
+            last_retry: Duration::from_millis(4),
+        }
+    }
+
+    async fn until(condition: impl Fn() -> bool) {
+        for _ in 0..2_000 {
+            if condition() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(condition(), "did not happen within 10 s");
+    }
+
+    #[test]
+    fn retries_double_up_to_the_bound_and_jitter_spans_all_of_it() {
+        let pace = Pace::default();
+        let at_most = |failures| pace.retry_delay(failures, 1.0).as_secs();
+        assert_eq!([at_most(1), at_most(2), at_most(3)], [1, 2, 4]);
+        assert_eq!(
+            [at_most(9), at_most(10), at_most(u32::MAX)],
+            [256, 300, 300]
+        );
+        assert_eq!(pace.retry_delay(5, 0.0), Duration::ZERO);
+        assert_eq!(pace.retry_delay(2, 0.5), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let together = Arc::new(AtomicUsize::new(0));
+        let release = Arc::new(tokio::sync::Semaphore::new(0));
+        let task = tokio::spawn({
+            let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
+            let (release, shutdown) = (Arc::clone(&release), shutdown.clone());
+            work.run(shutdown, move |_: &'static str| {
+                let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
+                let release = Arc::clone(&release);
+                async move {
+                    assert_eq!(together.fetch_add(1, Ordering::SeqCst), 0);
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    release.acquire().await.unwrap().forget();
+                    together.fetch_sub(1, Ordering::SeqCst);
+                    Ok::<_, ()>(None)
+                }
+            })
+        });
+        for _ in 0..20 {
+            queue.wake("a");
+        }
+        until(|| runs.load(Ordering::SeqCst) == 1).await;
+        for _ in 0..20 {
+            queue.wake("a");
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 1);
+        assert_eq!(queue.depth(), 1);
+        release.add_permits(1);
+        until(|| runs.load(Ordering::SeqCst) == 2).await;
+        release.add_permits(1);
+        until(|| together.load(Ordering::SeqCst) == 0).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_more_keys_run_at_once_than_allowed_and_all_get_their_turn() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let (now, most, total) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let task = tokio::spawn({
+            let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
+            work.run(shutdown.clone(), move |_: u32| {
+                let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
+                async move {
+                    let count = now.fetch_add(1, Ordering::SeqCst) + 1;
+                    most.fetch_max(count, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    total.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, ()>(None)
+                }
+            })
+        });
+        for key in 0..6 {
+            queue.wake(key);
+        }
+        until(|| total.load(Ordering::SeqCst) == 6).await;
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn({
+            let runs = Arc::clone(&runs);
+            work.run(shutdown.clone(), move |_: &'static str| {
+                let run = runs.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    match run {
+                        0..3 => Err("refused"),
+                        3 => Ok(Some(Duration::from_millis(1))),
+                        _ => Ok(None),
+                    }
+                }
+            })
+        });
+        queue.wake("a");
+        until(|| runs.load(Ordering::SeqCst) == 5).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 5);
+        assert_eq!(queue.depth(), 0);
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_wake_up_overtakes_a_far_retry_and_an_endless_burst_is_cut() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn({
+            let runs = Arc::clone(&runs);
+            work.run(shutdown.clone(), move |_: &'static str| {
+                runs.fetch_add(1, Ordering::SeqCst);
+                async { Ok::<_, ()>(None) }
+            })
+        });
+        queue.wake_after("far", Duration::from_hours(1));
+        assert_eq!(queue.depth(), 0);
+        queue.wake("far");
+        until(|| runs.load(Ordering::SeqCst) == 1).await;
+        // Shorter pauses than the debounce: without the cut it would not run
+        // before the bursts end.
+        let bursts = std::thread::spawn(move || {
+            for _ in 0..400 {
+                queue.wake("busy");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        until(|| runs.load(Ordering::SeqCst) >= 2).await;
+        assert!(!bursts.is_finished());
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn shutdown_lets_the_running_end_and_starts_nothing_new() {
+        let (queue, work) = Queue::new(Pace {
+            concurrency: 1,
+            ..quick()
+        });
+        let shutdown = CancellationToken::new();
+        let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let task = tokio::spawn({
+            let (started, ended) = (Arc::clone(&started), Arc::clone(&ended));
+            work.run(shutdown.clone(), move |_: u32| {
+                started.fetch_add(1, Ordering::SeqCst);
+                let ended = Arc::clone(&ended);
+                async move {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, ()>(None)
+                }
+            })
+        });
+        queue.wake(1);
+        queue.wake(2);
+        until(|| started.load(Ordering::SeqCst) == 1).await;
+        shutdown.cancel();
+        task.await.unwrap();
+        assert_eq!(started.load(Ordering::SeqCst), 1);
+        assert_eq!(ended.load(Ordering::SeqCst), 1);
+    }
+}

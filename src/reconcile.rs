@@ -1,0 +1,325 @@
+//! One key of work, from Kubernetes to AWS and back, on one screen:
+//! [`Reconciler::group`].
+//!
+//! May use every stage. Two more keys do what groups share: `backend` and
+//! `records`. What all of them are asked to do at the start, in the
+//! background and in a dry run is in `background` and `dry_run`.
+
+mod background;
+mod backend;
+mod connect;
+mod dry_run;
+mod records;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+
+use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
+use crate::aws::{Aws, Class};
+use crate::key::Key;
+use crate::model::desired::{Desired, Intent};
+use crate::model::finding::{Finding, Reason};
+use crate::model::group::GroupId;
+use crate::model::settings::Settings;
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{ObjectName, Observed};
+use crate::model::{self, membership};
+use crate::observe::Memory;
+use crate::plan::blame::{Refusal, blame};
+use crate::plan::step::Plan;
+use crate::plan::{self, PlanContext};
+use crate::report::GroupReport;
+use crate::run::{Changes, Parts, Work};
+
+use background::Background;
+use records::Records;
+
+/// How often one run plans again because AWS refused a value; each time the
+/// refusal is one more input of the model.
+const ROUNDS: usize = 20;
+/// How long a step waits for what it needs of the backend key.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When a group that waits comes again although nothing wakes it.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// All that is needed to bring a key to what it should be.
+pub struct Reconciler {
+    parts: Parts,
+    settings: Settings,
+    aws: Aws,
+    memory: Memory,
+    /// `None` where records are switched off.
+    records: Option<Records>,
+    backend: watch::Sender<BackendReady>,
+    background: Mutex<Background>,
+}
+
+impl Reconciler {
+    /// Brings one load balancer group to what its Ingresses ask for:
+    ///
+    /// 1. what Kubernetes says (memory only), and what of it should be;
+    /// 2. what AWS holds, as remembered; read only where that is not known;
+    /// 3. what is to be done: a value that can be read (`info` in the log);
+    /// 4. finalizers, before anything exists; records go before all else;
+    /// 5. the writes. What AWS refuses becomes a verdict, and the group is
+    ///    planned again at once;
+    /// 6. status, events, and the finalizers of those that left, last.
+    async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
+        let snapshot = self.parts.stores.snapshot();
+        for _ in 0..ROUNDS {
+            let desired = self.desired(group, &snapshot).await?;
+            let before = self.memory.recall(group).await?;
+            let waiting = self.records_first(&desired, &snapshot);
+            let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
+                plan::diff(&desired, &before, &self.plan_context())
+            } else {
+                Plan::default()
+            };
+            self.parts.reporter.claim(&desired, &snapshot).await?;
+            let applied = self.apply(WorkOf::Group(group), &plan).await;
+            if self.judge(&desired, &plan, &applied) {
+                continue;
+            }
+            let done = Done {
+                desired,
+                before,
+                waiting,
+                applied,
+            };
+            return self.publish(done, &plan, &snapshot).await;
+        }
+        anyhow::bail!("AWS refuses one value after the other; what is refused is in the events")
+    }
+
+    /// What should be. Where something is missed that AWS may know by now,
+    /// the facts are read again, at most once a minute.
+    async fn desired(&self, group: &GroupId, snapshot: &Snapshot) -> anyhow::Result<Desired> {
+        let facts = self.memory.facts().await?;
+        let desired = model::build(group, snapshot, &facts, &self.settings);
+        let misses = |finding: &Finding| {
+            matches!(
+                finding.reason,
+                Reason::SubnetsNotFound | Reason::SecurityGroupNotFound
+            )
+        };
+        let findings = desired.findings.iter().chain(&desired.blocks_creation);
+        if findings.into_iter().any(misses)
+            && let Some(facts) = self.memory.facts_again().await?
+        {
+            return Ok(model::build(group, snapshot, &facts, &self.settings));
+        }
+        Ok(desired)
+    }
+
+    /// What should be, for every group that has Ingresses.
+    async fn all_desired(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
+        let facts = self.memory.facts().await?;
+        let groups = membership::groups(snapshot, &self.settings).groups;
+        Ok(groups
+            .into_keys()
+            .map(|group| {
+                let desired = model::build(&group, snapshot, &facts, &self.settings);
+                (group, desired)
+            })
+            .collect())
+    }
+
+    fn plan_context(&self) -> PlanContext {
+        PlanContext {
+            backend: self.memory.backend_id(),
+            open_ports: self.backend.borrow().ports.clone(),
+            rule_limit: None,
+        }
+    }
+
+    /// What the group's Ingresses that leave still wait for in DNS.
+    fn records_first(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<String> {
+        self.records
+            .as_ref()
+            .map(|records| records.holding_up(desired, snapshot))
+            .unwrap_or_default()
+    }
+
+    /// Writes what a plan says, and counts.
+    async fn apply(&self, work: WorkOf<'_>, plan: &Plan) -> Applied {
+        if plan.is_empty() {
+            tracing::debug!("in sync");
+            return Applied::default();
+        }
+        tracing::info!(steps = plan.steps.len(), "plan for {work}:\n{plan}");
+        if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
+            self.parts.queue.wake(Key::Backend);
+        }
+        let cx = apply::Context {
+            aws: &self.aws,
+            memory: &self.memory,
+            backend: self.backend.subscribe(),
+            patience: PATIENCE,
+            stop: self.parts.stopping.clone(),
+        };
+        let applied = apply::run(&cx, work, plan).await;
+        for id in &applied.done {
+            self.parts.metrics.plan_step(plan.steps[*id].step.kind());
+        }
+        for failure in &applied.failed {
+            tracing::warn!(step = failure.text, error = %failure.error, "step failed");
+        }
+        applied
+    }
+
+    /// Remembers what AWS refused, with the Ingress that states it. Answers
+    /// whether there is something new to plan with.
+    fn judge(&self, desired: &Desired, plan: &Plan, applied: &Applied) -> bool {
+        let observed = self.memory.remembered(&desired.group);
+        let mut news = false;
+        for failure in &applied.failed {
+            if !matches!(failure.error.class, Class::Refused | Class::Quota) {
+                continue;
+            }
+            let refusal = Refusal {
+                step: &plan.steps[failure.step].step,
+                code: &failure.error.code,
+                message: &failure.error.message,
+            };
+            for verdict in blame(refusal, desired, &observed) {
+                news |= self.memory.add_verdict(&desired.group, verdict);
+            }
+        }
+        news
+    }
+
+    /// Tells people what became of it, and lets go those that left.
+    async fn publish(
+        &self,
+        done: Done,
+        plan: &Plan,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<Option<Duration>> {
+        let Done {
+            desired,
+            before,
+            mut waiting,
+            applied,
+        } = done;
+        let group = &desired.group;
+        let observed = self.memory.remembered(group);
+        let released = waiting.is_empty() && applied.is_complete();
+        waiting.extend(applied.waiting.iter().map(ToString::to_string));
+        waiting.extend(words::in_use(&applied));
+        let (records, of_records) = match &self.records {
+            Some(records) => records.of_group(&desired),
+            None => Default::default(),
+        };
+        let mut more_findings = of_records;
+        more_findings.extend(words::protected(&desired, &applied));
+        more_findings.extend(blocking(&desired, &observed));
+        let report = GroupReport {
+            desired: &desired,
+            before: &before,
+            observed: &observed,
+            waiting,
+            records,
+            failures: words::failures(&applied),
+            more_findings,
+        };
+        let reporter = &self.parts.reporter;
+        reporter.publish(&report, snapshot).await?;
+        if !plan.is_empty() {
+            self.parts.queue.wake(Key::Backend);
+            self.parts.queue.wake(Key::Dns);
+        }
+        let gone: Vec<ObjectName> = match desired.intent {
+            Intent::LeaveAlone => Vec::new(),
+            Intent::Remove if !observed.is_empty() => Vec::new(),
+            _ if !released => Vec::new(),
+            _ => desired.leavers.iter().map(|l| l.ingress.clone()).collect(),
+        };
+        let leaving = !desired.leavers.is_empty() || desired.intent == Intent::Remove;
+        if leaving && (!gone.is_empty() || (released && observed.is_empty())) {
+            reporter.release(&desired, &gone, snapshot).await?;
+        }
+        if let Some(failure) = applied.failed.first() {
+            let others = applied.failed.len() - 1;
+            let error = anyhow::Error::new(failure.error.clone());
+            return Err(error).with_context(|| match others {
+                0 => failure.text.clone(),
+                _ => format!("{} (and {others} more)", failure.text),
+            });
+        }
+        Ok((!report.waiting.is_empty() || !applied.skipped.is_empty()).then_some(WAIT))
+    }
+
+    /// Reports Ingresses that are in no group.
+    async fn strays(&self) {
+        let snapshot = self.parts.stores.snapshot();
+        let membership = membership::groups(&snapshot, &self.settings);
+        let reporter = &self.parts.reporter;
+        reporter.publish_strays(membership.strays(), &snapshot).await;
+        reporter.forget_missing(&snapshot);
+    }
+
+    /// All groups that there is something to do for: those of Ingresses, and
+    /// those that AWS holds something for.
+    async fn all_groups(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<GroupId>> {
+        let mut groups = self.memory.groups().await?;
+        groups.extend(membership::groups(snapshot, &self.settings).groups.into_keys());
+        Ok(groups)
+    }
+}
+
+/// What one run has come to.
+struct Done {
+    desired: Desired,
+    before: Observed,
+    /// What the group waits for in DNS.
+    waiting: Vec<String>,
+    applied: Applied,
+}
+
+/// What stands in the way of a load balancer that is not made yet.
+fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let Intent::Serve(stack) = &desired.intent else {
+        return Vec::new();
+    };
+    let wished = stack.load_balancer.scheme;
+    if observed.load_balancers.iter().any(|lb| lb.spec.scheme == wished) {
+        return Vec::new();
+    }
+    desired.blocks_creation.clone()
+}
+
+impl Work for Reconciler {
+    async fn begin(&self) -> anyhow::Result<()> {
+        self.remove_stray_resources().await
+    }
+
+    async fn reconcile(&self, key: &Key) -> anyhow::Result<Option<Duration>> {
+        match key {
+            Key::Group(group) => self.group(group).await,
+            Key::Backend => {
+                self.strays().await;
+                self.backend().await
+            }
+            Key::Dns => self.dns().await,
+        }
+    }
+
+    async fn tick(&self) {
+        self.look_after().await;
+    }
+
+    async fn dry_run(&self) -> anyhow::Result<Changes> {
+        self.print_plans().await
+    }
+}
+
+/// Locks a mutex that is never held across a panic that matters.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+

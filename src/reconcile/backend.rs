@@ -1,0 +1,159 @@
+//! The key of the shared backend security group and its rules on the groups
+//! of nodes and pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Reconciler, WAIT, WorkOf};
+use crate::apply::BackendReady;
+use crate::key::Key;
+use crate::model::backend::{DesiredBackend, ObservedBackend};
+use crate::model::backend_build::{GroupPorts, build_backend, group_ports};
+use crate::model::desired::{Desired, Intent};
+use crate::model::group::GroupId;
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::TargetType;
+use crate::model::targets::instance_id;
+use crate::observe::PodAddress;
+use crate::plan::backend::diff_backend;
+
+/// Annotation of a pod that has an interface of its own.
+const POD_INTERFACE: &str = "vpc.amazonaws.com/pod-eni";
+
+impl Reconciler {
+    /// Brings the shared group and its rules to what all groups need, and
+    /// tells the groups that wait for it.
+    pub(super) async fn backend(&self) -> anyhow::Result<Option<Duration>> {
+        let snapshot = self.parts.stores.snapshot();
+        let all = self.all_desired(&snapshot).await?;
+        let (desired, wished) = self.desired_backend(&all, &snapshot).await?;
+        let observed = self.memory.recall_backend().await?;
+        let plan = diff_backend(&desired, &observed);
+        let applied = self.apply(WorkOf::Backend, &plan).await;
+        let observed = self.memory.recall_backend().await?;
+        let ready = BackendReady {
+            group: self.memory.backend_id(),
+            ports: open_ports(&all, &wished, &observed),
+        };
+        let news = self.backend.send_if_modified(|before| {
+            let news = *before != ready;
+            *before = ready;
+            news
+        });
+        if news {
+            for group in all.keys() {
+                self.parts.queue.wake(Key::Group(group.clone()));
+            }
+        }
+        match applied.failed.into_iter().next() {
+            Some(failure) => Err(anyhow::Error::new(failure.error).context(failure.text)),
+            None => Ok((!applied.skipped.is_empty()).then_some(WAIT)),
+        }
+    }
+
+    /// What should be, with what each group needs of it.
+    pub(super) async fn desired_backend(
+        &self,
+        all: &BTreeMap<GroupId, Desired>,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<(DesiredBackend, Vec<GroupPorts>)> {
+        let (instances, pods) = endpoints(all, snapshot);
+        let facts = self.memory.backend_facts(&instances, &pods).await?;
+        let mut wished = Vec::new();
+        for (group, desired) in all {
+            let keeps_live = matches!(desired.intent, Intent::Hold | Intent::LeaveAlone)
+                || !desired.frozen.is_empty();
+            let observed = if keeps_live {
+                Some(self.memory.recall(group).await?)
+            } else {
+                None
+            };
+            wished.push(group_ports(desired, observed.as_ref(), &facts, &self.settings));
+        }
+        let desired = build_backend(&wished, snapshot, &self.settings);
+        Ok((desired, wished))
+    }
+}
+
+/// The instances and pods whose security groups must be known.
+fn endpoints(
+    all: &BTreeMap<GroupId, Desired>,
+    snapshot: &Snapshot,
+) -> (BTreeSet<String>, BTreeSet<PodAddress>) {
+    let mut instances = BTreeSet::new();
+    let mut addresses = BTreeSet::new();
+    for desired in all.values() {
+        let Intent::Serve(stack) = &desired.intent else {
+            continue;
+        };
+        for group in stack.target_groups.values() {
+            if group.backend_ports.is_empty() {
+                continue;
+            }
+            let ids = group.targets.iter().map(|target| target.id.clone());
+            match group.target_group.target_type {
+                TargetType::Instance => instances.extend(ids),
+                TargetType::Ip => addresses.extend(ids),
+            }
+        }
+    }
+    let pods = pods(&addresses, snapshot);
+    (instances, pods)
+}
+
+/// The pods that have these addresses.
+fn pods(addresses: &BTreeSet<String>, snapshot: &Snapshot) -> BTreeSet<PodAddress> {
+    if addresses.is_empty() {
+        return BTreeSet::new();
+    }
+    let with_address = snapshot.pods.values().filter_map(|pod| {
+        let address = pod.status.as_ref()?.pod_ip.as_ref()?;
+        addresses.contains(address).then_some((pod, address))
+    });
+    with_address
+        .map(|(pod, address)| {
+            let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+            let node = node.and_then(|node| snapshot.nodes.get(node));
+            let annotations = pod.metadata.annotations.as_ref();
+            PodAddress {
+                address: address.clone(),
+                instance: node.and_then(|node| instance_id(node).ok()),
+                own_interface: annotations.is_some_and(|all| all.contains_key(POD_INTERFACE)),
+            }
+        })
+        .collect()
+}
+
+/// The ports that nothing is missing for any more: each is open wherever it
+/// should be.
+fn open_ports(
+    all: &BTreeMap<GroupId, Desired>,
+    wished: &[GroupPorts],
+    observed: &ObservedBackend,
+) -> BTreeSet<u16> {
+    let mut ports: BTreeSet<u16> = all
+        .values()
+        .filter_map(|desired| match &desired.intent {
+            Intent::Serve(stack) => Some(stack),
+            _ => None,
+        })
+        .flat_map(|stack| stack.target_groups.values())
+        .flat_map(|group| group.backend_ports.iter().copied())
+        .collect();
+    let is_open = |id: &str, port: u16| {
+        observed.rules.get(id).is_some_and(|rules| {
+            rules
+                .iter()
+                .filter_map(|rule| rule.ports)
+                .any(|(from, to)| (from..=to).contains(&port))
+        })
+    };
+    for (id, needed) in wished.iter().flat_map(|group| &group.ports) {
+        for port in needed {
+            if !is_open(id, *port) {
+                ports.remove(port);
+            }
+        }
+    }
+    ports
+}

@@ -1,0 +1,134 @@
+//! What is done beside the keys: at the start, about once a second, and when
+//! verification finds something.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Reconciler, lock};
+use crate::key::Key;
+use crate::model::membership;
+
+/// First and longest pause between two looks at load balancers that are being
+/// provisioned.
+const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// Pause after the account could not be listed.
+const SWEEP_AGAIN: Duration = Duration::from_secs(15);
+
+/// What is due when.
+#[derive(Debug, Default)]
+pub struct Background {
+    /// Load balancers that are being provisioned are looked at then; the
+    /// pause grows while nothing changes.
+    poll: Option<(Instant, Duration)>,
+    /// Whether groups that AWS holds something for and that have no Ingress
+    /// any more were woken.
+    swept: bool,
+    sweep_at: Option<Instant>,
+}
+
+impl Reconciler {
+    /// Custom resources of groups that are no more go at the start.
+    pub(super) async fn remove_stray_resources(&self) -> anyhow::Result<()> {
+        let snapshot = self.parts.stores.snapshot();
+        let groups = membership::groups(&snapshot, &self.settings)
+            .groups
+            .into_keys()
+            .collect();
+        self.parts.reporter.remove_strays(&groups).await?;
+        Ok(())
+    }
+
+    /// Called about once a second by the leader.
+    pub(super) async fn look_after(&self) {
+        self.sweep().await;
+        self.poll_provisioning().await;
+        self.verify().await;
+    }
+
+    /// Wakes, once, the groups that AWS holds something for, so that what was
+    /// left while nobody looked is taken away.
+    async fn sweep(&self) {
+        let now = Instant::now();
+        {
+            let background = lock(&self.background);
+            if background.swept || background.sweep_at.is_some_and(|at| at > now) {
+                return;
+            }
+        }
+        let groups = self.memory.groups().await;
+        let mut background = lock(&self.background);
+        match groups {
+            Ok(groups) => {
+                background.swept = true;
+                for group in groups {
+                    self.parts.queue.wake(Key::Group(group));
+                }
+            }
+            Err(error) => {
+                background.sweep_at = Some(now + SWEEP_AGAIN);
+                tracing::warn!(%error, "cannot list what AWS holds; trying again");
+            }
+        }
+    }
+
+    /// Looks at the state of all load balancers that are being provisioned,
+    /// in one call.
+    async fn poll_provisioning(&self) {
+        let now = Instant::now();
+        if self.memory.provisioning() == 0 {
+            lock(&self.background).poll = None;
+            return;
+        }
+        {
+            let mut background = lock(&self.background);
+            let (due, pause) = *background.poll.get_or_insert((now + POLL.0, POLL.0));
+            if due > now {
+                return;
+            }
+            let pause = (pause * 2).min(POLL.1);
+            background.poll = Some((now + pause, pause));
+        }
+        match self.memory.poll_load_balancers().await {
+            Ok(changed) if changed.is_empty() => {}
+            Ok(changed) => {
+                lock(&self.background).poll = None;
+                for group in changed {
+                    self.parts.queue.wake(Key::Group(group));
+                }
+                self.parts.queue.wake(Key::Dns);
+            }
+            Err(error) => tracing::warn!(%error, "cannot look at load balancers"),
+        }
+    }
+
+    /// Reads a little of what is remembered again, and wakes what is not as
+    /// it was.
+    async fn verify(&self) {
+        let now = Instant::now();
+        match self.memory.verify_tick(now).await {
+            Ok(drift) => {
+                for group in drift.groups {
+                    tracing::info!(%group, "AWS holds something else than was remembered");
+                    self.parts.queue.wake(Key::Group(group));
+                }
+                if drift.backend {
+                    tracing::info!("the backend security group is not as it was remembered");
+                    self.parts.queue.wake(Key::Backend);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "verification failed"),
+        }
+        let Some(records) = &self.records else {
+            return;
+        };
+        match records.verify(now).await {
+            Ok(None) => {}
+            Ok(Some(host)) => {
+                tracing::info!(host, "the record is not as it was remembered");
+                self.parts.queue.wake(Key::Dns);
+            }
+            Err(error) => tracing::warn!(%error, "verification of records failed"),
+        }
+    }
+}

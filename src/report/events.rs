@@ -1,0 +1,373 @@
+//! Events on Ingresses: one for each transition, so that `kubectl describe`
+//! reads as a history and not as a drum.
+//!
+//! A finding that appears is a Warning with its reason; one that goes is said
+//! once. A kind of failure is said when it comes and not again while it lasts,
+//! whatever request ids its text carries. What the load balancer did and a
+//! group that has become served are Normal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::ResourceExt as _;
+use kube::api::{Api, PostParams};
+
+use super::{GroupReport, GroupState, Reporter, Told, WRITER};
+use crate::model::finding::{Finding, Reason};
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{LoadBalancerState, ObjectName, Observed};
+use crate::refusal::Refusal;
+
+/// Longest note that the API server takes, in bytes.
+const NOTE_LIMIT: usize = 1024;
+
+/// What an event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Saying {
+    about: ObjectName,
+    warning: bool,
+    reason: String,
+    note: String,
+}
+
+/// What was said about a group.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    findings: BTreeSet<Finding>,
+    failures: BTreeSet<String>,
+    active: bool,
+}
+
+impl Said {
+    /// Findings as last told.
+    pub(super) fn findings(&self) -> &BTreeSet<Finding> {
+        &self.findings
+    }
+}
+
+impl Reporter {
+    /// Says what changed since the last report.
+    pub(super) async fn publish_events(
+        &self,
+        report: &GroupReport<'_>,
+        snapshot: &Snapshot,
+    ) -> usize {
+        let sayings = {
+            let mut memory = self.memory();
+            let told = memory
+                .groups
+                .entry(report.desired.group.clone())
+                .or_default();
+            let (sayings, said) = transitions(told, report);
+            told.said = said;
+            told.state = Some(report.state());
+            sayings
+        };
+        self.tell(sayings, snapshot).await
+    }
+
+    /// Writes events about Ingresses that are still there. A failed event is
+    /// logged and nothing else: it must not stop the work that it tells of.
+    pub(super) async fn tell(&self, sayings: Vec<Saying>, snapshot: &Snapshot) -> usize {
+        let mut writes = 0;
+        for saying in sayings {
+            let Some(ingress) = snapshot.ingresses.get(&saying.about) else {
+                continue;
+            };
+            let api: Api<Event> = Api::namespaced(self.client.clone(), &saying.about.namespace);
+            let event = Event {
+                metadata: ObjectMeta {
+                    namespace: Some(saying.about.namespace.clone()),
+                    // A name has at most 253 characters.
+                    name: Some(format!(
+                        "{}.{:016x}",
+                        cut(&saying.about.name, 236),
+                        rand::random::<u64>()
+                    )),
+                    ..ObjectMeta::default()
+                },
+                event_time: Some(MicroTime(Timestamp::now())),
+                reporting_controller: Some(WRITER.to_owned()),
+                reporting_instance: Some(cut(&self.instance, 128).to_owned()),
+                action: Some("Reconcile".to_owned()),
+                reason: Some(saying.reason),
+                note: Some(note(&saying.note)),
+                type_: Some(if saying.warning { "Warning" } else { "Normal" }.to_owned()),
+                regarding: Some(ObjectReference {
+                    api_version: Some("networking.k8s.io/v1".to_owned()),
+                    kind: Some("Ingress".to_owned()),
+                    namespace: Some(saying.about.namespace.clone()),
+                    name: Some(saying.about.name.clone()),
+                    uid: ingress.uid(),
+                    resource_version: ingress.resource_version(),
+                    field_path: None,
+                }),
+                ..Event::default()
+            };
+            match api.create(&PostParams::default(), &event).await {
+                Ok(_) => {
+                    self.wrote("event");
+                    writes += 1;
+                }
+                Err(error) => {
+                    let error = Refusal::from(error);
+                    tracing::warn!(ingress = %saying.about, %error, "cannot write an event");
+                }
+            }
+        }
+        writes
+    }
+}
+
+/// Events of findings that came or went.
+pub(super) fn of_findings(before: &BTreeSet<Finding>, now: &BTreeSet<Finding>) -> Vec<Saying> {
+    let mut sayings: Vec<Saying> = now
+        .difference(before)
+        .map(|finding| Saying {
+            about: finding.ingress.clone(),
+            warning: true,
+            reason: finding.reason.to_string(),
+            note: finding.message.clone(),
+        })
+        .collect();
+    // A finding whose words changed is not gone.
+    let reasons = |findings: &BTreeSet<Finding>| -> BTreeSet<(ObjectName, Reason)> {
+        let key = |finding: &Finding| (finding.ingress.clone(), finding.reason);
+        findings.iter().map(key).collect()
+    };
+    sayings.extend(
+        reasons(before)
+            .difference(&reasons(now))
+            .map(|(ingress, reason)| Saying {
+                about: ingress.clone(),
+                warning: false,
+                reason: "Resolved".to_owned(),
+                note: format!("{reason} no longer applies"),
+            }),
+    );
+    sayings
+}
+
+/// What is to be said about a group, and what was said then.
+fn transitions(told: &Told, report: &GroupReport<'_>) -> (Vec<Saying>, Said) {
+    let mut sayings = Vec::new();
+    let members = &report.desired.members;
+    let normal = |about: &ObjectName, reason: &str, note: String| Saying {
+        about: about.clone(),
+        warning: false,
+        reason: reason.to_owned(),
+        note,
+    };
+
+    let names = |observed: &Observed| -> BTreeMap<String, String> {
+        observed
+            .load_balancers
+            .iter()
+            .map(|live| (live.arn.0.clone(), live.spec.name.clone()))
+            .collect()
+    };
+    let (before, now) = (names(report.before), names(report.observed));
+    for (arn, name) in &now {
+        if !before.contains_key(arn) {
+            let note = format!("Created load balancer {name}");
+            sayings.extend(
+                members
+                    .iter()
+                    .map(|about| normal(about, "LoadBalancerCreated", note.clone())),
+            );
+        }
+    }
+    let active = report
+        .load_balancer()
+        .is_some_and(|live| live.state == LoadBalancerState::Active);
+    // Of a load balancer that was active when this process met it nothing is
+    // said: that is no transition.
+    let met = told.state.is_some() || before.is_empty();
+    if active
+        && !told.said.active
+        && met
+        && let Some(live) = report.load_balancer()
+    {
+        let note = format!("Load balancer {} is active", live.spec.name);
+        sayings.extend(
+            members
+                .iter()
+                .map(|about| normal(about, "LoadBalancerActive", note.clone())),
+        );
+    }
+
+    let findings: BTreeSet<Finding> = report.findings().cloned().collect();
+    sayings.extend(of_findings(&told.said.findings, &findings));
+
+    let leavers = report.desired.leavers.iter().map(|leaver| &leaver.ingress);
+    let concerned: BTreeSet<&ObjectName> = members.iter().chain(leavers).collect();
+    let mut failures = BTreeSet::new();
+    for failure in &report.failures {
+        let new = failures.insert(failure.reason.clone());
+        if new && !told.said.failures.contains(&failure.reason) {
+            sayings.extend(concerned.iter().map(|about| Saying {
+                about: (*about).clone(),
+                warning: true,
+                reason: failure.reason.clone(),
+                note: failure.message.clone(),
+            }));
+        }
+    }
+
+    for (arn, name) in &before {
+        if !now.contains_key(arn) {
+            let note = format!("Deleted load balancer {name}");
+            sayings.extend(
+                concerned
+                    .iter()
+                    .map(|about| normal(about, "LoadBalancerDeleted", note.clone())),
+            );
+        }
+    }
+
+    // Said when a group becomes served, not when it still is.
+    let became_served = report.state() == GroupState::Serving
+        && match told.state {
+            Some(state) => state != GroupState::Serving,
+            None => before.is_empty(),
+        };
+    if became_served {
+        let note = format!("Load balancer group {} is served", report.desired.group);
+        sayings.extend(
+            members
+                .iter()
+                .map(|about| normal(about, "SuccessfullyReconciled", note.clone())),
+        );
+    }
+    let said = Said {
+        findings,
+        failures,
+        active,
+    };
+    (sayings, said)
+}
+
+/// A note that fits: at most 1 kB, cut between characters.
+fn note(text: &str) -> String {
+    const MARK: &str = " …";
+    if text.len() <= NOTE_LIMIT {
+        return text.to_owned();
+    }
+    format!("{}{MARK}", cut(text, NOTE_LIMIT - MARK.len()))
+}
+
+/// The longest start of a text that is at most so many bytes.
+fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Failure;
+    use super::super::tests::{live, report, served};
+    use super::*;
+    use crate::model::finding::Effect;
+
+    fn reasons(sayings: &[Saying]) -> Vec<&str> {
+        sayings
+            .iter()
+            .map(|saying| saying.reason.as_str())
+            .collect()
+    }
+
+    /// Reports as [`Reporter::publish_events`] does, without the writes.
+    fn tell(told: &mut Told, report: &GroupReport<'_>) -> Vec<Saying> {
+        let (sayings, said) = transitions(told, report);
+        told.said = said;
+        told.state = Some(report.state());
+        sayings
+    }
+
+    fn finding(message: &str) -> Finding {
+        Finding {
+            ingress: ObjectName::new("shop", "web"),
+            effect: Effect::Note,
+            reason: Reason::ServiceNotFound,
+            message: message.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_made_tells_its_story_once() {
+        let desired = served();
+        let (nothing, provisioning, active) = (
+            Observed::default(),
+            live(LoadBalancerState::Provisioning),
+            live(LoadBalancerState::Active),
+        );
+        let mut told = Told::default();
+        let first = tell(&mut told, &report(&desired, &nothing, &provisioning));
+        assert_eq!(reasons(&first), ["LoadBalancerCreated"]);
+        let still = tell(&mut told, &report(&desired, &provisioning, &provisioning));
+        assert_eq!(reasons(&still), [""; 0]);
+        let then = tell(&mut told, &report(&desired, &provisioning, &active));
+        assert_eq!(
+            reasons(&then),
+            ["LoadBalancerActive", "SuccessfullyReconciled"]
+        );
+        let again = tell(&mut told, &report(&desired, &active, &active));
+        assert_eq!(reasons(&again), [""; 0]);
+        let gone = tell(&mut told, &report(&desired, &active, &nothing));
+        assert_eq!(reasons(&gone), ["LoadBalancerDeleted"]);
+    }
+
+    #[test]
+    fn a_restart_that_changes_nothing_says_nothing() {
+        let desired = served();
+        let active = live(LoadBalancerState::Active);
+        let mut told = Told::default();
+        assert_eq!(tell(&mut told, &report(&desired, &active, &active)), []);
+    }
+
+    #[test]
+    fn a_finding_is_said_when_it_comes_when_its_words_change_and_when_it_goes() {
+        let none = BTreeSet::new();
+        let one = BTreeSet::from([finding("service web is missing")]);
+        let other = BTreeSet::from([finding("service api is missing")]);
+        let came = of_findings(&none, &one);
+        assert_eq!(reasons(&came), ["ServiceNotFound"]);
+        assert!(came[0].warning);
+        assert_eq!(of_findings(&one, &one), []);
+        assert_eq!(reasons(&of_findings(&one, &other)), ["ServiceNotFound"]);
+        let went = of_findings(&one, &none);
+        assert_eq!(reasons(&went), ["Resolved"]);
+        assert_eq!(went[0].note, "ServiceNotFound no longer applies");
+    }
+
+    #[test]
+    fn a_failure_that_lasts_is_said_once_whatever_its_request_ids() {
+        let desired = served();
+        let active = live(LoadBalancerState::Active);
+        let mut told = Told::default();
+        let failing = |id: &str| {
+            let mut failing = report(&desired, &active, &active);
+            failing.failures.push(Failure {
+                reason: "AccessDenied".to_owned(),
+                message: format!("AWS refused CreateRule (request {id})"),
+            });
+            failing
+        };
+        assert_eq!(reasons(&tell(&mut told, &failing("1"))), ["AccessDenied"]);
+        assert_eq!(tell(&mut told, &failing("2")), []);
+        let well = tell(&mut told, &report(&desired, &active, &active));
+        assert_eq!(reasons(&well), ["SuccessfullyReconciled"]);
+        assert_eq!(reasons(&tell(&mut told, &failing("3"))), ["AccessDenied"]);
+    }
+
+    #[test]
+    fn a_note_is_cut_between_characters_and_says_so() {
+        let short = "ü".repeat(512);
+        assert_eq!(note(&short), short);
+        let long = note(&"ü".repeat(513));
+        assert!(long.len() <= NOTE_LIMIT && long.ends_with("ü …"), "{long}");
+        assert_eq!(cut("aü", 2), "a");
+    }
+}

@@ -1,0 +1,447 @@
+//! KUBERNETES OUT. What people read: finalizers, status, events, and the
+//! custom resource `IngressGroup`.
+//!
+//! May use: `kube`, `model`, `plan`. Promises: nothing is written when nothing
+//! changed. For status and finalizers the store's copy is the truth, for the
+//! custom resource and events what this process wrote last. A failed event or
+//! custom resource never stops the work; a failed finalizer does.
+//!
+//! Finalizers bracket all work on AWS: [`Reporter::claim`] before anything
+//! exists there, [`Reporter::release`] after all of it is gone.
+
+mod events;
+mod finalizers;
+mod group;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::Client;
+
+pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
+
+use crate::model::desired::{Desired, Intent};
+use crate::model::finding::Finding;
+use crate::model::group::GroupId;
+use crate::model::records::RecordState;
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observed};
+use crate::refusal::Refusal;
+
+use self::events::Said;
+
+/// The name that this product gives itself as the writer of fields and events;
+/// the same for ever.
+const WRITER: &str = "alb-ingress-controller";
+
+/// HTTP status of what is not there. The code and not the reason, which the
+/// answer about a kind that is not installed does not have.
+const NOT_FOUND: u16 = 404;
+
+/// A write to Kubernetes that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused it, or could not be reached.
+    #[error("cannot {operation} of {object}")]
+    Write {
+        /// What was tried, as `write the status`.
+        operation: &'static str,
+        /// What it was tried on.
+        object: String,
+        /// What the API server says.
+        #[source]
+        source: Refusal,
+    },
+    /// The object is not what it was when it was looked at. The watch brings
+    /// the news; the work is done again then.
+    #[error("{object} changed meanwhile")]
+    Changed {
+        /// Which.
+        object: String,
+    },
+}
+
+impl Error {
+    fn write(operation: &'static str, object: &impl ToString, source: kube::Error) -> Self {
+        Self::Write {
+            operation,
+            object: object.to_string(),
+            source: source.into(),
+        }
+    }
+}
+
+/// A kind of failure of a group's work, as people should see it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Failure {
+    /// Why in a word, the reason of the event: the same for all failures that
+    /// one event should stand for (`AccessDenied`, `Throttled`, …).
+    pub reason: String,
+    /// What failed and what AWS said.
+    pub message: String,
+}
+
+/// What became of a group's work, in the terms of people.
+#[derive(Clone, Debug)]
+pub struct GroupReport<'a> {
+    /// What was wished.
+    pub desired: &'a Desired,
+    /// What AWS held before the work.
+    pub before: &'a Observed,
+    /// What AWS holds after it, as far as is known.
+    pub observed: &'a Observed,
+    /// What the group waits for, in words.
+    pub waiting: Vec<String>,
+    /// Hosts with the state of their records.
+    pub records: Vec<(String, RecordState)>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// Findings that came after `desired` was made: records, deletion
+    /// protection, and `desired.blocks_creation` where it counts.
+    pub more_findings: Vec<Finding>,
+}
+
+/// State of a group in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GroupState {
+    /// All is as wished.
+    Serving,
+    /// The load balancer is not active yet, or a step waits for something.
+    Waiting,
+    /// A member is frozen or degraded; the rest is as wished.
+    Degraded,
+    /// Something failed and is tried again.
+    Failing,
+    /// Nothing is made, since every member is frozen or one holds the group
+    /// up.
+    Held,
+    /// Another controller's.
+    LeftAlone,
+    /// On its way out.
+    Deleting,
+}
+
+impl GroupState {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Serving => "Serving",
+            Self::Waiting => "Waiting",
+            Self::Degraded => "Degraded",
+            Self::Failing => "Failing",
+            Self::Held => "Held",
+            Self::LeftAlone => "LeftAlone",
+            Self::Deleting => "Deleting",
+        }
+    }
+}
+
+impl GroupReport<'_> {
+    /// The state: the first that holds of left alone, deleting, failing, held,
+    /// waiting, degraded, serving.
+    pub fn state(&self) -> GroupState {
+        use crate::model::finding::Effect;
+
+        match self.desired.intent {
+            Intent::LeaveAlone => return GroupState::LeftAlone,
+            _ if !self.failures.is_empty() => return GroupState::Failing,
+            Intent::Remove => return GroupState::Deleting,
+            Intent::Hold => return GroupState::Held,
+            Intent::Serve(_) => {}
+        }
+        let active = self.load_balancer().is_some_and(|live| {
+            matches!(
+                live.state,
+                LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
+            )
+        });
+        if !active || !self.waiting.is_empty() {
+            GroupState::Waiting
+        } else if self.findings().any(|finding| finding.effect > Effect::Note) {
+            GroupState::Degraded
+        } else {
+            GroupState::Serving
+        }
+    }
+
+    /// The load balancer that serves the group: the wished one where two are
+    /// there because one replaces the other.
+    fn load_balancer(&self) -> Option<&LiveLoadBalancer> {
+        let live = &self.observed.load_balancers;
+        let wished = match &self.desired.intent {
+            Intent::Serve(stack) => live
+                .iter()
+                .find(|live| live.spec.scheme == stack.load_balancer.scheme),
+            _ => None,
+        };
+        wished.or(live.first())
+    }
+
+    fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.desired.findings.iter().chain(&self.more_findings)
+    }
+}
+
+/// Called with each write to Kubernetes: `status`, `finalizer`, `event` or
+/// `group`.
+pub type OnWrite = Box<dyn Fn(&'static str) + Send + Sync>;
+
+/// Writes what people read, and remembers what it wrote.
+pub struct Reporter {
+    client: Client,
+    /// This process, in events.
+    instance: String,
+    on_write: OnWrite,
+    memory: Mutex<Memory>,
+}
+
+/// What was written last.
+#[derive(Default)]
+struct Memory {
+    /// By group: what people were told.
+    groups: BTreeMap<GroupId, Told>,
+    /// Findings told about Ingresses that are in no group.
+    strays: BTreeSet<Finding>,
+    /// By Ingress: the resource version of the store's copy that a status was
+    /// written over, and the status.
+    statuses: BTreeMap<ObjectName, (Option<String>, status::Address)>,
+    /// By Ingress and finalizer: the resource version of the store's copy that
+    /// it was added to or taken from.
+    finalizers: BTreeMap<(ObjectName, String), Option<String>>,
+    /// When the custom resource was last found not to be installed.
+    not_installed: Option<std::time::Instant>,
+}
+
+/// What people were told about a group.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    state: Option<GroupState>,
+    said: Said,
+    /// What the custom resource says.
+    resource: Option<IngressGroupStatus>,
+}
+
+impl Reporter {
+    /// A reporter that has told nothing yet.
+    pub fn new(client: Client, instance: String, on_write: OnWrite) -> Self {
+        Self {
+            client,
+            instance,
+            on_write,
+            memory: Mutex::default(),
+        }
+    }
+
+    /// Puts the group's finalizer on every member that lacks it, before
+    /// anything is made for it. Answers the number of writes.
+    pub async fn claim(&self, desired: &Desired, snapshot: &Snapshot) -> Result<usize, Error> {
+        match desired.intent {
+            // What is another's is not touched; what goes is not claimed.
+            Intent::LeaveAlone | Intent::Remove => return Ok(0),
+            Intent::Serve(_) | Intent::Hold => {}
+        }
+        let finalizer = desired.group.finalizer();
+        let mut writes = 0;
+        for member in &desired.members {
+            if let Some(ingress) = snapshot.ingresses.get(member) {
+                writes += usize::from(self.add_finalizer(ingress, &finalizer).await?);
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Tells people what became of the work: the status of the Ingresses that
+    /// are served, events on transitions, the custom resource. Answers the
+    /// number of writes.
+    pub async fn publish(
+        &self,
+        report: &GroupReport<'_>,
+        snapshot: &Snapshot,
+    ) -> Result<usize, Error> {
+        let mut writes = self.publish_events(report, snapshot).await;
+        writes += self.publish_resource(report).await;
+        writes += self.publish_statuses(report, snapshot).await?;
+        Ok(writes)
+    }
+
+    /// Tells people what is wrong with Ingresses that are in no group.
+    pub async fn publish_strays(
+        &self,
+        findings: impl IntoIterator<Item = &Finding>,
+        snapshot: &Snapshot,
+    ) -> usize {
+        let now: BTreeSet<Finding> = findings.into_iter().cloned().collect();
+        let before = std::mem::replace(&mut self.memory().strays, now.clone());
+        self.tell(events::of_findings(&before, &now), snapshot)
+            .await
+    }
+
+    /// Takes the group's finalizer off Ingresses that left it, after nothing
+    /// of theirs is left in AWS. When they are the last, the custom resource
+    /// goes first. Answers the number of writes.
+    pub async fn release(
+        &self,
+        desired: &Desired,
+        released: &[ObjectName],
+        snapshot: &Snapshot,
+    ) -> Result<usize, Error> {
+        let mut writes = 0;
+        let last = desired.members.is_empty()
+            && desired
+                .leavers
+                .iter()
+                .all(|leaver| released.contains(&leaver.ingress));
+        if last {
+            let told = self.memory().groups.remove(&desired.group);
+            // A group that has neither leavers nor a resource of this process
+            // has none: strays are removed at the start.
+            if !desired.leavers.is_empty() || told.is_some_and(|told| told.resource.is_some()) {
+                writes += self.delete_resource(&desired.group).await?;
+            }
+        }
+        let finalizer = desired.group.finalizer();
+        for name in released {
+            if let Some(ingress) = snapshot.ingresses.get(name) {
+                writes += usize::from(self.remove_finalizer(ingress, &finalizer).await?);
+            }
+        }
+        Ok(writes)
+    }
+
+    /// Groups by state and findings by reason, as last told.
+    pub fn totals(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
+        let memory = self.memory();
+        let (mut states, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+        for told in memory.groups.values() {
+            if let Some(state) = told.state {
+                *states.entry(state.as_str().to_owned()).or_default() += 1;
+            }
+        }
+        let of_groups = memory.groups.values().flat_map(|told| told.said.findings());
+        for finding in of_groups.chain(&memory.strays) {
+            *reasons
+                .entry(finding.reason.as_str().to_owned())
+                .or_default() += 1;
+        }
+        (states, reasons)
+    }
+
+    /// Forgets what was written about Ingresses that are no more, so that
+    /// memory does not grow with their number.
+    pub fn forget_missing(&self, snapshot: &Snapshot) {
+        let mut memory = self.memory();
+        let there = |name: &ObjectName| snapshot.ingresses.contains_key(name);
+        memory.statuses.retain(|name, _| there(name));
+        memory.finalizers.retain(|(name, _), _| there(name));
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wrote(&self, what: &'static str) {
+        (self.on_write)(what);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::finding::{Effect, Reason};
+    use crate::model::spec::{LoadBalancer, Scheme};
+
+    /// A load balancer as AWS holds it.
+    pub(crate) fn live(state: LoadBalancerState) -> Observed {
+        Observed {
+            load_balancers: vec![LiveLoadBalancer {
+                arn: "arn:lb".into(),
+                spec: load_balancer(),
+                dns_name: "Web-1.eu-west-1.elb.amazonaws.com".to_owned(),
+                hosted_zone_id: "Z1".to_owned(),
+                state,
+                listeners: BTreeMap::new(),
+            }],
+            ..Observed::default()
+        }
+    }
+
+    fn load_balancer() -> LoadBalancer {
+        LoadBalancer {
+            name: "k8s-shop-web-1".to_owned(),
+            scheme: Scheme::Internal,
+            subnets: BTreeSet::new(),
+            security_groups: BTreeSet::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+
+    /// A group of `shop/web` that is served.
+    pub(crate) fn served() -> Desired {
+        let web = ObjectName::new("shop", "web");
+        Desired {
+            group: GroupId::Implicit(web.clone()),
+            members: vec![web],
+            leavers: Vec::new(),
+            frozen: BTreeSet::new(),
+            findings: Vec::new(),
+            blocks_creation: Vec::new(),
+            intent: Intent::Serve(Box::new(crate::model::desired::Stack {
+                load_balancer: load_balancer(),
+                subnets_discovered: true,
+                frontend: None,
+                listeners: BTreeMap::new(),
+                target_groups: BTreeMap::new(),
+                origins: Vec::new(),
+            })),
+        }
+    }
+
+    /// A report about it without anything special.
+    pub(crate) fn report<'a>(
+        desired: &'a Desired,
+        before: &'a Observed,
+        observed: &'a Observed,
+    ) -> GroupReport<'a> {
+        GroupReport {
+            desired,
+            before,
+            observed,
+            waiting: Vec::new(),
+            records: Vec::new(),
+            failures: Vec::new(),
+            more_findings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_state_is_the_most_telling_word() {
+        let desired = served();
+        let active = live(LoadBalancerState::Active);
+        let provisioning = live(LoadBalancerState::Provisioning);
+        let nothing = Observed::default();
+        let mut report = report(&desired, &active, &active);
+        assert_eq!(report.state(), GroupState::Serving);
+        report.observed = &provisioning;
+        assert_eq!(report.state(), GroupState::Waiting);
+        report.observed = &nothing;
+        assert_eq!(report.state(), GroupState::Waiting);
+        report.observed = &active;
+        report.more_findings.push(Finding {
+            ingress: ObjectName::new("shop", "web"),
+            effect: Effect::Note,
+            reason: Reason::NoHostedZone,
+            message: "no zone".to_owned(),
+        });
+        assert_eq!(report.state(), GroupState::Serving);
+        report.more_findings[0].effect = Effect::Degraded;
+        assert_eq!(report.state(), GroupState::Degraded);
+        report.waiting.push("port 8080".to_owned());
+        assert_eq!(report.state(), GroupState::Waiting);
+        report.failures.push(Failure {
+            reason: "AccessDenied".to_owned(),
+            message: "no".to_owned(),
+        });
+        assert_eq!(report.state(), GroupState::Failing);
+    }
+}

@@ -1,0 +1,308 @@
+//! KUBERNETES IN. Watches all kinds that decisions depend on, keeps what is
+//! needed of them, and tells which keys a change concerns.
+//!
+//! May use: `kube`, `k8s-openapi`, the types of `model`. Promises: a change
+//! that no decision depends on (our own status writes, heartbeats) wakes
+//! nobody; what is in the stores when a key is woken is at least as new as the
+//! change; one object that cannot be read does not stop the others.
+
+mod kinds;
+pub mod routes;
+mod stores;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use kube::api::{Api, ListParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Client, Resource};
+use tokio::task::JoinSet;
+
+use self::kinds::{Binding, Kind};
+use self::routes::View;
+use self::stores::Change;
+pub use self::stores::Stores;
+use crate::key::Key;
+use crate::model::settings::Settings;
+use crate::refusal::Refusal;
+
+/// A CRD that is not installed is looked for again after this time.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// A question that was not answered is asked again after this time.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// HTTP status of what is not there. The code and not the reason, which the
+/// answer about a kind that is not installed does not have.
+const NOT_FOUND: u16 = 404;
+
+/// Told of each key that a change concerns, once every kind's first list is
+/// in. May be called at any time and must not block.
+pub type Wake = Arc<dyn Fn(Key) + Send + Sync>;
+
+/// Starts watching; the tasks end only with an error, or when the set is
+/// dropped. With a namespace, only that one's objects are watched, and those
+/// that are in none.
+pub fn start(
+    client: &Client,
+    namespace: Option<&str>,
+    settings: Arc<Settings>,
+    wake: Wake,
+) -> (Arc<Stores>, JoinSet<&'static str>) {
+    let stores = Arc::new(Stores::waiting_for([
+        name::<Ingress>(),
+        name::<IngressClass>(),
+        name::<Service>(),
+        name::<EndpointSlice>(),
+        name::<Pod>(),
+        name::<Node>(),
+        name::<Namespace>(),
+        name::<Binding>(),
+    ]));
+    let watch = Watch {
+        stores: Arc::clone(&stores),
+        settings,
+        wake,
+    };
+    let mut tasks = JoinSet::new();
+    let mut spawn = |task: Task| tasks.spawn(task);
+    spawn(
+        watch
+            .clone()
+            .task(in_namespace::<Ingress>(client, namespace)),
+    );
+    spawn(watch.clone().task(everywhere::<IngressClass>(client)));
+    spawn(
+        watch
+            .clone()
+            .task(in_namespace::<Service>(client, namespace)),
+    );
+    spawn(
+        watch
+            .clone()
+            .task(in_namespace::<EndpointSlice>(client, namespace)),
+    );
+    spawn(watch.clone().task(in_namespace::<Pod>(client, namespace)));
+    spawn(watch.clone().task(everywhere::<Node>(client)));
+    spawn(watch.clone().task(everywhere::<Namespace>(client)));
+    spawn(Box::pin(watch.bindings(in_namespace(client, namespace))));
+    (stores, tasks)
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = &'static str> + Send>>;
+
+/// Name of a kind, as people know it.
+fn name<K: Kind>() -> &'static str {
+    // The kinds that are watched have constant names.
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(name) => name,
+        std::borrow::Cow::Owned(_) => std::any::type_name::<K>(),
+    }
+}
+
+fn everywhere<K: Kind>(client: &Client) -> Api<DeserializeGuard<K>> {
+    Api::all(client.clone())
+}
+
+fn in_namespace<K>(client: &Client, namespace: Option<&str>) -> Api<DeserializeGuard<K>>
+where
+    K: Kind + Resource<Scope = NamespaceResourceScope>,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// A watch's error in one line.
+fn said(error: watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Refusal::from(error).to_string(),
+        watcher::Error::WatchError(status) => Refusal::from(kube::Error::Api(status)).to_string(),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+#[derive(Clone)]
+struct Watch {
+    stores: Arc<Stores>,
+    settings: Arc<Settings>,
+    wake: Wake,
+}
+
+/// Why a watch ended.
+enum Ended {
+    /// The API server does not stream lists.
+    NoStreaming,
+    /// There is no such kind.
+    NoSuchKind,
+}
+
+impl Watch {
+    fn task<K: Kind>(self, api: Api<DeserializeGuard<K>>) -> Task {
+        Box::pin(async move {
+            self.reflect(api).await;
+            name::<K>()
+        })
+    }
+
+    /// Keeps the stores of one kind up to date; returns only when there is no
+    /// such kind. Everything else is tried again, with back-off.
+    async fn reflect<K: Kind>(&self, api: Api<DeserializeGuard<K>>) {
+        let streaming = watcher::Config::default().streaming_lists();
+        if let Ended::NoStreaming = self.follow(api.clone(), streaming).await {
+            tracing::info!(
+                kind = name::<K>(),
+                "the API server does not stream lists; they are read in pages"
+            );
+            self.follow(api, watcher::Config::default()).await;
+        }
+    }
+
+    async fn follow<K: Kind>(
+        &self,
+        api: Api<DeserializeGuard<K>>,
+        config: watcher::Config,
+    ) -> Ended {
+        let streaming = config.initial_list_strategy == watcher::InitialListStrategy::StreamingList;
+        let mut events = pin!(watcher(api, config).default_backoff());
+        let mut list: Vec<Arc<K>> = Vec::new();
+        loop {
+            // The stream of a watcher does not end.
+            let Some(event) = events.next().await else {
+                return Ended::NoSuchKind;
+            };
+            let settled = self.stores.pending().is_empty();
+            let changes: Vec<Change<K>> = match event {
+                Ok(Event::Init) => {
+                    list.clear();
+                    Vec::new()
+                }
+                Ok(Event::InitApply(object)) => {
+                    list.push(self.readable(object));
+                    Vec::new()
+                }
+                Ok(Event::InitDone) => {
+                    let changes = self.stores.replace(std::mem::take(&mut list));
+                    self.stores.listed(name::<K>());
+                    changes
+                }
+                Ok(Event::Apply(object)) => {
+                    let object = self.readable(object);
+                    self.stores.keep(object).into_iter().collect()
+                }
+                Ok(Event::Delete(object)) => {
+                    let id = K::id(object.meta());
+                    self.stores.forget::<K>(&id).into_iter().collect()
+                }
+                Err(watcher::Error::WatchStartFailed(kube::Error::Api(answer)))
+                    if streaming && (answer.is_invalid() || answer.code == 400) =>
+                {
+                    return Ended::NoStreaming;
+                }
+                Err(
+                    watcher::Error::WatchStartFailed(kube::Error::Api(answer))
+                    | watcher::Error::InitialListFailed(kube::Error::Api(answer)),
+                ) if answer.code == NOT_FOUND => return Ended::NoSuchKind,
+                Err(error) => {
+                    let error = said(error);
+                    tracing::warn!(kind = name::<K>(), error, "the watch failed; trying again");
+                    Vec::new()
+                }
+            };
+            // Before that everything is woken when the last list is in.
+            if settled {
+                self.route(&changes);
+            }
+        }
+    }
+
+    fn route<K: Kind>(&self, changes: &[Change<K>]) {
+        if changes.is_empty() {
+            return;
+        }
+        let snapshot = self.stores.snapshot();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &self.settings,
+        };
+        let keys: BTreeSet<Key> = changes
+            .iter()
+            .flat_map(|change| K::keys(change.old.as_deref(), change.new.as_deref(), view))
+            .collect();
+        for key in keys {
+            tracing::debug!(kind = name::<K>(), %key, "changed");
+            (self.wake)(key);
+        }
+    }
+
+    /// The object, trimmed. One that cannot be read counts as it was when it
+    /// could be read; if it never could, as one of which only the metadata is
+    /// known: it is there, and must not look deleted.
+    fn readable<K: Kind>(&self, object: DeserializeGuard<K>) -> Arc<K> {
+        match object.0 {
+            Ok(mut object) => {
+                object.trim();
+                Arc::new(object)
+            }
+            Err(unreadable) => {
+                tracing::error!(
+                    kind = name::<K>(),
+                    namespace = unreadable.metadata.namespace,
+                    name = unreadable.metadata.name,
+                    error = unreadable.error,
+                    "an object cannot be read; it counts as it was before"
+                );
+                let id = K::id(&unreadable.metadata);
+                self.stores.find(&id).unwrap_or_else(|| {
+                    let mut object = K::default();
+                    *object.meta_mut() = unreadable.metadata;
+                    object.trim();
+                    Arc::new(object)
+                })
+            }
+        }
+    }
+
+    /// TargetGroupBindings are watched while their CRD is installed, and
+    /// looked for again while it is not.
+    async fn bindings(self, api: Api<DeserializeGuard<Binding>>) -> &'static str {
+        loop {
+            let pause = match api.list_metadata(&ListParams::default().limit(1)).await {
+                Ok(_) => {
+                    self.reflect(api.clone()).await;
+                    ASK_AGAIN
+                }
+                Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
+                    let settled = self.stores.pending().is_empty();
+                    let changes = self.stores.replace::<Binding>(Vec::new());
+                    self.stores.listed(name::<Binding>());
+                    if settled {
+                        self.route(&changes);
+                    }
+                    LOOK_AGAIN
+                }
+                Err(error) => {
+                    let error = Refusal::from(error);
+                    tracing::warn!(
+                        %error,
+                        "cannot tell whether TargetGroupBindings exist; trying again"
+                    );
+                    ASK_AGAIN
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

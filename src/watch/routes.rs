@@ -1,0 +1,460 @@
+//! From a changed object to the keys that it concerns. Pure functions over the
+//! snapshot that has the change in it already.
+//!
+//! A change of an Ingress concerns the group that it is in, the one that it
+//! was in, and those whose finalizers it carries: who leaves a group must wake
+//! it. What groups share follows: the backend security group wherever targets
+//! or groups may differ, the records wherever hosts may.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::Endpoint;
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressClass};
+use kube::ResourceExt as _;
+
+use crate::key::Key;
+use crate::model::annotations;
+use crate::model::group::GroupId;
+use crate::model::membership::{self, Place};
+use crate::model::settings::Settings;
+use crate::model::snapshot::{Snapshot, TargetGroupBinding};
+use crate::model::spec::{ObjectName, TargetType};
+
+/// What a route is decided from.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// All kinds, the change included.
+    pub snapshot: &'a Snapshot,
+    /// Settings.
+    pub settings: &'a Settings,
+}
+
+/// All keys there are: at the start, and when everything is verified.
+pub fn everything(view: View<'_>) -> BTreeSet<Key> {
+    let membership = membership::groups(view.snapshot, view.settings);
+    let groups = membership.groups.into_keys().chain(membership.left_alone);
+    let mut keys: BTreeSet<Key> = groups.map(Key::Group).collect();
+    keys.insert(Key::Backend);
+    keys.extend(dns(view));
+    keys
+}
+
+/// An Ingress changed.
+pub fn ingress(old: Option<&Ingress>, new: Option<&Ingress>, view: View<'_>) -> BTreeSet<Key> {
+    let versions = || [old, new].into_iter().flatten();
+    let groups: BTreeSet<GroupId> = versions()
+        .flat_map(|version| groups_of(version, view))
+        .collect();
+    let unreadable = versions().any(|version| {
+        matches!(
+            membership::group_of(version, view.snapshot, view.settings),
+            Place::Unreadable(_)
+        )
+    });
+    if groups.is_empty() && !unreadable {
+        return BTreeSet::new();
+    }
+    let mut keys: BTreeSet<Key> = groups.into_iter().map(Key::Group).collect();
+    keys.insert(Key::Backend);
+    keys.extend(dns(view));
+    keys
+}
+
+/// An IngressClass changed: Ingresses that name it, and those that name none
+/// where it is, or was, the default one.
+pub fn ingress_class(
+    old: Option<&IngressClass>,
+    new: Option<&IngressClass>,
+    view: View<'_>,
+) -> BTreeSet<Key> {
+    let Some(class) = new.or(old) else {
+        return BTreeSet::new();
+    };
+    let name = class.name_any();
+    let concerned = view.snapshot.ingresses.values().filter(|ingress| {
+        let named = ingress
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.ingress_class_name.as_deref());
+        named.is_none_or(|named| named == name)
+    });
+    concerned
+        .flat_map(|changed| ingress(None, Some(changed), view))
+        .collect()
+}
+
+/// A Service changed.
+pub fn service(service: Option<&Service>, view: View<'_>) -> BTreeSet<Key> {
+    service
+        .map(|service| {
+            let namespace = service.namespace().unwrap_or_default();
+            endpoints(&ObjectName::new(namespace, service.name_any()), view)
+        })
+        .unwrap_or_default()
+}
+
+/// Something about a Service changed: the groups of Ingresses that name it.
+pub fn endpoints(service: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
+    let concerned = view.snapshot.ingresses.iter().filter(|(name, ingress)| {
+        name.namespace == service.namespace
+            && services_of(ingress).any(|named| named == service.name)
+    });
+    with_backend(concerned.flat_map(|(_, ingress)| groups_of(ingress, view)))
+}
+
+/// A pod changed. What targets need is in EndpointSlices, which change of
+/// their own; a pod matters while it is not ready there, since one that waits
+/// for nothing but a readiness gate is a target already.
+pub fn pod(pod: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
+    waiting_endpoints(view, |namespace, endpoint| {
+        let target = endpoint.target_ref.as_ref();
+        namespace == pod.namespace
+            && target.is_some_and(|target| {
+                target.kind.as_deref() == Some("Pod")
+                    && target.name.as_deref() == Some(pod.name.as_str())
+            })
+    })
+}
+
+/// A node came, went, or changed in what decisions look at: the groups with
+/// instances for targets, and those with pods on it that wait for a readiness
+/// gate.
+pub fn node(node: &str, view: View<'_>) -> BTreeSet<Key> {
+    let concerned = view
+        .snapshot
+        .ingresses
+        .iter()
+        .filter(|(name, ingress)| has_instance_targets(name, ingress, view));
+    let mut keys = with_backend(concerned.flat_map(|(_, ingress)| groups_of(ingress, view)));
+    keys.extend(waiting_endpoints(view, |_, endpoint| {
+        endpoint.node_name.as_deref() == Some(node)
+    }));
+    // The rules of the backend security group are on the groups of nodes.
+    keys.insert(Key::Backend);
+    keys
+}
+
+/// A namespace's labels changed: a class may choose its Ingresses by them.
+pub fn namespace(namespace: &str, view: View<'_>) -> BTreeSet<Key> {
+    let concerned = view
+        .snapshot
+        .ingresses
+        .iter()
+        .filter(|(name, _)| name.namespace == namespace);
+    concerned
+        .flat_map(|(_, changed)| ingress(None, Some(changed), view))
+        .collect()
+}
+
+/// TargetGroupBindings came, went or changed: the groups that they say they
+/// are of, and the backend security group, which they may use.
+pub fn bindings(changed: Vec<TargetGroupBinding>, view: View<'_>) -> BTreeSet<Key> {
+    let only_these = Snapshot {
+        target_group_bindings: changed,
+        ..Snapshot::default()
+    };
+    let groups = membership::groups_of_bindings(&only_these);
+    let mut keys: BTreeSet<Key> = groups.into_iter().map(Key::Group).collect();
+    keys.insert(Key::Backend);
+    keys.extend(dns(view));
+    keys
+}
+
+fn dns(view: View<'_>) -> Option<Key> {
+    view.settings.dns.is_some().then_some(Key::Dns)
+}
+
+/// Groups, and the backend security group if there are any.
+fn with_backend(groups: impl Iterator<Item = GroupId>) -> BTreeSet<Key> {
+    let mut keys: BTreeSet<Key> = groups.map(Key::Group).collect();
+    if !keys.is_empty() {
+        keys.insert(Key::Backend);
+    }
+    keys
+}
+
+/// The group that an Ingress is in, and those whose finalizers it carries.
+fn groups_of(ingress: &Ingress, view: View<'_>) -> Vec<GroupId> {
+    let mut groups = membership::finalizer_groups(ingress);
+    if let Place::Member(group, _) = membership::group_of(ingress, view.snapshot, view.settings) {
+        groups.push(group);
+    }
+    groups
+}
+
+/// Keys of the Services that have an endpoint like this which is not ready.
+fn waiting_endpoints(view: View<'_>, like_this: impl Fn(&str, &Endpoint) -> bool) -> BTreeSet<Key> {
+    let waits = |endpoint: &Endpoint| {
+        let conditions = endpoint.conditions.as_ref();
+        conditions.and_then(|conditions| conditions.ready) == Some(false)
+    };
+    let concerned = view
+        .snapshot
+        .endpoint_slices
+        .iter()
+        .filter(|(service, slices)| {
+            let mut of_service = slices.iter().flat_map(|slice| &slice.endpoints);
+            of_service.any(|endpoint| waits(endpoint) && like_this(&service.namespace, endpoint))
+        });
+    concerned
+        .flat_map(|(service, _)| endpoints(service, view))
+        .collect()
+}
+
+/// Names of the Services that an Ingress sends requests to.
+fn services_of(ingress: &Ingress) -> impl Iterator<Item = &str> {
+    let spec = ingress.spec.as_ref();
+    let default = spec.and_then(|spec| spec.default_backend.as_ref());
+    let rules = spec
+        .into_iter()
+        .flat_map(|spec| spec.rules.iter().flatten());
+    let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
+    let backends = default.into_iter().chain(paths.map(|path| &path.backend));
+    backends.filter_map(|backend: &IngressBackend| {
+        backend
+            .service
+            .as_ref()
+            .map(|service| service.name.as_str())
+    })
+}
+
+/// Whether any Service of an Ingress is reached through instances. A value
+/// that cannot be read counts: to wake a group too often is harmless.
+fn has_instance_targets(name: &ObjectName, ingress: &Ingress, view: View<'_>) -> bool {
+    let ip = TargetType::Ip.as_str();
+    let of_ingress = annotations::value(ingress.metadata.annotations.as_ref(), "target-type");
+    services_of(ingress).any(|service| {
+        let service = ObjectName::new(name.namespace.clone(), service);
+        let of_service = view.snapshot.services.get(&service).and_then(|service| {
+            annotations::value(service.metadata.annotations.as_ref(), "target-type")
+        });
+        of_service
+            .or(of_ingress)
+            .unwrap_or(view.settings.default_target_type.as_str())
+            != ip
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::settings::DnsSettings;
+    use crate::model::snapshot::snapshot_from_yaml;
+    use crate::model::spec::Scheme;
+
+    fn settings() -> Settings {
+        Settings {
+            cluster_name: "demo".to_owned(),
+            vpc_id: "vpc-1".to_owned(),
+            ingress_class: "alb".to_owned(),
+            default_scheme: Scheme::Internal,
+            default_target_type: TargetType::Instance,
+            default_ssl_policy: "ELBSecurityPolicy-2016-08".to_owned(),
+            default_tags: std::collections::BTreeMap::new(),
+            dns: Some(DnsSettings::default()),
+        }
+    }
+
+    /// `web` (alone, instances), `api` (group `public`, ip, and on its way out
+    /// of group `old`), and `other` of another controller.
+    const CLUSTER: &str = r"
+kind: IngressClass
+apiVersion: networking.k8s.io/v1
+metadata: { name: alb }
+spec: { controller: ingress.k8s.aws/alb }
+---
+kind: IngressClass
+apiVersion: networking.k8s.io/v1
+metadata: { name: nginx }
+spec: { controller: k8s.io/ingress-nginx }
+---
+kind: Ingress
+apiVersion: networking.k8s.io/v1
+metadata: { name: web, namespace: shop }
+spec:
+  ingressClassName: alb
+  defaultBackend: { service: { name: web, port: { number: 80 } } }
+---
+kind: Ingress
+apiVersion: networking.k8s.io/v1
+metadata:
+  name: api
+  namespace: shop
+  annotations: { alb.ingress.kubernetes.io/group.name: public }
+  finalizers: [group.ingress.k8s.aws/old]
+spec:
+  ingressClassName: alb
+  rules:
+    - http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend: { service: { name: api, port: { number: 80 } } }
+---
+kind: Ingress
+apiVersion: networking.k8s.io/v1
+metadata: { name: other, namespace: shop }
+spec:
+  ingressClassName: nginx
+  defaultBackend: { service: { name: web, port: { number: 80 } } }
+---
+kind: Service
+apiVersion: v1
+metadata:
+  name: api
+  namespace: shop
+  annotations: { alb.ingress.kubernetes.io/target-type: ip }
+spec: {}
+---
+kind: EndpointSlice
+apiVersion: discovery.k8s.io/v1
+metadata:
+  name: api-1
+  namespace: shop
+  labels: { kubernetes.io/service-name: api }
+addressType: IPv4
+endpoints:
+  - addresses: [10.0.0.1]
+    nodeName: a
+    conditions: { ready: false }
+    targetRef: { kind: Pod, name: api-1 }
+  - addresses: [10.0.0.2]
+    nodeName: b
+    conditions: { ready: true }
+    targetRef: { kind: Pod, name: api-2 }
+";
+
+    fn shop(name: &str) -> ObjectName {
+        ObjectName::new("shop", name)
+    }
+
+    fn check(keys: BTreeSet<Key>, expected: &[&str]) {
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        assert_eq!(keys, expected);
+    }
+
+    const WEB: &str = "group shop/web";
+    const PUBLIC: &str = "group public";
+    const OLD: &str = "group old";
+    const BACKEND: &str = "backend security group";
+    const DNS: &str = "DNS records";
+
+    #[test]
+    fn an_ingress_wakes_the_groups_it_is_in_was_in_and_has_finalizers_of() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        let now = &snapshot.ingresses[&shop("api")];
+        check(ingress(None, Some(now), view), &[OLD, PUBLIC, BACKEND, DNS]);
+        let mut before = Ingress::clone(now);
+        before.metadata.annotations = None;
+        let moved = ingress(Some(&before), Some(now), view);
+        check(moved, &[OLD, PUBLIC, "group shop/api", BACKEND, DNS]);
+        check(ingress(Some(now), None, view), &[OLD, PUBLIC, BACKEND, DNS]);
+    }
+
+    #[test]
+    fn an_ingress_that_is_not_ours_wakes_nobody_until_it_was_ours() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let mut settings = settings();
+        settings.dns = None;
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        let other = &snapshot.ingresses[&shop("other")];
+        check(ingress(None, Some(other), view), &[]);
+        let mut ours = Ingress::clone(other);
+        ours.spec.as_mut().unwrap().ingress_class_name = Some("alb".to_owned());
+        let handed_over = ingress(Some(&ours), Some(other), view);
+        check(handed_over, &["group shop/other", BACKEND]);
+        // Which class it is cannot be said: somebody must tell people.
+        ours.spec.as_mut().unwrap().ingress_class_name = Some("typo".to_owned());
+        check(ingress(None, Some(&ours), view), &[BACKEND]);
+    }
+
+    #[test]
+    fn services_and_endpoints_wake_the_groups_that_use_them() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        check(endpoints(&shop("web"), view), &[WEB, BACKEND]);
+        check(endpoints(&shop("api"), view), &[OLD, PUBLIC, BACKEND]);
+        check(endpoints(&shop("unused"), view), &[]);
+        check(endpoints(&ObjectName::new("else", "web"), view), &[]);
+        let api = snapshot.services[&shop("api")].as_ref();
+        check(service(Some(api), view), &[OLD, PUBLIC, BACKEND]);
+    }
+
+    #[test]
+    fn a_pod_matters_only_while_its_endpoint_waits() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        check(pod(&shop("api-1"), view), &[OLD, PUBLIC, BACKEND]);
+        check(pod(&shop("api-2"), view), &[]);
+        check(pod(&shop("unknown"), view), &[]);
+    }
+
+    #[test]
+    fn a_node_wakes_groups_with_instances_and_those_whose_pods_wait_on_it() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let mut settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        check(node("b", view), &[WEB, BACKEND]);
+        check(node("a", view), &[OLD, PUBLIC, WEB, BACKEND]);
+        settings.default_target_type = TargetType::Ip;
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        check(node("b", view), &[BACKEND]);
+    }
+
+    #[test]
+    fn a_class_wakes_the_ingresses_that_name_it() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        let class = snapshot.ingress_classes["alb"].as_ref();
+        let woken = ingress_class(Some(class), Some(class), view);
+        check(woken, &[OLD, PUBLIC, WEB, BACKEND, DNS]);
+        check(namespace("else", view), &[]);
+    }
+
+    #[test]
+    fn a_binding_wakes_the_group_of_its_labels_and_everything_is_all() {
+        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let settings = settings();
+        let view = View {
+            snapshot: &snapshot,
+            settings: &settings,
+        };
+        let binding = TargetGroupBinding {
+            name: shop("k8s-shop-web-1"),
+            labels: [("ingress.k8s.aws/stack".to_owned(), "theirs".to_owned())].into(),
+        };
+        check(
+            bindings(vec![binding], view),
+            &["group theirs", BACKEND, DNS],
+        );
+        check(everything(view), &[OLD, PUBLIC, WEB, BACKEND, DNS]);
+    }
+}
