@@ -34,8 +34,6 @@ pub struct Options {
     pub log_calls: bool,
     /// Who counts the calls.
     pub observer: Option<Arc<dyn CallObserver>>,
-    /// Requests for one call, retries included; `None` takes 5.
-    pub attempts: Option<u32>,
     /// Rate limits; `None` takes [`Rates::standard`].
     pub rates: Option<Rates>,
 }
@@ -45,7 +43,6 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("region", &self.region)
             .field("log_calls", &self.log_calls)
-            .field("attempts", &self.attempts)
             .field("rates", &self.rates)
             .finish_non_exhaustive()
     }
@@ -87,14 +84,13 @@ impl Aws {
     /// identity, container or instance; `AWS_ENDPOINT_URL` is honoured.
     /// Makes no call.
     pub async fn connect(options: Options) -> Self {
-        let attempts = options.attempts.unwrap_or(ATTEMPTS);
         let timeouts = TimeoutConfig::builder()
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
-            .retry_config(RetryConfig::standard().with_max_attempts(attempts))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts);
         // A name with bad characters would be refused; this one has none.
         if let Ok(name) = AppName::new("alb-ingress-controller") {
@@ -206,7 +202,7 @@ pub async fn vpc_from_metadata() -> Result<String, String> {
 }
 
 /// One HTTP stack, with ring for TLS: plain HTTP works with it too.
-fn http_client() -> SharedHttpClient {
+pub(super) fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,

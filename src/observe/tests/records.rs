@@ -159,3 +159,24 @@ async fn vpcs_are_looked_up_for_private_zones_that_matter() {
     dns.zones(&hosts).await.unwrap();
     assert_eq!(server.seen().len(), 2);
 }
+
+#[tokio::test]
+async fn after_a_start_a_zone_with_many_hosts_is_listed_once() {
+    let names: Vec<String> = (0..5).map(|n| format!("h{n}.example.com")).collect();
+    let answer: Vec<(String, &str)> = names
+        .iter()
+        .flat_map(|name| [(name.clone(), "A"), (ownership::txt_name(name), "TXT")])
+        .collect();
+    let server = Server::start(move |_| {
+        let sets: Vec<(&str, &str)> = answer.iter().map(|(n, k)| (n.as_str(), *k)).collect();
+        records(&sets, None)
+    })
+    .await;
+    let hosts = names.iter().map(|n| (n.clone(), "Z1".to_owned())).collect();
+    let recalled = dns(&server).recall(&hosts).await;
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(recalled.records.len(), 5);
+    for records in recalled.records.values() {
+        assert_eq!((records.at_host.len(), records.at_owner.len()), (1, 1));
+    }
+}
