@@ -26,7 +26,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::aws::class::not_visible_yet;
+use crate::aws::class::{doubts_the_vpc, not_visible_yet};
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
 use crate::model::spec::LoadBalancerState;
@@ -222,9 +222,10 @@ impl Run<'_> {
             }
             busy |= !planned.low_priority && matches!(states[id], State::Waiting | State::Running);
         }
+        let idle = ready.is_empty() && !states.contains(&State::Running);
         if self.cx.stop.is_cancelled() {
             Vec::new()
-        } else if busy {
+        } else if busy && !idle {
             ready
         } else {
             low
@@ -243,10 +244,7 @@ impl Run<'_> {
                 tracing::info!(group = %self.work, step = %planned.step, "done");
                 Outcome::Made(made)
             }
-            Err(error) => {
-                tracing::warn!(group = %self.work, step = %planned.step, %error, "failed");
-                Outcome::Failed(error)
-            }
+            Err(error) => Outcome::Failed(error),
         };
         (id, outcome)
     }
@@ -285,7 +283,12 @@ impl Run<'_> {
 
     /// Runs a step, and again for a little while where AWS is only late.
     async fn attempts(&self, planned: &Planned) -> Result<Made, Error> {
-        let mut delays = DELAYS.iter();
+        let patience = match planned.step {
+            // Whoever else uses it may do so for long: that is the queue's.
+            Step::DeleteTargetGroup { .. } => &DELAYS[..3],
+            _ => &DELAYS,
+        };
+        let mut delays = patience.iter();
         loop {
             let error = match self.attempt(&planned.step).await {
                 Ok(made) => return Ok(made),
@@ -350,11 +353,17 @@ impl Run<'_> {
         }
     }
 
+    /// What a failed step says about what was believed.
     fn doubt(&self, error: &Error) {
-        if error.class.leaves_doubt() {
+        let memory = self.cx.memory;
+        let vpc = doubts_the_vpc(&error.code);
+        if vpc {
+            memory.mark_facts_stale();
+        }
+        if vpc || error.class.leaves_doubt() {
             match self.work {
-                Work::Group(group) => self.cx.memory.mark_stale(group),
-                Work::Backend => self.cx.memory.mark_backend_stale(),
+                Work::Group(group) => memory.mark_stale(group),
+                Work::Backend => memory.mark_backend_stale(),
             }
         }
     }

@@ -48,6 +48,19 @@ pub fn not_visible_yet(code: &str) -> bool {
     )
 }
 
+/// Whether a code says that a subnet or security group that was believed to
+/// exist does not, or is not as it was believed.
+pub fn doubts_the_vpc(code: &str) -> bool {
+    matches!(
+        code,
+        "SubnetNotFound"
+            | "InvalidSubnet"
+            | "InvalidSubnetID.NotFound"
+            | "InvalidSecurityGroup"
+            | "InvalidGroup.NotFound"
+    )
+}
+
 impl Class {
     /// The class of a wire code. `message` decides only where one code means
     /// two things.

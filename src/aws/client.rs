@@ -18,6 +18,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
+use futures::future::BoxFuture;
 
 use super::error::{self, Error};
 use super::limit::{Limits, Rates};
@@ -140,21 +141,24 @@ impl Aws {
     }
 
     /// Waits for the rate limit, asks the fence, sends, and says in our words
-    /// what went wrong. `send` must not have been started.
-    pub async fn call<T, E>(
-        &self,
-        operation: &Operation,
-        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, Error>
+    /// what went wrong. `send` must not have been started. Boxed, for the
+    /// SDK's futures are large.
+    pub fn call<'a, T, E>(
+        &'a self,
+        operation: &'a Operation,
+        send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Error>>
     where
-        E: ProvideErrorMetadata + StdError + 'static,
+        E: ProvideErrorMetadata + StdError + Send + 'static,
     {
-        self.limits.take(operation.bucket).await;
-        if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
-            return Err(Error::fenced(operation));
-        }
-        send.await
-            .map_err(|error| Error::from_sdk(operation, error))
+        Box::pin(async move {
+            self.limits.take(operation.bucket).await;
+            if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
+                return Err(Error::fenced(operation));
+            }
+            send.await
+                .map_err(|error| Error::from_sdk(operation, error))
+        })
     }
 
     /// The VPC that an instance is in; `None` when there is no such instance.
@@ -167,7 +171,7 @@ impl Aws {
         Ok(answer
             .reservations()
             .iter()
-            .flat_map(|r| r.instances())
+            .flat_map(aws_sdk_ec2::types::Reservation::instances)
             .find_map(|i| i.vpc_id().map(str::to_owned)))
     }
 }
@@ -198,7 +202,7 @@ pub async fn vpc_from_metadata() -> Result<String, String> {
 }
 
 /// One HTTP stack, with ring for TLS: plain HTTP works with it too.
-fn http_client() -> SharedHttpClient {
+pub(super) fn http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,

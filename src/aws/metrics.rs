@@ -141,16 +141,15 @@ impl Intercept for Recorder {
         let (outcome, class) = match (context.output_or_error(), response) {
             (Some(Ok(_)), _) => ("ok".to_owned(), "ok"),
             (_, None) => ("no_answer".to_owned(), Class::Transient.as_str()),
-            (_, Some(response)) => match error_code(response) {
-                Some(code) => {
+            (_, Some(response)) => {
+                if let Some(code) = error_code(response) {
                     let class = Class::of(&code, "").as_str();
                     (code, class)
-                }
-                None => {
+                } else {
                     let status = response.status().as_u16();
                     (status.to_string(), Class::of_status(status).as_str())
                 }
-            },
+            }
         };
         let call = Call {
             service: operation.service.as_str(),

@@ -64,7 +64,7 @@ impl Server {
             .test_credentials()
             .region(Region::new("eu-west-1"))
             .endpoint_url(url)
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .http_client(super::client::http_client())
             .retry_config(
                 aws_config::retry::RetryConfig::standard()
                     .with_max_attempts(3)

@@ -35,6 +35,8 @@ pub(super) struct Account {
     facts: Option<Arc<Facts>>,
     /// When the last read of facts began.
     read: Option<Instant>,
+    /// Whether AWS has said that they are wrong.
+    in_doubt: bool,
     instances: BTreeMap<String, (Instant, Instance)>,
     backend: ObservedBackend,
     /// Since when the backend group or its rules may be wrong.
@@ -140,7 +142,18 @@ impl Memory {
     /// What decisions depend on besides the groups: read once, then
     /// remembered.
     pub async fn facts(&self) -> Result<Arc<Facts>, Error> {
-        self.read_facts(None).await
+        let now = Instant::now();
+        let again = {
+            let account = lock(&self.account);
+            account.in_doubt && account.read.is_none_or(|read| read + AGAIN <= now)
+        };
+        self.read_facts(again.then_some(now)).await
+    }
+
+    /// AWS has said that a subnet or security group is not there: the facts
+    /// are read again, at most once a minute.
+    pub fn mark_facts_stale(&self) {
+        lock(&self.account).in_doubt = true;
     }
 
     /// Reads the facts again for somebody who misses something in them;
@@ -183,12 +196,13 @@ impl Memory {
         fresh.subnets = subnets;
         account.facts = Some(facts);
         account.read = Some(begun);
+        account.in_doubt = false;
         account.take_in(&self.scope.cluster, &groups, begun);
-        account.facts.clone().map_or_else(
-            // It was put there two lines above, under the same lock.
-            || Ok(Arc::default()),
-            Ok,
-        )
+        let facts = account.facts.clone().unwrap_or_default();
+        let backend = account.backend.group.as_ref().map(|g| g.arn.0.clone());
+        drop(account);
+        self.note_backend(backend);
+        Ok(facts)
     }
 
     /// Facts with the security groups of these instances and pods in them.
@@ -271,41 +285,45 @@ impl Memory {
         let groups = ec2::security_groups(&self.aws, &self.scope.vpc, None).await?;
         let mut account = lock(&self.account);
         account.take_in(&self.scope.cluster, &groups, begun);
-        Ok(account.backend.clone())
+        let backend = account.backend.clone();
+        drop(account);
+        self.note_backend(backend.group.as_ref().map(|g| g.arn.0.clone()));
+        Ok(backend)
+    }
+
+    /// The backend group has this id now. Load balancers that have another
+    /// one must not pass for having it.
+    fn note_backend(&self, id: Option<String>) {
+        let mut groups = lock(&self.groups);
+        let before = std::mem::replace(&mut groups.backend, id);
+        if before.is_some() && before != groups.backend {
+            let now = Instant::now();
+            for known in groups.known.values_mut() {
+                known.doubt = Some(now);
+            }
+        }
     }
 
     /// Notes what an answered write has made of the backend group.
     pub fn remember_backend(&self, change: impl FnOnce(&mut ObservedBackend)) {
-        let (before, after) = {
-            let mut account = lock(&self.account);
-            let before = account.backend.clone();
-            change(&mut account.backend);
-            let after = account.backend.clone();
-            let now = Instant::now();
-            let ids: BTreeSet<&String> = before.rules.keys().chain(after.rules.keys()).collect();
-            for id in ids {
-                if before.rules.get(id) != after.rules.get(id) {
-                    account.backend_stamps.insert(id.clone(), now);
-                }
-            }
-            if before.group != after.group {
-                for group in before.group.iter().chain(&after.group) {
-                    account.backend_stamps.insert(group.arn.0.clone(), now);
-                }
-            }
-            (before.group.map(|g| g.arn.0), after.group.map(|g| g.arn.0))
-        };
-        if before != after {
-            let mut groups = lock(&self.groups);
-            groups.backend = after;
-            if before.is_some() {
-                // Load balancers that have the old one must not pass for
-                // having the new one.
-                for known in groups.known.values_mut() {
-                    known.doubt = Some(Instant::now());
-                }
+        let mut account = lock(&self.account);
+        let before = account.backend.clone();
+        change(&mut account.backend);
+        let after = account.backend.clone();
+        let now = Instant::now();
+        let ids: BTreeSet<&String> = before.rules.keys().chain(after.rules.keys()).collect();
+        for id in ids {
+            if before.rules.get(id) != after.rules.get(id) {
+                account.backend_stamps.insert(id.clone(), now);
             }
         }
+        if before.group != after.group {
+            for group in before.group.iter().chain(&after.group) {
+                account.backend_stamps.insert(group.arn.0.clone(), now);
+            }
+        }
+        drop(account);
+        self.note_backend(after.group.map(|g| g.arn.0));
     }
 
     /// What is remembered of the backend group may be wrong.

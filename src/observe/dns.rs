@@ -62,6 +62,8 @@ impl Dns {
 
     /// What Route 53 holds for hosts, each given with its zone's id: one call
     /// for a host that is not known (two in a crowded zone), none for others.
+    /// Where many of one zone are not known, as after a start, the zone is
+    /// listed instead, 300 record sets a call.
     pub async fn recall(&self, hosts: &BTreeMap<String, String>) -> Recalled {
         let mut recalled = Recalled::default();
         let unknown: Vec<(&String, &String)> = {
@@ -77,18 +79,31 @@ impl Dns {
                 })
                 .collect()
         };
+        let mut by_zone: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (host, zone) in unknown {
+            by_zone.entry(zone).or_default().insert(host);
+        }
         let begun = Instant::now();
-        let reads = unknown
-            .iter()
-            .map(|(host, zone)| read(&self.aws, zone, host));
-        for ((host, _), read) in unknown.iter().zip(join_all(reads).await) {
+        let zones = by_zone.into_iter().map(|(zone, hosts)| async move {
+            let mut found = if hosts.len() > MANY {
+                list(&self.aws, zone, &hosts).await
+            } else {
+                BTreeMap::new()
+            };
+            let rest = hosts.iter().filter(|host| !found.contains_key(**host));
+            let reads = rest.map(|host| async move { (*host, read(&self.aws, zone, host).await) });
+            let read = join_all(reads).await;
+            found.extend(read.into_iter().map(|(host, read)| (host.to_owned(), read)));
+            found
+        });
+        for (host, read) in join_all(zones).await.into_iter().flatten() {
             match read {
                 Ok(read) => {
-                    let read = self.take_in(host, read, begun).0;
-                    recalled.records.insert((*host).clone(), read);
+                    let read = self.take_in(&host, read, begun).0;
+                    recalled.records.insert(host, read);
                 }
                 Err(error) => {
-                    recalled.failed.insert((*host).clone(), error);
+                    recalled.failed.insert(host, error);
                 }
             }
         }
@@ -164,10 +179,54 @@ impl Dns {
     }
 }
 
+/// From more unknown hosts than this on, their zone is listed.
+const MANY: usize = 3;
+
+/// Lists a zone for the sake of many hosts, as long as that is cheaper than
+/// to ask for each: hosts that it did not get to are missing, and all of them
+/// where it failed.
+async fn list(
+    aws: &Aws,
+    zone: &str,
+    hosts: &BTreeSet<&str>,
+) -> BTreeMap<String, Result<HostRecords, Error>> {
+    let mut sets = Vec::new();
+    let mut start = Start::default();
+    for _ in 0..hosts.len() {
+        let Ok(page) = page(aws, zone, &start).await else {
+            return BTreeMap::new();
+        };
+        sets.extend(page.resource_record_sets().iter().map(record_set));
+        let next = page.is_truncated().then(|| Start::next(&page)).flatten();
+        let Some(next) = next else {
+            return hosts
+                .iter()
+                .map(|host| ((*host).to_owned(), Ok(records_of(host, zone, &sets))))
+                .collect();
+        };
+        start = next;
+    }
+    BTreeMap::new()
+}
+
+/// The record sets of one host out of all of a zone.
+fn records_of(host: &str, zone: &str, sets: &[RecordSet]) -> HostRecords {
+    let owner = ownership::txt_name(host);
+    let at = |name: &str| {
+        let sets = sets.iter().filter(|set| set.name == name);
+        sets.cloned().collect()
+    };
+    HostRecords {
+        zone: zone.to_owned(),
+        at_host: at(host),
+        at_owner: at(&owner),
+    }
+}
+
 /// Reads all record sets at a host and at the name of its owner TXT. Route 53
 /// lists a zone by names with their labels reversed, so the TXT's name comes
 /// soon after the host's and one page mostly has both.
-pub async fn read(aws: &Aws, zone: &str, host: &str) -> Result<HostRecords, Error> {
+async fn read(aws: &Aws, zone: &str, host: &str) -> Result<HostRecords, Error> {
     let owner = ownership::txt_name(host);
     let mut records = HostRecords {
         zone: zone.to_owned(),
@@ -208,9 +267,10 @@ fn reversed(name: &str) -> Vec<&str> {
     name.rsplit('.').collect()
 }
 
-/// Where a page of records begins.
+/// Where a page of records begins; the default is the zone's beginning.
+#[derive(Default)]
 struct Start {
-    name: String,
+    name: Option<String>,
     kind: Option<sdk::RrType>,
     identifier: Option<String>,
 }
@@ -218,15 +278,14 @@ struct Start {
 impl Start {
     fn at(name: &str) -> Self {
         Self {
-            name: name.to_owned(),
-            kind: None,
-            identifier: None,
+            name: Some(name.to_owned()),
+            ..Self::default()
         }
     }
 
     fn next(page: &Page) -> Option<Self> {
         Some(Self {
-            name: page.next_record_name()?.to_owned(),
+            name: Some(page.next_record_name()?.to_owned()),
             kind: page.next_record_type().cloned(),
             identifier: page.next_record_identifier().map(str::to_owned),
         })
@@ -240,7 +299,7 @@ async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
         .route53
         .list_resource_record_sets()
         .hosted_zone_id(zone)
-        .start_record_name(&start.name)
+        .set_start_record_name(start.name.clone())
         .set_start_record_type(start.kind.clone())
         .set_start_record_identifier(start.identifier.clone())
         .send();

@@ -13,12 +13,20 @@ use crate::model::spec::{Arn, Live, LiveListener, LiveTargetGroup, Observed, Rul
 /// How many resources `DescribeTags` and `DescribeLoadBalancers` take.
 pub const CHUNK: usize = 20;
 
+/// Page size of listings; the ceiling of the API.
+const PAGE: i32 = 400;
+
 /// All load balancers of the account and region.
 pub async fn load_balancers(aws: &Aws) -> Result<Vec<sdk::LoadBalancer>, Error> {
     let mut all = Vec::new();
     let mut marker = None;
     loop {
-        let call = aws.elb.describe_load_balancers().set_marker(marker).send();
+        let call = aws
+            .elb
+            .describe_load_balancers()
+            .page_size(PAGE)
+            .set_marker(marker)
+            .send();
         let page = aws.call(&operations::DESCRIBE_LOAD_BALANCERS, call).await?;
         all.extend(page.load_balancers.unwrap_or_default());
         marker = page.next_marker.filter(|m| !m.is_empty());
@@ -48,7 +56,12 @@ pub async fn target_groups(aws: &Aws) -> Result<Vec<sdk::TargetGroup>, Error> {
     let mut all = Vec::new();
     let mut marker = None;
     loop {
-        let call = aws.elb.describe_target_groups().set_marker(marker).send();
+        let call = aws
+            .elb
+            .describe_target_groups()
+            .page_size(PAGE)
+            .set_marker(marker)
+            .send();
         let page = aws.call(&operations::DESCRIBE_TARGET_GROUPS, call).await?;
         all.extend(page.target_groups.unwrap_or_default());
         marker = page.next_marker.filter(|m| !m.is_empty());
@@ -155,6 +168,7 @@ async fn listeners(aws: &Aws, load_balancer: &Arn) -> Result<Option<Listeners>, 
             .elb
             .describe_listeners()
             .load_balancer_arn(&load_balancer.0)
+            .page_size(PAGE)
             .set_marker(marker)
             .send();
         let page = match aws.call(&operations::DESCRIBE_LISTENERS, call).await {
@@ -210,6 +224,7 @@ async fn rules(aws: &Aws, listener: &Arn) -> Result<BTreeMap<u32, Live<Rule>>, E
             .elb
             .describe_rules()
             .listener_arn(&listener.0)
+            .page_size(PAGE)
             .set_marker(marker)
             .send();
         let page = aws.call(&operations::DESCRIBE_RULES, call).await?;
@@ -237,6 +252,7 @@ async fn sni_certificates(aws: &Aws, listener: &Arn) -> Result<BTreeSet<Arn>, Er
             .elb
             .describe_listener_certificates()
             .listener_arn(&listener.0)
+            .page_size(PAGE)
             .set_marker(marker)
             .send();
         let page = aws

@@ -79,7 +79,10 @@ async fn instances_of_chunk(aws: &Aws, ids: &[String]) -> Result<Vec<(String, In
             .set_next_token(token)
             .send();
         let page = aws.call(&operations::DESCRIBE_INSTANCES, call).await?;
-        let instances = page.reservations().iter().flat_map(|r| r.instances());
+        let instances = page
+            .reservations()
+            .iter()
+            .flat_map(sdk::Reservation::instances);
         all.extend(instances.filter_map(|i| Some((i.instance_id()?.to_owned(), instance(i)))));
         token = page.next_token.filter(|t| !t.is_empty());
         if token.is_none() {
@@ -99,7 +102,7 @@ fn instance(instance: &sdk::Instance) -> Instance {
     let interfaces = instance.network_interfaces();
     let primary = interfaces
         .iter()
-        .find(|i| i.attachment().and_then(|a| a.device_index()) == Some(0))
+        .find(|i| i.attachment().is_some_and(|a| a.device_index() == Some(0)))
         .map_or_else(
             || group_ids(instance.security_groups()),
             |i| group_ids(i.groups()),

@@ -15,7 +15,7 @@ use crate::model::spec::{
 };
 
 /// How long an answer of AWS to a write of our own is trusted over a read.
-pub const TRUST: Duration = Duration::from_secs(60);
+pub const TRUST: Duration = Duration::from_mins(1);
 /// How long a stamp is kept: longer than a read with all its pages takes.
 const KEEP: Duration = Duration::from_mins(10);
 

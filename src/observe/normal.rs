@@ -117,8 +117,12 @@ pub const TRANSFORMS: &str = "transforms";
 fn condition(condition: &sdk::RuleCondition) -> Condition {
     let field = condition.field().unwrap_or_default();
     let values = match field {
-        "host-header" => condition.host_header_config().map(|c| c.values()),
-        "path-pattern" => condition.path_pattern_config().map(|c| c.values()),
+        "host-header" => condition
+            .host_header_config()
+            .map(sdk::HostHeaderConditionConfig::values),
+        "path-pattern" => condition
+            .path_pattern_config()
+            .map(sdk::PathPatternConditionConfig::values),
         _ => None,
     }
     .filter(|values| !values.is_empty())
@@ -147,7 +151,7 @@ fn known_action(action: &sdk::Action) -> Option<Action> {
                 .and_then(sdk::TargetGroupStickinessConfig::enabled)
                 .unwrap_or(false);
             // The weight of a lone target group means nothing.
-            let arn = match config.map(|c| c.target_groups()) {
+            let arn = match config.map(sdk::ForwardActionConfig::target_groups) {
                 None | Some([]) => action.target_group_arn()?,
                 Some([one]) => one.target_group_arn()?,
                 Some(_) => return None,

@@ -61,6 +61,8 @@ fn same_facts(a: &Facts, b: &Facts) -> bool {
     a.vpc_cidrs == b.vpc_cidrs && a.security_groups == b.security_groups && subnets(a) == subnets(b)
 }
 
+/// A pass that failed is tried again after this.
+const RETRY: Duration = Duration::from_mins(1);
 /// A full read of one group comes no sooner than this after the one before.
 const LEAST_SPACING: Duration = Duration::from_secs(1);
 
@@ -77,13 +79,15 @@ impl Memory {
             (schedule.listing <= now, schedule.group <= now)
         };
         if listing {
-            lock(&self.schedule).listing = now + self.scope.verify_interval;
+            // Moved on only when it succeeds; until then it is tried again.
+            lock(&self.schedule).listing = now + RETRY;
             self.list_since(Some(Instant::now())).await?;
             let before = self.facts().await?;
             let after = self.read_facts(Some(Instant::now())).await?;
             if !same_facts(&before, &after) {
                 drift.groups.extend(self.groups().await?);
             }
+            lock(&self.schedule).listing = now + self.scope.verify_interval;
         } else if group {
             self.verify_one(now).await?;
         }

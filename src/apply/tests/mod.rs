@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod deletion;
+mod records;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -198,6 +201,13 @@ impl Bench {
     }
 }
 
+fn marks(stack: &str) -> Tags {
+    Tags::from([
+        (ownership::CLUSTER_TAG.to_owned(), "prod".to_owned()),
+        (ownership::STACK_TAG.to_owned(), stack.to_owned()),
+    ])
+}
+
 #[tokio::test]
 async fn what_a_plan_makes_has_the_names_that_its_steps_use() {
     let bench = Bench::new(ok).await;
@@ -301,138 +311,6 @@ async fn a_listener_that_is_not_visible_yet_is_waited_for() {
     assert_eq!(tries.load(Ordering::SeqCst), 2);
 }
 
-fn deletion() -> Plan {
-    plan(vec![
-        planned(
-            Step::DeleteLoadBalancer {
-                arn: Arn(format!("{ARN}loadbalancer/app/k8s-a/1")),
-                name: "k8s-a".to_owned(),
-                scheme: Scheme::Internal,
-            },
-            &[],
-        ),
-        planned(
-            Step::DeleteTargetGroup {
-                arn: Arn(format!("{ARN}targetgroup/t/1")),
-                key: key(),
-            },
-            &[0],
-        ),
-        planned(
-            Step::DeleteSecurityGroup {
-                id: "sg-new".to_owned(),
-                name: "k8s-front".to_owned(),
-            },
-            &[0],
-        ),
-    ])
-}
-
-fn marks(stack: &str) -> Tags {
-    Tags::from([
-        (ownership::CLUSTER_TAG.to_owned(), "prod".to_owned()),
-        (ownership::STACK_TAG.to_owned(), stack.to_owned()),
-    ])
-}
-
-fn group_xml(tags: &Tags) -> String {
-    let tags: String = tags
-        .iter()
-        .map(|(key, value)| format!("<item><key>{key}</key><value>{value}</value></item>"))
-        .collect();
-    format!(
-        "<securityGroupInfo><item><groupId>sg-new</groupId><groupName>k8s-front</groupName>\
-         <groupDescription>d</groupDescription><tagSet>{tags}</tagSet></item></securityGroupInfo>"
-    )
-}
-
-#[tokio::test]
-async fn marks_are_read_once_before_the_first_deletion() {
-    let bench = Bench::new(|request| match action(request) {
-        "DescribeTags" => tags_answer(request, |_| marks("shop/web")),
-        "DescribeSecurityGroups" => {
-            ec2_answer("DescribeSecurityGroups", &group_xml(&marks("shop/web")))
-        }
-        _ => ok(request),
-    })
-    .await;
-    let applied = bench.run(&deletion()).await;
-    assert!(applied.is_complete(), "{applied:?}");
-    assert_eq!(
-        bench.server.actions(),
-        [
-            "DeleteLoadBalancer",
-            "DeleteSecurityGroup",
-            "DeleteTargetGroup",
-            "DescribeSecurityGroups",
-            "DescribeTags",
-        ]
-    );
-}
-
-#[tokio::test]
-async fn what_is_not_ours_any_more_is_not_deleted() {
-    let bench = Bench::new(|request| match action(request) {
-        "DescribeTags" => tags_answer(request, |arn| {
-            marks(if arn.contains("loadbalancer") {
-                "somebody/else"
-            } else {
-                "shop/web"
-            })
-        }),
-        "DescribeSecurityGroups" => ec2_answer("DescribeSecurityGroups", &group_xml(&Tags::new())),
-        _ => ok(request),
-    })
-    .await;
-    let mut plan = deletion();
-    plan.steps[1].after.clear();
-    plan.steps[2].after.clear();
-    let applied = bench.run(&plan).await;
-    assert_eq!(applied.done, [1]);
-    assert_eq!(applied.failed.len(), 2);
-    assert!(
-        !bench
-            .server
-            .actions()
-            .iter()
-            .any(|a| a == "DeleteLoadBalancer" || a == "DeleteSecurityGroup")
-    );
-}
-
-#[tokio::test]
-async fn what_is_gone_already_counts_as_deleted() {
-    let bench = Bench::new(|request| match action(request) {
-        "DescribeTags" => (400, error_body("LoadBalancerNotFound", "gone")),
-        "DescribeSecurityGroups" => ec2_answer("DescribeSecurityGroups", "<securityGroupInfo/>"),
-        other => panic!("not expected: {other}"),
-    })
-    .await;
-    assert!(bench.run(&deletion()).await.is_complete());
-}
-
-#[tokio::test]
-async fn a_security_group_that_is_held_is_a_failure_without_waiting() {
-    let bench = Bench::new(|request| match action(request) {
-        "DescribeTags" => tags_answer(request, |_| marks("shop/web")),
-        "DescribeSecurityGroups" => {
-            ec2_answer("DescribeSecurityGroups", &group_xml(&marks("shop/web")))
-        }
-        "DeleteSecurityGroup" => {
-            let body = "<Response><Errors><Error><Code>DependencyViolation</Code>\
-                        <Message>has a dependent object</Message></Error></Errors></Response>";
-            (400, body.to_owned())
-        }
-        _ => ok(request),
-    })
-    .await;
-    let applied = bench.run(&deletion()).await;
-    assert_eq!(applied.done.len(), 2);
-    assert_eq!(applied.failed[0].error.class, Class::InUse);
-    let tries = bench.server.actions();
-    let tries = tries.iter().filter(|a| *a == "DeleteSecurityGroup");
-    assert_eq!(tries.count(), 1);
-}
-
 #[tokio::test]
 async fn a_name_that_somebody_else_has_is_a_refusal_that_says_so() {
     let answer = |stack: &'static str| {
@@ -515,71 +393,4 @@ async fn an_answer_that_is_lost_leaves_a_doubt_and_a_refusal_does_not() {
         bench.memory.recall(&group()).await.unwrap();
         assert_eq!(bench.server.seen().len() > before, reads, "{code}");
     }
-}
-
-fn host_change(host: &str) -> HostChange {
-    HostChange {
-        host: host.to_owned(),
-        zone: "Z1".to_owned(),
-        holder: Some(group()),
-        changes: vec![RecordChange::Create(RecordSet {
-            name: host.to_owned(),
-            kind: "TXT".to_owned(),
-            ttl: Some(300),
-            values: vec!["\"v\"".to_owned()],
-            alias: None,
-            set_identifier: None,
-        })],
-        why: "new".to_owned(),
-    }
-}
-
-fn change_info(element: &str, status: &str) -> (u16, String) {
-    let body = format!(
-        "<{element} xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"><ChangeInfo>\
-         <Id>/change/C1</Id><Status>{status}</Status>\
-         <SubmittedAt>2026-01-01T00:00:00Z</SubmittedAt></ChangeInfo></{element}>"
-    );
-    (200, body)
-}
-
-#[tokio::test]
-async fn one_host_that_is_refused_does_not_hold_up_its_neighbours() {
-    let server = Server::start(|request| {
-        if request.contains("/change/C1") {
-            change_info("GetChangeResponse", "INSYNC")
-        } else if request.contains("bad.example.com") {
-            let body = error_body("InvalidChangeBatch", "[it already exists]");
-            (400, body)
-        } else {
-            change_info("ChangeResourceRecordSetsResponse", "PENDING")
-        }
-    })
-    .await;
-    let dns = Dns::new(
-        server.aws.clone(),
-        Duration::from_hours(1),
-        Duration::from_mins(5),
-    );
-    let plan = DnsPlan {
-        changes: vec![
-            host_change("bad.example.com"),
-            host_change("good.example.com"),
-        ],
-        states: BTreeMap::new(),
-        findings: Vec::new(),
-    };
-    let stop = CancellationToken::new();
-    let applied = dns::run(&server.aws, &dns, &plan, &stop).await;
-    assert_eq!(server.seen().len(), 3, "together, then one by one");
-    assert_eq!(
-        applied.failed.keys().collect::<Vec<_>>(),
-        ["bad.example.com"]
-    );
-    let [submitted] = applied.submitted.as_slice() else {
-        panic!("{applied:?}");
-    };
-    assert_eq!(submitted.change, "C1");
-    assert_eq!(submitted.hosts, ["good.example.com"]);
-    assert!(dns::in_sync(&server.aws, "C1").await.unwrap());
 }

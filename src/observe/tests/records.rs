@@ -1,0 +1,182 @@
+//! Zones and records.
+
+use super::*;
+
+fn records(sets: &[(&str, &str)], next: Option<&str>) -> (u16, String) {
+    let sets: Vec<String> = sets
+        .iter()
+        .map(|(name, kind)| {
+            format!(
+                "<ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type><TTL>300</TTL>\
+                 <ResourceRecords><ResourceRecord><Value>v</Value></ResourceRecord></ResourceRecords>\
+                 </ResourceRecordSet>"
+            )
+        })
+        .collect();
+    let sets = sets.concat();
+    let more = next.map_or(String::new(), |name| {
+        format!("<NextRecordName>{name}</NextRecordName><NextRecordType>A</NextRecordType>")
+    });
+    let body = format!(
+        "<ListResourceRecordSetsResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+         <ResourceRecordSets>{sets}</ResourceRecordSets><IsTruncated>{}</IsTruncated>{more}\
+         <MaxItems>300</MaxItems></ListResourceRecordSetsResponse>",
+        next.is_some()
+    );
+    (200, body)
+}
+
+fn dns(server: &Server) -> Dns {
+    Dns::new(
+        server.aws.clone(),
+        Duration::from_hours(1),
+        Duration::from_mins(5),
+    )
+}
+
+fn wanted(host: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(host.to_owned(), "Z1".to_owned())])
+}
+
+#[tokio::test]
+async fn a_host_and_its_owner_are_read_in_one_call_and_then_remembered() {
+    let server = Server::start(|_| {
+        records(
+            &[
+                ("app.example.com.", "A"),
+                ("_albc-a.app.example.com.", "TXT"),
+                ("zoo.example.com.", "A"),
+            ],
+            Some("zoo2.example.com."),
+        )
+    })
+    .await;
+    let dns = dns(&server);
+    let host = "app.example.com";
+    let recalled = dns.recall(&wanted(host)).await;
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(recalled.records[host].at_host.len(), 1);
+    assert_eq!(recalled.records[host].at_owner.len(), 1);
+    dns.recall(&wanted(host)).await;
+    assert_eq!(server.seen().len(), 1);
+    dns.mark_stale(host);
+    dns.recall(&wanted(host)).await;
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn in_a_crowded_zone_the_owner_is_looked_up_by_name() {
+    let server = Server::start(|request| {
+        if request.contains("name=_albc-a") {
+            records(
+                &[("_albc-a.example.com.", "TXT"), ("a.example.com.", "A")],
+                Some("b.example.com."),
+            )
+        } else {
+            records(
+                &[
+                    ("example.com.", "NS"),
+                    ("\\052.example.com.", "A"),
+                    ("1.example.com.", "A"),
+                ],
+                Some("2.example.com."),
+            )
+        }
+    })
+    .await;
+    let recalled = dns(&server).recall(&wanted("example.com")).await;
+    assert_eq!(server.seen().len(), 2);
+    let records = &recalled.records["example.com"];
+    assert_eq!(records.at_host.len(), 1);
+    assert_eq!(records.at_owner.len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_with_many_records_is_read_to_its_end() {
+    let server = Server::start(|request| {
+        if request.contains("type=A") {
+            records(
+                &[("app.example.com.", "TXT"), ("zoo.example.com.", "A")],
+                None,
+            )
+        } else {
+            records(&[("app.example.com.", "A")], Some("app.example.com."))
+        }
+    })
+    .await;
+    let recalled = dns(&server).recall(&wanted("app.example.com")).await;
+    assert_eq!(recalled.records["app.example.com"].at_host.len(), 2);
+}
+
+#[tokio::test]
+async fn zones_that_may_not_be_listed_are_an_answer() {
+    let server = Server::start(|_| (403, error_body("AccessDenied", "no"))).await;
+    let dns = dns(&server);
+    let zones = dns.zones(&BTreeSet::new()).await.unwrap();
+    assert!(zones.zones.is_empty());
+    assert_eq!(zones.denied.as_ref().unwrap().class, Class::Denied);
+    dns.zones(&BTreeSet::new()).await.unwrap();
+    assert_eq!(server.seen().len(), 1, "remembered");
+}
+
+#[tokio::test]
+async fn vpcs_are_looked_up_for_private_zones_that_matter() {
+    let server = Server::start(|request| {
+        let zone = |id: &str, name: &str, private: bool| {
+            format!(
+                "<HostedZone><Id>/hostedzone/{id}</Id><Name>{name}.</Name><CallerReference>r</CallerReference>\
+                 <Config><PrivateZone>{private}</PrivateZone></Config></HostedZone>"
+            )
+        };
+        let space = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
+        let body = if request.contains("/hostedzone/") {
+            format!(
+                "<GetHostedZoneResponse {space}>{}<VPCs><VPC><VPCRegion>eu-west-1</VPCRegion>\
+                 <VPCId>vpc-1</VPCId></VPC></VPCs></GetHostedZoneResponse>",
+                zone("Z2", "in.example.com", true)
+            )
+        } else {
+            format!(
+                "<ListHostedZonesResponse {space}><HostedZones>{}{}{}</HostedZones>\
+                 <Marker></Marker><IsTruncated>false</IsTruncated><MaxItems>100</MaxItems></ListHostedZonesResponse>",
+                zone("Z1", "Example.com", false),
+                zone("Z2", "in.example.com", true),
+                zone("Z3", "else.org", true),
+            )
+        };
+        (200, body)
+    })
+    .await;
+    let dns = dns(&server);
+    let hosts = BTreeSet::from(["a.in.example.com".to_owned()]);
+    let zones = dns.zones(&hosts).await.unwrap();
+    assert_eq!(server.seen().len(), 2);
+    let by_id: BTreeMap<&str, _> = zones.zones.iter().map(|z| (z.id.as_str(), z)).collect();
+    assert_eq!(by_id["Z1"].name, "example.com");
+    assert_eq!(by_id["Z1"].private_vpcs, None);
+    assert_eq!(by_id["Z2"].private_vpcs, Some(vec!["vpc-1".to_owned()]));
+    assert_eq!(by_id["Z3"].private_vpcs, Some(Vec::new()));
+    dns.zones(&hosts).await.unwrap();
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn after_a_start_a_zone_with_many_hosts_is_listed_once() {
+    let names: Vec<String> = (0..5).map(|n| format!("h{n}.example.com")).collect();
+    let answer: Vec<(String, &str)> = names
+        .iter()
+        .flat_map(|name| [(name.clone(), "A"), (ownership::txt_name(name), "TXT")])
+        .collect();
+    let server = Server::start(move |_| {
+        let sets: Vec<(&str, &str)> = answer.iter().map(|(n, k)| (n.as_str(), *k)).collect();
+        records(&sets, None)
+    })
+    .await;
+    let hosts = names.iter().map(|n| (n.clone(), "Z1".to_owned())).collect();
+    let recalled = dns(&server).recall(&hosts).await;
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(recalled.records.len(), 5);
+    for records in recalled.records.values() {
+        assert_eq!((records.at_host.len(), records.at_owner.len()), (1, 1));
+    }
+}
