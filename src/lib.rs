@@ -35,13 +35,13 @@
 //! wrong with one Ingress; it never stops its neighbours. A *leaver* is an
 //! Ingress that carries the group's finalizer and no longer belongs to it.
 
+pub mod api_error;
 pub mod config;
 pub mod key;
 pub mod leader;
 pub mod model;
 pub mod plan;
 pub mod queue;
-pub mod refusal;
 pub mod report;
 pub mod run;
 pub mod telemetry;
