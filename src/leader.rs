@@ -19,7 +19,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio_util::sync::CancellationToken;
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// Times of the election; the defaults are those of Kubernetes' own
 /// components.
@@ -68,6 +68,13 @@ impl Leadership {
 
     fn renewed_at(&self) -> Option<Instant> {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time until [`Leadership::valid`] ends.
+    fn remaining(&self) -> Duration {
+        self.renewed_at().map_or(Duration::ZERO, |at| {
+            self.renew_deadline.saturating_sub(at.elapsed())
+        })
     }
 
     fn set(&self, renewed: Option<Instant>) {
@@ -142,7 +149,7 @@ impl Election {
         let mut told = false;
         loop {
             let started = Instant::now();
-            match self.attempt().await {
+            match self.attempt(self.timing.renew_deadline / 2).await {
                 Ok(None) => {
                     self.leadership.set(Some(started));
                     tracing::info!(lease = self.name, identity = self.identity, "leading");
@@ -173,7 +180,13 @@ impl Election {
                 () = tokio::time::sleep(self.timing.retry) => {}
             }
             let started = Instant::now();
-            match self.attempt().await {
+            // An attempt that hangs must leave time for another, and must not
+            // last beyond the deadline.
+            let limit = self
+                .leadership
+                .remaining()
+                .min(self.timing.renew_deadline / 2);
+            match self.attempt(limit).await {
                 Ok(None) => self.leadership.set(Some(started)),
                 Ok(Some(holder)) => {
                     self.leadership.set(None);
@@ -204,11 +217,9 @@ impl Election {
     }
 
     /// One attempt to have the Lease: `None` when it is ours, else its holder.
-    async fn attempt(&mut self) -> Result<Option<String>, String> {
-        // An attempt that hangs must not eat the whole deadline.
-        let limit = self.timing.renew_deadline / 2;
+    async fn attempt(&mut self, limit: Duration) -> Result<Option<String>, String> {
         match tokio::time::timeout(limit, self.try_once()).await {
-            Ok(answer) => answer.map_err(|error| Refusal::from(error).to_string()),
+            Ok(answer) => answer.map_err(|error| ApiError::from(error).to_string()),
             Err(_) => Err(format!("no answer within {} s", limit.as_secs_f32())),
         }
     }
@@ -280,7 +291,7 @@ impl Election {
                 .map(|_| ())
         };
         match tokio::time::timeout(self.timing.retry, give_back).await {
-            Ok(result) => result.map_err(|error: kube::Error| Refusal::from(error).to_string()),
+            Ok(result) => result.map_err(|error: kube::Error| ApiError::from(error).to_string()),
             Err(_) => Err("no answer".to_owned()),
         }
     }

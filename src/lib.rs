@@ -35,6 +35,7 @@
 //! wrong with one Ingress; it never stops its neighbours. A *leaver* is an
 //! Ingress that carries the group's finalizer and no longer belongs to it.
 
+pub mod api_error;
 pub mod apply;
 pub mod aws;
 pub mod config;
@@ -45,7 +46,6 @@ pub mod observe;
 pub mod plan;
 pub mod queue;
 pub mod reconcile;
-pub mod refusal;
 pub mod report;
 pub mod run;
 pub mod telemetry;

@@ -158,10 +158,14 @@ impl<K: Clone + Eq + Hash> Work<K> {
     /// Works on keys until `shutdown`, then lets the runs that are under way
     /// end, and returns.
     ///
+    /// [`Pace::concurrency`] bounds the keys for which `counts` holds; the
+    /// others, which those may wait for, run at once.
+    ///
     /// `run` answers when the key should come again although nothing wakes it
     /// (`None`: not at all), or an error, which it has told to people already.
-    pub async fn run<F, Fut, E>(self, shutdown: CancellationToken, run: F)
+    pub async fn run<C, F, Fut, E>(self, shutdown: CancellationToken, counts: C, run: F)
     where
+        C: Fn(&K) -> bool,
         F: Fn(K) -> Fut,
         Fut: Future<Output = Result<Option<Duration>, E>>,
     {
@@ -173,10 +177,10 @@ impl<K: Clone + Eq + Hash> Work<K> {
         let mut failures: HashMap<K, u32> = HashMap::new();
         let mut runs = FuturesUnordered::new();
         loop {
-            let full = busy.len() >= pace.concurrency;
+            let full = busy.iter().filter(|key| counts(key)).count() >= pace.concurrency;
             let next = scheduler
                 .as_mut()
-                .hold_unless(|key: &K| !full && !busy.contains(key));
+                .hold_unless(|key: &K| !(busy.contains(key) || full && counts(key)));
             let mut next = pin!(next);
             tokio::select! {
                 biased;
@@ -261,17 +265,21 @@ mod tests {
         let task = tokio::spawn({
             let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
             let (release, shutdown) = (Arc::clone(&release), shutdown.clone());
-            work.run(shutdown, move |_: &'static str| {
-                let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
-                let release = Arc::clone(&release);
-                async move {
-                    assert_eq!(together.fetch_add(1, Ordering::SeqCst), 0);
-                    runs.fetch_add(1, Ordering::SeqCst);
-                    release.acquire().await.unwrap().forget();
-                    together.fetch_sub(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
-                }
-            })
+            work.run(
+                shutdown,
+                |_| true,
+                move |_: &'static str| {
+                    let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
+                    let release = Arc::clone(&release);
+                    async move {
+                        assert_eq!(together.fetch_add(1, Ordering::SeqCst), 0);
+                        runs.fetch_add(1, Ordering::SeqCst);
+                        release.acquire().await.unwrap().forget();
+                        together.fetch_sub(1, Ordering::SeqCst);
+                        Ok::<_, ()>(None)
+                    }
+                },
+            )
         });
         for _ in 0..20 {
             queue.wake("a");
@@ -304,17 +312,22 @@ mod tests {
         );
         let task = tokio::spawn({
             let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
-            work.run(shutdown.clone(), move |_: u32| {
-                let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
-                async move {
-                    let count = now.fetch_add(1, Ordering::SeqCst) + 1;
-                    most.fetch_max(count, Ordering::SeqCst);
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    now.fetch_sub(1, Ordering::SeqCst);
-                    total.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
-                }
-            })
+            work.run(
+                shutdown.clone(),
+                |_| true,
+                move |_: u32| {
+                    let (now, most, total) =
+                        (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
+                    async move {
+                        let count = now.fetch_add(1, Ordering::SeqCst) + 1;
+                        most.fetch_max(count, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        total.fetch_add(1, Ordering::SeqCst);
+                        Ok::<_, ()>(None)
+                    }
+                },
+            )
         });
         for key in 0..6 {
             queue.wake(key);
@@ -326,22 +339,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_others_wait_for_runs_beside_a_full_house() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let shared = Arc::new(tokio::sync::Semaphore::new(0));
+        let ended = Arc::new(AtomicUsize::new(0));
+        let task = tokio::spawn({
+            let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
+            let counts = |key: &&str| *key != "shared";
+            work.run(shutdown.clone(), counts, move |key: &'static str| {
+                let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
+                async move {
+                    if key == "shared" {
+                        shared.add_permits(2);
+                    } else {
+                        shared.acquire().await.unwrap().forget();
+                    }
+                    ended.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, ()>(None)
+                }
+            })
+        });
+        queue.wake("a");
+        queue.wake("b");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        queue.wake("shared");
+        until(|| ended.load(Ordering::SeqCst) == 3).await;
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
         let (queue, work) = Queue::new(quick());
         let shutdown = CancellationToken::new();
         let runs = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn({
             let runs = Arc::clone(&runs);
-            work.run(shutdown.clone(), move |_: &'static str| {
-                let run = runs.fetch_add(1, Ordering::SeqCst);
-                async move {
-                    match run {
-                        0..3 => Err("refused"),
-                        3 => Ok(Some(Duration::from_millis(1))),
-                        _ => Ok(None),
+            work.run(
+                shutdown.clone(),
+                |_| true,
+                move |_: &'static str| {
+                    let run = runs.fetch_add(1, Ordering::SeqCst);
+                    async move {
+                        match run {
+                            0..3 => Err("refused"),
+                            3 => Ok(Some(Duration::from_millis(1))),
+                            _ => Ok(None),
+                        }
                     }
-                }
-            })
+                },
+            )
         });
         queue.wake("a");
         until(|| runs.load(Ordering::SeqCst) == 5).await;
@@ -359,10 +407,14 @@ mod tests {
         let runs = Arc::new(AtomicUsize::new(0));
         let task = tokio::spawn({
             let runs = Arc::clone(&runs);
-            work.run(shutdown.clone(), move |_: &'static str| {
-                runs.fetch_add(1, Ordering::SeqCst);
-                async { Ok::<_, ()>(None) }
-            })
+            work.run(
+                shutdown.clone(),
+                |_| true,
+                move |_: &'static str| {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    async { Ok::<_, ()>(None) }
+                },
+            )
         });
         queue.wake_after("far", Duration::from_hours(1));
         assert_eq!(queue.depth(), 0);
@@ -392,15 +444,19 @@ mod tests {
         let (started, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let task = tokio::spawn({
             let (started, ended) = (Arc::clone(&started), Arc::clone(&ended));
-            work.run(shutdown.clone(), move |_: u32| {
-                started.fetch_add(1, Ordering::SeqCst);
-                let ended = Arc::clone(&ended);
-                async move {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    ended.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
-                }
-            })
+            work.run(
+                shutdown.clone(),
+                |_| true,
+                move |_: u32| {
+                    started.fetch_add(1, Ordering::SeqCst);
+                    let ended = Arc::clone(&ended);
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        ended.fetch_add(1, Ordering::SeqCst);
+                        Ok::<_, ()>(None)
+                    }
+                },
+            )
         });
         queue.wake(1);
         queue.wake(2);

@@ -33,6 +33,9 @@ use crate::watch::{self, Stores};
 /// Pause between two looks at what is due in the background.
 const TICK: Duration = Duration::from_secs(1);
 
+/// A dry run gives up when the stores are not full after this time.
+const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
+
 /// What the process is made of, for the work to use.
 pub struct Parts {
     /// All settings.
@@ -298,6 +301,17 @@ where
     let metrics = Arc::clone(&parts.metrics);
     let queue = parts.queue.clone();
     let start = async {
+        if dry_run {
+            let ready = stores.wait_until_ready();
+            if tokio::time::timeout(DRY_RUN_PATIENCE, ready).await.is_err() {
+                let pending: Vec<_> = stores.pending().into_iter().collect();
+                anyhow::bail!(
+                    "the API server did not list {} within {} s; see the log above",
+                    pending.join(", "),
+                    DRY_RUN_PATIENCE.as_secs()
+                );
+            }
+        }
         stores.wait_until_ready().await;
         connect(parts).await
     };
@@ -333,8 +347,10 @@ where
         }
         drop(snapshot);
         let run = |key| one_run(Arc::clone(&work), Arc::clone(&metrics), key);
+        // Groups may wait for what they share, so that must never wait for them.
+        let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
-            () = queue_work.run(shutdown.clone(), run) => anyhow::Ok(()),
+            () = queue_work.run(shutdown.clone(), counts, run) => anyhow::Ok(()),
             () = tick(work.as_ref()) => Ok(()),
         }
     };

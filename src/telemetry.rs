@@ -432,9 +432,9 @@ mod tests {
             now: Box::new(Now::default),
             waits_for: Box::new({
                 let ready = Arc::clone(&ready);
-                move || match ready.load(Ordering::SeqCst) {
-                    true => Vec::new(),
-                    false => vec!["Ingress".to_owned()],
+                move || {
+                    let waits = !ready.load(Ordering::SeqCst);
+                    waits.then(|| "Ingress".to_owned()).into_iter().collect()
                 }
             }),
         };

@@ -16,10 +16,10 @@ use kube::ResourceExt as _;
 use kube::api::{Api, PostParams};
 
 use super::{GroupReport, GroupState, Reporter, Told, WRITER};
+use crate::api_error::ApiError;
 use crate::model::finding::{Finding, Reason};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LoadBalancerState, ObjectName, Observed};
-use crate::refusal::Refusal;
 
 /// Longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -113,7 +113,7 @@ impl Reporter {
                     writes += 1;
                 }
                 Err(error) => {
-                    let error = Refusal::from(error);
+                    let error = ApiError::from(error);
                     tracing::warn!(ingress = %saying.about, %error, "cannot write an event");
                 }
             }

@@ -17,10 +17,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use crate::api_error::ApiError;
 use crate::model::desired::Intent;
 use crate::model::finding::Effect;
 use crate::model::group::GroupId;
-use crate::refusal::Refusal;
 
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
@@ -232,7 +232,7 @@ impl Reporter {
                 0
             }
             Err(error) => {
-                let error = Refusal::from(error);
+                let error = ApiError::from(error);
                 tracing::warn!(%group, %error, "cannot write the IngressGroup");
                 0
             }
@@ -311,7 +311,7 @@ impl Reporter {
             Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(0),
             // A role without the custom resource must not keep finalizers.
             Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
-                let error = Refusal::from(kube::Error::Api(answer));
+                let error = ApiError::from(kube::Error::Api(answer));
                 tracing::warn!(name, %error, "cannot delete the IngressGroup");
                 Ok(0)
             }

@@ -21,13 +21,13 @@ use kube::Client;
 
 pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
 
+use crate::api_error::ApiError;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::Finding;
 use crate::model::group::GroupId;
 use crate::model::records::RecordState;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observed};
-use crate::refusal::Refusal;
 
 use self::events::Said;
 
@@ -51,7 +51,7 @@ pub enum Error {
         object: String,
         /// What the API server says.
         #[source]
-        source: Refusal,
+        source: ApiError,
     },
     /// The object is not what it was when it was looked at. The watch brings
     /// the news; the work is done again then.

@@ -32,9 +32,9 @@ use self::kinds::{Binding, Kind};
 use self::routes::View;
 use self::stores::Change;
 pub use self::stores::Stores;
+use crate::api_error::ApiError;
 use crate::key::Key;
 use crate::model::settings::Settings;
-use crate::refusal::Refusal;
 
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
@@ -128,8 +128,8 @@ fn said(error: watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Refusal::from(error).to_string(),
-        watcher::Error::WatchError(status) => Refusal::from(kube::Error::Api(status)).to_string(),
+        | watcher::Error::WatchFailed(error) => ApiError::from(error).to_string(),
+        watcher::Error::WatchError(status) => ApiError::from(kube::Error::Api(status)).to_string(),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
@@ -294,7 +294,7 @@ impl Watch {
                     LOOK_AGAIN
                 }
                 Err(error) => {
-                    let error = Refusal::from(error);
+                    let error = ApiError::from(error);
                     tracing::warn!(
                         %error,
                         "cannot tell whether TargetGroupBindings exist; trying again"

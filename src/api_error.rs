@@ -5,15 +5,15 @@ use std::fmt;
 
 /// An error of the API server, or on the way to it.
 #[derive(Debug)]
-pub struct Refusal(Box<kube::Error>);
+pub struct ApiError(Box<kube::Error>);
 
-impl From<kube::Error> for Refusal {
+impl From<kube::Error> for ApiError {
     fn from(error: kube::Error) -> Self {
         Self(Box::new(error))
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_ref() {
             kube::Error::Api(status) => write!(f, "{} ({})", status.message.trim(), status.code),
@@ -22,16 +22,16 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ApiError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_one_line() {
+    fn an_error_is_one_line() {
         let status = kube::core::Status::failure("not here\n", "NotFound").with_code(404);
-        let refusal = Refusal::from(kube::Error::Api(Box::new(status)));
-        assert_eq!(refusal.to_string(), "not here (404)");
+        let error = ApiError::from(kube::Error::Api(Box::new(status)));
+        assert_eq!(error.to_string(), "not here (404)");
     }
 }
