@@ -1,7 +1,7 @@
 //! Records: what Route 53 holds at a host and at the name of its owner TXT,
 //! remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
