@@ -4,18 +4,23 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use sandbox_aws::dataplane::Addresses;
-use sandbox_aws::{SharedState, Simulator, World};
+
+use sandbox_aws::{SharedState, Simulator, World, WorldIds};
 
 use crate::kubelet::cloud::{Cloud, Network};
 use crate::kubelet::node::PlayedNode;
 
+/// The region of every account here.
+const REGION: &str = "us-west-2";
+
 /// A running AWS. Ends when it is dropped.
 pub struct Account {
     simulator: Simulator,
-    region: String,
-    vpc_id: String,
+    state: SharedState,
+    dns: SocketAddr,
+    world: WorldIds,
 }
 
 impl Account {
@@ -26,16 +31,21 @@ impl Account {
 
     /// Starts an AWS, on free ports, with all that a cluster of this name
     /// finds in an account: a VPC with tagged subnets, an instance for each
-    /// Node, hosted zones and certificates.
+    /// Node, a hosted zone and a certificate.
     ///
     /// # Errors
-    /// No port is free.
+    /// No port is free, or the name does not fit into a tag.
     pub async fn of_cluster(name: &str) -> anyhow::Result<Self> {
-        let options = sandbox_aws::Options {
-            world: Some(World::of_cluster(name)),
-            ..sandbox_aws::Options::default()
+        let mut account = Self::start(sandbox_aws::Options::default()).await?;
+        let world = World {
+            cluster_name: name.to_owned(),
+            ..World::default()
         };
-        Self::start(options).await
+        account.world = account
+            .state
+            .write(|state, now| world.build(state, now))
+            .map_err(|refusal| anyhow!("the AWS refuses a cluster named '{name}': {refusal}"))?;
+        Ok(account)
     }
 
     /// Starts an AWS with an empty account on `listen`.
@@ -47,69 +57,74 @@ impl Account {
             listen,
             ..sandbox_aws::Options::default()
         };
-        Self::start(options)
-            .await
-            .with_context(|| format!("cannot serve the AWS on {listen}"))
+        Self::start(options).await
     }
 
     async fn start(options: sandbox_aws::Options) -> anyhow::Result<Self> {
-        let simulator = Simulator::start(options)
-            .await
-            .context("the AWS does not start")?;
-        let (region, vpc_id) = simulator.state().read(|account| {
-            let vpc = account.vpcs.keys().next().cloned();
-            (account.region.clone(), vpc.unwrap_or_default())
-        });
+        let options = sandbox_aws::Options {
+            region: REGION.to_owned(),
+            ..options
+        };
+        let simulator = Simulator::start(options).await?;
+        let dns = simulator
+            .dns_address()
+            .ok_or_else(|| anyhow!("the AWS answers no DNS"))?;
         Ok(Self {
+            state: simulator.state(),
             simulator,
-            region,
-            vpc_id,
+            dns,
+            world: WorldIds::default(),
         })
     }
 
     /// One URL for all services, `http://127.0.0.1:PORT`.
     pub fn endpoint_url(&self) -> String {
-        self.simulator.url()
+        self.simulator.endpoint()
     }
 
     /// Where Route 53's zones and the load balancers' names are answered, over
     /// UDP.
     pub fn dns(&self) -> SocketAddr {
-        self.simulator.dns()
+        self.dns
     }
 
     /// The region of the account.
-    pub fn region(&self) -> &str {
-        &self.region
+    pub fn region(&self) -> &'static str {
+        REGION
     }
 
     /// The VPC of the cluster; empty in an empty account.
     pub fn vpc_id(&self) -> &str {
-        &self.vpc_id
+        &self.world.vpc
+    }
+
+    /// The ids of what [`of_cluster`](Self::of_cluster) made.
+    pub fn world(&self) -> &WorldIds {
+        &self.world
     }
 
     /// The role that the controller's ServiceAccount assumes by web identity.
     pub fn controller_role_arn(&self) -> String {
-        let account = self.simulator.state().read(|state| state.account.clone());
+        let account = self.state.read(|state| state.account.clone());
         format!("arn:aws:iam::{account}:role/alb-ingress-controller")
     }
 
     /// All that the account holds.
     pub fn state(&self) -> &SharedState {
-        self.simulator.state()
+        &self.state
     }
 
     /// The network for the played kubelet.
     pub fn cloud(&self) -> Cloud {
         Cloud::new(Vpc {
-            state: self.simulator.state().clone(),
-            addresses: self.simulator.addresses().clone(),
+            state: self.state.clone(),
+            addresses: self.simulator.plane().addresses().clone(),
         })
     }
 
     /// A Node for each instance of the account.
     pub fn nodes(&self) -> Vec<PlayedNode> {
-        self.simulator.state().read(|account| {
+        self.state.read(|account| {
             account
                 .instances
                 .values()
