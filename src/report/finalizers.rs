@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Error, NOT_FOUND, Reporter, WRITER};
+use super::{Error, NOT_FOUND, Reporter, WRITER, is_older};
 use crate::model::spec::ObjectName;
 
 /// Attempts to write one list, when others write it too.
@@ -52,31 +52,30 @@ impl Reporter {
         if patch(ingress, finalizer, change).is_none() {
             return Ok(false);
         }
-        // Changed on this very copy already: the watch has not brought our own
-        // write back yet.
-        let written = (
-            (name.clone(), finalizer.to_owned()),
-            ingress.resource_version(),
-        );
-        if self.memory().finalizers.get(&written.0) == Some(&written.1) {
+        let key = (name.clone(), finalizer.to_owned());
+        let written = self.memory().finalizers.get(&key).cloned().flatten();
+        if is_older(ingress, written.as_ref()) {
             return Ok(false);
         }
-        let wrote = self
+        let written = self
             .write_finalizer(&name, ingress.clone(), finalizer, change)
             .await?;
+        let wrote = written.is_some();
         if wrote {
-            self.memory().finalizers.insert(written.0, written.1);
+            self.memory().finalizers.insert(key, written);
         }
         Ok(wrote)
     }
 
+    /// Answers the version of the Ingress as it was written; `None` when
+    /// nothing was to be written.
     async fn write_finalizer(
         &self,
         name: &ObjectName,
         mut ingress: Ingress,
         finalizer: &str,
         change: Change,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<String>, Error> {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
         let uid = ingress.uid();
         let parameters = PatchParams {
@@ -85,16 +84,16 @@ impl Reporter {
         };
         for _ in 0..ATTEMPTS {
             let Some(operations) = patch(&ingress, finalizer, change) else {
-                return Ok(false);
+                return Ok(None);
             };
             let operations = serde_json::from_value(operations).map_err(|error| {
                 Error::write("write the finalizers", name, kube::Error::SerdeError(error))
             })?;
             let patch = Patch::<Ingress>::Json(operations);
             match api.patch(&name.name, &parameters, &patch).await {
-                Ok(_) => {
+                Ok(ingress) => {
                     self.wrote("finalizer");
-                    return Ok(true);
+                    return Ok(Some(ingress.resource_version().unwrap_or_default()));
                 }
                 Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                     return gone(name, change);
@@ -121,9 +120,9 @@ impl Reporter {
 
 /// An Ingress that is gone needs no finalizer taken off; but one that should
 /// have been claimed must not be worked for.
-fn gone(name: &ObjectName, change: Change) -> Result<bool, Error> {
+fn gone(name: &ObjectName, change: Change) -> Result<Option<String>, Error> {
     match change {
-        Change::Remove => Ok(false),
+        Change::Remove => Ok(None),
         Change::Add => Err(Error::Changed {
             object: name.to_string(),
         }),

@@ -17,6 +17,7 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 
 pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
@@ -203,14 +204,27 @@ struct Memory {
     groups: BTreeMap<GroupId, Told>,
     /// Findings told about Ingresses that are in no group.
     strays: BTreeSet<Finding>,
-    /// By Ingress: the resource version of the store's copy that a status was
-    /// written over, and the status.
+    /// By Ingress: the status, and the version of the Ingress with it.
     statuses: BTreeMap<ObjectName, (Option<String>, status::Address)>,
-    /// By Ingress and finalizer: the resource version of the store's copy that
-    /// it was added to or taken from.
+    /// By Ingress and finalizer: the version of the Ingress with, or without
+    /// it.
     finalizers: BTreeMap<(ObjectName, String), Option<String>>,
     /// When the custom resource was last found not to be installed.
     not_installed: Option<std::time::Instant>,
+}
+
+/// Whether the store's copy of an object is older than the one that this
+/// process wrote: then the watch has not brought our own write back yet, and
+/// what was written is the truth. Versions that are no numbers tell nothing.
+fn is_older(store: &Ingress, written: Option<&String>) -> bool {
+    let number = |version: Option<&String>| version?.parse::<u64>().ok();
+    match (
+        number(store.metadata.resource_version.as_ref()),
+        number(written),
+    ) {
+        (Some(store), Some(written)) => store < written,
+        _ => false,
+    }
 }
 
 /// What people were told about a group.
@@ -443,5 +457,22 @@ pub(crate) mod tests {
             message: "no".to_owned(),
         });
         assert_eq!(report.state(), GroupState::Failing);
+    }
+
+    #[test]
+    fn a_copy_from_before_our_own_write_is_told_from_one_after_it() {
+        let at = |version: &str| Ingress {
+            metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                resource_version: Some(version.to_owned()),
+                ..Default::default()
+            },
+            ..Ingress::default()
+        };
+        let written = "100".to_owned();
+        assert!(is_older(&at("99"), Some(&written)));
+        assert!(!is_older(&at("100"), Some(&written)));
+        assert!(!is_older(&at("1000"), Some(&written)));
+        assert!(!is_older(&at("99"), None));
+        assert!(!is_older(&at("x"), Some(&written)));
     }
 }

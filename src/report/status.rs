@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER, is_older};
 use crate::model::desired::Intent;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
@@ -89,13 +89,14 @@ impl Reporter {
             if report.desired.frozen.contains(name) || address.is_in(ingress) {
                 continue;
             }
-            // Written over this very copy already: the watch has not brought
-            // our own write back yet.
-            let written = (ingress.resource_version(), address.clone());
-            if self.memory().statuses.get(name) == Some(&written) {
+            let written = self.memory().statuses.get(name).cloned();
+            if written.is_some_and(|(version, said)| {
+                said == address && is_older(ingress, version.as_ref())
+            }) {
                 continue;
             }
-            if self.write_status(name, &address).await? {
+            if let Some(version) = self.write_status(name, &address).await? {
+                let written = (Some(version), address.clone());
                 self.memory().statuses.insert(name.clone(), written);
                 writes += 1;
             }
@@ -103,7 +104,12 @@ impl Reporter {
         Ok(writes)
     }
 
-    async fn write_status(&self, name: &ObjectName, address: &Address) -> Result<bool, Error> {
+    /// Answers the version of the Ingress with it; `None` when it is gone.
+    async fn write_status(
+        &self,
+        name: &ObjectName,
+        address: &Address,
+    ) -> Result<Option<String>, Error> {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
         let parameters = PatchParams {
             field_manager: Some(WRITER.to_owned()),
@@ -111,11 +117,11 @@ impl Reporter {
         };
         let patch = Patch::Merge(address.patch());
         match api.patch_status(&name.name, &parameters, &patch).await {
-            Ok(_) => {
+            Ok(ingress) => {
                 self.wrote("status");
-                Ok(true)
+                Ok(Some(ingress.resource_version().unwrap_or_default()))
             }
-            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(false),
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(None),
             Err(error) => Err(Error::write("write the status", name, error)),
         }
     }
