@@ -6,12 +6,14 @@ use sandbox_aws::World;
 use crate::support::{Aws, until};
 
 fn record(action: &str, name: &str, kind: &str, ttl: u32, values: &[&str]) -> String {
-    let values: String = values
-        .iter()
-        .map(|value| format!("<ResourceRecord><Value>{value}</Value></ResourceRecord>"))
-        .collect();
+    let mut records = String::new();
+    for value in values {
+        records.push_str("<ResourceRecord><Value>");
+        records.push_str(value);
+        records.push_str("</Value></ResourceRecord>");
+    }
     format!(
-        "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type><TTL>{ttl}</TTL><ResourceRecords>{values}</ResourceRecords></ResourceRecordSet></Change>"
+        "<Change><Action>{action}</Action><ResourceRecordSet><Name>{name}</Name><Type>{kind}</Type><TTL>{ttl}</TTL><ResourceRecords>{records}</ResourceRecords></ResourceRecordSet></Change>"
     )
 }
 
