@@ -27,12 +27,29 @@ async fn calls_are_counted_and_logged_in_order() {
     assert_eq!(log[0]["number"], 3);
     assert_eq!(log[0]["code"], "InvalidVpcID.NotFound");
     assert_eq!(log[0]["parameters"]["VpcId.1"], "vpc-00000000000000000");
-    assert!(log[0]["started"].as_u64().unwrap() <= log[0]["ended"].as_u64().unwrap());
+    assert!(log[0]["started"].as_f64().unwrap() < log[0]["ended"].as_f64().unwrap());
     aws.sim(Method::DELETE, "calls", "").await.ok();
     assert_eq!(
         aws.sim(Method::GET, "calls", "").await.ok().json(),
         json!([])
     );
+}
+
+#[tokio::test]
+async fn latency_shows_what_is_side_by_side() {
+    let aws = Aws::start().await;
+    aws.sim(Method::POST, "config", r#"{"timing": {"latency_ms": 50}}"#)
+        .await
+        .ok();
+    let read = || aws.ec2("DescribeVpcs", &[]);
+    let _ = futures::join!(read(), read(), read());
+    read().await.ok();
+    let log = aws.sim(Method::GET, "log", "").await.ok().json();
+    let at = |index: usize, name: &str| log[index][name].as_f64().unwrap();
+    for index in 0..3 {
+        assert!(at(index, "started") < at(0, "ended"));
+        assert!(at(3, "started") >= at(index, "ended"));
+    }
 }
 
 #[tokio::test]

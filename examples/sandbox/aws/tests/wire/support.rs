@@ -13,6 +13,7 @@ use serde_json::Value;
 
 /// Short delays, so that tests need not wait, but not zero.
 pub const TIMING: Timing = Timing {
+    latency_ms: 0,
     provisioning_ms: 100,
     insync_ms: 100,
     eni_release_ms: 100,
