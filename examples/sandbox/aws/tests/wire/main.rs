@@ -7,5 +7,6 @@ mod ec2;
 mod elb;
 mod elb_refusals;
 mod layering;
+mod plane;
 mod route53;
 mod support;
