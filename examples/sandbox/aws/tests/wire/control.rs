@@ -185,6 +185,12 @@ async fn who_has_no_credentials_is_refused() {
         (none.status, none.code().as_str()),
         (403, "MissingAuthenticationToken")
     );
+    let query = "X-Amz-Credential=AKID%2F20261123%2Fus-east-1%2Felasticloadbalancing%2Faws4_request&X-Amz-Signature=00";
+    let presigned = format!("/?{body}&{query}");
+    aws.send(Method::GET, &presigned, &[], String::new())
+        .await
+        .unwrap()
+        .ok();
     let authorization = signed("ec2");
     let headers = [("authorization", authorization.as_str())];
     let wrong = aws
