@@ -162,7 +162,7 @@ async fn knobs_are_turned_one_by_one() {
     .ok();
     let config = aws.sim(Method::GET, "config", "").await.ok().json();
     assert_eq!(config["timing"]["provisioning_ms"], 600_000);
-    assert_eq!(config["timing"]["insync_ms"], 100);
+    assert_eq!(config["timing"]["insync_ms"], 3_600_000);
     assert_eq!(config["quotas"]["application-load-balancers"], 50);
     for body in [
         r#"{"timing": {"speed": 1}}"#,

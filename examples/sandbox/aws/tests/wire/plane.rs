@@ -55,6 +55,7 @@ async fn a_page_is_served_through_what_the_api_made() {
         ("Targets.member.1.Id", address.as_str()),
     ];
     aws.elb("RegisterTargets", &target).await.ok();
+    aws.let_time_pass();
     until("healthy", || async {
         let health = aws.elb("DescribeTargetHealth", &target[..1]).await.ok();
         health.one("State") == "healthy"
@@ -72,6 +73,7 @@ async fn a_page_is_served_through_what_the_api_made() {
     aws.elb("DeleteLoadBalancer", &[("LoadBalancerArn", &balancer)])
         .await
         .ok();
+    aws.let_time_pass();
     until("closed", || async {
         let endpoints = aws.sim(Method::GET, "endpoints", "").await.ok().json();
         endpoints.as_array().unwrap().is_empty()
