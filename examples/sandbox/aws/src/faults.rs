@@ -11,8 +11,9 @@ pub const CONNECTION_RESET: &str = "ConnectionReset";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Service as in the scope of signatures.
-    pub service: String,
+    /// Service as in the scope of signatures; absent for any.
+    #[serde(default)]
+    pub service: Option<String>,
     /// Operation; absent for any.
     #[serde(default)]
     pub action: Option<String>,
@@ -61,7 +62,11 @@ impl Faults {
         let mut faults = self.lock();
         let mut met = None;
         for fault in faults.iter_mut() {
-            let matches = fault.service == service
+            let of_service = fault
+                .service
+                .as_deref()
+                .is_none_or(|wanted| wanted == service);
+            let matches = of_service
                 && fault
                     .action
                     .as_deref()
@@ -101,5 +106,8 @@ mod tests {
         assert!(faults.meet("ec2", "DescribeVpcs").is_some());
         assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
         assert!(faults.all().is_empty());
+        faults.add(serde_json::from_str(r#"{"code":"X","skip":1}"#).unwrap());
+        assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
+        assert!(faults.meet("route53", "GetChange").is_some());
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -12,14 +15,14 @@ use serde::Serialize;
 const KEPT: usize = 100_000;
 
 /// One call.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, PartialEq)]
 pub struct Call {
-    /// Running number from 1.
+    /// Running number from 1, in the order in which calls came in.
     pub number: u64,
     /// Milliseconds from the start of the simulator to the request.
-    pub started: u64,
+    pub started: f64,
     /// Milliseconds from the start of the simulator to the answer.
-    pub ended: u64,
+    pub ended: f64,
     /// Service as in the scope of signatures.
     pub service: String,
     /// Operation.
@@ -49,12 +52,12 @@ pub struct Count {
 #[derive(Debug)]
 pub struct Journal {
     start: Instant,
+    begun: AtomicU64,
     calls: Mutex<Calls>,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
-    number: u64,
     last: VecDeque<Call>,
     counts: BTreeMap<(String, String, u16), u64>,
 }
@@ -63,22 +66,27 @@ impl Default for Journal {
     fn default() -> Self {
         Self {
             start: Instant::now(),
+            begun: AtomicU64::new(0),
             calls: Mutex::default(),
         }
     }
 }
 
 impl Journal {
-    /// Milliseconds since the start of the simulator.
-    pub fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Milliseconds since the start of the simulator, with their fraction.
+    pub fn now(&self) -> f64 {
+        self.start.elapsed().as_secs_f64() * 1000.0
     }
 
-    /// Writes a call down; its number is given here.
-    pub fn record(&self, mut call: Call) {
+    /// A call comes in: its number and its time.
+    pub fn begin(&self) -> (u64, f64) {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        (number, self.now())
+    }
+
+    /// Writes a call down that has been answered.
+    pub fn record(&self, call: Call) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.number += 1;
-        call.number = calls.number;
         let key = (call.service.clone(), call.action.clone(), call.status);
         *calls.counts.entry(key).or_default() += 1;
         calls.last.push_back(call);
@@ -102,15 +110,17 @@ impl Journal {
             .collect()
     }
 
-    /// The calls after a number, in the order of their answers.
+    /// The answered calls after a number, in the order in which they came in.
     pub fn after(&self, number: u64) -> Vec<Call> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls
+        let mut after: Vec<Call> = calls
             .last
             .iter()
             .filter(|call| call.number > number)
             .cloned()
-            .collect()
+            .collect();
+        after.sort_by_key(|call| call.number);
+        after
     }
 
     /// Forgets counts and calls; numbers go on.

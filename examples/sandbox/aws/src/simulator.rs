@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{Router, serve::ListenerExt};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     SharedState, State, Timing,
@@ -56,7 +56,7 @@ pub struct Simulator {
     plane: Plane,
     dns: Option<dns::Server>,
     server: JoinHandle<()>,
-    stop: CancellationToken,
+    stop: DropGuard,
 }
 
 impl Simulator {
@@ -109,7 +109,7 @@ impl Simulator {
             plane,
             dns,
             server,
-            stop,
+            stop: stop.drop_guard(),
         })
     }
 
@@ -144,14 +144,21 @@ impl Simulator {
     }
 
     /// Stops everything and waits for it.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
-            self.server.abort();
+    pub async fn stop(self) {
+        let Self {
+            plane,
+            dns,
+            mut server,
+            stop,
+            ..
+        } = self;
+        drop(stop);
+        if tokio::time::timeout(GRACE, &mut server).await.is_err() {
+            server.abort();
         }
-        if let Some(dns) = self.dns.take() {
+        if let Some(dns) = dns {
             dns.stop().await;
         }
-        self.plane.stop().await;
+        plane.stop().await;
     }
 }

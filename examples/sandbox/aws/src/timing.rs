@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timing {
+    /// Every answer of the API is held back for this long, so that calls made
+    /// side by side overlap in the log and calls made one after another do not.
+    pub latency_ms: u64,
     /// A new load balancer is `provisioning` for this long (AWS: 1 to 4 minutes).
     pub provisioning_ms: u64,
     /// A Route 53 change is `PENDING` for this long (AWS: up to 60 s).
@@ -30,6 +33,7 @@ pub struct Timing {
 impl Default for Timing {
     fn default() -> Self {
         Self {
+            latency_ms: 0,
             provisioning_ms: 1500,
             insync_ms: 1000,
             eni_release_ms: 1000,

@@ -110,9 +110,19 @@ impl State {
             }
             faults.extend(found);
         }
-        let growth: usize = draft.changed.values().flatten().count();
+        let known = |key: &RecordKey| zone.records.contains_key(key);
+        let added = draft
+            .changed
+            .iter()
+            .filter(|(k, r)| r.is_some() && !known(k))
+            .count();
+        let removed = draft
+            .changed
+            .iter()
+            .filter(|(k, r)| r.is_none() && known(k))
+            .count();
         let most = self.quotas.limit("records-per-hosted-zone");
-        if faults.is_empty() && growth > 0 && zone.records.len() + growth > most {
+        if added > removed && zone.records.len() + added - removed > most {
             faults.push(format!(
                 "The maximum number of resource record sets of the zone, {most}, has been reached"
             ));
@@ -389,4 +399,56 @@ fn check_size(changes: &[(ChangeAction, RecordSet)]) -> Answer<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{Timing, World};
+
+    fn text(name: &str, value: String) -> RecordSet {
+        RecordSet {
+            name: name.to_owned(),
+            kind: "TXT".to_owned(),
+            ttl: Some(300),
+            values: vec![value],
+            alias: None,
+            routing: None,
+            health_check_id: None,
+        }
+    }
+
+    #[test]
+    fn a_batch_has_a_size_and_an_upsert_counts_twice() {
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        let ids = World::default()
+            .build(&mut state, Timestamp::UNIX_EPOCH)
+            .unwrap();
+        let zone = &ids.hosted_zones[0];
+        let batch = |action: ChangeAction, count: usize, length: usize| {
+            (0..count)
+                .map(|n| {
+                    let value = format!("\"{}\"", "x".repeat(length - 2));
+                    (action, text(&format!("h{n}.example.com."), value))
+                })
+                .collect::<Vec<_>>()
+        };
+        for (action, count, length, fits) in [
+            (ChangeAction::Create, 1000, 32, true),
+            (ChangeAction::Upsert, 500, 32, true),
+            (ChangeAction::Upsert, 501, 4, false),
+            (ChangeAction::Create, 1001, 4, false),
+            (ChangeAction::Upsert, 500, 33, false),
+        ] {
+            let mut state = state.clone();
+            let changes = batch(action, count, length);
+            let answer = state.change_record_sets(zone, changes, None, Timestamp::UNIX_EPOCH);
+            assert_eq!(answer.is_ok(), fits, "{action:?} {count} {length}");
+        }
+        state.quotas.set("records-per-hosted-zone", 3);
+        let changes = batch(ChangeAction::Create, 2, 4);
+        let refused = state.change_record_sets(zone, changes, None, Timestamp::UNIX_EPOCH);
+        assert_eq!(refused.unwrap_err().code, "InvalidChangeBatch");
+    }
 }

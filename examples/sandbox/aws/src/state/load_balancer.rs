@@ -397,3 +397,38 @@ fn not_found(arn: &str) -> Refusal {
         format!("Load balancer '{arn}' not found"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{Timing, World};
+
+    #[test]
+    fn a_zone_that_is_left_keeps_its_address_for_a_while() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        let ids = World::default().build(&mut state, start).unwrap();
+        let new = NewLoadBalancer {
+            name: "web".to_owned(),
+            subnets: ids.public_subnets.clone(),
+            security_groups: Vec::new(),
+            scheme: None,
+            ip_address_type: None,
+            tags: Vec::new(),
+        };
+        let arn = state.create_load_balancer(new, start).unwrap();
+        let free = |state: &State, n: usize| state.subnets[&ids.public_subnets[n]].free_addresses();
+        assert_eq!(free(&state, 2), 4090);
+        let two = &ids.public_subnets[..2];
+        state.set_subnets(&arn, two, None, start).unwrap();
+        assert_eq!(state.load_balancers[&arn].subnets.len(), 2);
+        assert_eq!(free(&state, 2), 4090);
+        state.advance(start.checked_add(SignedDuration::from_secs(10)).unwrap());
+        assert_eq!((free(&state, 2), free(&state, 1)), (4091, 4090));
+        let one = state.set_subnets(&arn, &two[..1], None, start);
+        assert_eq!(one.unwrap_err().code, "ValidationError");
+    }
+}

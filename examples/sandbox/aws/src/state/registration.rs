@@ -252,3 +252,122 @@ fn key_of(group: &TargetGroup, target: &NewTarget) -> Answer<TargetKey> {
         port,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        Timing, World,
+        state::{
+            HealthState, action::NewAction, listener::NewListener, load_balancer::NewLoadBalancer,
+            target_group::NewTargetGroup,
+        },
+    };
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn later(seconds: i64) -> Timestamp {
+        START
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap()
+    }
+
+    fn target(id: &str) -> NewTarget {
+        NewTarget {
+            id: id.to_owned(),
+            port: None,
+            availability_zone: None,
+        }
+    }
+
+    /// An account with a load balancer whose only listener forwards to a group.
+    fn serving(timing: Timing) -> (State, String) {
+        let mut state = State::new("123456789012", "us-east-1", timing);
+        let ids = World::default().build(&mut state, START).unwrap();
+        let group = NewTargetGroup {
+            name: "pods".to_owned(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(8080),
+            vpc_id: Some(ids.vpc),
+            target_type: Some("ip".to_owned()),
+            ..NewTargetGroup::default()
+        };
+        let group = state.create_target_group(&group).unwrap();
+        let balancer = NewLoadBalancer {
+            name: "web".to_owned(),
+            subnets: ids.public_subnets,
+            security_groups: Vec::new(),
+            scheme: None,
+            ip_address_type: None,
+            tags: Vec::new(),
+        };
+        let listener = NewListener {
+            load_balancer_arn: state.create_load_balancer(balancer, START).unwrap(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(80),
+            default_actions: Some(vec![NewAction {
+                kind: "forward".to_owned(),
+                target_group_arn: Some(group.clone()),
+                ..NewAction::default()
+            }]),
+            ..NewListener::default()
+        };
+        state.create_listener(&listener).unwrap();
+        (state, group)
+    }
+
+    #[test]
+    fn draining_lasts_as_long_as_the_attribute_says() {
+        let timing = Timing {
+            draining_ms: None,
+            ..Timing::default()
+        };
+        let (mut state, group) = serving(timing);
+        let delay = (
+            "deregistration_delay.timeout_seconds".to_owned(),
+            "60".to_owned(),
+        );
+        state
+            .modify_target_group_attributes(&group, &[delay])
+            .unwrap();
+        let pods = [target("10.0.48.77"), target("10.0.48.78")];
+        state.register_targets(&group, &pods, START).unwrap();
+        state.deregister_targets(&group, &pods, START).unwrap();
+        let health = |state: &State, id: &str| {
+            let group = state.target_group(&group).unwrap();
+            let key = TargetKey {
+                id: id.to_owned(),
+                port: 8080,
+            };
+            state.target_health(group, &key).state
+        };
+        state.advance(later(59));
+        assert_eq!(health(&state, "10.0.48.77"), HealthState::Draining);
+        // One comes back in time, the other is gone.
+        state
+            .register_targets(&group, &pods[..1], later(59))
+            .unwrap();
+        state.advance(later(61));
+        assert_eq!(health(&state, "10.0.48.77"), HealthState::Initial);
+        assert_eq!(health(&state, "10.0.48.78"), HealthState::Unused);
+        assert_eq!(state.target_group(&group).unwrap().targets.len(), 1);
+    }
+
+    #[test]
+    fn targets_are_counted_for_the_group_and_for_the_load_balancer() {
+        let (mut state, group) = serving(Timing::default());
+        state.quotas.set("targets-per-application-load-balancer", 2);
+        let pods = [
+            target("10.0.48.77"),
+            target("10.0.48.78"),
+            target("10.0.48.79"),
+        ];
+        let refused = state.register_targets(&group, &pods, START);
+        assert_eq!(refused.unwrap_err().code, "TooManyTargets");
+        state.register_targets(&group, &pods[..2], START).unwrap();
+        state.register_targets(&group, &pods[..2], START).unwrap();
+    }
+}

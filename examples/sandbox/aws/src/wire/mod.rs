@@ -14,7 +14,7 @@ mod service;
 mod sts;
 mod xml;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -63,19 +63,23 @@ struct Outgoing {
 
 /// Serves a request to AWS.
 pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -> Response {
-    let started = control.journal.now();
+    let (number, started) = control.journal.begin();
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let id = uuid();
     let Some(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body) else {
-        return unknown(&control, started, &parts.headers, &parts.uri, &id);
+        return unknown(&control, (number, started), &parts.headers, &parts.uri, &id);
     };
     let scope = scope_of(&parts.headers, parts.uri.query());
     let outcome = answer(&control, &incoming, scope.as_deref(), &id);
+    let latency = control.state.read(|state| state.timing.latency_ms);
+    if latency > 0 {
+        tokio::time::sleep(Duration::from_millis(latency)).await;
+    }
     let call = Call {
-        number: 0,
+        number,
         started,
         ended: control.journal.now(),
         service: incoming.service.scope().to_owned(),
@@ -359,7 +363,13 @@ fn cut() -> Response {
 
 /// A request to a service that is not simulated: an explicit error, since SDKs
 /// try again after anything that looks like an outage.
-fn unknown(control: &Control, started: u64, headers: &HeaderMap, uri: &Uri, id: &str) -> Response {
+fn unknown(
+    control: &Control,
+    (number, started): (u64, f64),
+    headers: &HeaderMap,
+    uri: &Uri,
+    id: &str,
+) -> Response {
     let service = scope_of(headers, uri.query()).unwrap_or_else(|| "unknown".to_owned());
     let target = headers
         .get("x-amz-target")
@@ -378,7 +388,7 @@ fn unknown(control: &Control, started: u64, headers: &HeaderMap, uri: &Uri, id: 
     let action = target.unwrap_or_else(|| uri.path()).to_owned();
     let outgoing = refused(form, &form.unknown_action(&action), Some(400), id);
     control.journal.record(Call {
-        number: 0,
+        number,
         started,
         ended: control.journal.now(),
         service,

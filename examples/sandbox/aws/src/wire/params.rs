@@ -219,10 +219,11 @@ impl<'a> Input<'a> {
     /// Ends the reading: refuses parameters that the operation does not have.
     pub fn done(&self) -> Answer<()> {
         let read = self.params.read.borrow();
-        let stray =
-            self.params.values.keys().find(|name| {
-                !read.contains(*name) && !matches!(name.as_str(), "Action" | "Version")
-            });
+        // A signature may stand in the query.
+        let framing =
+            |name: &str| matches!(name, "Action" | "Version") || name.starts_with("X-Amz-");
+        let mut names = self.params.values.keys();
+        let stray = names.find(|name| !read.contains(*name) && !framing(name));
         match (stray, self.params.dialect) {
             (None, _) => Ok(()),
             (Some(name), Dialect::Ec2) => Err(Refusal::new(

@@ -96,6 +96,8 @@ fn escape(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\r' => out.push_str("&#xD;"),
+            // XML 1.0 has no way to write these.
+            c if c.is_control() && !matches!(c, '\t' | '\n') => out.push('\u{FFFD}'),
             c => out.push(c),
         }
     }
@@ -217,13 +219,13 @@ mod tests {
     fn what_is_written_can_be_read() {
         let mut xml = Xml::default();
         xml.nest("A", |xml| {
-            xml.leaf("B", "<&>\"'").maybe("C", None::<u8>);
+            xml.leaf("B", "<&>\"'\u{1}").maybe("C", None::<u8>);
             xml.list("Ds", "D", [1, 2], |xml, n| {
                 xml.leaf("N", n);
             });
         });
         let root = Element::parse(&xml.into_text()).unwrap();
-        assert_eq!(root.text_of("B"), Some("<&>\"'"));
+        assert_eq!(root.text_of("B"), Some("<&>\"'\u{FFFD}"));
         assert_eq!(root.items("Ds").len(), 2);
         assert_eq!(root.stray(&["B"]), Some("Ds"));
     }

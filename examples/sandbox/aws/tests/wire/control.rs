@@ -27,12 +27,29 @@ async fn calls_are_counted_and_logged_in_order() {
     assert_eq!(log[0]["number"], 3);
     assert_eq!(log[0]["code"], "InvalidVpcID.NotFound");
     assert_eq!(log[0]["parameters"]["VpcId.1"], "vpc-00000000000000000");
-    assert!(log[0]["started"].as_u64().unwrap() <= log[0]["ended"].as_u64().unwrap());
+    assert!(log[0]["started"].as_f64().unwrap() < log[0]["ended"].as_f64().unwrap());
     aws.sim(Method::DELETE, "calls", "").await.ok();
     assert_eq!(
         aws.sim(Method::GET, "calls", "").await.ok().json(),
         json!([])
     );
+}
+
+#[tokio::test]
+async fn latency_shows_what_is_side_by_side() {
+    let aws = Aws::start().await;
+    aws.sim(Method::POST, "config", r#"{"timing": {"latency_ms": 50}}"#)
+        .await
+        .ok();
+    let read = || aws.ec2("DescribeVpcs", &[]);
+    let _ = futures::join!(read(), read(), read());
+    read().await.ok();
+    let log = aws.sim(Method::GET, "log", "").await.ok().json();
+    let at = |index: usize, name: &str| log[index][name].as_f64().unwrap();
+    for index in 0..3 {
+        assert!(at(index, "started") < at(0, "ended"));
+        assert!(at(3, "started") >= at(index, "ended"));
+    }
 }
 
 #[tokio::test]
@@ -145,7 +162,7 @@ async fn knobs_are_turned_one_by_one() {
     .ok();
     let config = aws.sim(Method::GET, "config", "").await.ok().json();
     assert_eq!(config["timing"]["provisioning_ms"], 600_000);
-    assert_eq!(config["timing"]["insync_ms"], 100);
+    assert_eq!(config["timing"]["insync_ms"], 3_600_000);
     assert_eq!(config["quotas"]["application-load-balancers"], 50);
     for body in [
         r#"{"timing": {"speed": 1}}"#,
@@ -168,6 +185,12 @@ async fn who_has_no_credentials_is_refused() {
         (none.status, none.code().as_str()),
         (403, "MissingAuthenticationToken")
     );
+    let query = "X-Amz-Credential=AKID%2F20261123%2Fus-east-1%2Felasticloadbalancing%2Faws4_request&X-Amz-Signature=00";
+    let presigned = format!("/?{body}&{query}");
+    aws.send(Method::GET, &presigned, &[], String::new())
+        .await
+        .unwrap()
+        .ok();
     let authorization = signed("ec2");
     let headers = [("authorization", authorization.as_str())];
     let wrong = aws

@@ -6,6 +6,8 @@ mod control;
 mod ec2;
 mod elb;
 mod elb_refusals;
+mod elb_targets;
 mod layering;
+mod plane;
 mod route53;
 mod support;

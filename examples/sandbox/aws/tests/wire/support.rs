@@ -8,17 +8,22 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use jiff::SignedDuration;
 use sandbox_aws::{Options, Simulator, Timing, World, WorldIds};
 use serde_json::Value;
 
-/// Short delays, so that tests need not wait, but not zero.
-pub const TIMING: Timing = Timing {
-    provisioning_ms: 100,
-    insync_ms: 100,
-    eni_release_ms: 100,
-    draining_ms: Some(100),
+const HOUR_MS: u64 = 3_600_000;
+
+/// What AWS does later happens when a test lets time pass, so that no test
+/// depends on the speed of the machine.
+const TIMING: Timing = Timing {
+    latency_ms: 0,
+    provisioning_ms: HOUR_MS,
+    insync_ms: HOUR_MS,
+    eni_release_ms: HOUR_MS,
+    draining_ms: Some(HOUR_MS),
     health_scale: 0.01,
-    certificate_issue_ms: 50,
+    certificate_issue_ms: HOUR_MS,
 };
 
 pub struct Aws {
@@ -118,6 +123,14 @@ impl Aws {
             world,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
+    }
+
+    /// Makes everything happen that was due in two hours.
+    pub fn let_time_pass(&self) {
+        self.simulator.state().write(|state, now| {
+            let later = now.checked_add(SignedDuration::from_hours(2)).unwrap();
+            state.advance(later);
+        });
     }
 
     /// A request as it is; `Err` when the connection broke.
@@ -308,13 +321,13 @@ impl Aws {
     }
 }
 
-/// Calls until the answer is as wanted; fails after five seconds.
+/// Calls until the answer is as wanted; fails after half a minute.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
-    for _ in 0..250 {
+    for _ in 0..1500 {
         if ask().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{what} did not happen in five seconds");
+    panic!("{what} did not happen in half a minute");
 }
