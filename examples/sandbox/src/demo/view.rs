@@ -14,12 +14,28 @@ pub const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
 /// listeners and rules, target groups with health, the cluster's security
 /// groups, records.
 pub fn objects(account: &State) -> String {
+    text(account, Health::Shown)
+}
+
+/// The same without the health of targets, which moves by itself.
+pub fn holdings(account: &State) -> String {
+    text(account, Health::Left)
+}
+
+/// Whether the health of targets is part of the text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Shown,
+    Left,
+}
+
+fn text(account: &State, health: Health) -> String {
     let mut text = String::new();
     for balancer in account.load_balancers.values() {
         load_balancer(&mut text, account, balancer);
     }
     for group in account.target_groups.values() {
-        target_group(&mut text, account, group);
+        target_group(&mut text, account, group, health);
     }
     for group in owned_security_groups(account) {
         security_group(&mut text, group);
@@ -100,7 +116,7 @@ fn load_balancer(text: &mut String, account: &State, balancer: &LoadBalancer) {
     }
 }
 
-fn target_group(text: &mut String, account: &State, group: &TargetGroup) {
+fn target_group(text: &mut String, account: &State, group: &TargetGroup, shown: Health) {
     line(
         text,
         format_args!(
@@ -111,8 +127,10 @@ fn target_group(text: &mut String, account: &State, group: &TargetGroup) {
         ),
     );
     for key in group.targets.keys() {
-        let health = account.target_health(group, key);
-        let state = health.state.as_str();
+        let state = match shown {
+            Health::Shown => account.target_health(group, key).state.as_str(),
+            Health::Left => "",
+        };
         line(text, format_args!("  {}:{} {state}", key.id, key.port));
     }
 }
