@@ -1,1 +1,30 @@
-//! x
+//! A strict AWS simulator: ELBv2, EC2, Route 53, ACM and STS on one port, with
+//! a data plane of real sockets on loopback.
+//!
+//! ```text
+//! wire  ->  state  <-  dataplane, dns
+//! ```
+//!
+//! * `state` is the account: pure values and rules, no I/O, no clock.
+//! * `wire` speaks AWS's protocols and turns requests into calls on the state.
+//! * `control` is `/_sim`: faults, counts of calls, quotas, reset.
+//! * `world` makes a small account as a cluster on EKS has it.
+//! * `dataplane` and `dns` serve what the state says and report target health.
+
+pub mod control;
+pub mod dataplane;
+pub mod dns;
+pub mod faults;
+pub mod journal;
+pub mod shared;
+pub mod simulator;
+pub mod state;
+pub mod timing;
+mod wire;
+pub mod world;
+
+pub use shared::SharedState;
+pub use simulator::{Options, Simulator};
+pub use state::State;
+pub use timing::Timing;
+pub use world::{World, WorldIds};

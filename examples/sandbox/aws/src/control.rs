@@ -1,0 +1,155 @@
+//! `/_sim`: what the simulator itself can be asked and told.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{Query, State as Extract},
+    http::StatusCode,
+    routing::{get, post},
+};
+use serde::Deserialize;
+
+use crate::{
+    SharedState, State, Timing,
+    faults::{Fault, Faults},
+    journal::{Call, Count, Journal},
+};
+
+/// What the wire and the control share.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// The account.
+    pub state: SharedState,
+    /// Faults on demand.
+    pub faults: Arc<Faults>,
+    /// Calls.
+    pub journal: Arc<Journal>,
+}
+
+type Told = Result<StatusCode, (StatusCode, String)>;
+
+/// The routes under `/_sim`, those of the data plane apart.
+pub fn router(control: Control) -> Router {
+    Router::new()
+        .route(
+            "/_sim/faults",
+            get(faults).post(add_fault).delete(clear_faults),
+        )
+        .route("/_sim/calls", get(counts).delete(clear_calls))
+        .route("/_sim/log", get(log))
+        .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/reset", post(reset))
+        .with_state(control)
+}
+
+async fn faults(Extract(control): Extract<Control>) -> Json<Vec<Fault>> {
+    Json(control.faults.all())
+}
+
+async fn add_fault(Extract(control): Extract<Control>, body: String) -> Told {
+    let fault: Fault = parse(&body)?;
+    if fault
+        .status
+        .is_some_and(|status| !(400..600).contains(&status))
+    {
+        return Err(bad("the status of a fault has to be from 400 to 599"));
+    }
+    control.faults.add(fault);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn clear_faults(Extract(control): Extract<Control>) -> StatusCode {
+    control.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn counts(Extract(control): Extract<Control>) -> Json<Vec<Count>> {
+    Json(control.journal.counts())
+}
+
+async fn clear_calls(Extract(control): Extract<Control>) -> StatusCode {
+    control.journal.clear();
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    /// Only calls with a greater number.
+    #[serde(default)]
+    after: u64,
+}
+
+async fn log(Extract(control): Extract<Control>, Query(query): Query<After>) -> Json<Vec<Call>> {
+    Json(control.journal.after(query.after))
+}
+
+async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
+    let (quotas, timing) = control.state.read(|state| {
+        let quotas: BTreeMap<String, usize> = state
+            .quotas
+            .names()
+            .map(|name| (name.to_owned(), state.quotas.limit(name)))
+            .collect();
+        (quotas, state.timing)
+    });
+    Json(serde_json::json!({ "quotas": quotas, "timing": timing }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    quotas: BTreeMap<String, usize>,
+    #[serde(default)]
+    timing: serde_json::Map<String, serde_json::Value>,
+}
+
+async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
+    let config: Config = parse(&body)?;
+    control.state.write(|state, _| {
+        // Named knobs change, the others keep their value.
+        let mut timing =
+            serde_json::to_value(state.timing).map_err(|error| bad(&error.to_string()))?;
+        for (name, value) in config.timing {
+            timing[&name] = value;
+        }
+        let timing: Timing =
+            serde_json::from_value(timing).map_err(|error| bad(&error.to_string()))?;
+        let mut quotas = state.quotas.clone();
+        for (name, value) in config.quotas {
+            if !quotas.set(&name, value) {
+                let names: Vec<&str> = state.quotas.names().collect();
+                return Err(bad(&format!(
+                    "there is no quota '{name}'; there are {}",
+                    names.join(", ")
+                )));
+            }
+        }
+        state.quotas = quotas;
+        state.timing = timing;
+        Ok(StatusCode::NO_CONTENT)
+    })
+}
+
+/// Empties the account; quotas and timing stay, and no id is given twice.
+async fn reset(Extract(control): Extract<Control>) -> StatusCode {
+    control.faults.clear();
+    control.state.write(|state, _| {
+        let empty = State::new(&state.account, &state.region, state.timing);
+        let before = std::mem::replace(state, empty);
+        state.ids = before.ids;
+        state.quotas = before.quotas;
+        state.availability_zones = before.availability_zones;
+    });
+    StatusCode::NO_CONTENT
+}
+
+fn parse<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, (StatusCode, String)> {
+    serde_json::from_str(body).map_err(|error| bad(&error.to_string()))
+}
+
+fn bad(text: &str) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, format!("{text}\n"))
+}

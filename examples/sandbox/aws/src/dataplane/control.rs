@@ -1,0 +1,68 @@
+//! `/_sim/addresses` and `/_sim/endpoints`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Serialize;
+
+use super::addresses::Addresses;
+use super::{Endpoints, Plane};
+
+/// A listener and the socket that serves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoint {
+    /// ARN of the load balancer.
+    pub load_balancer: String,
+    /// Name of the load balancer.
+    pub name: String,
+    /// DNS name of the load balancer.
+    pub dns_name: String,
+    /// Port of the listener as AWS holds it.
+    pub port: u16,
+    /// `HTTP` or `HTTPS`.
+    pub protocol: String,
+    /// Where to connect.
+    pub socket: SocketAddr,
+}
+
+pub(super) fn router(plane: &Plane) -> Router {
+    let addresses = Router::new()
+        .route("/_sim/addresses", get(list).post(change))
+        .with_state(plane.addresses().clone());
+    let endpoints = Router::new()
+        .route("/_sim/endpoints", get(endpoints))
+        .with_state(plane.endpoints.clone());
+    addresses.merge(endpoints)
+}
+
+async fn list(State(addresses): State<Addresses>) -> Json<BTreeMap<String, SocketAddr>> {
+    Json(addresses.all())
+}
+
+/// Takes every entry or, when one is wrong, none. The body is read as JSON
+/// whatever its media type says, so that plain `curl -d` works.
+async fn change(
+    State(addresses): State<Addresses>,
+    body: Bytes,
+) -> Result<Json<BTreeMap<String, SocketAddr>>, (StatusCode, String)> {
+    let entries: BTreeMap<String, Option<SocketAddr>> =
+        serde_json::from_slice(&body).map_err(|error| {
+            let expected = r#"{"10.0.48.11:8080": "127.0.0.1:40001"}, null removes"#;
+            let text = format!("cannot read the addresses: {error}; expected {expected}\n");
+            (StatusCode::BAD_REQUEST, text)
+        })?;
+    addresses
+        .set_all(&entries)
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")))?;
+    Ok(Json(addresses.all()))
+}
+
+async fn endpoints(State(endpoints): State<Endpoints>) -> Json<Vec<Endpoint>> {
+    Json(endpoints.all())
+}

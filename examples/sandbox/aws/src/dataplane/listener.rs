@@ -1,0 +1,213 @@
+//! The sockets of the listeners.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Shared;
+use super::route::idle;
+use super::serve::serve;
+use crate::state::{LoadBalancerState, Protocol, State, arn};
+
+/// Where a listener goes whose own port this user may not bind.
+const UNPRIVILEGED: u16 = 20_000;
+
+/// How long requests in flight may take when their listener is closed.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A client has this long for its TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// A listener that is to have a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) balancer: String,
+    pub(super) name: String,
+    pub(super) dns_name: String,
+    pub(super) port: u16,
+    pub(super) protocol: Protocol,
+}
+
+/// Every listener of an active load balancer, by ARN.
+pub(super) fn wanted(state: &State) -> BTreeMap<String, Wanted> {
+    state
+        .load_balancers
+        .values()
+        .filter(|balancer| balancer.state == LoadBalancerState::Active)
+        .flat_map(|balancer| {
+            balancer.listeners.values().map(move |listener| {
+                let wanted = Wanted {
+                    balancer: balancer.arn.clone(),
+                    name: balancer.name.clone(),
+                    dns_name: balancer.dns_name.clone(),
+                    port: listener.port,
+                    protocol: listener.protocol,
+                };
+                (listener.arn.clone(), wanted)
+            })
+        })
+        .collect()
+}
+
+/// A listener with its socket.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) wanted: Wanted,
+    pub(super) socket: SocketAddr,
+    close: DropGuard,
+    accepting: JoinHandle<()>,
+}
+
+impl Open {
+    /// Closes the socket and waits until it is; requests in flight go on.
+    pub(super) async fn close(self) {
+        drop(self.close);
+        // It neither panics nor is it aborted, so it ends here.
+        let _ = self.accepting.await;
+    }
+}
+
+/// Opens the socket of a listener and serves it until the result is dropped.
+///
+/// Errors when neither the listener's own port nor the one 20000 above it can
+/// be bound on `address`.
+pub(super) async fn open(
+    shared: &Shared,
+    arn: &str,
+    wanted: Wanted,
+    address: Ipv4Addr,
+) -> io::Result<Open> {
+    let listening = bind(address, wanted.port).await?;
+    let socket = listening.local_addr()?;
+    let close = shared.stop.child_token();
+    let accepting = shared.tasks.spawn(accept(
+        shared.clone(),
+        arn.to_owned(),
+        wanted.protocol,
+        listening,
+        close.clone(),
+    ));
+    Ok(Open {
+        wanted,
+        socket,
+        close: close.drop_guard(),
+        accepting,
+    })
+}
+
+async fn bind(address: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
+    let own = TcpListener::bind(SocketAddr::new(IpAddr::V4(address), port)).await;
+    match (own, port.checked_add(UNPRIVILEGED)) {
+        (Err(_), Some(other)) => {
+            TcpListener::bind(SocketAddr::new(IpAddr::V4(address), other)).await
+        }
+        (own, _) => own,
+    }
+}
+
+async fn accept(
+    shared: Shared,
+    listener: String,
+    protocol: Protocol,
+    socket: TcpListener,
+    close: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = close.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(
+                    shared.clone(),
+                    listener.clone(),
+                    protocol,
+                    stream,
+                    peer,
+                    close.clone(),
+                );
+                shared.tasks.spawn(connection);
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: wait for some to close.
+                tracing::warn!(listener, %error, "cannot accept connections");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    shared: Shared,
+    listener: String,
+    protocol: Protocol,
+    stream: TcpStream,
+    peer: SocketAddr,
+    close: CancellationToken,
+) {
+    let served = async {
+        stream.set_nodelay(true)?;
+        match protocol {
+            Protocol::Http => http(&shared, &listener, stream, peer, close).await,
+            Protocol::Https => {
+                let config = shared
+                    .state
+                    .read(|state| shared.keys.server(state, &listener))?;
+                let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
+                let stream = timeout(HANDSHAKE, accept).await??;
+                http(&shared, &listener, stream, peer, close).await
+            }
+        }
+    };
+    tokio::select! {
+        served = served => {
+            if let Err(error) = served {
+                tracing::debug!(listener, %peer, %error, "connection ended early");
+            }
+        }
+        () = shared.stop.cancelled() => {}
+    }
+}
+
+async fn http<S>(
+    shared: &Shared,
+    listener: &str,
+    stream: S,
+    peer: SocketAddr,
+    close: CancellationToken,
+) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let silence = shared.state.read(|state| {
+        arn::load_balancer_of(listener)
+            .and_then(|balancer| state.load_balancers.get(&balancer))
+            .map(idle)
+    });
+    let service = service_fn(|request| serve(shared.clone(), listener.to_owned(), peer, request));
+    let connection = http1::Builder::new()
+        .preserve_header_case(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(silence)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        served = &mut connection => return Ok(served?),
+        () = close.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(timeout(CLOSING, connection).await??)
+}

@@ -1,0 +1,227 @@
+//! The data plane: each load balancer has a loopback address of its own, each
+//! listener of an active one a real socket there, which routes by the rules as
+//! the account holds them at the moment of the request. Targets are probed with
+//! real requests and their health is written into the account.
+//!
+//! Touches the network (loopback only) and the clock. What is decided about a
+//! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
+//! `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
+//! `probe` and `tls`.
+//!
+//! Not here: HTTP/2 (and with it gRPC), stickiness, transforms, authentication,
+//! slow start, algorithms other than round robin, the listener attributes that
+//! change response headers.
+
+mod addresses;
+mod answer;
+mod condition;
+mod control;
+mod forwarded;
+mod listener;
+mod loopback;
+mod pattern;
+mod probe;
+mod route;
+mod serve;
+mod targets;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tls;
+mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use jiff::Timestamp;
+use tokio::time::sleep;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+pub use self::addresses::{AddressError, Addresses};
+pub use self::control::Endpoint;
+use self::listener::{Open, Wanted};
+pub use self::loopback::Loopbacks;
+use self::probe::Probes;
+use self::targets::{Departures, Rotation};
+use self::tls::Keys;
+use crate::shared::SharedState;
+
+/// A socket that could not be bound is tried again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The running data plane of one account. Stopping or dropping it closes all sockets.
+#[derive(Debug)]
+pub struct Plane {
+    addresses: Addresses,
+    loopbacks: Loopbacks,
+    endpoints: Endpoints,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+/// What everything that serves the plane has in common.
+#[derive(Clone, Debug)]
+struct Shared {
+    state: SharedState,
+    addresses: Addresses,
+    rotation: Rotation,
+    departures: Departures,
+    keys: Keys,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// The open listeners, for those who look from outside.
+#[derive(Clone, Debug, Default)]
+struct Endpoints(Arc<Mutex<Vec<Endpoint>>>);
+
+impl Endpoints {
+    fn all(&self) -> Vec<Endpoint> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn show(&self, open: &BTreeMap<String, Open>) {
+        let endpoints = open.values().map(|open| Endpoint {
+            load_balancer: open.wanted.balancer.clone(),
+            name: open.wanted.name.clone(),
+            dns_name: open.wanted.dns_name.clone(),
+            port: open.wanted.port,
+            protocol: open.wanted.protocol.as_str().to_owned(),
+            socket: open.socket,
+        });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = endpoints.collect();
+    }
+}
+
+impl Plane {
+    /// Starts to serve the account; also makes its transitions when they are due.
+    /// Has to be called within a Tokio runtime.
+    pub fn start(state: SharedState) -> Self {
+        let shared = Shared {
+            state,
+            addresses: Addresses::default(),
+            rotation: Rotation::default(),
+            departures: Departures::default(),
+            keys: Keys::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        let plane = Self {
+            addresses: shared.addresses.clone(),
+            loopbacks: Loopbacks::default(),
+            endpoints: Endpoints::default(),
+            tasks: shared.tasks.clone(),
+            stop: shared.stop.clone().drop_guard(),
+        };
+        let following = follow(shared, plane.loopbacks.clone(), plane.endpoints.clone());
+        plane.tasks.spawn(following);
+        plane
+    }
+
+    /// Where targets really listen; to be filled by whoever plays them.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The loopback addresses of the load balancers, for DNS.
+    pub fn loopbacks(&self) -> &Loopbacks {
+        &self.loopbacks
+    }
+
+    /// The listeners that are open now, with their sockets.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.endpoints.all()
+    }
+
+    /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`.
+    pub fn router(&self) -> Router {
+        control::router(self)
+    }
+
+    /// Closes all sockets and waits until they are closed. Requests in flight are cut.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Keeps sockets and probes as the account wants them.
+async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
+    let mut changes = shared.state.changes();
+    let mut open = BTreeMap::new();
+    let mut probes = Probes::default();
+    loop {
+        changes.borrow_and_update();
+        shared.state.advance();
+        let (listeners, targets, due) = shared.state.read(|state| {
+            shared.departures.follow(state);
+            shared.rotation.retain(state);
+            loopbacks.retain(|arn| state.load_balancers.contains_key(arn));
+            (
+                listener::wanted(state),
+                probe::wanted(state),
+                state.next_due(),
+            )
+        });
+        let complete = listen(&shared, &loopbacks, &mut open, listeners).await;
+        endpoints.show(&open);
+        probes.follow(&shared, targets);
+
+        let wait = if complete { Duration::MAX } else { RETRY };
+        let wait = due.map_or(wait, |due| wait.min(until(due)));
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = sleep(wait) => {}
+            () = shared.stop.cancelled() => break,
+        }
+    }
+}
+
+fn until(due: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+}
+
+/// Closes and opens listeners; tells whether all that are wanted are open.
+async fn listen(
+    shared: &Shared,
+    loopbacks: &Loopbacks,
+    open: &mut BTreeMap<String, Open>,
+    wanted: BTreeMap<String, Wanted>,
+) -> bool {
+    let stale: Vec<String> = open
+        .iter()
+        .filter(|(arn, open)| wanted.get(*arn) != Some(&open.wanted))
+        .map(|(arn, _)| arn.clone())
+        .collect();
+    for arn in stale {
+        if let Some(open) = open.remove(&arn) {
+            // Its port must be free before the listener is opened anew.
+            open.close().await;
+            tracing::debug!(listener = arn, "listener is closed");
+        }
+    }
+    let mut complete = true;
+    for (arn, wanted) in wanted {
+        if open.contains_key(&arn) {
+            continue;
+        }
+        let address = loopbacks.of(&wanted.balancer);
+        match listener::open(shared, &arn, wanted, address).await {
+            Ok(opened) => {
+                tracing::debug!(listener = arn, socket = %opened.socket, "listener is open");
+                open.insert(arn, opened);
+            }
+            Err(error) => {
+                tracing::warn!(listener = arn, %address, %error, "cannot open listener");
+                complete = false;
+            }
+        }
+    }
+    complete
+}

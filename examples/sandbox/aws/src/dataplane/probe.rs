@@ -1,0 +1,136 @@
+//! Health checks: real requests to where the targets really listen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::http::header::{CONNECTION, HOST, USER_AGENT};
+use axum::http::{Request, Uri};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::upstream::{Failure, Transport, exchange};
+use crate::state::{HealthCheck, Matcher, ProbeFailure, Protocol, State, TargetKey};
+
+/// Timeouts are scaled with the intervals, but a busy machine gets at least this long.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A target of a group, the group by its ARN.
+pub(super) type Probed = (String, TargetKey);
+
+/// The targets that are to be probed now.
+pub(super) fn wanted(state: &State) -> BTreeSet<Probed> {
+    state
+        .target_groups
+        .values()
+        .filter(|group| group.health_check.enabled)
+        .flat_map(|group| {
+            let probed = |key: &&TargetKey| state.is_probed(group, key);
+            let keys = group.targets.keys().filter(probed);
+            keys.map(|key| (group.arn.clone(), key.clone()))
+        })
+        .collect()
+}
+
+/// The probes that run, each until it is dropped from here.
+#[derive(Debug, Default)]
+pub(super) struct Probes(BTreeMap<Probed, CancellationToken>);
+
+impl Probes {
+    /// Starts and ends probes so that exactly the wanted targets are probed.
+    pub(super) fn follow(&mut self, shared: &Shared, wanted: BTreeSet<Probed>) {
+        self.0.retain(|probed, running| {
+            let wanted = wanted.contains(probed);
+            if !wanted {
+                running.cancel();
+            }
+            wanted
+        });
+        for probed in wanted {
+            self.0.entry(probed.clone()).or_insert_with(|| {
+                let running = shared.stop.child_token();
+                let ended = running.clone();
+                let shared = shared.clone();
+                shared.tasks.clone().spawn(async move {
+                    tokio::select! {
+                        () = probe(&shared, probed) => {}
+                        () = ended.cancelled() => {}
+                    }
+                });
+                running
+            });
+        }
+    }
+}
+
+/// Probes one target, at once and then at the group's interval, start to start.
+async fn probe(shared: &Shared, (group, target): Probed) {
+    loop {
+        let started = Instant::now();
+        let settings = shared.state.read(|state| {
+            let check = &state.target_groups.get(&group)?.health_check;
+            Some((check.clone(), state.timing.health_scale))
+        });
+        let Some((check, scale)) = settings else {
+            return;
+        };
+        let limit = scaled(check.timeout_seconds, scale).max(LEAST_TIMEOUT);
+        let port = check.port.unwrap_or(target.port);
+        let outcome = match shared.addresses.of(&target.id, port) {
+            Some(socket) => {
+                let asked = ask(&check, &target.id, port, socket, limit);
+                match timeout(limit, asked).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(ProbeFailure::Timeout),
+                }
+            }
+            None => Err(ProbeFailure::FailedHealthChecks),
+        };
+        shared
+            .state
+            .update(|state, _| state.record_probe(&group, &target, outcome));
+        sleep_until(started + scaled(check.interval_seconds, scale)).await;
+    }
+}
+
+/// `seconds` times `scale`, never so short that a probe would spin.
+fn scaled(seconds: u32, scale: f64) -> Duration {
+    let seconds = (f64::from(seconds) * scale).clamp(0.05, 3_600.0);
+    Duration::from_secs_f64(seconds)
+}
+
+async fn ask(
+    check: &HealthCheck,
+    id: &str,
+    port: u16,
+    socket: SocketAddr,
+    limit: Duration,
+) -> Result<(), ProbeFailure> {
+    if let Matcher::Grpc(_) = check.matcher {
+        // Needs HTTP/2, which no target is spoken to in.
+        return Err(ProbeFailure::FailedHealthChecks);
+    }
+    let path: Uri = check
+        .path
+        .parse()
+        .map_err(|_| ProbeFailure::FailedHealthChecks)?;
+    let request = Request::get(path)
+        .header(HOST, format!("{id}:{port}"))
+        .header(USER_AGENT, "ELB-HealthChecker/2.0")
+        .header(CONNECTION, "close")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| ProbeFailure::FailedHealthChecks)?;
+    let transport = match check.protocol {
+        Protocol::Http => Transport::Plain,
+        Protocol::Https => Transport::Tls,
+    };
+    match exchange(socket, transport, request, limit).await {
+        Ok(answer) if check.matcher.matches(answer.status().as_u16()) => Ok(()),
+        Ok(answer) => Err(ProbeFailure::ResponseCodeMismatch(answer.status().as_u16())),
+        Err(Failure::Silent) => Err(ProbeFailure::Timeout),
+        Err(Failure::Broken(_) | Failure::Departed) => Err(ProbeFailure::FailedHealthChecks),
+    }
+}

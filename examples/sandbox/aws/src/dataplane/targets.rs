@@ -1,0 +1,124 @@
+//! Which targets may get a request, and whose turn it is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{HealthState, State, TargetGroup, TargetKey};
+
+/// The targets of a group that may get a request now.
+///
+/// These are the healthy ones. When fewer than
+/// `unhealthy_state_routing.minimum_healthy_targets.count` are healthy, the
+/// load balancer fails open and uses all that are in use, whatever their health.
+/// Draining and unused targets get nothing.
+pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
+    let mut healthy = Vec::new();
+    let mut usable = Vec::new();
+    for key in group.targets.keys() {
+        match state.target_health(group, key).state {
+            HealthState::Healthy => {
+                healthy.push(key.clone());
+                usable.push(key.clone());
+            }
+            HealthState::Initial | HealthState::Unhealthy => usable.push(key.clone()),
+            HealthState::Unused | HealthState::Draining => {}
+        }
+    }
+    let minimum = group
+        .attributes
+        .get("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1);
+    if healthy.len() < minimum {
+        usable
+    } else {
+        healthy
+    }
+}
+
+/// Round robin, for each target group on its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rotation {
+    latest: Arc<Mutex<HashMap<String, TargetKey>>>,
+}
+
+impl Rotation {
+    /// The candidate after the one that was taken last; `candidates` are sorted.
+    pub(crate) fn next(&self, group: &str, candidates: &[TargetKey]) -> Option<TargetKey> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = latest
+            .get(group)
+            .and_then(|last| candidates.iter().find(|key| *key > last))
+            .or_else(|| candidates.first())?
+            .clone();
+        latest.insert(group.to_owned(), next.clone());
+        Some(next)
+    }
+
+    /// Forgets the groups that are gone.
+    pub(crate) fn retain(&self, state: &State) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.retain(|group, _| state.target_groups.contains_key(group));
+    }
+}
+
+/// Tells requests in flight that their target is gone: its time to drain is over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Departures {
+    tokens: Arc<Mutex<BTreeMap<(String, TargetKey), CancellationToken>>>,
+}
+
+impl Departures {
+    /// A token that is cancelled once the target has left its group.
+    pub(crate) fn watch(&self, group: &str, target: &TargetKey) -> CancellationToken {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens
+            .entry((group.to_owned(), target.clone()))
+            .or_default()
+            .clone()
+    }
+
+    /// Cancels the tokens of targets that are registered no more.
+    pub(crate) fn follow(&self, state: &State) {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.retain(|(group, target), token| {
+            let registered = state
+                .target_groups
+                .get(group)
+                .is_some_and(|group| group.targets.contains_key(target));
+            if !registered {
+                token.cancel();
+            }
+            registered
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(ids: &[&str]) -> Vec<TargetKey> {
+        ids.iter()
+            .map(|&id| TargetKey {
+                id: id.to_owned(),
+                port: 80,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn round_robin_goes_on_when_targets_come_and_go() {
+        let rotation = Rotation::default();
+        let next = |ids: &[&str]| rotation.next("g", &keys(ids)).map(|key| key.id);
+        assert_eq!(next(&[]), None);
+        assert_eq!(next(&["a", "b", "c"]).as_deref(), Some("a"));
+        assert_eq!(next(&["a", "b", "c"]).as_deref(), Some("b"));
+        assert_eq!(next(&["a", "c"]).as_deref(), Some("c"));
+        assert_eq!(next(&["a", "c"]).as_deref(), Some("a"));
+        assert_eq!(next(&["b"]).as_deref(), Some("b"));
+        assert_eq!(next(&["b"]).as_deref(), Some("b"));
+    }
+}

@@ -1,0 +1,279 @@
+//! DNS through a real socket.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use hickory_proto::op::{Message, MessageType, OpCode, Query};
+use hickory_proto::rr::{DNSClass, Name, RecordType};
+use tokio::net::UdpSocket;
+
+use super::{Lookup, Server, lookup, serve};
+use crate::SharedState;
+use crate::dataplane::Loopbacks;
+use crate::dataplane::tests::world::{account, add_balancer, balancer_arn};
+use crate::state::route53::{Routing, RoutingPolicy};
+use crate::state::{AliasTarget, HostedZone, RecordKey, RecordSet};
+
+const BALANCER: &str = "web-1234567890.us-east-1.elb.amazonaws.com";
+
+fn set(name: &str, kind: &str, values: &[&str]) -> RecordSet {
+    RecordSet {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        ttl: Some(300),
+        values: values.iter().map(|&value| value.to_owned()).collect(),
+        alias: None,
+        routing: None,
+        health_check_id: None,
+    }
+}
+
+fn alias(name: &str, kind: &str, target: &str) -> RecordSet {
+    RecordSet {
+        ttl: None,
+        alias: Some(AliasTarget {
+            hosted_zone_id: "Z35SXDOTRQ7X7K".to_owned(),
+            dns_name: target.to_owned(),
+            evaluate_target_health: true,
+        }),
+        ..set(name, kind, &[])
+    }
+}
+
+fn weighted(name: &str, value: &str, weight: u8) -> RecordSet {
+    RecordSet {
+        routing: Some(Routing {
+            set_identifier: value.to_owned(),
+            policy: RoutingPolicy::Weighted(weight),
+        }),
+        ..set(name, "A", &[value])
+    }
+}
+
+fn zone(id: &str, name: &str, private: bool, records: Vec<RecordSet>) -> HostedZone {
+    let key = |set: &RecordSet| RecordKey {
+        reversed: set.name.split('.').rev().map(str::to_owned).collect(),
+        kind: set.kind.clone(),
+        set_identifier: set
+            .routing
+            .as_ref()
+            .map_or_else(String::new, |routing| routing.set_identifier.clone()),
+    };
+    HostedZone {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        caller_reference: id.to_owned(),
+        comment: None,
+        private,
+        vpcs: Vec::new(),
+        name_servers: Vec::new(),
+        records: records
+            .into_iter()
+            .map(|set| (key(&set), set))
+            .collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// A server for one load balancer and some zones, and the address of the former.
+async fn started() -> (Server, IpAddr) {
+    let mut state = account();
+    add_balancer(&mut state, "web");
+    let balancer = format!("{BALANCER}.");
+    let soa = "ns-7.awsdns-00.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400";
+    let records = vec![
+        set("example.com.", "SOA", &[soa]),
+        set("example.com.", "NS", &["ns-7.awsdns-00.com"]),
+        alias("example.com.", "A", &balancer),
+        alias("shop.example.com.", "A", &format!("dualstack.{balancer}")),
+        alias("shop.example.com.", "AAAA", &balancer),
+        set(
+            "shop.example.com.",
+            "TXT",
+            &[r#""owner=a,b" "and \"more\"""#],
+        ),
+        alias("again.example.com.", "A", "shop.example.com."),
+        alias("round.example.com.", "A", "round.example.com."),
+        set("www.example.com.", "CNAME", &["shop.example.com"]),
+        set("out.example.com.", "CNAME", &["elsewhere.example.net."]),
+        set("six.example.com.", "AAAA", &["2001:db8::1"]),
+        set("two.example.com.", "A", &["192.0.2.1", "192.0.2.2"]),
+        set("a.deep.example.com.", "A", &["192.0.2.3"]),
+        alias("*.example.com.", "A", &balancer),
+        weighted("weighted.example.com.", "192.0.2.4", 0),
+        weighted("weighted.example.com.", "192.0.2.5", 9),
+    ];
+    let inner = vec![set("db.in.example.com.", "A", &["10.0.0.9"])];
+    let twin = vec![set("two.example.com.", "A", &["10.0.0.8"])];
+    for zone in [
+        zone("Z1", "example.com.", false, records),
+        zone("Z2", "in.example.com.", true, inner),
+        zone("Z0", "example.com.", true, twin),
+    ] {
+        state.hosted_zones.insert(zone.id.clone(), zone);
+    }
+    let loopbacks = Loopbacks::default();
+    let address = loopbacks.of(&balancer_arn("web")).into();
+    let here = "127.0.0.1:0".parse().unwrap();
+    let server = serve(here, SharedState::new(state), loopbacks)
+        .await
+        .unwrap();
+    (server, address)
+}
+
+async fn ask(server: &Server, name: &str, kind: &str) -> Lookup {
+    lookup(server.address(), name, kind).await.unwrap()
+}
+
+#[tokio::test]
+async fn addresses_of_load_balancers_and_aliases() {
+    let (server, address) = started().await;
+    for name in [
+        BALANCER,
+        &BALANCER.to_uppercase(),
+        &format!("dualstack.{BALANCER}."),
+        "example.com",
+        "shop.example.com",
+        "SHOP.Example.COM.",
+        "again.example.com",
+        "anything.example.com",
+        "two.labels.example.com",
+    ] {
+        let found = ask(&server, name, "A").await;
+        assert_eq!(found.status(), "NOERROR", "{name}");
+        assert_eq!(found.addresses(), [address], "{name}");
+    }
+    let wanted: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+    assert_eq!(
+        ask(&server, "two.example.com", "A").await.addresses(),
+        wanted
+    );
+    let inner = ask(&server, "db.in.example.com", "A").await;
+    assert_eq!(inner.values(), ["10.0.0.9"]);
+    for _ in 0..5 {
+        let weighted = ask(&server, "weighted.example.com", "A").await;
+        assert_eq!(weighted.values(), ["192.0.2.5"]);
+    }
+}
+
+#[tokio::test]
+async fn other_types() {
+    let (server, address) = started().await;
+    for (name, kind, values) in [
+        ("six.example.com", "AAAA", "2001:db8::1"),
+        ("shop.example.com", "TXT", r#""owner=a,b" "and \"more\"""#),
+        ("example.com", "NS", "ns-7.awsdns-00.com."),
+        (
+            "example.com",
+            "SOA",
+            "ns-7.awsdns-00.com. awsdns-hostmaster.amazon.com. 1 7200 900 1209600 86400",
+        ),
+        ("www.example.com", "CNAME", "shop.example.com."),
+        ("out.example.com", "A", "elsewhere.example.net."),
+    ] {
+        let found = ask(&server, name, kind).await;
+        assert_eq!(found.status(), "NOERROR", "{name} {kind}");
+        assert_eq!(found.values(), [values], "{name} {kind}");
+    }
+    let followed = ask(&server, "www.example.com", "A").await;
+    assert_eq!(
+        followed.values(),
+        ["shop.example.com.".to_owned(), address.to_string()]
+    );
+}
+
+#[tokio::test]
+async fn what_there_is_not() {
+    let (server, _) = started().await;
+    for (name, kind, status) in [
+        // The name exists, with other types.
+        ("shop.example.com", "MX", "NOERROR"),
+        ("shop.example.com", "AAAA", "NOERROR"),
+        ("six.example.com", "A", "NOERROR"),
+        (BALANCER, "TXT", "NOERROR"),
+        // Something is below it, so the wildcard does not cover it or what is beside.
+        ("deep.example.com", "A", "NOERROR"),
+        ("b.deep.example.com", "A", "NXDOMAIN"),
+        ("other.in.example.com", "A", "NXDOMAIN"),
+        ("gone-1.us-east-1.elb.amazonaws.com", "A", "NXDOMAIN"),
+        ("round.example.com", "A", "NOERROR"),
+    ] {
+        let found = ask(&server, name, kind).await;
+        assert_eq!(found.status(), status, "{name} {kind}");
+        assert!(found.values().is_empty(), "{name} {kind}: {found}");
+        assert_eq!(found.message.authorities.len(), 1, "{name} {kind}");
+        assert_eq!(found.message.authorities[0].record_type(), RecordType::SOA);
+    }
+    for name in ["example.net", "notexample.com", "com", "elb.amazonaws.com"] {
+        let found = ask(&server, name, "A").await;
+        assert_eq!(found.status(), "REFUSED", "{name}");
+        assert!(!found.message.metadata.authoritative);
+    }
+}
+
+#[tokio::test]
+async fn prints_as_dig_does() {
+    let (server, address) = started().await;
+    let found = ask(&server, "shop.example.com", "A").await;
+    let text = found.to_string();
+    let port = server.address().port();
+    for line in [
+        ";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: ",
+        ";; flags: qr aa rd; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 0\n",
+        ";; QUESTION SECTION:\n;shop.example.com.\t\tIN\tA\n",
+        &format!(";; ANSWER SECTION:\nshop.example.com.\t60\tIN\tA\t{address}\n"),
+        &format!(";; SERVER: 127.0.0.1#{port}(127.0.0.1) (UDP)\n"),
+    ] {
+        assert!(text.contains(line), "{line:?} is not in:\n{text}");
+    }
+}
+
+async fn raw(server: SocketAddr, message: &Message) -> Message {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let wire = message.to_vec().unwrap();
+    socket.send_to(&wire, server).await.unwrap();
+    let mut buffer = [0; 4096];
+    let (length, _) = socket.recv_from(&mut buffer).await.unwrap();
+    Message::from_vec(&buffer[..length]).unwrap()
+}
+
+#[tokio::test]
+async fn odd_questions_get_answers_too_and_garbage_none() {
+    use hickory_proto::op::ResponseCode;
+
+    let (server, _) = started().await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(b"no query", server.address()).await.unwrap();
+    let ask = |code: OpCode, class: DNSClass, questions: usize| {
+        let mut message = Message::new(7, MessageType::Query, code);
+        for _ in 0..questions {
+            let name = Name::from_ascii("shop.example.com.").unwrap();
+            let mut query = Query::query(name, RecordType::A);
+            query.set_query_class(class);
+            message.add_query(query);
+        }
+        message
+    };
+    for (message, code) in [
+        (ask(OpCode::Query, DNSClass::IN, 1), ResponseCode::NoError),
+        (ask(OpCode::Query, DNSClass::CH, 1), ResponseCode::Refused),
+        (ask(OpCode::Query, DNSClass::IN, 0), ResponseCode::FormErr),
+        (ask(OpCode::Notify, DNSClass::IN, 1), ResponseCode::NotImp),
+    ] {
+        let answer = raw(server.address(), &message).await;
+        assert_eq!(answer.metadata.response_code, code, "{message:?}");
+        assert_eq!(answer.metadata.id, 7);
+    }
+}
+
+#[tokio::test]
+async fn stays_on_loopback_and_ends_when_told() {
+    let state = SharedState::new(account());
+    let away = "0.0.0.0:0".parse().unwrap();
+    assert!(serve(away, state, Loopbacks::default()).await.is_err());
+
+    let (server, _) = started().await;
+    let address = server.address();
+    server.stop().await;
+    UdpSocket::bind(address).await.unwrap();
+}

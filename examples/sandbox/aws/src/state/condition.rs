@@ -1,0 +1,343 @@
+//! Conditions as they are asked for and the checks on them.
+
+use ipnet::IpNet;
+
+use super::{Answer, Condition, Patterns, QueryPair, Quotas, Refusal};
+
+/// A condition as a caller spells it: the field and one of the configurations,
+/// or the older form with values beside the field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewCondition {
+    /// `host-header`, `path-pattern`, …
+    pub field: Option<String>,
+    /// Older form of values of host and path.
+    pub values: Vec<String>,
+    /// Older form of regular expressions of host and path.
+    pub regex_values: Vec<String>,
+    /// `HostHeaderConfig`.
+    pub host_header: Option<NewPatterns>,
+    /// `PathPatternConfig`.
+    pub path_pattern: Option<NewPatterns>,
+    /// `HttpHeaderConfig`: name and patterns.
+    pub http_header: Option<(String, NewPatterns)>,
+    /// `HttpRequestMethodConfig`.
+    pub http_request_method: Option<Vec<String>>,
+    /// `QueryStringConfig`.
+    pub query_string: Option<Vec<QueryPair>>,
+    /// `SourceIpConfig`.
+    pub source_ip: Option<Vec<String>>,
+}
+
+/// Values or regular expressions as a caller spells them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewPatterns {
+    /// Wildcard patterns.
+    pub values: Vec<String>,
+    /// Regular expressions.
+    pub regex_values: Vec<String>,
+}
+
+/// Checks the conditions of a rule.
+pub(super) fn resolve(conditions: &[NewCondition], quotas: &Quotas) -> Answer<Vec<Condition>> {
+    if conditions.is_empty() {
+        return Err(Refusal::validation(
+            "A rule must have at least one condition",
+        ));
+    }
+    let resolved: Vec<Condition> = conditions.iter().map(resolve_one).collect::<Answer<_>>()?;
+    for (index, condition) in resolved.iter().enumerate() {
+        let repeatable = matches!(
+            condition,
+            Condition::HttpHeader { .. } | Condition::QueryString(_)
+        );
+        if !repeatable
+            && resolved[..index]
+                .iter()
+                .any(|other| other.field() == condition.field())
+        {
+            return Err(Refusal::validation(format!(
+                "A rule can only have one '{}' condition",
+                condition.field()
+            )));
+        }
+    }
+    let most = quotas.limit("condition-values-per-alb-rule");
+    if resolved.iter().map(Condition::len).sum::<usize>() > most {
+        return Err(Refusal::validation(format!(
+            "A rule can only have '{most}' condition values"
+        )));
+    }
+    let most = quotas.limit("condition-wildcards-per-alb-rule");
+    if resolved.iter().map(Condition::wildcards).sum::<usize>() > most {
+        return Err(Refusal::validation(format!(
+            "A rule can only have '{most}' condition wildcards"
+        )));
+    }
+    Ok(resolved)
+}
+
+fn resolve_one(new: &NewCondition) -> Answer<Condition> {
+    let field = new
+        .field
+        .as_deref()
+        .ok_or_else(|| Refusal::validation("A condition must have a field"))?;
+    let given = [
+        ("host-header", new.host_header.is_some()),
+        ("path-pattern", new.path_pattern.is_some()),
+        ("http-header", new.http_header.is_some()),
+        ("http-request-method", new.http_request_method.is_some()),
+        ("query-string", new.query_string.is_some()),
+        ("source-ip", new.source_ip.is_some()),
+    ];
+    if let Some((other, _)) = given.iter().find(|(name, given)| *given && *name != field) {
+        return Err(Refusal::validation(format!(
+            "The condition with the field '{field}' has the configuration of '{other}'"
+        )));
+    }
+    let older = NewPatterns {
+        values: new.values.clone(),
+        regex_values: new.regex_values.clone(),
+    };
+    let has_older = older != NewPatterns::default();
+    let either = |config: &Option<NewPatterns>| match config {
+        Some(_) if has_older => Err(Refusal::validation(format!(
+            "The condition with the field '{field}' has its values twice"
+        ))),
+        Some(config) => Ok(config.clone()),
+        None => Ok(older.clone()),
+    };
+    if has_older && !matches!(field, "host-header" | "path-pattern") {
+        return Err(Refusal::validation(format!(
+            "The condition with the field '{field}' needs its own configuration"
+        )));
+    }
+    match field {
+        "host-header" => Ok(Condition::HostHeader(patterns(
+            either(&new.host_header)?,
+            field,
+            check_host,
+        )?)),
+        "path-pattern" => Ok(Condition::PathPattern(patterns(
+            either(&new.path_pattern)?,
+            field,
+            check_path,
+        )?)),
+        "http-header" => {
+            let (name, values) = new.http_header.clone().ok_or_else(|| empty(field))?;
+            if name.is_empty() || name.len() > 40 {
+                return Err(Refusal::validation(
+                    "A header name must have 1 to 40 characters",
+                ));
+            }
+            let patterns = patterns(values, field, |_| Ok(()))?;
+            Ok(Condition::HttpHeader { name, patterns })
+        }
+        "http-request-method" => {
+            let methods = new.http_request_method.clone().unwrap_or_default();
+            for method in &methods {
+                let good = method
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c == '-' || c == '_');
+                if !good || method.is_empty() || method.len() > 40 {
+                    return Err(Refusal::validation(format!(
+                        "The method '{method}' is not valid"
+                    )));
+                }
+            }
+            some(methods, field).map(Condition::HttpRequestMethod)
+        }
+        "query-string" => {
+            let pairs = new.query_string.clone().unwrap_or_default();
+            for pair in &pairs {
+                check_length(&pair.value)?;
+                check_length(pair.key.as_deref().unwrap_or("-"))?;
+            }
+            some(pairs, field).map(Condition::QueryString)
+        }
+        "source-ip" => {
+            let sources = new.source_ip.clone().unwrap_or_default();
+            let ranges: Vec<IpNet> = sources
+                .iter()
+                .map(|s| check_source(s))
+                .collect::<Answer<_>>()?;
+            some(ranges, field).map(Condition::SourceIp)
+        }
+        other => Err(Refusal::validation(format!(
+            "Condition field '{other}' must be one of '[path-pattern, host-header, http-header, http-request-method, query-string, source-ip]'"
+        ))),
+    }
+}
+
+fn patterns(new: NewPatterns, field: &str, check: fn(&str) -> Answer<()>) -> Answer<Patterns> {
+    match (new.values.is_empty(), new.regex_values.is_empty()) {
+        (true, true) => Err(empty(field)),
+        (false, false) => Err(Refusal::validation(format!(
+            "The condition with the field '{field}' cannot have both values and regular expressions"
+        ))),
+        (false, true) => {
+            for value in &new.values {
+                check_length(value)?;
+                check(value)?;
+            }
+            Ok(Patterns::Wildcards(new.values))
+        }
+        (true, false) => {
+            for value in &new.regex_values {
+                check_length(value)?;
+            }
+            Ok(Patterns::Regexes(new.regex_values))
+        }
+    }
+}
+
+fn some<T>(values: Vec<T>, field: &str) -> Answer<Vec<T>> {
+    if values.is_empty() {
+        return Err(empty(field));
+    }
+    Ok(values)
+}
+
+fn empty(field: &str) -> Refusal {
+    Refusal::validation(format!(
+        "A condition with the field '{field}' must have at least one value"
+    ))
+}
+
+fn check_length(value: &str) -> Answer<()> {
+    if value.is_empty() || value.chars().count() > 128 {
+        return Err(Refusal::validation(format!(
+            "Condition value '{value}' must have 1 to 128 characters"
+        )));
+    }
+    Ok(())
+}
+
+fn check_host(host: &str) -> Answer<()> {
+    let good = host
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-.*?".contains(c));
+    let ending = host.rsplit_once('.').map_or("", |(_, ending)| ending);
+    if !good || ending.is_empty() || !ending.chars().all(|c| c.is_ascii_alphabetic()) {
+        return Err(Refusal::validation(format!(
+            "Condition value '{host}' contains a character that is not valid, has no '.', or has other characters than letters after the last '.'"
+        )));
+    }
+    Ok(())
+}
+
+fn check_path(path: &str) -> Answer<()> {
+    let good = path
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c));
+    if !good {
+        return Err(Refusal::validation(format!(
+            "Condition value '{path}' contains a character that is not valid"
+        )));
+    }
+    Ok(())
+}
+
+fn check_source(source: &str) -> Answer<IpNet> {
+    match source.parse::<IpNet>() {
+        Ok(range) if source != "255.255.255.255/32" => Ok(range),
+        _ => Err(Refusal::validation(format!(
+            "Condition value '{source}' is not a valid CIDR"
+        ))),
+    }
+}
+
+impl Condition {
+    /// The name of the field on the wire.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::HostHeader(_) => "host-header",
+            Self::PathPattern(_) => "path-pattern",
+            Self::HttpHeader { .. } => "http-header",
+            Self::HttpRequestMethod(_) => "http-request-method",
+            Self::QueryString(_) => "query-string",
+            Self::SourceIp(_) => "source-ip",
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::HostHeader(patterns)
+            | Self::PathPattern(patterns)
+            | Self::HttpHeader { patterns, .. } => patterns.values().len(),
+            Self::HttpRequestMethod(values) => values.len(),
+            Self::QueryString(pairs) => pairs.len(),
+            Self::SourceIp(ranges) => ranges.len(),
+        }
+    }
+
+    fn wildcards(&self) -> usize {
+        let count = |text: &str| text.chars().filter(|c| matches!(c, '*' | '?')).count();
+        match self {
+            Self::HostHeader(patterns)
+            | Self::PathPattern(patterns)
+            | Self::HttpHeader { patterns, .. } => match patterns {
+                Patterns::Wildcards(values) => values.iter().map(|value| count(value)).sum(),
+                Patterns::Regexes(_) => 0,
+            },
+            Self::QueryString(pairs) => pairs
+                .iter()
+                .map(|pair| count(&pair.value) + pair.key.as_deref().map_or(0, count))
+                .sum(),
+            Self::HttpRequestMethod(_) | Self::SourceIp(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn host(values: &[&str]) -> NewCondition {
+        NewCondition {
+            field: Some("host-header".to_owned()),
+            host_header: Some(NewPatterns {
+                values: values.iter().map(|v| (*v).to_owned()).collect(),
+                regex_values: Vec::new(),
+            }),
+            ..NewCondition::default()
+        }
+    }
+
+    fn path(values: &[&str]) -> NewCondition {
+        NewCondition {
+            field: Some("path-pattern".to_owned()),
+            values: values.iter().map(|v| (*v).to_owned()).collect(),
+            ..NewCondition::default()
+        }
+    }
+
+    #[test]
+    fn what_a_rule_may_match() {
+        let quotas = Quotas::default();
+        let ok = |conditions: &[NewCondition]| resolve(conditions, &quotas).is_ok();
+        assert!(ok(&[
+            host(&["www.example.com", "*.example.com"]),
+            path(&["/a", "/a/*"])
+        ]));
+        assert!(ok(&[path(&["/a", "/b", "/c", "/d", "/e"])]));
+        for bad in [
+            vec![],
+            vec![host(&["*"])],
+            vec![host(&["localhost"])],
+            vec![host(&["10.0.0.1"])],
+            vec![host(&[])],
+            vec![path(&["/ä"])],
+            vec![path(&["/a"]), path(&["/b"])],
+            vec![path(&["/a", "/b", "/c", "/d", "/e", "/f"])],
+            vec![path(&["/*/*/*/*/*/*"])],
+            vec![path(&[&"a".repeat(129)])],
+        ] {
+            assert_eq!(
+                resolve(&bad, &quotas).unwrap_err().code,
+                "ValidationError",
+                "{bad:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Identifiers as AWS forms them, from a seeded generator: the same calls in
+//! the same order get the same ids in every run.
+
+/// A small deterministic generator (SplitMix64).
+#[derive(Debug, Clone)]
+pub struct Ids {
+    seed: u64,
+}
+
+impl Ids {
+    /// Starts the sequence that belongs to `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn text(&mut self, alphabet: &[u8], length: usize) -> String {
+        let size = alphabet.len() as u64;
+        (0..length)
+            .map(|_| {
+                let index = usize::try_from(self.next() % size).unwrap_or_default();
+                char::from(alphabet[index])
+            })
+            .collect()
+    }
+
+    /// `length` lower-case hexadecimal digits.
+    pub fn hex(&mut self, length: usize) -> String {
+        self.text(b"0123456789abcdef", length)
+    }
+
+    /// `length` decimal digits, the first not zero.
+    pub fn digits(&mut self, length: usize) -> String {
+        let first = self.text(b"123456789", 1);
+        first + &self.text(b"0123456789", length.saturating_sub(1))
+    }
+
+    /// `length` capital letters and digits, as in Route 53 ids and access keys.
+    pub fn capitals(&mut self, length: usize) -> String {
+        self.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", length)
+    }
+
+    /// An EC2 id: `prefix`, a dash and 17 hexadecimal digits.
+    pub fn ec2(&mut self, prefix: &str) -> String {
+        format!("{prefix}-{}", self.hex(17))
+    }
+
+    /// A UUID of version 4.
+    pub fn uuid(&mut self) -> String {
+        format!(
+            "{}-{}-4{}-a{}-{}",
+            self.hex(8),
+            self.hex(4),
+            self.hex(3),
+            self.hex(3),
+            self.hex(12)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_ids() {
+        let (mut a, mut b) = (Ids::new(7), Ids::new(7));
+        assert_eq!(a.ec2("sg"), b.ec2("sg"));
+        assert_eq!(a.uuid(), b.uuid());
+        assert_ne!(a.ec2("sg"), a.ec2("sg"));
+        assert_eq!(a.ec2("sg").len(), 20);
+        assert_eq!(a.uuid().len(), 36);
+        assert_eq!(a.digits(10).len(), 10);
+    }
+}

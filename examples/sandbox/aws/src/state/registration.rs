@@ -1,0 +1,373 @@
+//! RegisterTargets and DeregisterTargets.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use jiff::Timestamp;
+
+use super::{
+    Answer, InstanceState, Probed, Refusal, State, Target, TargetGroup, TargetKey, TargetType,
+    Transition,
+};
+
+/// A target as a caller spells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTarget {
+    /// Instance id or address.
+    pub id: String,
+    /// Port; the group's own if absent.
+    pub port: Option<u32>,
+    /// Zone name or `all`.
+    pub availability_zone: Option<String>,
+}
+
+impl State {
+    /// RegisterTargets: all or none; a target that is registered already stays
+    /// as it is, one that drains comes back.
+    pub fn register_targets(
+        &mut self,
+        arn: &str,
+        targets: &[NewTarget],
+        now: Timestamp,
+    ) -> Answer<()> {
+        let group = self.target_group(arn)?;
+        if targets.is_empty() {
+            return Err(Refusal::validation("At least one target must be specified"));
+        }
+        let mut registered: BTreeMap<TargetKey, Option<String>> = BTreeMap::new();
+        for target in targets {
+            match group.target_type {
+                TargetType::Instance => self.check_instance_target(group, &target.id)?,
+                TargetType::Ip => self.check_ip_target(group, target)?,
+            }
+            registered.insert(key_of(group, target)?, target.availability_zone.clone());
+        }
+        self.check_target_quotas(group, &registered)?;
+        let group = self.target_group_mut(arn)?;
+        for (key, availability_zone) in registered {
+            let known = group
+                .targets
+                .get(&key)
+                .is_some_and(|target| target.draining_until.is_none());
+            if known {
+                continue;
+            }
+            let target = Target {
+                availability_zone,
+                registered: now,
+                probed: Probed::Registering,
+                streak: 0,
+                draining_until: None,
+            };
+            group.targets.insert(key, target);
+        }
+        Ok(())
+    }
+
+    /// DeregisterTargets: a target in use drains for the group's delay, one
+    /// that is not in use is gone at once, one that is unknown is refused.
+    pub fn deregister_targets(
+        &mut self,
+        arn: &str,
+        targets: &[NewTarget],
+        now: Timestamp,
+    ) -> Answer<()> {
+        let group = self.target_group(arn)?;
+        if targets.is_empty() {
+            return Err(Refusal::validation("At least one target must be specified"));
+        }
+        let mut leaving = Vec::new();
+        for target in targets {
+            let key = key_of(group, target)?;
+            if !group.targets.contains_key(&key) {
+                return Err(Refusal::new(
+                    "InvalidTarget",
+                    format!(
+                        "The following targets are not registered: '{}:{}'",
+                        key.id, key.port
+                    ),
+                ));
+            }
+            leaving.push(key);
+        }
+        let in_use = self.load_balancer_of(group).is_some();
+        let delay = group
+            .attributes
+            .get("deregistration_delay.timeout_seconds")
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .map_or(300_000, |seconds| seconds * 1000);
+        let delay = self
+            .timing
+            .draining_ms
+            .map_or(delay, |most| delay.min(most));
+        for key in leaving {
+            let draining = self
+                .target_group(arn)?
+                .targets
+                .get(&key)
+                .is_some_and(|target| target.draining_until.is_some());
+            if draining {
+                continue;
+            }
+            if !in_use || delay == 0 {
+                self.target_group_mut(arn)?.targets.remove(&key);
+                continue;
+            }
+            let gone = Transition::TargetGone(arn.to_owned(), key.clone());
+            let until = self.schedule(now, delay, gone);
+            if let Some(target) = self.target_group_mut(arn)?.targets.get_mut(&key) {
+                target.draining_until = Some(until);
+            }
+        }
+        Ok(())
+    }
+
+    /// The targets that DescribeTargetHealth is asked for: those named, else all.
+    pub fn described_targets(&self, arn: &str, named: &[NewTarget]) -> Answer<Vec<TargetKey>> {
+        let group = self.target_group(arn)?;
+        if named.is_empty() {
+            return Ok(group.targets.keys().cloned().collect());
+        }
+        named.iter().map(|target| key_of(group, target)).collect()
+    }
+
+    fn check_instance_target(&self, group: &TargetGroup, id: &str) -> Answer<()> {
+        let usable = self.instances.get(id).is_some_and(|instance| {
+            instance.state == InstanceState::Running
+                && Some(&instance.vpc_id) == group.vpc_id.as_ref()
+        });
+        if usable {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "InvalidTarget",
+            format!(
+                "The following targets are not in a running state and cannot be registered: '{id}'"
+            ),
+        ))
+    }
+
+    fn check_ip_target(&self, group: &TargetGroup, target: &NewTarget) -> Answer<()> {
+        let id = &target.id;
+        let address: IpAddr = id
+            .parse()
+            .map_err(|_| Refusal::validation(format!("The IP address '{id}' is not valid")))?;
+        if address.is_ipv6() != (group.ip_address_type == "ipv6") {
+            return Err(Refusal::validation(format!(
+                "The IP address '{id}' is not of the address type '{}' of the target group",
+                group.ip_address_type
+            )));
+        }
+        let vpc = group.vpc_id.as_deref().unwrap_or_default();
+        let zone = target.availability_zone.as_deref();
+        if let Some(subnet) = self.subnet_of_address(vpc, id) {
+            return match zone {
+                Some("all") => Err(Refusal::validation(format!(
+                    "The IP address '{id}' is within the VPC, and cannot have its Availability Zone overridden to 'all' from '{}'",
+                    subnet.availability_zone
+                ))),
+                Some(zone) if zone != subnet.availability_zone => {
+                    Err(Refusal::validation(format!(
+                        "The IP address '{id}' is in the Availability Zone '{}', not in '{zone}'",
+                        subnet.availability_zone
+                    )))
+                }
+                _ => Ok(()),
+            };
+        }
+        let private = match address {
+            IpAddr::V4(v4) => {
+                v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xC0 == 64)
+            }
+            IpAddr::V6(_) => false,
+        };
+        if !private {
+            return Err(Refusal::validation(format!(
+                "The IP address '{id}' is not within a permitted range: RFC 1918, 100.64.0.0/10 or a subnet of the VPC"
+            )));
+        }
+        let known = |zone: &str| {
+            zone == "all"
+                || self
+                    .availability_zones
+                    .iter()
+                    .any(|known| known.name == zone)
+        };
+        if zone.is_some_and(known) {
+            return Ok(());
+        }
+        Err(Refusal::validation(format!(
+            "You must specify a valid Availability Zone or select 'all' for all enabled Availability zones, since the IP address '{id}' is outside the VPC"
+        )))
+    }
+
+    fn check_target_quotas(
+        &self,
+        group: &TargetGroup,
+        added: &BTreeMap<TargetKey, Option<String>>,
+    ) -> Answer<()> {
+        let fresh = added
+            .keys()
+            .filter(|key| !group.targets.contains_key(key))
+            .count();
+        let most = self.quotas.limit("targets-per-target-group");
+        if group.targets.len() + fresh > most {
+            return Err(Refusal::new(
+                "TooManyTargets",
+                format!("The maximum number of targets per target group '{most}' has been reached"),
+            ));
+        }
+        if let Some(balancer) = self.load_balancer_of(group) {
+            let registered: usize = balancer
+                .target_groups(None)
+                .into_iter()
+                .filter_map(|arn| self.target_groups.get(arn))
+                .map(|group| group.targets.len())
+                .sum();
+            let most = self.quotas.limit("targets-per-application-load-balancer");
+            if registered + fresh > most {
+                return Err(Refusal::new(
+                    "TooManyTargets",
+                    format!(
+                        "The maximum number of targets per load balancer '{most}' has been reached"
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_of(group: &TargetGroup, target: &NewTarget) -> Answer<TargetKey> {
+    let port = match target.port.map(u16::try_from) {
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => {
+            return Err(Refusal::validation(
+                "The port of a target must be from 1 to 65535",
+            ));
+        }
+        None => group.port.unwrap_or_default(),
+    };
+    Ok(TargetKey {
+        id: target.id.clone(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{
+        Timing, World,
+        state::{
+            HealthState, action::NewAction, listener::NewListener, load_balancer::NewLoadBalancer,
+            target_group::NewTargetGroup,
+        },
+    };
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn later(seconds: i64) -> Timestamp {
+        START
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap()
+    }
+
+    fn target(id: &str) -> NewTarget {
+        NewTarget {
+            id: id.to_owned(),
+            port: None,
+            availability_zone: None,
+        }
+    }
+
+    /// An account with a load balancer whose only listener forwards to a group.
+    fn serving(timing: Timing) -> (State, String) {
+        let mut state = State::new("123456789012", "us-east-1", timing);
+        let ids = World::default().build(&mut state, START).unwrap();
+        let group = NewTargetGroup {
+            name: "pods".to_owned(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(8080),
+            vpc_id: Some(ids.vpc),
+            target_type: Some("ip".to_owned()),
+            ..NewTargetGroup::default()
+        };
+        let group = state.create_target_group(&group).unwrap();
+        let balancer = NewLoadBalancer {
+            name: "web".to_owned(),
+            subnets: ids.public_subnets,
+            security_groups: Vec::new(),
+            scheme: None,
+            ip_address_type: None,
+            tags: Vec::new(),
+        };
+        let listener = NewListener {
+            load_balancer_arn: state.create_load_balancer(balancer, START).unwrap(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(80),
+            default_actions: Some(vec![NewAction {
+                kind: "forward".to_owned(),
+                target_group_arn: Some(group.clone()),
+                ..NewAction::default()
+            }]),
+            ..NewListener::default()
+        };
+        state.create_listener(&listener).unwrap();
+        (state, group)
+    }
+
+    #[test]
+    fn draining_lasts_as_long_as_the_attribute_says() {
+        let timing = Timing {
+            draining_ms: None,
+            ..Timing::default()
+        };
+        let (mut state, group) = serving(timing);
+        let delay = (
+            "deregistration_delay.timeout_seconds".to_owned(),
+            "60".to_owned(),
+        );
+        state
+            .modify_target_group_attributes(&group, &[delay])
+            .unwrap();
+        let pods = [target("10.0.48.77"), target("10.0.48.78")];
+        state.register_targets(&group, &pods, START).unwrap();
+        state.deregister_targets(&group, &pods, START).unwrap();
+        let health = |state: &State, id: &str| {
+            let group = state.target_group(&group).unwrap();
+            let key = TargetKey {
+                id: id.to_owned(),
+                port: 8080,
+            };
+            state.target_health(group, &key).state
+        };
+        state.advance(later(59));
+        assert_eq!(health(&state, "10.0.48.77"), HealthState::Draining);
+        // One comes back in time, the other is gone.
+        state
+            .register_targets(&group, &pods[..1], later(59))
+            .unwrap();
+        state.advance(later(61));
+        assert_eq!(health(&state, "10.0.48.77"), HealthState::Initial);
+        assert_eq!(health(&state, "10.0.48.78"), HealthState::Unused);
+        assert_eq!(state.target_group(&group).unwrap().targets.len(), 1);
+    }
+
+    #[test]
+    fn targets_are_counted_for_the_group_and_for_the_load_balancer() {
+        let (mut state, group) = serving(Timing::default());
+        state.quotas.set("targets-per-application-load-balancer", 2);
+        let pods = [
+            target("10.0.48.77"),
+            target("10.0.48.78"),
+            target("10.0.48.79"),
+        ];
+        let refused = state.register_targets(&group, &pods, START);
+        assert_eq!(refused.unwrap_err().code, "TooManyTargets");
+        state.register_targets(&group, &pods[..2], START).unwrap();
+        state.register_targets(&group, &pods[..2], START).unwrap();
+    }
+}

@@ -1,0 +1,252 @@
+//! Operations on listeners, their certificates and policies.
+
+use super::{Paging, nothing, shapes};
+use crate::{
+    state::{Answer, Listener, Protocol, Refusal, State, listener::NewListener, ssl_policy},
+    wire::{page, params::Input, xml::Xml},
+};
+
+pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<Xml>> {
+    Some(match action {
+        "CreateListener" => create(input, state),
+        "DescribeListeners" => describe(input, state),
+        "ModifyListener" => modify(input, state),
+        "DeleteListener" => delete(input, state),
+        "DescribeListenerAttributes" => describe_attributes(input, state),
+        "ModifyListenerAttributes" => modify_attributes(input, state),
+        "AddListenerCertificates" => add_certificates(input, state),
+        "RemoveListenerCertificates" => remove_certificates(input, state),
+        "DescribeListenerCertificates" => describe_certificates(input, state),
+        "DescribeSSLPolicies" => describe_policies(input),
+        _ => return None,
+    })
+}
+
+/// What CreateListener and ModifyListener have in common.
+fn read(input: &Input) -> Answer<NewListener> {
+    let certificates = if input.has("Certificates") {
+        Some(read_certificates(input)?)
+    } else {
+        None
+    };
+    let default_actions = if input.has("DefaultActions") {
+        Some(shapes::read_actions(input, "DefaultActions")?)
+    } else {
+        None
+    };
+    if input
+        .part("MutualAuthentication")
+        .text("Mode")
+        .is_some_and(|mode| mode != "off")
+    {
+        return Err(Refusal::validation(
+            "Mutual authentication is not simulated",
+        ));
+    }
+    Ok(NewListener {
+        load_balancer_arn: String::new(),
+        protocol: input.text("Protocol"),
+        port: input.number("Port")?,
+        ssl_policy: input.text("SslPolicy"),
+        certificates,
+        default_actions,
+        tags: Vec::new(),
+    })
+}
+
+fn read_certificates(input: &Input) -> Answer<Vec<(String, Option<bool>)>> {
+    input
+        .list("Certificates")
+        .iter()
+        .map(|part| Ok((part.need("CertificateArn")?, part.flag("IsDefault")?)))
+        .collect()
+}
+
+fn create(input: &Input, state: &mut State) -> Answer<Xml> {
+    let new = NewListener {
+        load_balancer_arn: input.need("LoadBalancerArn")?,
+        tags: input.pairs("Tags")?,
+        ..read(input)?
+    };
+    input.done()?;
+    if new.default_actions.is_none() {
+        input.need("DefaultActions")?;
+    }
+    let arn = state.create_listener(&new)?;
+    Ok(answer(state.listener(&arn)?))
+}
+
+fn modify(input: &Input, state: &mut State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    let new = read(input)?;
+    input.done()?;
+    state.modify_listener(&arn, &new)?;
+    Ok(answer(state.listener(&arn)?))
+}
+
+fn answer(listener: &Listener) -> Xml {
+    let mut xml = Xml::default();
+    xml.list("Listeners", "member", [listener], write);
+    xml
+}
+
+fn write(xml: &mut Xml, listener: &Listener) {
+    xml.leaf("ListenerArn", &listener.arn)
+        .leaf("LoadBalancerArn", &listener.load_balancer_arn)
+        .leaf("Port", listener.port)
+        .leaf("Protocol", listener.protocol.as_str());
+    if listener.protocol == Protocol::Https {
+        xml.list(
+            "Certificates",
+            "member",
+            &listener.certificate,
+            |xml, arn| {
+                xml.leaf("CertificateArn", arn);
+            },
+        );
+        xml.maybe("SslPolicy", listener.ssl_policy.as_ref());
+        xml.nest("MutualAuthentication", |xml| {
+            xml.leaf("Mode", "off");
+        });
+    }
+    shapes::write_actions(xml, "DefaultActions", &listener.default_actions);
+}
+
+fn describe(input: &Input, state: &State) -> Answer<Xml> {
+    let balancer = input.text("LoadBalancerArn");
+    let arns = input.texts("ListenerArns");
+    let paging = Paging::read(input, 400)?;
+    input.done()?;
+    let listeners: Vec<&Listener> = match (&balancer, arns.is_empty()) {
+        (Some(arn), true) => state.load_balancer(arn)?.listeners.values().collect(),
+        (None, false) => arns
+            .iter()
+            .map(|arn| state.listener(arn))
+            .collect::<Answer<_>>()?,
+        _ => {
+            return Err(Refusal::validation(
+                "You must specify either listener ARNs or a load balancer ARN",
+            ));
+        }
+    };
+    let mut listeners = listeners;
+    listeners.sort_by(|a, b| a.arn.cmp(&b.arn));
+    let page = paging.cut(listeners, |listener| listener.arn.clone())?;
+    let mut xml = Xml::default();
+    xml.list("Listeners", "member", page.items, write);
+    xml.maybe("NextMarker", page.next);
+    Ok(xml)
+}
+
+fn delete(input: &Input, state: &mut State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    input.done()?;
+    nothing(state.delete_listener(&arn))
+}
+
+fn describe_attributes(input: &Input, state: &State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    input.done()?;
+    let mut xml = Xml::default();
+    shapes::write_attributes(&mut xml, &state.listener(&arn)?.attributes);
+    Ok(xml)
+}
+
+fn modify_attributes(input: &Input, state: &mut State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    let changes = shapes::read_attributes(input)?;
+    input.done()?;
+    state.modify_listener_attributes(&arn, &changes)?;
+    let mut xml = Xml::default();
+    shapes::write_attributes(&mut xml, &state.listener(&arn)?.attributes);
+    Ok(xml)
+}
+
+fn add_certificates(input: &Input, state: &mut State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    let certificates = read_certificates(input)?;
+    input.done()?;
+    let added = state.add_listener_certificate(&arn, &certificates)?;
+    let mut xml = Xml::default();
+    xml.list("Certificates", "member", [added], |xml, arn| {
+        xml.leaf("CertificateArn", arn).leaf("IsDefault", false);
+    });
+    Ok(xml)
+}
+
+fn remove_certificates(input: &Input, state: &mut State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    let certificates = read_certificates(input)?;
+    input.done()?;
+    nothing(state.remove_listener_certificate(&arn, &certificates))
+}
+
+fn describe_certificates(input: &Input, state: &State) -> Answer<Xml> {
+    let arn = input.need("ListenerArn")?;
+    let paging = Paging::read(input, 400)?;
+    input.done()?;
+    let listener = state.listener(&arn)?;
+    let default = listener.certificate.iter().map(|arn| (arn, true));
+    let others = listener.sni_certificates.iter().map(|arn| (arn, false));
+    // The default one has the least key, so that it comes first on the first page.
+    let page = paging.cut(default.chain(others), |(arn, default)| {
+        format!("{}{arn}", u8::from(!*default))
+    })?;
+    let mut xml = Xml::default();
+    xml.list(
+        "Certificates",
+        "member",
+        page.items,
+        |xml, (arn, default)| {
+            xml.leaf("CertificateArn", arn).leaf("IsDefault", default);
+        },
+    );
+    xml.maybe("NextMarker", page.next);
+    Ok(xml)
+}
+
+fn describe_policies(input: &Input) -> Answer<Xml> {
+    let names = input.texts("Names");
+    let kind = input.text("LoadBalancerType");
+    let paging = Paging::read(input, 400)?;
+    input.done()?;
+    if let Some(unknown) = names.iter().find(|name| !ssl_policy::exists(name)) {
+        return Err(Refusal::new(
+            "SSLPolicyNotFound",
+            format!("SSL policy '{unknown}' not found"),
+        ));
+    }
+    if kind.is_some_and(|kind| kind != "application") {
+        return Err(Refusal::validation(
+            "Only the policies of application load balancers are simulated",
+        ));
+    }
+    let mut policies: Vec<String> = ssl_policy::names()
+        .filter(|name| names.is_empty() || names.contains(name))
+        .collect();
+    policies.sort();
+    let Some(page) = page::cut(
+        policies,
+        String::clone,
+        paging.marker.as_deref(),
+        paging.size,
+    ) else {
+        return Err(Refusal::validation("The marker is not valid"));
+    };
+    let mut xml = Xml::default();
+    xml.list("SslPolicies", "member", page.items, |xml, name| {
+        xml.texts("SslProtocols", "member", ssl_policy::protocols(&name));
+        xml.list(
+            "Ciphers",
+            "member",
+            ssl_policy::ciphers(&name).iter().zip(1..),
+            |xml, (cipher, priority)| {
+                xml.leaf("Name", cipher).leaf("Priority", priority);
+            },
+        );
+        xml.leaf("Name", &name);
+        xml.texts("SupportedLoadBalancerTypes", "member", ["application"]);
+    });
+    xml.maybe("NextMarker", page.next);
+    Ok(xml)
+}

@@ -1,0 +1,78 @@
+//! Elastic Load Balancing, version 2: parameters in, answers out.
+
+mod balancers;
+mod groups;
+mod listeners;
+mod rules;
+mod shapes;
+mod tags;
+
+use jiff::Timestamp;
+
+use super::{
+    page::{self, Page},
+    params::Input,
+    xml::Xml,
+};
+use crate::state::{Answer, Refusal, State};
+
+/// Carries out an action; `None` when the service does not have it.
+pub fn handle(
+    action: &str,
+    input: &Input,
+    state: &mut State,
+    now: Timestamp,
+) -> Option<Answer<Xml>> {
+    balancers::handle(action, input, state, now)
+        .or_else(|| listeners::handle(action, input, state))
+        .or_else(|| rules::handle(action, input, state))
+        .or_else(|| groups::handle(action, input, state, now))
+        .or_else(|| tags::handle(action, input, state))
+}
+
+/// What `Marker` and `PageSize` ask for.
+struct Paging {
+    marker: Option<String>,
+    size: usize,
+}
+
+impl Paging {
+    /// Reads the two parameters; `default` is the size of a page that is not asked for.
+    fn read(input: &Input, default: usize) -> Answer<Self> {
+        let size = input.number::<usize>("PageSize")?.unwrap_or(default);
+        if !(1..=400).contains(&size) {
+            return Err(Refusal::validation(format!(
+                "1 validation error detected: Value '{size}' at 'pageSize' failed to satisfy constraint: Member must be between 1 and 400"
+            )));
+        }
+        Ok(Self {
+            marker: input.text("Marker"),
+            size,
+        })
+    }
+
+    fn cut<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> Answer<Page<T>> {
+        page::cut(items, key, self.marker.as_deref(), self.size)
+            .ok_or_else(|| Refusal::validation("The marker is not valid"))
+    }
+}
+
+/// Refuses more ARNs than one describe call takes.
+fn at_most_20(arns: &[String]) -> Answer<()> {
+    if arns.len() > 20 {
+        return Err(Refusal::validation(format!(
+            "At most 20 ARNs can be specified in one call, got {}",
+            arns.len()
+        )));
+    }
+    Ok(())
+}
+
+/// An answer without content.
+fn nothing(done: Answer<()>) -> Answer<Xml> {
+    done.map(|()| Xml::default())
+}

@@ -1,0 +1,12 @@
+//! The API as a client meets it: raw HTTP requests, raw answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod acm;
+mod control;
+mod ec2;
+mod elb;
+mod elb_refusals;
+mod layering;
+mod plane;
+mod route53;
+mod support;
