@@ -30,10 +30,14 @@ pub async fn install(s: &Stage) -> anyhow::Result<String> {
     if !s.with_controller {
         return Ok("(left out: --no-controller)".to_owned());
     }
-    // Nobody in a demo remembers a record that is gone for a minute.
-    s.sandbox
-        .install_controller(&["--dns-delete-grace=0"])
-        .await?;
+    // Clients that still hold a record's address get their minute only where
+    // a person may be one of them.
+    let grace: &[&str] = if s.once {
+        &["--dns-delete-grace=0"]
+    } else {
+        &[]
+    };
+    s.sandbox.install_controller(grace).await?;
     Ok("$ kubectl apply -k deploy   # with this cluster's name, region and role".to_owned())
 }
 

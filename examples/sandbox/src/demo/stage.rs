@@ -74,6 +74,8 @@ pub struct Stage {
     pub sandbox: Sandbox,
     /// Whether the controller is part of it.
     pub with_controller: bool,
+    /// Whether the demo goes through to its end by itself.
+    pub once: bool,
     client: Client,
     memory: Mutex<Memory>,
 }
@@ -83,11 +85,12 @@ impl Stage {
     ///
     /// # Errors
     /// None that the caller can cause.
-    pub fn new(sandbox: Sandbox, with_controller: bool) -> anyhow::Result<Self> {
+    pub fn new(sandbox: Sandbox, with_controller: bool, once: bool) -> anyhow::Result<Self> {
         let client = sandbox.control_plane.client()?;
         let stage = Self {
             sandbox,
             with_controller,
+            once,
             client,
             memory: Mutex::default(),
         };

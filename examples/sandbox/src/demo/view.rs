@@ -204,3 +204,49 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{line}");
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use sandbox_aws::state::{AliasTarget, Patterns};
+    use sandbox_aws::{Timing, World};
+
+    #[test]
+    fn an_account_without_a_controller_has_nothing_to_show() {
+        let mut account = State::new("123456789012", "us-west-2", Timing::default());
+        let now = Timestamp::from_second(0).unwrap();
+        World::default().build(&mut account, now).unwrap();
+        assert_eq!(objects(&account), "");
+        assert_eq!(health(&account, "healthy"), 0);
+    }
+
+    #[test]
+    fn records_and_conditions_in_words() {
+        let mut record = RecordSet {
+            name: "game.example.com.".to_owned(),
+            kind: "A".to_owned(),
+            ttl: None,
+            values: vec![],
+            alias: Some(AliasTarget {
+                hosted_zone_id: "Z1".to_owned(),
+                dns_name: "lb.example.net.".to_owned(),
+                evaluate_target_health: true,
+            }),
+            routing: None,
+            health_check_id: None,
+        };
+        assert_eq!(
+            written(&record),
+            "game.example.com A alias of lb.example.net."
+        );
+        record.alias = None;
+        record.kind = "TXT".to_owned();
+        record.values = vec!["\"owner\"".to_owned()];
+        assert_eq!(written(&record), "game.example.com TXT \"owner\"");
+        let hosts = vec!["a.com".to_owned(), "b.com".to_owned()];
+        let hosts = Condition::HostHeader(Patterns::Wildcards(hosts));
+        assert_eq!(condition(&hosts), "host a.com or b.com");
+    }
+}
