@@ -22,7 +22,7 @@ use crate::up::{self, Up};
 /// Its programs are built once, from the Go module registry, into
 /// ~/.cache/alb-ingress-controller (about 8 minutes on two cores; needs Go
 /// 1.26 or later). Nodes, Pods and AWS are played. Everything ends with the
-/// command.
+/// command. LOG_LEVEL=debug in the environment shows more of what happens.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version)]
 pub struct Cli {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use hyper::Uri;
@@ -29,10 +30,14 @@ pub async fn install(s: &Stage) -> anyhow::Result<String> {
     if !s.with_controller {
         return Ok("(left out: --no-controller)".to_owned());
     }
-    // Nobody in a demo remembers a record that is gone for a minute.
-    s.sandbox
-        .install_controller(&["--dns-delete-grace=0"])
-        .await?;
+    // Clients that still hold a record's address get their minute only where
+    // a person may be one of them.
+    let grace: &[&str] = if s.once {
+        &["--dns-delete-grace=0"]
+    } else {
+        &[]
+    };
+    s.sandbox.install_controller(grace).await?;
     Ok("$ kubectl apply -k deploy   # with this cluster's name, region and role".to_owned())
 }
 
@@ -183,7 +188,7 @@ pub async fn only_registrations(s: &Stage) -> anyhow::Result<String> {
     Ok(written(writes))
 }
 
-/// Both Ingresses have one load balancer.
+/// Both Ingresses have one load balancer, and all their pods are its targets.
 pub async fn shared(s: &Stage) -> anyhow::Result<String> {
     let game = s.load_balancer("game", "game").await?;
     let scores = s.load_balancer("scores", "scores").await?;
@@ -192,7 +197,9 @@ pub async fn shared(s: &Stage) -> anyhow::Result<String> {
         game == scores && count == 1,
         "{game} and {scores}, {count} load balancers"
     );
-    Ok(game)
+    let healthy = s.account(|account| view::health(account, "healthy"));
+    ensure!(healthy == 10, "{healthy} healthy targets of 10");
+    Ok(format!("{game}, 10 healthy targets"))
 }
 
 /// The second host is answered by its own pods.
@@ -219,10 +226,10 @@ pub async fn scores_answer(s: &Stage) -> anyhow::Result<String> {
 /// Remembers what is there, lets visitors come, and breaks an Ingress.
 pub async fn break_it(s: &Stage) -> anyhow::Result<String> {
     let listener = s.listener(GAME, 443).await?;
-    let objects = s.account(view::objects);
+    let holdings = s.account(view::holdings);
     {
         let mut memory = s.memory();
-        memory.objects = objects;
+        memory.holdings = holdings;
         memory.visitors = Some(Visitors::begin(listener, GAME, "/"));
     }
     s.kubectl(&[
@@ -253,10 +260,11 @@ pub async fn warned(s: &Stage) -> anyhow::Result<String> {
     Ok(events)
 }
 
-/// AWS holds what it held before.
-pub fn unchanged(s: &Stage) -> anyhow::Result<String> {
-    let now = s.account(view::objects);
-    ensure!(now == s.memory().objects, "it has changed:\n{now}");
+/// AWS holds what it held before, also a second after the event.
+pub async fn unchanged(s: &Stage) -> anyhow::Result<String> {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let now = s.account(view::holdings);
+    ensure!(now == s.memory().holdings, "it has changed:\n{now}");
     Ok(
         "load balancer, listeners, rules, targets, security groups and records are as they were"
             .to_owned(),
@@ -294,6 +302,13 @@ pub fn visitors_happy(s: &Stage) -> anyhow::Result<String> {
     ensure!(tally.served >= VISITS, "only {} visits yet", tally.served);
     memory.visitors = None;
     Ok(format!("{} visits, all served", tally.served))
+}
+
+/// Deletes both examples, the one that was applied last first.
+pub async fn delete_both(s: &Stage) -> anyhow::Result<String> {
+    let group = s.example("group", "delete").await?;
+    let game = s.example("2048", "delete").await?;
+    Ok(format!("{group}{game}"))
 }
 
 /// No Ingress of the demo is left.

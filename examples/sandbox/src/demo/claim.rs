@@ -69,7 +69,10 @@ impl<W: Write> Narrator<W> {
                     match act(stage).await {
                         Ok(shown) => self.show(&shown)?,
                         Err(error) => {
-                            outcome.failure = Some(format!("{what}: {error:#}"));
+                            let why = format!("{error:#}");
+                            self.say(&format!(" ✗ {what}"))?;
+                            self.show(&why)?;
+                            outcome.failure = Some(format!("{what} {why}"));
                             return Ok(outcome);
                         }
                     }

@@ -45,9 +45,9 @@ pub async fn run(options: Options, ended: CancellationToken) -> anyhow::Result<(
         sandbox = Sandbox::start(options.sandbox) => sandbox?,
         () = ended.cancelled() => return Ok(()),
     };
-    let stage = Stage::new(sandbox, options.with_controller)?;
+    let stage = Stage::new(sandbox, options.with_controller, options.once)?;
     let played = tokio::select! {
-        played = play(&mut narrator, &stage, options.once, begun, &ended) => Some(played),
+        played = play(&mut narrator, &stage, begun, &ended) => Some(played),
         error = stage.sandbox.control_plane.failure() => Some(Err(error)),
         () = ended.cancelled() => None,
     };
@@ -58,17 +58,16 @@ pub async fn run(options: Options, ended: CancellationToken) -> anyhow::Result<(
 async fn play<W: std::io::Write>(
     narrator: &mut Narrator<W>,
     stage: &Stage,
-    once: bool,
     begun: Instant,
     ended: &CancellationToken,
 ) -> anyhow::Result<()> {
     let (acts, cleaning_up) = (script::acts(), script::cleaning_up());
     let mut all = claims(&acts);
-    if once {
+    if stage.once {
         all += claims(&cleaning_up);
     }
     let mut outcome = narrator.play(stage, &acts).await?;
-    if once && outcome.failure.is_none() {
+    if stage.once && outcome.failure.is_none() {
         let end = narrator.play(stage, &cleaning_up).await?;
         outcome = Outcome {
             held: outcome.held + end.held,
@@ -80,7 +79,7 @@ async fn play<W: std::io::Write>(
     if outcome.failure.is_some() {
         bail!("the demo does not hold");
     }
-    if !once {
+    if !stage.once {
         narrator.say(&invitation(stage))?;
         ended.cancelled().await;
     }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::checks::{
-    apply_game, break_it, browsed, empty, few_calls, gone, install, kubectl_get_alb, made,
-    only_registrations, page_from, redirected, resolved, scale, scores_answer, shared, six_targets,
-    unchanged, visitors_happy, warned,
+    apply_game, break_it, browsed, delete_both, empty, few_calls, gone, install, kubectl_get_alb,
+    made, only_registrations, page_from, redirected, resolved, scale, scores_answer, shared,
+    six_targets, unchanged, visitors_happy, warned,
 };
 use super::claim::Step;
 use super::stage::Stage;
@@ -125,7 +125,7 @@ fn group() -> Vec<Step<Stage>> {
             Box::pin(s.example("group", "apply"))
         }),
         Step::Claim(
-            "Both Ingresses have the same load balancer, and there is only one.",
+            "Both Ingresses have the same load balancer, the only one, and ten healthy targets.",
             IN_A_WHILE,
             |s| Box::pin(shared(s)),
         ),
@@ -153,7 +153,7 @@ fn breaking() -> Vec<Step<Stage>> {
             |s| Box::pin(warned(s)),
         ),
         Step::Claim("Nothing in AWS has changed.", SOON, |s| {
-            Box::pin(async { unchanged(s) })
+            Box::pin(unchanged(s))
         }),
         Step::Claim(
             "What was served for the broken Ingress is served on.",
@@ -183,9 +183,7 @@ pub fn cleaning_up() -> Vec<Step<Stage>> {
             "The end",
             "All of it is deleted from Kubernetes, the broken Ingress too.",
         ),
-        Step::Do("Deleting both examples.", |s| {
-            Box::pin(s.example("group", "delete"))
-        }),
+        Step::Do("Deleting both examples.", |s| Box::pin(delete_both(s))),
         Step::Claim("The Ingresses are gone.", IN_A_WHILE, |s| Box::pin(gone(s))),
         Step::Claim(
             "The account is as empty as it was: no load balancer, no target group, no security \

@@ -1,7 +1,7 @@
 //! What the demo's script acts on: the sandbox, kubectl, the web as seen
 //! through the load balancers, and what was seen before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,7 +52,8 @@ impl Call {
 pub struct Traces {
     load_balancers: usize,
     target_groups: usize,
-    security_groups: BTreeSet<String>,
+    /// Security groups with the number of their rules.
+    security_groups: BTreeMap<String, usize>,
     records: BTreeSet<String>,
 }
 
@@ -61,8 +62,8 @@ pub struct Traces {
 pub struct Memory {
     /// The account before the controller did anything.
     pub at_start: Traces,
-    /// AWS objects before something was broken.
-    pub objects: String,
+    /// What AWS held before something was broken.
+    pub holdings: String,
     /// Visitors of the game while something is broken.
     pub visitors: Option<Visitors>,
 }
@@ -73,6 +74,8 @@ pub struct Stage {
     pub sandbox: Sandbox,
     /// Whether the controller is part of it.
     pub with_controller: bool,
+    /// Whether the demo goes through to its end by itself.
+    pub once: bool,
     client: Client,
     memory: Mutex<Memory>,
 }
@@ -82,11 +85,12 @@ impl Stage {
     ///
     /// # Errors
     /// None that the caller can cause.
-    pub fn new(sandbox: Sandbox, with_controller: bool) -> anyhow::Result<Self> {
+    pub fn new(sandbox: Sandbox, with_controller: bool, once: bool) -> anyhow::Result<Self> {
         let client = sandbox.control_plane.client()?;
         let stage = Self {
             sandbox,
             with_controller,
+            once,
             client,
             memory: Mutex::default(),
         };
@@ -109,7 +113,11 @@ impl Stage {
         self.account(|account| Traces {
             load_balancers: account.load_balancers.len(),
             target_groups: account.target_groups.len(),
-            security_groups: account.security_groups.keys().cloned().collect(),
+            security_groups: account
+                .security_groups
+                .values()
+                .map(|group| (group.id.clone(), group.rules.len()))
+                .collect(),
             records: view::records(account)
                 .map(|record| format!("{} {}", record.name, record.kind))
                 .collect(),

@@ -14,12 +14,28 @@ pub const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
 /// listeners and rules, target groups with health, the cluster's security
 /// groups, records.
 pub fn objects(account: &State) -> String {
+    text(account, Health::Shown)
+}
+
+/// The same without the health of targets, which moves by itself.
+pub fn holdings(account: &State) -> String {
+    text(account, Health::Left)
+}
+
+/// Whether the health of targets is part of the text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Shown,
+    Left,
+}
+
+fn text(account: &State, health: Health) -> String {
     let mut text = String::new();
     for balancer in account.load_balancers.values() {
         load_balancer(&mut text, account, balancer);
     }
     for group in account.target_groups.values() {
-        target_group(&mut text, account, group);
+        target_group(&mut text, account, group, health);
     }
     for group in owned_security_groups(account) {
         security_group(&mut text, group);
@@ -100,7 +116,7 @@ fn load_balancer(text: &mut String, account: &State, balancer: &LoadBalancer) {
     }
 }
 
-fn target_group(text: &mut String, account: &State, group: &TargetGroup) {
+fn target_group(text: &mut String, account: &State, group: &TargetGroup, shown: Health) {
     line(
         text,
         format_args!(
@@ -111,8 +127,10 @@ fn target_group(text: &mut String, account: &State, group: &TargetGroup) {
         ),
     );
     for key in group.targets.keys() {
-        let health = account.target_health(group, key);
-        let state = health.state.as_str();
+        let state = match shown {
+            Health::Shown => account.target_health(group, key).state.as_str(),
+            Health::Left => "",
+        };
         line(text, format_args!("  {}:{} {state}", key.id, key.port));
     }
 }
@@ -185,4 +203,50 @@ fn actions(account: &State, actions: &[Action]) -> String {
 fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     // Writing to a string cannot fail.
     let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use sandbox_aws::state::{AliasTarget, Patterns};
+    use sandbox_aws::{Timing, World};
+
+    #[test]
+    fn an_account_without_a_controller_has_nothing_to_show() {
+        let mut account = State::new("123456789012", "us-west-2", Timing::default());
+        let now = Timestamp::from_second(0).unwrap();
+        World::default().build(&mut account, now).unwrap();
+        assert_eq!(objects(&account), "");
+        assert_eq!(health(&account, "healthy"), 0);
+    }
+
+    #[test]
+    fn records_and_conditions_in_words() {
+        let mut record = RecordSet {
+            name: "game.example.com.".to_owned(),
+            kind: "A".to_owned(),
+            ttl: None,
+            values: vec![],
+            alias: Some(AliasTarget {
+                hosted_zone_id: "Z1".to_owned(),
+                dns_name: "lb.example.net.".to_owned(),
+                evaluate_target_health: true,
+            }),
+            routing: None,
+            health_check_id: None,
+        };
+        assert_eq!(
+            written(&record),
+            "game.example.com A alias of lb.example.net."
+        );
+        record.alias = None;
+        record.kind = "TXT".to_owned();
+        record.values = vec!["\"owner\"".to_owned()];
+        assert_eq!(written(&record), "game.example.com TXT \"owner\"");
+        let hosts = vec!["a.com".to_owned(), "b.com".to_owned()];
+        let hosts = Condition::HostHeader(Patterns::Wildcards(hosts));
+        assert_eq!(condition(&hosts), "host a.com or b.com");
+    }
 }

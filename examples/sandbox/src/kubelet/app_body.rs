@@ -34,6 +34,19 @@ pub struct AppBody {
     pub name: ContainerName,
 }
 
+/// Where images listen most often.
+const USUAL_PORTS: [u16; 2] = [80, 8080];
+
+/// The ports of a container that is alone in its pod: a declaration is only
+/// information in Kubernetes, so that one without any may still serve.
+pub fn or_usual(declared: Vec<u16>, alone: bool) -> Vec<u16> {
+    if declared.is_empty() && alone {
+        USUAL_PORTS.to_vec()
+    } else {
+        declared
+    }
+}
+
 impl Body for AppBody {
     async fn run(&self, _restarts: i32, stop: Stop) -> (i32, String) {
         let log = Log::in_memory();
@@ -81,5 +94,17 @@ impl AppBody {
         for &port in &self.ports {
             self.sockets.close(self.address, port);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_declares_no_port_serves_on_the_usual_ones() {
+        assert_eq!(or_usual(vec![], true), [80, 8080]);
+        assert_eq!(or_usual(vec![3000], true), [3000]);
+        assert!(or_usual(vec![], false).is_empty());
     }
 }

@@ -7,7 +7,7 @@
 //! image run as real processes. Nodes and Pods of others are left alone.
 //!
 //! ```text
-//! mod -> pod -> container -> { app_body, process, probe }     status, environment: pure
+//! mod -> pod -> container -> { app_body, process, probe }     status, environment, hook: pure
 //!     -> node, node_ports, server, logs, tokens               sockets -> cloud
 //! ```
 
@@ -15,6 +15,7 @@ pub mod app_body;
 pub mod cloud;
 pub mod container;
 pub mod environment;
+pub mod hook;
 pub mod logs;
 pub mod node;
 pub mod node_ports;

@@ -20,9 +20,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::app_body::AppBody;
+use super::app_body::{AppBody, or_usual};
 use super::container::{Checks, Phase, Stop, View, keep};
 use super::environment::{Addresses, expand, variables};
+use super::hook::hook_sleep;
 use super::logs::ContainerName;
 use super::node::PlayedNode;
 use super::process::{CONTROLLER_IMAGE, ProcessBody, base_environment, bind_to};
@@ -216,6 +217,10 @@ impl Life {
                 .spawn(keep(body, checks, address, sockets, view, stop));
         } else {
             let image = container.image.clone().unwrap_or_default();
+            let alone = pod
+                .spec
+                .as_ref()
+                .is_some_and(|spec| spec.containers.len() == 1);
             let body = AppBody {
                 app: App::of(&image, pod.annotations()),
                 identity: Identity {
@@ -225,7 +230,7 @@ impl Life {
                     address: address.to_string(),
                     environment,
                 },
-                ports,
+                ports: or_usual(ports, alone),
                 address,
                 sockets: sockets.clone(),
                 logs: self.cx.logs.clone(),
@@ -427,29 +432,6 @@ fn is_controller(container: &Container) -> bool {
         .is_some_and(|image| image.contains(CONTROLLER_IMAGE))
 }
 
-/// How long a `preStop` hook sleeps: its `sleep`, or a command that ends in
-/// `sleep N`, alone or in a shell's line.
-fn hook_sleep(container: &Container) -> Duration {
-    let hook = container
-        .lifecycle
-        .as_ref()
-        .and_then(|lifecycle| lifecycle.pre_stop.as_ref());
-    let Some(hook) = hook else {
-        return Duration::ZERO;
-    };
-    let seconds = match (&hook.sleep, &hook.exec) {
-        (Some(sleep), _) => u64::try_from(sleep.seconds).ok(),
-        (None, Some(exec)) => {
-            let line = exec.command.iter().flatten().cloned().collect::<Vec<_>>();
-            let line = line.join(" ");
-            line.rsplit_once("sleep ")
-                .and_then(|(_, seconds)| seconds.trim().parse().ok())
-        }
-        (None, None) => None,
-    };
-    Duration::from_secs(seconds.unwrap_or(0))
-}
-
 /// Waits until one of the views changes; for ever if there is none.
 async fn changed(views: &mut [watch::Receiver<View>]) {
     // A view whose container has ended changes no more.
@@ -468,29 +450,4 @@ async fn changed(views: &mut [watch::Receiver<View>]) {
         std::future::pending::<()>().await;
     }
     select_all(waits).await;
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hooks_that_sleep_are_played() {
-        let cases = [
-            (json!({"sleep": {"seconds": 7}}), 7),
-            (json!({"exec": {"command": ["sleep", "5"]}}), 5),
-            (
-                json!({"exec": {"command": ["sh", "-c", "date; sleep 12"]}}),
-                12,
-            ),
-            (json!({"exec": {"command": ["nginx", "-s", "quit"]}}), 0),
-            (json!({"httpGet": {"port": 80}}), 0),
-        ];
-        for (hook, seconds) in cases {
-            let container = json!({"name": "c", "lifecycle": {"preStop": hook}});
-            let container: Container = serde_json::from_value(container).unwrap();
-            assert_eq!(hook_sleep(&container).as_secs(), seconds, "{hook}");
-        }
-    }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod control_plane;
+mod demo;
+mod gateway;
 mod kubelet;
 mod processes;
 mod up;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sandbox::web;
+use sandbox_aws::dns::lookup;
 use tokio::process::{Child, Command};
 
 use crate::processes;
@@ -84,6 +86,15 @@ async fn the_env_file_leads_to_a_cluster_that_answers_and_a_signal_ends_it() {
         .await
         .unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "ok", "{output:?}");
+
+    let calls: Vec<serde_json::Value> = web::sim(&up.variables["AWS_ENDPOINT_URL"], "/_sim/calls")
+        .await
+        .unwrap();
+    assert_eq!(calls, Vec::<serde_json::Value>::new());
+    assert!(up.variables["AWS_VPC_ID"].starts_with("vpc-"));
+    let dns = up.variables["SANDBOX_DNS"].parse().unwrap();
+    let answer = lookup(dns, "example.com", "NS").await.unwrap();
+    assert_eq!(answer.status(), "NOERROR");
 
     let data = up.data();
     up.signal(Signal::TERM);
