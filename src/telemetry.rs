@@ -190,7 +190,7 @@ impl Metrics {
         );
         registry.register(
             "aws_requests",
-            "Requests to AWS by service, operation and code; OK, or AWS's error code",
+            "Requests to AWS by service, operation and code; ok, or AWS's error code",
             metrics.aws_requests.clone(),
         );
         registry.register(
@@ -248,7 +248,7 @@ impl Metrics {
         self.plan_steps.get_or_create(&KindLabels { kind }).inc();
     }
 
-    /// Counts one request to AWS; `code` is `OK` or AWS's error code.
+    /// Counts one request to AWS; `code` is `ok` or AWS's error code.
     pub fn aws_call(&self, service: &str, operation: &str, code: &str, seconds: f64) {
         let (service, operation) = (service.to_owned(), operation.to_owned());
         self.aws_requests
@@ -385,7 +385,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.reconciled("group", "ok", 0.5);
         metrics.plan_step("CreateRule");
-        metrics.aws_call("elasticloadbalancing", "CreateRule", "OK", 0.1);
+        metrics.aws_call("elasticloadbalancing", "CreateRule", "ok", 0.1);
         metrics.kubernetes_write("status");
         metrics.set(&Now {
             queue_depth: 3,
@@ -397,7 +397,7 @@ mod tests {
         for line in [
             "alb_ingress_reconcile_seconds_count{kind=\"group\",result=\"ok\"} 1",
             "alb_ingress_plan_steps_total{kind=\"CreateRule\"} 1",
-            "alb_ingress_aws_requests_total{service=\"elasticloadbalancing\",operation=\"CreateRule\",code=\"OK\"} 1",
+            "alb_ingress_aws_requests_total{service=\"elasticloadbalancing\",operation=\"CreateRule\",code=\"ok\"} 1",
             "alb_ingress_aws_request_seconds_count{service=\"elasticloadbalancing\",operation=\"CreateRule\"} 1",
             "alb_ingress_kubernetes_writes_total{kind=\"status\"} 1",
             "alb_ingress_queue_depth 3",

@@ -191,7 +191,8 @@ pub(super) struct RunningArgs {
     pub(super) port: u16,
 
     /// How often what AWS holds is read again in the background, to find what
-    /// others changed; the first time after one interval.
+    /// others changed; the first time 5 minutes after the start, or after one
+    /// interval if that is shorter.
     #[arg(long, env = "VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
           value_parser = time)]
     pub(super) verify_interval: Time,
