@@ -419,3 +419,32 @@ fn a_plan_runs_in_any_order_of_its_own() {
         assert!(planned.after.iter().all(|before| *before < index));
     }
 }
+
+#[test]
+fn a_default_changes_between_new_rules_and_old_ones() {
+    let mut observed = made(&with_rules(three(), |_| ()));
+    let mut wished = with_rules(vec![host_rule("d", "web"), host_rule("e", "web")], |_| ());
+    let Intent::Serve(stack) = &mut wished.intent else {
+        panic!("not served");
+    };
+    let listener = &mut stack.listeners.get_mut(&80).unwrap().listener;
+    listener.default_action = Action::RedirectHttps {
+        port: 443,
+        status_code: "HTTP_301".to_owned(),
+    };
+    let plan = diff(&wished, &observed, &cx());
+    let at = |kind: &str| -> Vec<usize> {
+        let steps = plan.steps.iter().enumerate();
+        steps
+            .filter(|(_, planned)| planned.step.kind() == kind)
+            .map(|(id, _)| id)
+            .collect()
+    };
+    let default = at("modify-listener")[0];
+    for arrival in at("modify-rule").into_iter().chain(at("create-rule")) {
+        assert!(plan.steps[default].after.contains(&arrival), "{plan}");
+    }
+    assert_eq!(at("delete-rule").len(), 1);
+    assert!(plan.steps[at("delete-rule")[0]].after.contains(&default));
+    settle(&wished, &mut observed);
+}
