@@ -290,14 +290,9 @@ fn a_scheme_change_makes_the_new_one_first_and_waits_until_it_is_active() {
         super::fixture::take(&planned.step, &mut observed);
     }
     observed.load_balancers[1].state = LoadBalancerState::Provisioning;
-    assert_eq!(
-        load_balancer::current(&wished, &observed)
-            .unwrap()
-            .spec
-            .scheme,
-        Scheme::Internal
-    );
     observed.load_balancers[1].state = LoadBalancerState::Active;
+    let serving = |observed: &Observed| current(&wished, observed).unwrap().spec.scheme;
+    assert_eq!(serving(&observed), Scheme::Internal);
     let plan = diff(&wished, &observed, &cx());
     let kinds: Vec<&str> = plan.steps.iter().map(|s| s.step.kind()).collect();
     assert_eq!(
@@ -311,6 +306,7 @@ fn a_scheme_change_makes_the_new_one_first_and_waits_until_it_is_active() {
     );
     assert!(plan.steps.iter().all(|s| s.needs.is_empty()));
     settle(&wished, &mut observed);
+    assert_eq!(serving(&observed), Scheme::InternetFacing);
     assert_eq!(observed.load_balancers.len(), 1);
     assert_eq!(observed.target_groups.len(), 1);
 }
@@ -334,6 +330,50 @@ fn rules_over_the_quota_go_before_others_come() {
         }
         assert!(live <= 100, "{plan}");
     }
+    settle(&wished, &mut observed);
+}
+
+#[test]
+fn a_limit_that_aws_told_counts_as_the_quota() {
+    let mut observed = made(&with_rules(three(), |_| ()));
+    let wished = with_rules(
+        ["d", "e", "f"].map(|host| host_rule(host, "web")).to_vec(),
+        |_| (),
+    );
+    // Every rule is overwritten by another host's: nothing is over.
+    let in_place = diff(&wished, &observed, &cx());
+    assert!(
+        in_place
+            .steps
+            .iter()
+            .all(|s| s.step.kind() == "modify-rule")
+    );
+    // Two hosts in one rule become two rules: one must go first.
+    let mut both = host_rule("a", "web");
+    both.rule.conditions[0] =
+        crate::model::spec::Condition::HostHeader(vec!["a".into(), "b".into()]);
+    let mut observed_both = made(&with_rules(vec![both], |_| ()));
+    let apart = with_rules(
+        ["a", "b"].map(|host| host_rule(host, "web")).to_vec(),
+        |_| (),
+    );
+    let tight = PlanContext {
+        rule_limit: Some(2),
+        ..cx()
+    };
+    let at = |plan: &Plan, kind: &str| plan.steps.iter().position(|s| s.step.kind() == kind);
+    let plan = diff(&apart, &observed_both, &cx());
+    assert!(
+        at(&plan, "create-rule") < at(&plan, "delete-rule"),
+        "{plan}"
+    );
+    let plan = diff(&apart, &observed_both, &tight);
+    assert!(
+        at(&plan, "delete-rule") < at(&plan, "create-rule"),
+        "{plan}"
+    );
+    run(&plan, &mut observed_both);
+    assert!(diff(&apart, &observed_both, &tight).is_empty());
     settle(&wished, &mut observed);
 }
 

@@ -112,7 +112,10 @@ impl World {
         for (name, ingress) in new.ingresses {
             let mut ingress = (*ingress).clone();
             if let Some(old) = self.snapshot.ingresses.get(&name) {
-                ingress.metadata.finalizers = old.metadata.finalizers.clone();
+                ingress
+                    .metadata
+                    .finalizers
+                    .clone_from(&old.metadata.finalizers);
             }
             self.snapshot.ingresses.insert(name, Arc::new(ingress));
         }
