@@ -121,9 +121,12 @@ pub fn diff_records(
         }
     }
     for (host, records) in observed {
-        let zone = desired.get(host).map(|claims| &claims.zone);
-        if zone != Some(&records.zone) {
-            unclaimed(host, records, cx, &mut plan);
+        match desired.get(host) {
+            None => unclaimed(host, records, "no Ingress wants it", cx, &mut plan),
+            Some(claims) if claims.zone != records.zone => {
+                unclaimed(host, records, "it goes into another zone", cx, &mut plan);
+            }
+            Some(_) => {}
         }
     }
     plan
@@ -315,7 +318,7 @@ fn claimed(
         // The group that held the record has left and nobody is about to
         // follow: a record that leads nowhere helps no one.
         if !cx.coming.contains(&holder.group) && !is_theirs {
-            unclaimed(host, records, cx, plan);
+            unclaimed(host, records, "the group that held it has left", cx, plan);
         }
         return;
     };
@@ -367,7 +370,7 @@ fn claimed(
 
 /// Takes away a record of ours that nobody wants; the TXT alone where the
 /// record is gone or has become someone else's.
-fn unclaimed(host: &str, records: &HostRecords, cx: &DnsContext, plan: &mut DnsPlan) {
+fn unclaimed(host: &str, records: &HostRecords, why: &str, cx: &DnsContext, plan: &mut DnsPlan) {
     let Owner::Ours { txt, .. } = Owner::of(records, cx) else {
         return;
     };
@@ -381,7 +384,7 @@ fn unclaimed(host: &str, records: &HostRecords, cx: &DnsContext, plan: &mut DnsP
         zone: records.zone.clone(),
         holder: None,
         changes,
-        why: "no Ingress wants it".to_owned(),
+        why: why.to_owned(),
     });
 }
 

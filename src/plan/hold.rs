@@ -55,8 +55,14 @@ pub(super) fn serving<'a>(stack: &Stack, observed: &'a Observed) -> Option<&'a L
     }
 }
 
-fn rule_count(live: &LiveLoadBalancer) -> usize {
+/// Rules of a load balancer, all listeners together.
+pub(super) fn rule_count(live: &LiveLoadBalancer) -> usize {
     live.listeners.values().map(|l| l.rules.len()).sum()
+}
+
+/// Rules of the load balancer that has most.
+pub(super) fn most_rules(observed: &Observed) -> usize {
+    most_used(observed).map_or(0, rule_count)
 }
 
 /// What stays where no load balancer is live: target groups of frozen members

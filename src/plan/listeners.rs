@@ -3,6 +3,10 @@
 //! A protocol changes in place. A certificate is added before a surplus one
 //! is removed. The default certificate counts as listed for SNI whether or
 //! not AWS shows it there, so it never costs a call of its own.
+//!
+//! What a listener does by default changes between its new rules and the
+//! removal of old ones: a request that a rule takes over from the default, or
+//! the default from a rule, is never without an answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +23,16 @@ use crate::model::spec::{Arn, Listener, LiveListener, Protocol, Rule};
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>
 pub(super) const RULES_OF_A_LOAD_BALANCER: usize = 100;
 
-/// What is left to do once everything that is wished is there.
+/// What is left to do once new rules or everything that is wished is there.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    certificates: Vec<(Step, Vec<StepId>)>,
+    /// Listeners that do something else by default, with what comes before.
+    defaults: BTreeMap<u16, (Step, Vec<StepId>)>,
+    /// Certificates that go, with the port and what comes before.
+    certificates: Vec<(u16, Step, Vec<StepId>)>,
     listeners: Vec<(Arn, u16)>,
+    /// The steps that have changed listeners.
+    modified: BTreeMap<u16, StepId>,
 }
 
 /// Adds what makes and changes listeners; hands back what takes away.
@@ -47,7 +56,7 @@ pub(super) fn diff(
                     &live.spec.tags,
                     &wished.tags,
                 );
-                leftovers.certificates.extend(change(&wished, live, draft));
+                change(&wished, live, &mut leftovers, draft);
             }
         }
     }
@@ -57,7 +66,28 @@ pub(super) fn diff(
 impl Leftovers {
     /// Takes over what another part of the listeners left.
     pub(super) fn append(&mut self, other: Self) {
+        self.defaults.extend(other.defaults);
         self.certificates.extend(other.certificates);
+        self.modified.extend(other.modified);
+    }
+
+    /// Adds what changes the default of a listener, after its new rules.
+    fn change_default(
+        &mut self,
+        port: u16,
+        arrivals: impl Iterator<Item = StepId>,
+        draft: &mut Draft,
+    ) -> Option<StepId> {
+        let (step, mut after) = self.defaults.remove(&port)?;
+        after.extend(arrivals);
+        let arn = match &step {
+            Step::ModifyListener { arn, .. } => Some(arn.clone()),
+            _ => None,
+        };
+        let id = draft.add(step, after);
+        self.modified.insert(port, id);
+        draft.released.extend(arn.map(|arn| (arn, id)));
+        Some(id)
     }
 
     /// Notes the live listeners that nobody wishes.
@@ -102,15 +132,17 @@ fn create(wished: &Listener, current: &Current<'_>, draft: &mut Draft) {
     }
 }
 
-/// Adds the changes of a live listener; hands back the certificates that go.
-fn change(wished: &Listener, live: &LiveListener, draft: &mut Draft) -> Vec<(Step, Vec<StepId>)> {
+/// Adds the changes of a live listener, as far as they can come before those
+/// of its rules.
+fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, draft: &mut Draft) {
     let listener = || ListenerRef::Arn {
         arn: live.arn.clone(),
         port: wished.port,
     };
-    let becomes_https = live.spec.protocol == Protocol::Http;
+    let becomes_https = live.spec.protocol == Protocol::Http && wished.protocol == Protocol::Https;
+    let other_default = wished.default_action != live.spec.default_action;
     let differs = wished.protocol != live.spec.protocol
-        || wished.default_action != live.spec.default_action
+        || other_default
         || (wished.protocol == Protocol::Https
             && (wished.default_certificate != live.spec.default_certificate
                 || (wished.ssl_policy.is_some() && wished.ssl_policy != live.spec.ssl_policy)));
@@ -124,13 +156,14 @@ fn change(wished: &Listener, live: &LiveListener, draft: &mut Draft) -> Vec<(Ste
         arn: live.arn.clone(),
         listener: wished.clone(),
     };
-    // The list exists only with HTTPS; and a default certificate that stays
-    // for SNI is listed before another one becomes the default.
-    let mut done: Vec<StepId> = Vec::new();
-    let mut modified = None;
+    let before = draft.before_switch(&wished.default_action);
+    // The list of certificates exists only with HTTPS; and a default
+    // certificate that stays for SNI is listed before another one becomes the
+    // default.
+    let mut added: Vec<StepId> = Vec::new();
     if differs && becomes_https {
-        let after = draft.before_switch(&wished.default_action);
-        modified = Some(draft.add(modify.clone(), after));
+        let id = draft.add(modify.clone(), before.iter().copied());
+        leftovers.modified.insert(wished.port, id);
     }
     if wished.protocol == Protocol::Https {
         for certificate in extra.difference(&listed) {
@@ -138,40 +171,42 @@ fn change(wished: &Listener, live: &LiveListener, draft: &mut Draft) -> Vec<(Ste
                 listener: listener(),
                 certificate: certificate.clone(),
             };
-            done.push(draft.add(step, modified));
+            added.push(draft.add(step, leftovers.modified.get(&wished.port).copied()));
         }
     }
     if differs && !becomes_https {
-        let mut after = draft.before_switch(&wished.default_action);
-        after.extend(&done);
-        modified = Some(draft.add(modify, after));
+        let after = before.into_iter().chain(added.iter().copied());
+        if other_default {
+            let after = after.collect();
+            leftovers.defaults.insert(wished.port, (modify, after));
+        } else {
+            let id = draft.add(modify, after);
+            leftovers.modified.insert(wished.port, id);
+        }
     }
-    done.extend(modified);
-    if let Some(step) = modified
-        && wished.default_action != live.spec.default_action
+    if let Some(id) = leftovers.modified.get(&wished.port)
+        && other_default
     {
-        draft.released.insert(live.arn.clone(), step);
+        draft.released.insert(live.arn.clone(), *id);
     }
     if wished.protocol == Protocol::Http {
-        return Vec::new();
+        return;
     }
-    live.spec
-        .sni_certificates
-        .iter()
-        .filter(|certificate| !extra.contains(*certificate))
-        .filter(|certificate| wished.default_certificate.as_ref() != Some(*certificate))
-        .map(|certificate| {
+    for certificate in live.spec.sni_certificates.difference(&extra) {
+        if wished.default_certificate.as_ref() != Some(certificate) {
             let step = Step::RemoveListenerCertificate {
                 listener: listener(),
                 certificate: certificate.clone(),
             };
-            (step, done.clone())
-        })
-        .collect()
+            leftovers
+                .certificates
+                .push((wished.port, step, added.clone()));
+        }
+    }
 }
 
 /// Adds the steps for the rules of all wished listeners: order, then new and
-/// changed ones, then those that go.
+/// changed ones, then what the listener does by default, then those that go.
 ///
 /// Where the load balancer would hold more rules than the quota allows while
 /// both old and new ones are there, as many of the old ones as must go first
@@ -180,6 +215,7 @@ pub(super) fn diff_rules(
     wished: &BTreeMap<u16, DesiredListener>,
     current: &Current<'_>,
     limit: usize,
+    leftovers: &mut Leftovers,
     tags: &mut TagChanges,
     draft: &mut Draft,
 ) {
@@ -254,12 +290,13 @@ pub(super) fn diff_rules(
             };
             arrivals.push((draft.add(step, after), rule));
         }
+        let default = leftovers.change_default(*port, arrivals.iter().map(|(id, _)| *id), draft);
         for (priority, rule) in &changes.deletes {
             let overlapping = arrivals
                 .iter()
                 .filter(|(_, new)| rules_share_requests(new, &rule.spec))
                 .map(|(id, _)| *id);
-            let mut after: Vec<StepId> = overlapping.collect();
+            let mut after: Vec<StepId> = overlapping.chain(default).collect();
             if changes.moves.contains_key(&rule.arn) {
                 after.extend(moved);
             }
@@ -322,8 +359,9 @@ fn make_room(
 /// Adds what takes certificates and listeners away, listeners after every new
 /// one is there.
 pub(super) fn remove(leftovers: Leftovers, draft: &mut Draft) {
-    for (step, after) in leftovers.certificates {
-        draft.add(step, after);
+    for (port, step, after) in leftovers.certificates {
+        let modified = leftovers.modified.get(&port).copied();
+        draft.add(step, after.into_iter().chain(modified));
     }
     let made: Vec<StepId> = draft.listeners.values().copied().collect();
     for (arn, port) in leftovers.listeners {

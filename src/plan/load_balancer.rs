@@ -17,14 +17,17 @@ use crate::model::spec::{
 
 /// The load balancer that serves the group now: the one whose address belongs
 /// into status and records. While one replaces another, it is the old one
-/// until the new one is active and has a rule or a listener that needs none.
+/// until the new one is active and has the rules. Not always active itself:
+/// the status names it from the first moment, a record waits.
 pub fn current<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a LiveLoadBalancer> {
     let Intent::Serve(stack) = &desired.intent else {
         return hold::most_used(observed);
     };
     let wished = matching(&stack.load_balancer, observed);
     match wished {
-        Some(live) if is_active(live) => Some(live),
+        Some(live) if is_active(live) && hold::most_rules(observed) <= hold::rule_count(live) => {
+            Some(live)
+        }
         _ => observed
             .load_balancers
             .iter()

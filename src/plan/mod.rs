@@ -155,7 +155,14 @@ fn serve(
     load_balancer::remove_replaced(stack, &replaced, &current, &mut draft);
     leftovers.append(listeners::diff(&late, &current, &mut tags, &mut draft));
     let limit = cx.rule_limit.unwrap_or(listeners::RULES_OF_A_LOAD_BALANCER);
-    listeners::diff_rules(&stack.listeners, &current, limit, &mut tags, &mut draft);
+    listeners::diff_rules(
+        &stack.listeners,
+        &current,
+        limit,
+        &mut leftovers,
+        &mut tags,
+        &mut draft,
+    );
     tags.write(&mut draft);
 
     leftovers.find_unwished(&stack.listeners, &current);

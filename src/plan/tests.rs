@@ -290,14 +290,9 @@ fn a_scheme_change_makes_the_new_one_first_and_waits_until_it_is_active() {
         super::fixture::take(&planned.step, &mut observed);
     }
     observed.load_balancers[1].state = LoadBalancerState::Provisioning;
-    assert_eq!(
-        load_balancer::current(&wished, &observed)
-            .unwrap()
-            .spec
-            .scheme,
-        Scheme::Internal
-    );
     observed.load_balancers[1].state = LoadBalancerState::Active;
+    let serving = |observed: &Observed| current(&wished, observed).unwrap().spec.scheme;
+    assert_eq!(serving(&observed), Scheme::Internal);
     let plan = diff(&wished, &observed, &cx());
     let kinds: Vec<&str> = plan.steps.iter().map(|s| s.step.kind()).collect();
     assert_eq!(
@@ -311,6 +306,7 @@ fn a_scheme_change_makes_the_new_one_first_and_waits_until_it_is_active() {
     );
     assert!(plan.steps.iter().all(|s| s.needs.is_empty()));
     settle(&wished, &mut observed);
+    assert_eq!(serving(&observed), Scheme::InternetFacing);
     assert_eq!(observed.load_balancers.len(), 1);
     assert_eq!(observed.target_groups.len(), 1);
 }
@@ -334,6 +330,50 @@ fn rules_over_the_quota_go_before_others_come() {
         }
         assert!(live <= 100, "{plan}");
     }
+    settle(&wished, &mut observed);
+}
+
+#[test]
+fn a_limit_that_aws_told_counts_as_the_quota() {
+    let mut observed = made(&with_rules(three(), |_| ()));
+    let wished = with_rules(
+        ["d", "e", "f"].map(|host| host_rule(host, "web")).to_vec(),
+        |_| (),
+    );
+    // Every rule is overwritten by another host's: nothing is over.
+    let in_place = diff(&wished, &observed, &cx());
+    assert!(
+        in_place
+            .steps
+            .iter()
+            .all(|s| s.step.kind() == "modify-rule")
+    );
+    // Two hosts in one rule become two rules: one must go first.
+    let mut both = host_rule("a", "web");
+    both.rule.conditions[0] =
+        crate::model::spec::Condition::HostHeader(vec!["a".into(), "b".into()]);
+    let mut observed_both = made(&with_rules(vec![both], |_| ()));
+    let apart = with_rules(
+        ["a", "b"].map(|host| host_rule(host, "web")).to_vec(),
+        |_| (),
+    );
+    let tight = PlanContext {
+        rule_limit: Some(2),
+        ..cx()
+    };
+    let at = |plan: &Plan, kind: &str| plan.steps.iter().position(|s| s.step.kind() == kind);
+    let plan = diff(&apart, &observed_both, &cx());
+    assert!(
+        at(&plan, "create-rule") < at(&plan, "delete-rule"),
+        "{plan}"
+    );
+    let plan = diff(&apart, &observed_both, &tight);
+    assert!(
+        at(&plan, "delete-rule") < at(&plan, "create-rule"),
+        "{plan}"
+    );
+    run(&plan, &mut observed_both);
+    assert!(diff(&apart, &observed_both, &tight).is_empty());
     settle(&wished, &mut observed);
 }
 
@@ -418,4 +458,33 @@ fn a_plan_runs_in_any_order_of_its_own() {
     for (index, planned) in plan.steps.iter().enumerate() {
         assert!(planned.after.iter().all(|before| *before < index));
     }
+}
+
+#[test]
+fn a_default_changes_between_new_rules_and_old_ones() {
+    let mut observed = made(&with_rules(three(), |_| ()));
+    let mut wished = with_rules(vec![host_rule("d", "web"), host_rule("e", "web")], |_| ());
+    let Intent::Serve(stack) = &mut wished.intent else {
+        panic!("not served");
+    };
+    let listener = &mut stack.listeners.get_mut(&80).unwrap().listener;
+    listener.default_action = Action::RedirectHttps {
+        port: 443,
+        status_code: "HTTP_301".to_owned(),
+    };
+    let plan = diff(&wished, &observed, &cx());
+    let at = |kind: &str| -> Vec<usize> {
+        let steps = plan.steps.iter().enumerate();
+        steps
+            .filter(|(_, planned)| planned.step.kind() == kind)
+            .map(|(id, _)| id)
+            .collect()
+    };
+    let default = at("modify-listener")[0];
+    for arrival in at("modify-rule").into_iter().chain(at("create-rule")) {
+        assert!(plan.steps[default].after.contains(&arrival), "{plan}");
+    }
+    assert_eq!(at("delete-rule").len(), 1);
+    assert!(plan.steps[at("delete-rule")[0]].after.contains(&default));
+    settle(&wished, &mut observed);
 }

@@ -69,10 +69,14 @@ impl PaperAws {
             }
             _ => {}
         }
+        let dns_name = match step {
+            Step::CreateLoadBalancer(spec) => Some(format!("{}.elb.amazonaws.com", spec.name)),
+            _ => None,
+        };
         let made = Made {
             arn: Some(arn),
             parent,
-            dns_name: Some(format!("lb-{number}.elb.amazonaws.com")),
+            dns_name,
             hosted_zone_id: Some("ZELB".to_owned()),
             state: Some(LoadBalancerState::Active),
         };

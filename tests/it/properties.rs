@@ -155,10 +155,8 @@ fn named(step: &Step) -> BTreeSet<Arn> {
         | Step::ModifyRule { arn, .. }
         | Step::DeleteRule { arn, .. }
         | Step::ModifyTargetGroup { arn, .. }
-        | Step::DeleteTargetGroup { arn, .. } => {
-            named.insert(arn.clone());
-        }
-        Step::AddListenerCertificate {
+        | Step::DeleteTargetGroup { arn, .. }
+        | Step::AddListenerCertificate {
             listener: ListenerRef::Arn { arn, .. },
             ..
         }

@@ -45,6 +45,15 @@ struct ListenerSeed {
     https: bool,
 }
 
+/// What concerns the load balancer as a whole.
+#[derive(Clone, Copy, Debug)]
+struct WholeSeed {
+    facing: bool,
+    managed: bool,
+    tagged: bool,
+    subnet: bool,
+}
+
 fn listener_seed() -> impl Strategy<Value = ListenerSeed> {
     let rule = (0..3usize, 0..4usize, 1..32u8, 0..5u8);
     (
@@ -78,7 +87,13 @@ pub fn stack() -> impl Strategy<Value = Stack> {
         ),
     )
         .prop_map(|(listeners, services, (facing, managed, tagged, subnet))| {
-            build(&listeners, &services, facing, managed, tagged, subnet)
+            let whole = WholeSeed {
+                facing,
+                managed,
+                tagged,
+                subnet,
+            };
+            build(&listeners, &services, whole)
         })
 }
 
@@ -89,10 +104,12 @@ fn group() -> GroupId {
 fn build(
     listeners: &[ListenerSeed],
     services: &[(bool, bool, u8)],
-    facing: bool,
-    managed: bool,
-    tagged: bool,
-    subnet: bool,
+    WholeSeed {
+        facing,
+        managed,
+        tagged,
+        subnet,
+    }: WholeSeed,
 ) -> Stack {
     let mut extra = Tags::new();
     if tagged {
