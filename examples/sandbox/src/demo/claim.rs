@@ -8,6 +8,9 @@ use futures::future::BoxFuture;
 /// How often a check that does not hold yet is made again.
 const EVERY: Duration = Duration::from_millis(200);
 
+/// Characters that fit on a line of any terminal.
+const WIDTH: usize = 78;
+
 /// Something done or checked on a stage; gives what there is to show.
 pub type Act<S> = for<'a> fn(&'a S) -> BoxFuture<'a, anyhow::Result<String>>;
 
@@ -133,7 +136,8 @@ impl<W: Write> Narrator<W> {
 
     fn write_over(&mut self, line: &str) -> std::io::Result<()> {
         if self.rewrites {
-            let line: String = line.chars().take(100).collect();
+            // A line that wraps cannot be written over.
+            let line: String = line.chars().take(WIDTH).collect();
             write!(self.out, "\r\x1b[K{line}")?;
             self.out.flush()?;
         }
