@@ -81,7 +81,7 @@ impl<W: Write> Narrator<W> {
                     }
                 }
                 Step::Claim(sentence, within, act) => {
-                    match self.wait_for(stage, sentence, *within, *act).await? {
+                    match self.wait_for(stage, *within, *act).await? {
                         Ok(shown) => {
                             outcome.held += 1;
                             let seconds = begun.elapsed().as_secs_f32();
@@ -105,7 +105,6 @@ impl<W: Write> Narrator<W> {
     async fn wait_for<S>(
         &mut self,
         stage: &S,
-        sentence: &str,
         within: Duration,
         act: Act<S>,
     ) -> std::io::Result<Result<String, String>> {
@@ -126,10 +125,8 @@ impl<W: Write> Narrator<W> {
                 self.write_over("")?;
                 return Ok(Err(why));
             }
-            self.write_over(&format!(
-                " … {sentence} ({})",
-                why.lines().next().unwrap_or_default()
-            ))?;
+            let reason = why.lines().next().unwrap_or_default();
+            self.write_over(&format!(" … not yet: {reason}"))?;
             tokio::time::sleep(EVERY).await;
         }
     }
