@@ -8,6 +8,9 @@ use futures::future::BoxFuture;
 /// How often a check that does not hold yet is made again.
 const EVERY: Duration = Duration::from_millis(200);
 
+/// Characters that fit on a line of any terminal.
+const WIDTH: usize = 78;
+
 /// Something done or checked on a stage; gives what there is to show.
 pub type Act<S> = for<'a> fn(&'a S) -> BoxFuture<'a, anyhow::Result<String>>;
 
@@ -78,7 +81,7 @@ impl<W: Write> Narrator<W> {
                     }
                 }
                 Step::Claim(sentence, within, act) => {
-                    match self.wait_for(stage, sentence, *within, *act).await? {
+                    match self.wait_for(stage, *within, *act).await? {
                         Ok(shown) => {
                             outcome.held += 1;
                             let seconds = begun.elapsed().as_secs_f32();
@@ -102,7 +105,6 @@ impl<W: Write> Narrator<W> {
     async fn wait_for<S>(
         &mut self,
         stage: &S,
-        sentence: &str,
         within: Duration,
         act: Act<S>,
     ) -> std::io::Result<Result<String, String>> {
@@ -123,17 +125,16 @@ impl<W: Write> Narrator<W> {
                 self.write_over("")?;
                 return Ok(Err(why));
             }
-            self.write_over(&format!(
-                " … {sentence} ({})",
-                why.lines().next().unwrap_or_default()
-            ))?;
+            let reason = why.lines().next().unwrap_or_default();
+            self.write_over(&format!(" … not yet: {reason}"))?;
             tokio::time::sleep(EVERY).await;
         }
     }
 
     fn write_over(&mut self, line: &str) -> std::io::Result<()> {
         if self.rewrites {
-            let line: String = line.chars().take(100).collect();
+            // A line that wraps cannot be written over.
+            let line: String = line.chars().take(WIDTH).collect();
             write!(self.out, "\r\x1b[K{line}")?;
             self.out.flush()?;
         }

@@ -14,12 +14,15 @@ pub mod visitors;
 use std::io::IsTerminal;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use tokio_util::sync::CancellationToken;
 
 use self::claim::{Narrator, Outcome, claims};
 use self::stage::Stage;
 use crate::sandbox::{self, Sandbox};
+
+/// Said when Ctrl-C comes before all claims are checked.
+const INTERRUPTED: &str = "the demo was ended before all of its claims were checked";
 
 /// How the demo is shown.
 #[derive(Debug, Clone)]
@@ -43,16 +46,18 @@ pub async fn run(options: Options, ended: CancellationToken) -> anyhow::Result<(
     narrator.say("Starting a Kubernetes control plane and an AWS on this machine ...")?;
     let sandbox = tokio::select! {
         sandbox = Sandbox::start(options.sandbox) => sandbox?,
-        () = ended.cancelled() => return Ok(()),
+        () = ended.cancelled() => bail!(INTERRUPTED),
     };
     let stage = Stage::new(sandbox, options.with_controller, options.once)?;
     let played = tokio::select! {
-        played = play(&mut narrator, &stage, begun, &ended) => Some(played),
-        error = stage.sandbox.control_plane.failure() => Some(Err(error)),
-        () = ended.cancelled() => None,
+        // Ctrl-C after the last claim is how `play` ends; before, it is not.
+        biased;
+        played = play(&mut narrator, &stage, begun, &ended) => played,
+        error = stage.sandbox.control_plane.failure() => Err(error),
+        () = ended.cancelled() => Err(anyhow!(INTERRUPTED)),
     };
     stage.sandbox.stop().await;
-    played.unwrap_or(Ok(()))
+    played
 }
 
 async fn play<W: std::io::Write>(
@@ -73,6 +78,9 @@ async fn play<W: std::io::Write>(
             held: outcome.held + end.held,
             failure: end.failure,
         };
+    }
+    if outcome.failure.is_some() && stage.with_controller {
+        narrator.say(&format!("\n{}", stage.controller_logs().await))?;
     }
     let seconds = begun.elapsed().as_secs();
     narrator.say(&format!("\n{}", summary(&outcome, all, seconds)))?;

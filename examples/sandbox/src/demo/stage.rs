@@ -227,6 +227,17 @@ impl Stage {
         Ok(shown)
     }
 
+    /// The last lines of the controller's logs, for one who asks why.
+    pub async fn controller_logs(&self) -> String {
+        let deployment = format!("deployment/{NAME}");
+        let namespace = format!("--namespace={NAME}");
+        let logs = ["logs", &namespace, &deployment, "--all-pods", "--tail=15"];
+        match self.kubectl(&logs).await {
+            Ok(logs) => logs,
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
     /// Which pods of the controller are ready, and which one of them leads.
     ///
     /// # Errors

@@ -41,13 +41,15 @@ pub struct PlayedNode {
 pub async fn register(client: &Client, nodes: &[PlayedNode], log_port: u16) -> anyhow::Result<()> {
     let api: Api<Node> = Api::all(client.clone());
     let params = PatchParams::apply(FIELD_MANAGER).force();
+    // A kubelet of the API server's own version is one that it can work with.
+    let version = client.apiserver_version().await?.git_version;
     for node in nodes {
         api.patch(&node.name, &params, &Patch::Apply(node.object()))
             .await
             .with_context(|| format!("cannot register node {}", node.name))?;
         renew(client, node).await?;
         // The status last: a node whose Lease is not there yet is not trusted.
-        let status = node.status(log_port, Timestamp::now());
+        let status = node.status(log_port, &version, Timestamp::now());
         api.patch_status(&node.name, &params, &Patch::Apply(status))
             .await
             .with_context(|| format!("cannot report the status of node {}", node.name))?;
@@ -108,7 +110,7 @@ impl PlayedNode {
         })
     }
 
-    fn status(&self, log_port: u16, now: Timestamp) -> Value {
+    fn status(&self, log_port: u16, version: &str, now: Timestamp) -> Value {
         let resources = json!({"cpu": "8", "memory": "32Gi", "pods": "110"});
         let condition = |kind: &str, status: &str, reason: &str| {
             json!({
@@ -138,7 +140,7 @@ impl PlayedNode {
                     "machineID": self.instance, "systemUUID": self.instance,
                     "bootID": self.instance, "kernelVersion": "sandbox",
                     "osImage": "sandbox", "containerRuntimeVersion": "sandbox://1",
-                    "kubeletVersion": "v1.36.3-sandbox", "kubeProxyVersion": "",
+                    "kubeletVersion": version, "kubeProxyVersion": "",
                 },
                 "conditions": [
                     condition("Ready", "True", "KubeletReady"),
@@ -168,7 +170,7 @@ mod tests {
         let object: Node = serde_json::from_value(node.object()).unwrap();
         let provider = object.spec.unwrap().provider_id;
         assert_eq!(provider.as_deref(), Some("aws:///us-west-2a/i-0abc"));
-        let status = node.status(10250, Timestamp::from_second(0).unwrap());
+        let status = node.status(10250, "v1.36.3", Timestamp::from_second(0).unwrap());
         let status: Node = serde_json::from_value(status).unwrap();
         let status = status.status.unwrap();
         let endpoints = status.daemon_endpoints.unwrap().kubelet_endpoint.unwrap();

@@ -20,7 +20,8 @@ use crate::controller::ControllerProgram;
 /// The part of the image's name by which the controller's Pods are known.
 pub const CONTROLLER_IMAGE: &str = "alb-ingress-controller";
 
-/// A container that is a process of this machine.
+/// A container that is a process of this machine. The `command` of its Pod
+/// names a program of the image and is not looked at.
 pub struct ProcessBody {
     /// The program, in the place of the image's.
     pub program: ControllerProgram,
