@@ -3,7 +3,8 @@
 //!
 //! Pure. Each part of a group (a rule, the targets of a target group, …) that
 //! this process wrote or deleted within [`TRUST`] of the beginning of a read
-//! stays as remembered; for everything else the read is right.
+//! stays as remembered, unless a later write to it failed in doubt; for
+//! everything else the read is right.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +49,12 @@ impl Stamps {
             self.0.insert((key.0, key.1.clone()), now);
         }
         self.0.retain(|_, at| *at + KEEP > now);
+    }
+
+    /// A write to these has failed without telling how far it came: a read is
+    /// right about them, however young they are.
+    pub fn distrust(&mut self, arns: &[Arn]) {
+        self.0.retain(|(_, arn), _| !arns.contains(arn));
     }
 
     /// Whether what is remembered of a part beats a read that began then.
