@@ -308,6 +308,20 @@ mod tests {
     }
 
     #[test]
+    fn after_a_write_that_failed_in_doubt_the_read_is_right() {
+        let now = Instant::now();
+        let created = holding(&[group("sg-1", "as created"), group("sg-2", "as created")]);
+        let read = holding(&[group("sg-1", "changed"), group("sg-2", "changed")]);
+        let mut stamps = Stamps::default();
+        stamps.note(&Observed::default(), &created, now);
+        stamps.distrust(&[Arn::from("sg-1")]);
+        assert_eq!(
+            merge(&created, &read, Depth::Full, &stamps, now),
+            holding(&[group("sg-1", "changed"), group("sg-2", "as created")])
+        );
+    }
+
+    #[test]
     fn a_listing_leaves_targets_alone() {
         let live = |targets: &[&str]| LiveTargetGroup {
             arn: Arn::from("tg"),
