@@ -168,7 +168,7 @@ pub async fn run(cx: &Context<'_>, work: Work<'_>, plan: &Plan) -> Applied {
                 applied.done.push(id);
             }
             Outcome::Failed(error) => {
-                run.doubt(&error);
+                run.doubt(id, &error);
                 applied.failed.push(Failure {
                     step: id,
                     text: plan.steps[id].step.to_string(),
@@ -354,7 +354,7 @@ impl Run<'_> {
     }
 
     /// What a failed step says about what was believed.
-    fn doubt(&self, error: &Error) {
+    fn doubt(&self, id: StepId, error: &Error) {
         let memory = self.cx.memory;
         let vpc = doubts_the_vpc(&error.code);
         if vpc {
@@ -362,7 +362,10 @@ impl Run<'_> {
         }
         if vpc || error.class.leaves_doubt() {
             match self.work {
-                Work::Group(group) => memory.mark_stale(group),
+                Work::Group(group) => {
+                    let touched = self.names.touched(&self.plan.steps[id].step);
+                    memory.distrust(group, &touched);
+                }
                 Work::Backend => memory.mark_backend_stale(),
             }
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::{Context, Work};
 use crate::aws::operations::Operation;
 use crate::aws::{Class, Error};
-use crate::model::spec::{Arn, SecurityGroupRef, TargetGroupKey, TargetGroupRef};
+use crate::model::spec::{Action, Arn, SecurityGroupRef, TargetGroupKey, TargetGroupRef};
 use crate::observe::Memory;
 use crate::plan::effect::Made;
 use crate::plan::step::{ListenerRef, LoadBalancerRef, Step};
@@ -60,6 +60,85 @@ impl Names {
                 SecurityGroupRef::Id(_) => {}
             },
             _ => {}
+        }
+    }
+
+    /// What exists of all that a step writes to or builds on.
+    pub fn touched(&self, step: &Step) -> Vec<Arn> {
+        let known = self.known();
+        let listener = |reference: &ListenerRef| match reference {
+            ListenerRef::Arn { arn, .. } => Some(arn.clone()),
+            ListenerRef::New(port) => known.listeners.get(port).cloned(),
+        };
+        let target_group = |reference: &TargetGroupRef| match reference {
+            TargetGroupRef::Arn(arn) => Some(arn.clone()),
+            TargetGroupRef::Key(key) => known.target_groups.get(key).cloned(),
+        };
+        let forward = |action: &Action| match action {
+            Action::Forward(group) => target_group(group),
+            _ => None,
+        };
+        let security_group = |reference: &SecurityGroupRef| match reference {
+            SecurityGroupRef::Id(id) => Some(Arn(id.clone())),
+            SecurityGroupRef::Frontend => known.frontend.clone().map(Arn),
+            SecurityGroupRef::Backend => None,
+        };
+        let some = |arns: [Option<Arn>; 2]| arns.into_iter().flatten().collect();
+        match step {
+            Step::CreateSecurityGroup { .. } | Step::CreateTargetGroup(_) => Vec::new(),
+            Step::AuthorizeIngress { group, .. } | Step::RevokeIngress { group, .. } => {
+                some([security_group(group), None])
+            }
+            Step::TagSecurityGroup { id, .. }
+            | Step::UntagSecurityGroup { id, .. }
+            | Step::DeleteSecurityGroup { id, .. } => vec![Arn(id.clone())],
+            Step::CreateLoadBalancer(spec) => spec
+                .security_groups
+                .iter()
+                .filter_map(security_group)
+                .collect(),
+            Step::SetSecurityGroups {
+                load_balancer,
+                security_groups,
+            } => {
+                let groups = security_groups.iter().filter_map(security_group);
+                groups.chain([load_balancer.clone()]).collect()
+            }
+            Step::SetSubnets { load_balancer, .. } => vec![load_balancer.clone()],
+            Step::CreateListener {
+                load_balancer,
+                listener,
+            } => {
+                let parent = match load_balancer {
+                    LoadBalancerRef::Arn(arn) => Some(arn.clone()),
+                    LoadBalancerRef::New => known.load_balancer.clone(),
+                };
+                some([parent, forward(&listener.default_action)])
+            }
+            Step::ModifyListener { arn, listener } => {
+                some([Some(arn.clone()), forward(&listener.default_action)])
+            }
+            Step::AddListenerCertificate { listener: of, .. }
+            | Step::RemoveListenerCertificate { listener: of, .. } => some([listener(of), None]),
+            Step::CreateRule {
+                listener: of, rule, ..
+            } => some([listener(of), forward(&rule.action)]),
+            Step::ModifyRule { arn, rule, .. } => some([Some(arn.clone()), forward(&rule.action)]),
+            Step::SetRulePriorities { priorities, .. } => priorities.keys().cloned().collect(),
+            Step::RegisterTargets {
+                target_group: of, ..
+            } => some([target_group(of), None]),
+            Step::DeleteLoadBalancer { arn, .. }
+            | Step::DeleteListener { arn, .. }
+            | Step::DeleteRule { arn, .. }
+            | Step::ModifyTargetGroup { arn, .. }
+            | Step::DeleteTargetGroup { arn, .. }
+            | Step::DeregisterTargets {
+                target_group: arn, ..
+            } => vec![arn.clone()],
+            Step::AddTags { resources, .. } | Step::RemoveTags { resources, .. } => {
+                resources.iter().cloned().collect()
+            }
         }
     }
 

@@ -326,9 +326,12 @@ impl Memory {
         self.note_backend(after.group.map(|g| g.arn.0));
     }
 
-    /// What is remembered of the backend group may be wrong.
+    /// What is remembered of the backend group may be wrong, also where this
+    /// process wrote it a moment ago.
     pub fn mark_backend_stale(&self) {
-        lock(&self.account).backend_doubt = Some(Instant::now());
+        let mut account = lock(&self.account);
+        account.backend_doubt = Some(Instant::now());
+        account.backend_stamps.clear();
     }
 
     /// Remembers what AWS refused for a group. One for the same value of the

@@ -3,7 +3,8 @@
 //!
 //! Pure. Each part of a group (a rule, the targets of a target group, …) that
 //! this process wrote or deleted within [`TRUST`] of the beginning of a read
-//! stays as remembered; for everything else the read is right.
+//! stays as remembered, unless a later write to it failed in doubt; for
+//! everything else the read is right.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +49,12 @@ impl Stamps {
             self.0.insert((key.0, key.1.clone()), now);
         }
         self.0.retain(|_, at| *at + KEEP > now);
+    }
+
+    /// A write to these has failed without telling how far it came: a read is
+    /// right about them, however young they are.
+    pub fn distrust(&mut self, arns: &[Arn]) {
+        self.0.retain(|(_, arn), _| !arns.contains(arn));
     }
 
     /// Whether what is remembered of a part beats a read that began then.
@@ -298,6 +305,20 @@ mod tests {
         assert_eq!(merge(&after, &before, Depth::Full, &stamps, late), after);
         let later = now + Duration::from_secs(61);
         assert_eq!(merge(&after, &before, Depth::Full, &stamps, later), before);
+    }
+
+    #[test]
+    fn after_a_write_that_failed_in_doubt_the_read_is_right() {
+        let now = Instant::now();
+        let created = holding(&[group("sg-1", "as created"), group("sg-2", "as created")]);
+        let read = holding(&[group("sg-1", "changed"), group("sg-2", "changed")]);
+        let mut stamps = Stamps::default();
+        stamps.note(&Observed::default(), &created, now);
+        stamps.distrust(&[Arn::from("sg-1")]);
+        assert_eq!(
+            merge(&created, &read, Depth::Full, &stamps, now),
+            holding(&[group("sg-1", "changed"), group("sg-2", "as created")])
+        );
     }
 
     #[test]

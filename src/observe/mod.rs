@@ -188,8 +188,17 @@ impl Memory {
     /// What is remembered of a group may be wrong: it is read before it is
     /// used again.
     pub fn mark_stale(&self, group: &GroupId) {
+        self.distrust(group, &[]);
+    }
+
+    /// As [`Memory::mark_stale`], where a write to some parts has failed
+    /// without telling how far it came: about those, a read is right even
+    /// when this process wrote them a moment ago.
+    pub fn distrust(&self, group: &GroupId, parts: &[Arn]) {
         let mut groups = lock(&self.groups);
-        groups.known.entry(group.clone()).or_default().doubt = Some(Instant::now());
+        let known = groups.known.entry(group.clone()).or_default();
+        known.doubt = Some(Instant::now());
+        known.stamps.distrust(parts);
     }
 
     /// What is remembered of a group, sure or not; makes no call.

@@ -7,3 +7,4 @@ mod cases;
 mod layering;
 mod paper_aws;
 mod properties;
+mod round_trip;
