@@ -21,7 +21,7 @@ impl Reconciler {
             let plan = plan::diff(&desired, &observed, &self.plan_context());
             page.section(format_args!("group {group}"), &plan, plan.is_empty())?;
             let blocking = super::blocking(&desired, &observed);
-            page.findings(desired.findings.iter().chain(&blocking))?;
+            print_findings(desired.findings.iter().chain(&blocking))?;
         }
         let all = self.all_desired(&snapshot).await?;
         let (desired, _) = self.desired_backend(&all, &snapshot).await?;
@@ -30,7 +30,7 @@ impl Reconciler {
         if let Some(records) = &self.records {
             let looked = records.look(self, &all, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.is_empty())?;
-            page.findings(looked.findings.iter())?;
+            print_findings(looked.findings.iter())?;
         }
         Ok(page.changes())
     }
@@ -62,14 +62,6 @@ impl Page {
         }
     }
 
-    fn findings<'a>(&self, findings: impl Iterator<Item = &'a Finding>) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        for finding in findings {
-            writeln!(out, "  ! {finding}")?;
-        }
-        Ok(())
-    }
-
     fn changes(self) -> Changes {
         if self.changed {
             Changes::Something
@@ -77,4 +69,12 @@ impl Page {
             Changes::Nothing
         }
     }
+}
+
+fn print_findings<'a>(findings: impl Iterator<Item = &'a Finding>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for finding in findings {
+        writeln!(out, "  ! {finding}")?;
+    }
+    Ok(())
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may fail loudly
 
 mod cases;
+mod first;
 mod layering;
 mod paper_aws;
 mod properties;
 mod round_trip;
+mod support;

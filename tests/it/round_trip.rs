@@ -340,7 +340,7 @@ async fn an_error_at_any_call_of_a_creation_is_recovered_from() {
                 "elasticloadbalancing"
             };
             bench.simulator.faults().add(Fault {
-                service: service.to_owned(),
+                service: Some(service.to_owned()),
                 action: Some(action.to_owned()),
                 times,
                 code: code.to_owned(),

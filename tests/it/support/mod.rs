@@ -1,0 +1,309 @@
+//! What behaviour tests share: one bare control plane for the whole run, and
+//! for each test an AWS and a controller process of its own.
+//!
+//! A test plays the kubelet and the EndpointSlice controller itself. Its
+//! Ingresses carry the annotation `kubernetes.io/ingress.class` with the
+//! scene's name, which is also the name of its cluster, so that scenes do not
+//! see each other's. What touches what all scenes share (the class `alb`,
+//! TargetGroupBindings) is done in a [`Scene::alone`].
+
+mod cluster;
+mod process;
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use kube::api::{Api, DeleteParams, PostParams};
+use sandbox_aws::journal::Call;
+use sandbox_aws::{Simulator, State, World, WorldIds};
+use serde_json::json;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use process::Controller;
+
+/// How long something may take that takes a second on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How long nothing may happen until all is said to be done.
+const QUIET: Duration = Duration::from_millis(1500);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Scenes that share the cluster, or one that has it for itself.
+static CLUSTER: RwLock<()> = RwLock::const_new(());
+
+/// Held while a scene lives.
+enum Share {
+    With(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// A namespace, an AWS account, and the controllers that work on them.
+pub struct Scene {
+    /// Name of the cluster, the class, and the first namespace.
+    pub name: String,
+    /// The AWS.
+    pub aws: Simulator,
+    /// What the account has from the start.
+    pub ids: WorldIds,
+    /// The API server, with all rights.
+    pub client: Client,
+    _share: Share,
+}
+
+impl Scene {
+    /// A scene beside others.
+    pub async fn new(name: &str) -> Self {
+        let share = Share::With(CLUSTER.read().await);
+        Self::set(name, share).await
+    }
+
+    /// A scene that has the cluster for itself; for what others would see.
+    pub async fn alone(name: &str) -> Self {
+        let share = Share::Alone(CLUSTER.write().await);
+        Self::set(name, share).await
+    }
+
+    async fn set(name: &str, share: Share) -> Self {
+        let options = sandbox_aws::Options {
+            region: cluster::REGION.to_owned(),
+            ..sandbox_aws::Options::default()
+        };
+        let aws = Simulator::start(options).await.unwrap();
+        let world = World {
+            cluster_name: name.to_owned(),
+            ..World::default()
+        };
+        let ids = aws
+            .state()
+            .write(|state, now| world.build(state, now))
+            .unwrap();
+        let client = cluster::client(&ids).await;
+        let scene = Self {
+            name: name.to_owned(),
+            aws,
+            ids,
+            client,
+            _share: share,
+        };
+        scene.namespace(name).await;
+        scene
+    }
+
+    /// Makes a namespace; names are the test's to keep apart from others'.
+    pub async fn namespace(&self, name: &str) {
+        let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        api.create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+    }
+
+    /// Starts a controller with further arguments, and waits until it is
+    /// ready. Whether it leads is another matter.
+    pub async fn controller(&self, arguments: &[&str]) -> Controller {
+        let controller = Controller::start(self, arguments);
+        controller.ready().await;
+        controller
+    }
+
+    /// Applies manifests. `{ns}` and `{class}` stand for the scene's name,
+    /// `{certificate}` for the certificate that the account has.
+    pub async fn apply(&self, manifests: &str) {
+        cluster::kubectl(&["apply", "-f", "-"], &self.fill(manifests)).await;
+    }
+
+    /// Deletes what manifests name, without waiting for finalizers.
+    pub async fn delete(&self, manifests: &str) {
+        let manifests = self.fill(manifests);
+        cluster::kubectl(&["delete", "--wait=false", "-f", "-"], &manifests).await;
+    }
+
+    /// Runs kubectl and answers its standard output.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let arguments: Vec<String> = arguments.iter().map(|a| self.fill(a)).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        cluster::kubectl(&arguments, "").await
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("{ns}", &self.name)
+            .replace("{class}", &self.name)
+            .replace("{certificate}", &self.ids.certificates[0])
+    }
+
+    /// Makes a Service (ClusterIP, port 80, named `http`, to 8080), a ready
+    /// Pod for each address, and the EndpointSlice that says so. Called again
+    /// with other addresses it changes them; Pods that are no longer named
+    /// are deleted.
+    pub async fn service(&self, namespace: &str, name: &str, addresses: &[&str]) {
+        cluster::service(&self.client, namespace, name, addresses).await;
+    }
+
+    /// Looks at the account.
+    pub fn account<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        self.aws.state().read(look)
+    }
+
+    /// The calls since the last [`forget_calls`](Self::forget_calls), in
+    /// order, those of STS left out.
+    pub fn calls(&self) -> Vec<Call> {
+        let mut calls = self.aws.journal().after(0);
+        calls.retain(|call| call.service != "sts");
+        calls
+    }
+
+    /// `service action` of the calls, in order.
+    pub fn actions(&self) -> Vec<String> {
+        let calls = self.calls().into_iter();
+        calls
+            .map(|c| format!("{} {}", c.service, c.action))
+            .collect()
+    }
+
+    /// Begins to count anew.
+    pub fn forget_calls(&self) {
+        self.aws.journal().clear();
+    }
+
+    /// Waits until `check` answers `Ok`, and answers what is in it. Fails with
+    /// what it said last.
+    pub async fn eventually<T, E: Debug>(
+        &self,
+        what: &str,
+        mut check: impl AsyncFnMut() -> Result<T, E>,
+    ) -> T {
+        let began = Instant::now();
+        loop {
+            match check().await {
+                Ok(value) => return value,
+                Err(error) if began.elapsed() > PATIENCE => {
+                    panic!("{}: not in {PATIENCE:?}: {what}: {error:?}", self.name)
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// Waits until there was no call to AWS for a while.
+    pub async fn quiet(&self) {
+        let mut seen = (usize::MAX, Instant::now());
+        let began = Instant::now();
+        while seen.1.elapsed() < QUIET {
+            assert!(began.elapsed() < PATIENCE, "{}: never quiet", self.name);
+            let calls = self.aws.journal().after(0).len();
+            if calls != seen.0 {
+                seen = (calls, Instant::now());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits until the Ingress has the name of a load balancer, and answers it.
+    pub async fn address(&self, namespace: &str, ingress: &str) -> String {
+        self.eventually("the Ingress has an address", async || {
+            let status = cluster::ingress(&self.client, namespace, ingress).await;
+            let status = status.and_then(|i| i.status).and_then(|s| s.load_balancer);
+            let hostname = status.and_then(|s| s.ingress?.into_iter().next()?.hostname);
+            hostname.ok_or("no hostname in the status")
+        })
+        .await
+    }
+
+    /// The Ingress, as the API server has it.
+    pub async fn ingress(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<k8s_openapi::api::networking::v1::Ingress> {
+        cluster::ingress(&self.client, namespace, name).await
+    }
+
+    /// `reason: message` of the Warning events on an Ingress.
+    pub async fn warnings(&self, namespace: &str, ingress: &str) -> Vec<String> {
+        cluster::events(&self.client, namespace, ingress, Some("Warning")).await
+    }
+
+    /// `reason: message` of all events on an Ingress.
+    pub async fn events(&self, namespace: &str, ingress: &str) -> Vec<String> {
+        cluster::events(&self.client, namespace, ingress, None).await
+    }
+
+    /// Waits for a Warning event whose text has all of `parts`.
+    pub async fn warned(&self, namespace: &str, ingress: &str, parts: &[&str]) -> String {
+        self.eventually("a warning", async || {
+            let events = self.warnings(namespace, ingress).await;
+            let found = events
+                .iter()
+                .find(|event| parts.iter().all(|part| event.contains(part)));
+            found
+                .cloned()
+                .ok_or_else(|| format!("{parts:?} not in {events:#?}"))
+        })
+        .await
+    }
+
+    /// Waits until an Ingress is gone from the API server.
+    pub async fn gone(&self, namespace: &str, ingress: &str) {
+        self.eventually("the Ingress is gone", async || {
+            match self.ingress(namespace, ingress).await {
+                None => Ok(()),
+                Some(there) => Err(there.metadata.finalizers),
+            }
+        })
+        .await;
+    }
+
+    /// What of ours is in the account: names of load balancers, target groups
+    /// and security groups with the cluster's tag, and records that are not
+    /// the zone's own.
+    pub fn ours(&self) -> Vec<String> {
+        self.account(|state| {
+            let mut ours = Vec::new();
+            ours.extend(state.load_balancers.values().map(|lb| lb.name.clone()));
+            ours.extend(state.target_groups.values().map(|tg| tg.name.clone()));
+            let tagged = |id: &String| {
+                let tags = state.tags.get(id);
+                tags.is_some_and(|tags| tags.contains_key("elbv2.k8s.aws/cluster"))
+            };
+            let groups = state.security_groups.iter();
+            ours.extend(
+                groups
+                    .filter(|(id, _)| tagged(id))
+                    .map(|(_, g)| g.name.clone()),
+            );
+            for zone in state.hosted_zones.values() {
+                let records = zone.records.keys().map(|key| format!("{key:?}"));
+                ours.extend(records.filter(|r| !r.contains("NS") && !r.contains("SOA")));
+            }
+            ours
+        })
+    }
+
+    /// Waits until nothing of ours is left in the account.
+    pub async fn empty(&self) {
+        self.eventually("the account is empty", async || {
+            let ours = self.ours();
+            if ours.is_empty() { Ok(()) } else { Err(ours) }
+        })
+        .await;
+    }
+
+    /// Deletes a namespace's Ingresses and waits until they are gone.
+    pub async fn delete_ingresses(&self, namespace: &str) {
+        use k8s_openapi::api::networking::v1::Ingress;
+        let api: Api<Ingress> = Api::namespaced(self.client.clone(), namespace);
+        api.delete_collection(&DeleteParams::default(), &kube::api::ListParams::default())
+            .await
+            .unwrap();
+        self.eventually("all Ingresses are gone", async || {
+            let left = api.list(&kube::api::ListParams::default()).await.unwrap();
+            if left.items.is_empty() {
+                Ok(())
+            } else {
+                Err(left.items.len())
+            }
+        })
+        .await;
+    }
+}
