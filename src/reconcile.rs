@@ -151,7 +151,12 @@ impl Reconciler {
             tracing::debug!("in sync");
             return Applied::default();
         }
-        tracing::info!(steps = plan.steps.len(), "plan for {work}:\n{plan}");
+        let text = plan.to_string();
+        tracing::info!(
+            steps = plan.steps.len(),
+            "plan for {work}:\n{}",
+            text.trim_end()
+        );
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
             self.parts.queue.wake(Key::Backend);
         }

@@ -474,10 +474,11 @@ impl Reconciler {
         let looked = records.look(self, &all, &snapshot).await?;
         let mut applied = apply::dns::DnsApplied::default();
         if !looked.plan.is_empty() {
+            let text = looked.plan.to_string();
             tracing::info!(
                 hosts = looked.plan.changes.len(),
                 "plan for DNS records:\n{}",
-                looked.plan
+                text.trim_end()
             );
             applied =
                 apply::dns::run(&self.aws, &records.dns, &looked.plan, &self.parts.stopping).await;

@@ -272,10 +272,13 @@ impl Scene {
                     .filter(|(id, _)| tagged(id))
                     .map(|(_, g)| g.name.clone()),
             );
-            for zone in state.hosted_zones.values() {
-                let records = zone.records.keys().map(|key| format!("{key:?}"));
-                ours.extend(records.filter(|r| !r.contains("NS") && !r.contains("SOA")));
-            }
+            let records = state
+                .hosted_zones
+                .values()
+                .flat_map(|zone| zone.records.values());
+            let of_zone = |kind: &str| matches!(kind, "NS" | "SOA");
+            let records = records.filter(|record| !of_zone(&record.kind));
+            ours.extend(records.map(|record| format!("{} {}", record.kind, record.name)));
             ours
         })
     }
