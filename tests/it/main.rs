@@ -6,6 +6,7 @@
 mod cases;
 mod first;
 mod layering;
+mod lifecycle;
 mod paper_aws;
 mod properties;
 mod round_trip;
