@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class};
 use crate::key::Key;
-use crate::model::desired::{Desired, Intent};
+use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::settings::Settings;
@@ -60,6 +60,8 @@ pub struct Reconciler {
     records: Option<Records>,
     backend: watch::Sender<BackendReady>,
     held: Held,
+    /// Groups that AWS has held something for since the process began.
+    made: Mutex<BTreeSet<GroupId>>,
     background: Mutex<Background>,
 }
 
@@ -78,6 +80,9 @@ impl Reconciler {
         for _ in 0..ROUNDS {
             let desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
+            if self.is_anothers(&desired, &before, &snapshot) {
+                return Ok(None);
+            }
             let waiting = self.records_first(&desired, &snapshot);
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
                 plan::diff(&desired, &before, &self.plan_context())
@@ -118,6 +123,24 @@ impl Reconciler {
             return Ok(model::build(group, snapshot, &facts, &self.settings));
         }
         Ok(desired)
+    }
+
+    /// Whether a group is another controller's, which has the same
+    /// finalizers: nothing but Ingresses of another class leave it, and AWS
+    /// has held nothing of ours for it. Its finalizers are not ours to take.
+    fn is_anothers(&self, desired: &Desired, before: &Observed, snapshot: &Snapshot) -> bool {
+        let mut made = lock(&self.made);
+        if !before.is_empty() {
+            made.insert(desired.group.clone());
+        }
+        let of_another = |leaver: &Leaver| {
+            let ingress = snapshot.ingresses.get(&leaver.ingress);
+            ingress.is_none_or(|i| membership::is_of_another(i, snapshot, &self.settings))
+        };
+        desired.intent == Intent::Remove
+            && !desired.leavers.is_empty()
+            && desired.leavers.iter().all(of_another)
+            && !made.contains(&desired.group)
     }
 
     /// What should be, for every group that has Ingresses.
@@ -254,6 +277,9 @@ impl Reconciler {
         let leaving = !desired.leavers.is_empty() || desired.intent == Intent::Remove;
         if leaving && (!gone.is_empty() || (released && observed.is_empty())) {
             reporter.release(&desired, &gone, snapshot).await?;
+            if observed.is_empty() {
+                lock(&self.made).remove(group);
+            }
         }
         let waits = !report.waiting.is_empty() || !applied.skipped.is_empty();
         self.again(plan, &applied, waits)

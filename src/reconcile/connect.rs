@@ -85,6 +85,7 @@ impl Reconciler {
             records,
             backend: watch::Sender::default(),
             held: Held::default(),
+            made: Mutex::default(),
             background: Mutex::new(Background::default()),
         })
     }

@@ -115,6 +115,14 @@ async fn a_held_security_group_holds_up_nothing_else() {
     no_delays(&scene);
     scene.aws.state().write(|state, _| state.timing.eni_release_ms = 6000);
     let controller = scene.controller(&[NO_DNS]).await;
+    // A controller of another class and cluster does not take it for its own.
+    let another = [
+        NO_DNS,
+        "--ingress-class=another",
+        "--cluster-name=another",
+        "--leader-election-id=another",
+    ];
+    let another = scene.controller(&another).await;
     scene.service(name, "web", &["10.0.48.11"]).await;
     for which in ["web", "other"] {
         scene.apply(&ingress(which, &[])).await;
@@ -151,6 +159,7 @@ async fn a_held_security_group_holds_up_nothing_else() {
     let tries = count(&scene.actions(), "ec2 DeleteSecurityGroup");
     // At 0, 1, 3 and 7 seconds.
     assert!((2..=5).contains(&tries), "{tries}");
+    drop(another);
 
     scene.delete_ingresses(name).await;
     scene.empty().await;
@@ -232,7 +241,7 @@ async fn deletion_protection_is_never_switched_off() {
     // A member that leaves others behind goes: the load balancer stays.
     scene.delete(&ingress("a", &[group])).await;
     scene.gone(name, "a").await;
-    serves(&scene, &[("k8s-lifecycleprotected", "b")]).await;
+    serves(&scene, &[("k8s-lifecycleprotecte", "b")]).await;
 
     scene.quiet().await;
     scene.forget_calls();
@@ -247,11 +256,11 @@ async fn deletion_protection_is_never_switched_off() {
         finalizers(&scene, "b").await,
         ["group.ingress.k8s.aws/lifecycle-protected"]
     );
-    serves(&scene, &[("k8s-lifecycleprotected", "b")]).await;
+    serves(&scene, &[("k8s-lifecycleprotecte", "b")]).await;
     // The group goes on for whoever joins it.
     scene.apply(&ingress("c", &[group])).await;
     scene.address(name, "c").await;
-    serves(&scene, &[("k8s-lifecycleprotected", "c")]).await;
+    serves(&scene, &[("k8s-lifecycleprotecte", "c")]).await;
     scene.gone(name, "b").await;
 
     scene.quiet().await;
@@ -344,7 +353,12 @@ async fn an_ingress_moves_from_group_to_group() {
             .await;
     };
     moved("a", "group.ingress.k8s.aws/lifecycle-two").await;
-    assert_ne!(scene.address(name, "a").await, first);
+    scene
+        .eventually("the status names the new load balancer", async || {
+            let address = scene.address(name, "a").await;
+            if address == first { Err(address) } else { Ok(()) }
+        })
+        .await;
     assert_eq!(scene.account(|state| state.target_groups.len()), 2);
 
     // The last of a group leaves it: the group goes.
@@ -367,49 +381,55 @@ async fn an_ingress_moves_from_group_to_group() {
     )
     .await;
 
-    // Another scheme: another load balancer, the same target group.
-    scene.quiet().await;
-    let held = |scene: &Scene| {
-        scene.account(|state| {
-            let lbs = state.load_balancers.values();
-            let lbs = lbs.map(|lb| (lb.name.clone(), lb.scheme.as_str()));
-            let groups = state.target_groups.keys().cloned().collect::<Vec<_>>();
-            (lbs.collect::<Vec<_>>(), groups)
-        })
+    // Another scheme: another load balancer, the same target group. There
+    // and back again.
+    let groups = |scene: &Scene| {
+        scene.account(|state| state.target_groups.keys().cloned().collect::<Vec<_>>())
     };
-    let before = held(&scene);
-    let scheme = "alb.ingress.kubernetes.io/scheme=internet-facing";
-    scene.kubectl(&["annotate", "ingress", "-n", name, "b", scheme]).await;
-    scene
-        .eventually("the new load balancer has taken over", async || {
-            let (lbs, groups) = held(&scene);
-            let public = lbs.iter().filter(|(_, scheme)| *scheme == "internet-facing");
-            if lbs.len() == 2 && public.count() == 1 && groups == before.1 {
-                Ok(())
-            } else {
-                Err((lbs, groups))
-            }
-        })
+    let before = groups(&scene);
+    for scheme in ["internal", "internet-facing"] {
+        scene.quiet().await;
+        let annotation = format!("alb.ingress.kubernetes.io/scheme={scheme}");
+        let annotate = ["annotate", "--overwrite", "ingress", "-n", name, "b"];
+        scene.kubectl(&[&annotate[..], &[&annotation]].concat()).await;
+        scene
+            .eventually("the new load balancer has taken over", async || {
+                let lbs: Vec<_> = scene.account(|state| {
+                    let lbs = state.load_balancers.values();
+                    let of_b = lbs.filter(|lb| lb.name.contains("-b-"));
+                    of_b.map(|lb| lb.scheme.as_str()).collect()
+                });
+                if lbs == [scheme] { Ok(()) } else { Err(lbs) }
+            })
+            .await;
+        serves(
+            &scene,
+            &[("k8s-lifecycletwo", "a"), ("k8s-lifecycl-b", "b")],
+        )
         .await;
-    serves(
-        &scene,
-        &[("k8s-lifecycletwo", "a"), ("k8s-lifecycl-b", "b")],
-    )
-    .await;
-    scene
-        .eventually("status and record name the new one", async || {
-            let address = scene.address(name, "b").await;
-            let record = scene.account(|state| {
-                let zones = state.hosted_zones.values();
-                let mut records = zones.flat_map(|zone| zone.records.values());
-                let record = records.find(|r| r.kind == "A" && r.name == "b.example.com.");
-                record.and_then(|r| Some(r.alias.as_ref()?.dns_name.clone()))
-            });
-            let right = !address.starts_with("internal-")
-                && record.as_ref().is_some_and(|name| name.contains(&address));
-            if right { Ok(()) } else { Err((address, record)) }
-        })
-        .await;
+        assert_eq!(groups(&scene), before);
+        scene
+            .eventually("status and record name the new one", async || {
+                let address = scene.address(name, "b").await;
+                let record = scene.account(|state| {
+                    let zones = state.hosted_zones.values();
+                    let mut records = zones.flat_map(|zone| zone.records.values());
+                    let record = records.find(|r| r.kind == "A" && r.name == "b.example.com.");
+                    record.and_then(|r| Some(r.alias.as_ref()?.dns_name.clone()))
+                });
+                // An internal one has no place in a public zone.
+                let right = match &record {
+                    None => address.starts_with("internal-"),
+                    Some(name) => name.contains(&address),
+                };
+                if right && (scheme == "internal") == record.is_none() {
+                    Ok(())
+                } else {
+                    Err((address, record))
+                }
+            })
+            .await;
+    }
 
     scene.delete_ingresses(name).await;
     scene.empty().await;

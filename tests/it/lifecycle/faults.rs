@@ -34,6 +34,13 @@ async fn at_each_call(
     let web = ingress("web", &[]);
     scene.apply(&web).await;
     scene.address(name, "web").await;
+    let whole = if arguments.is_empty() { 6 } else { 4 };
+    scene
+        .eventually("everything is there", async || {
+            let ours = scene.ours();
+            if ours.len() == whole { Ok(()) } else { Err(ours) }
+        })
+        .await;
     scene.quiet().await;
     let expected = picture(&scene);
     scene.delete(&web).await;

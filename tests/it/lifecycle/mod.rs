@@ -3,7 +3,7 @@
 
 mod deletion;
 mod faults;
-//mod killed;
+mod killed;
 mod security_groups;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use sandbox_aws::state::{ActionKind, Peer};
 
 use crate::support::Scene;
 
-/// An Ingress with one path for a host, on pods. Replace `{name}`; further
-/// annotations stand for `{more}`.
+/// An Ingress with one path for a host, on pods, for everybody, with further
+/// annotations.
 pub fn ingress(name: &str, more: &[&str]) -> String {
     let more: Vec<String> = more.iter().map(|line| format!("    {line}\n")).collect();
     format!(
@@ -27,6 +27,7 @@ metadata:
   annotations:
     kubernetes.io/ingress.class: '{{class}}'
     alb.ingress.kubernetes.io/target-type: ip
+    alb.ingress.kubernetes.io/scheme: internet-facing
 {}spec:
   rules:
   - host: {name}.example.com
