@@ -1,6 +1,8 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,13 +17,13 @@ use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership};
-use crate::model::records::{AliasTarget, DesiredRecords, RecordState};
+use crate::model::records::{DesiredRecords, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Scheme};
+use crate::model::spec::ObjectName;
 use crate::observe::{Dns, Recalled, Zones};
-use crate::plan::current;
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use live::Live;
 
 /// First and longest pause between two questions whether a change has been
 /// spread.
@@ -250,6 +252,20 @@ impl Records {
         }
     }
 
+    /// What is about to be written is looked at again before anybody may take
+    /// it for gone: an answer may be lost, or come after the question.
+    fn in_doubt(&self, plan: &DnsPlan) {
+        let mut book = lock(&self.book);
+        for change in &plan.changes {
+            book.looked_at.remove(&change.host);
+        }
+    }
+
+    /// How many hosts were looked at and are not in doubt.
+    fn looked_at(&self) -> usize {
+        lock(&self.book).looked_at.len()
+    }
+
     fn spread(&self, change: &str) {
         let mut book = lock(&self.book);
         let Some(hosts) = book.spreading.remove(change) else {
@@ -294,7 +310,9 @@ impl Records {
             !over && held_now.get(host) != Some(group)
         });
         book.held = held_now;
-        book.looked_at.extend(looked.hosts.iter().cloned());
+        let sure = |host: &&String| !applied.failed.contains_key(*host);
+        let sure = looked.hosts.iter().filter(sure).cloned();
+        book.looked_at.extend(sure);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
         let spreading: BTreeSet<String> = book.spreading.values().flatten().cloned().collect();
@@ -376,61 +394,6 @@ impl Book {
 /// The value of `--ingress-class` that one installation in a cluster has.
 const DEFAULT_CLASS: &str = "alb";
 
-/// What of the groups' load balancers matters for records.
-struct Live {
-    targets: BTreeMap<GroupId, AliasTarget>,
-    schemes: BTreeMap<GroupId, Scheme>,
-    coming: BTreeSet<GroupId>,
-}
-
-impl Live {
-    fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
-        let mut live = Self {
-            targets: BTreeMap::new(),
-            schemes: BTreeMap::new(),
-            coming: BTreeSet::new(),
-        };
-        for (group, desired) in all {
-            let observed = cx.memory.remembered(group);
-            let wished = match &desired.intent {
-                Intent::Serve(stack) => Some(stack.load_balancer.scheme),
-                _ => None,
-            };
-            let load_balancer = current(desired, &observed);
-            if let Some(scheme) = load_balancer.map(|lb| lb.spec.scheme).or(wished) {
-                live.schemes.insert(group.clone(), scheme);
-            }
-            match load_balancer.filter(|lb| serves(lb)) {
-                Some(lb) => {
-                    let target = AliasTarget {
-                        dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
-                        hosted_zone_id: lb.hosted_zone_id.clone(),
-                    };
-                    live.targets.insert(group.clone(), target);
-                }
-                None if wished.is_some() => {
-                    live.coming.insert(group.clone());
-                }
-                None => {}
-            }
-        }
-        live
-    }
-}
-
-/// Whether a load balancer is active and has listeners and rules.
-fn serves(lb: &LiveLoadBalancer) -> bool {
-    let active = matches!(
-        lb.state,
-        LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
-    );
-    active
-        && lb
-            .listeners
-            .values()
-            .any(|listener| !listener.rules.is_empty())
-}
-
 /// The same groups, with those that leave counted as members.
 fn with_leavers(membership: &Membership) -> Membership {
     let mut all = membership.clone();
@@ -471,7 +434,14 @@ impl Reconciler {
         records.poll(self).await;
         let snapshot = self.parts.stores.snapshot();
         let all = self.all_desired(&snapshot).await?;
+        for (group, desired) in &all {
+            // Its scheme tells the zone of its records.
+            if desired.intent == Intent::Remove {
+                self.memory.recall(group).await?;
+            }
+        }
         let looked = records.look(self, &all, &snapshot).await?;
+        records.in_doubt(&looked.plan);
         let mut applied = apply::dns::DnsApplied::default();
         if !looked.plan.is_empty() {
             let text = looked.plan.to_string();
@@ -486,7 +456,16 @@ impl Reconciler {
                 self.parts.metrics.plan_step("change-records");
             }
         }
-        for group in records.note(&looked, &applied) {
+        let known = records.looked_at();
+        let mut news = records.note(&looked, &applied);
+        if records.looked_at() > known {
+            // Those that leave may have waited for just that.
+            let leaving = all
+                .iter()
+                .filter(|(_, desired)| !desired.leavers.is_empty());
+            news.extend(leaving.map(|(group, _)| group.clone()));
+        }
+        for group in news {
             self.parts.queue.wake(Key::Group(group));
         }
         let next = records.next();

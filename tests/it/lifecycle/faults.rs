@@ -38,7 +38,11 @@ async fn at_each_call(
     scene
         .eventually("everything is there", async || {
             let ours = scene.ours();
-            if ours.len() == whole { Ok(()) } else { Err(ours) }
+            if ours.len() == whole {
+                Ok(())
+            } else {
+                Err(ours)
+            }
         })
         .await;
     scene.quiet().await;
@@ -77,11 +81,14 @@ async fn aws_fails_at_each_call_of_a_create() {
         1 => "InternalFailure",
         _ => "ServiceUnavailable",
     });
-    let dns = at_each_call("lifecycle-dns", Some("route53"), &[], |skip| match skip % 2 {
-        0 => CONNECTION_RESET,
-        _ => "AccessDenied",
-    });
-    let (denied, lost, busy, dns) = tokio::join!(denied, lost, busy, dns);
-    assert!(denied >= 9 && lost >= 9 && busy >= 9, "{denied} {lost} {busy}");
-    assert!(dns >= 2, "{dns}");
+    let in_dns = Some("route53");
+    let dns_lost = at_each_call("lifecycle-dns", in_dns, &[], |_| CONNECTION_RESET);
+    let dns_denied = at_each_call("lifecycle-no-dns", in_dns, &[], |_| "AccessDenied");
+    let (denied, lost, busy, dns_lost, dns_denied) =
+        tokio::join!(denied, lost, busy, dns_lost, dns_denied);
+    assert!(
+        denied >= 9 && lost >= 9 && busy >= 9,
+        "{denied} {lost} {busy}"
+    );
+    assert!(dns_lost >= 1 && dns_denied >= 1, "{dns_lost} {dns_denied}");
 }
