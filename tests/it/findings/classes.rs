@@ -35,9 +35,7 @@ async fn ours_are_told_from_others_by_class_annotation_default_and_namespace() {
     let scene = Scene::alone("findings-classes").await;
     let ns = scene.name.clone();
     scene.namespace("findings-classes-2").await;
-    let controller = scene
-        .controller(&["--watch-namespace={ns}".replace("{ns}", &ns).as_str()])
-        .await;
+    let controller = scene.controller(&[]).await;
     scene.service(&ns, "web", &["10.0.48.21"]).await;
     scene.apply(CLASSES).await;
     let routed = |name: &str| routes(&[(&format!("{name}.example.com"), "/", "web")]);

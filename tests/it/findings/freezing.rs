@@ -1,6 +1,6 @@
 //! A member that goes bad keeps what is live; its neighbours go on.
 
-use super::{has_rules, ingress, load_balancer, resolved, routes, settled, targets};
+use super::{has_rules, ingress, load_balancer, resolved, routes, settled, targets, warnings};
 use crate::support::Scene;
 
 const GROUP: &str = "findings-frozen";
@@ -85,7 +85,7 @@ async fn what_is_live_for_a_frozen_member_stays_and_neighbours_go_on() {
     has_rules(&scene, GROUP, 80, &before).await;
     assert_eq!(targets(&scene, own), ["10.0.48.91:8080"]);
     assert_eq!(shared(), live);
-    assert_eq!(scene.warnings(&ns, "two").await, [""; 0]);
+    assert_eq!(warnings(&scene, &ns, "two").await, [""; 0]);
 
     // Also for a process that has never seen it good; the neighbour changes.
     controller.kill().await;
@@ -140,7 +140,7 @@ async fn what_is_live_for_a_frozen_member_stays_and_neighbours_go_on() {
     scene.apply(&member("one", &bad, &one[..1])).await;
     scene
         .eventually("it is frozen again", async || {
-            let warnings = scene.warnings(&ns, "one").await;
+            let warnings = warnings(&scene, &ns, "one").await;
             let count = warnings
                 .iter()
                 .filter(|text| text.starts_with("InvalidGroup"))
@@ -200,7 +200,7 @@ async fn a_group_that_is_not_made_yet_waits_for_a_frozen_member_and_not_for_one_
         .await;
     settled(&scene, &controller, &ns, "b").await;
     assert_eq!(scene.ours(), [""; 0]);
-    assert_eq!(scene.warnings(&ns, "b").await.len(), 1);
+    assert_eq!(warnings(&scene, &ns, "b").await.len(), 1);
 
     scene
         .apply(
@@ -231,7 +231,7 @@ async fn a_group_that_is_not_made_yet_waits_for_a_frozen_member_and_not_for_one_
         .await;
     scene.address(&ns, "b").await;
     settled(&scene, &controller, &ns, "c").await;
-    assert_eq!(scene.warnings(&ns, "c").await.len(), 1);
+    assert_eq!(warnings(&scene, &ns, "c").await.len(), 1);
     // Nobody disagrees any more.
     scene
         .kubectl(&["delete", "ingress", "-n", "{ns}", "--wait=false", "a"])

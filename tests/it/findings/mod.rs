@@ -154,7 +154,15 @@ async fn settled(scene: &Scene, controller: &Controller, namespace: &str, name: 
             }
         })
         .await;
-    scene.quiet().await;
+    let mut seen = f64::NAN;
+    loop {
+        scene.quiet().await;
+        let now = total(controller, WRITES).await;
+        if now == seen {
+            break;
+        }
+        seen = now;
+    }
     let (runs, writes) = (
         total(controller, RUNS).await,
         total(controller, WRITES).await,
@@ -216,4 +224,12 @@ async fn resolved(scene: &Scene, namespace: &str, name: &str, reason: &str) {
             }
         })
         .await;
+}
+
+/// Warnings about an Ingress, those of records left out: there is no private
+/// zone in the account.
+async fn warnings(scene: &Scene, namespace: &str, name: &str) -> Vec<String> {
+    let mut warnings = scene.warnings(namespace, name).await;
+    warnings.retain(|warning| !warning.starts_with("NoHostedZone: "));
+    warnings
 }

@@ -1,7 +1,7 @@
 //! What only AWS knows: a verdict that is remembered, and planned with at
 //! once.
 
-use super::{has_rules, ingress, load_balancer, resolved, routes, rules, said, settled};
+use super::{has_rules, ingress, load_balancer, resolved, routes, rules, said, settled, warnings};
 use crate::support::Scene;
 
 const UNKNOWN: &str =
@@ -40,8 +40,8 @@ async fn an_unknown_certificate_freezes_its_ingress_until_the_value_changes() {
     has_rules(&scene, "findings-tls", 80, &[plain]).await;
     scene.address(&ns, "plain").await;
     settled(&scene, &controller, &ns, "secure").await;
-    assert_eq!(scene.warnings(&ns, "secure").await.len(), 1);
-    assert_eq!(scene.warnings(&ns, "plain").await, [""; 0]);
+    assert_eq!(warnings(&scene, &ns, "secure").await.len(), 1);
+    assert_eq!(warnings(&scene, &ns, "plain").await, [""; 0]);
 
     scene
         .apply(&member("secure", &[("certificate-arn", "{certificate}")]))
@@ -117,8 +117,8 @@ async fn over_the_quota_of_rules_the_last_in_group_order_are_refused() {
         .await;
     scene.address(&ns, "c").await;
     settled(&scene, &controller, &ns, "c").await;
-    assert_eq!(scene.warnings(&ns, "b").await, [""; 0]);
-    assert_eq!(scene.warnings(&ns, "c").await.len(), 1);
+    assert_eq!(warnings(&scene, &ns, "b").await, [""; 0]);
+    assert_eq!(warnings(&scene, &ns, "c").await.len(), 1);
 
     // One that comes first moves another out.
     scene.apply(&member("a", "1", &["/1", "/2"])).await;
@@ -134,7 +134,7 @@ async fn over_the_quota_of_rules_the_last_in_group_order_are_refused() {
         .await;
     settled(&scene, &controller, &ns, "b").await;
     assert_eq!(rules(&scene, "findings-many", 80), wished);
-    assert_eq!(scene.warnings(&ns, "a").await, [""; 0]);
+    assert_eq!(warnings(&scene, &ns, "a").await, [""; 0]);
     scene.delete_ingresses(&ns).await;
     scene.empty().await;
 }
@@ -172,8 +172,8 @@ async fn over_the_quota_of_load_balancers_one_ingress_is_told_and_not_tried_for_
         )
         .await;
     settled(&scene, &controller, &ns, "over").await;
-    assert_eq!(scene.warnings(&ns, "over").await.len(), 1);
-    assert_eq!(scene.warnings(&ns, "fits").await, [""; 0]);
+    assert_eq!(warnings(&scene, &ns, "over").await.len(), 1);
+    assert_eq!(warnings(&scene, &ns, "fits").await, [""; 0]);
 
     // What was refused is forgotten with the process, and tried again.
     quota(2);

@@ -1,7 +1,7 @@
 //! What an Ingress says and cannot be done: one Warning that says what and
 //! why, nothing in AWS.
 
-use super::{ingress, routes, settled};
+use super::{ingress, routes, settled, warnings};
 use crate::support::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,7 @@ async fn what_cannot_be_done_is_said_once_and_made_for_nobody() {
         settled(&scene, &controller, &ns, name).await;
     }
     for (name, ..) in &cases {
-        let warnings = scene.warnings(&ns, name).await;
+        let warnings = warnings(&scene, &ns, name).await;
         assert_eq!(warnings.len(), 1, "{warnings:#?}");
     }
     assert_eq!(scene.ours(), [""; 0]);

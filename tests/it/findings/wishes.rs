@@ -7,10 +7,10 @@ use crate::support::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_over_namespaces_has_one_load_balancer_in_its_order() {
-    let scene = Scene::new("findings-group").await;
+    let scene = Scene::alone("findings-group").await;
     let other = "findings-group-2";
     scene.namespace(other).await;
-    let controller = scene.controller(&[]).await;
+    let controller = scene.controller(&["--watch-namespace="]).await;
     scene
         .service("findings-group", "web", &["10.0.48.31"])
         .await;
