@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::Reconciler;
 use super::background::Background;
+use super::held::Held;
 use super::records::Records;
 use crate::aws::client::{Options, vpc_from_metadata};
 use crate::aws::metrics::{Call, CallObserver};
@@ -83,6 +84,8 @@ impl Reconciler {
             memory,
             records,
             backend: watch::Sender::default(),
+            held: Held::default(),
+            made: Mutex::default(),
             background: Mutex::new(Background::default()),
         })
     }

@@ -8,6 +8,7 @@ mod docs;
 mod findings;
 mod first;
 mod layering;
+mod lifecycle;
 mod paper_aws;
 mod properties;
 mod round_trip;
