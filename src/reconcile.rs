@@ -72,9 +72,12 @@ impl Reconciler {
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
         for _ in 0..ROUNDS {
-            let desired = self.desired(group, &snapshot).await?;
+            let mut desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
             let waiting = self.records_first(&desired, &snapshot);
+            if !waiting.is_empty() {
+                desired.hold_moved();
+            }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
                 plan::diff(&desired, &before, &self.plan_context())
             } else {
