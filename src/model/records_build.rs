@@ -124,8 +124,20 @@ fn is_in(host: &str, domain: &str) -> bool {
             .is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// The zone of a host: of those that fit the scheme, the one with the longest
-/// name.
+/// Ids of all zones that may hold a record of ours for a host, whatever the
+/// scheme of its load balancer was.
+pub fn zones_that_may_hold(host: &str, settings: &Settings, zones: &[Zone]) -> BTreeSet<String> {
+    let Some(dns) = settings.dns.as_ref().filter(|dns| is_allowed(host, dns)) else {
+        return BTreeSet::new();
+    };
+    [Scheme::InternetFacing, Scheme::Internal]
+        .into_iter()
+        .flat_map(|scheme| longest(host, scheme, zones, dns, &settings.vpc_id))
+        .map(|zone| zone.id.clone())
+        .collect()
+}
+
+/// The zone of a host, or why there is none.
 fn zone_of(
     host: &str,
     scheme: Scheme,
@@ -140,23 +152,7 @@ fn zone_of(
             format!("create one and associate it with the VPC {vpc}"),
         ),
     };
-    let candidates = zones.iter().filter(|zone| {
-        let fits = match (scheme, &zone.private_vpcs) {
-            (Scheme::InternetFacing, None) => true,
-            (Scheme::Internal, Some(vpcs)) => vpcs.iter().any(|id| id == vpc),
-            _ => false,
-        };
-        fits && is_in(host, &zone.name)
-            && (dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id))
-    });
-    let mut best: Vec<&Zone> = Vec::new();
-    for zone in candidates {
-        match best.first().map(|b| zone.name.len().cmp(&b.name.len())) {
-            None | Some(std::cmp::Ordering::Greater) => best = vec![zone],
-            Some(std::cmp::Ordering::Equal) => best.push(zone),
-            Some(std::cmp::Ordering::Less) => {}
-        }
-    }
+    let best = longest(host, scheme, zones, dns, vpc);
     match best.as_slice() {
         [] => Err((
             Reason::NoHostedZone,
@@ -180,6 +176,35 @@ fn zone_of(
             ))
         }
     }
+}
+
+/// Of the zones that fit a host and the scheme of its load balancer, those with
+/// the longest name.
+fn longest<'a>(
+    host: &str,
+    scheme: Scheme,
+    zones: &'a [Zone],
+    dns: &DnsSettings,
+    vpc: &str,
+) -> Vec<&'a Zone> {
+    let candidates = zones.iter().filter(|zone| {
+        let fits = match (scheme, &zone.private_vpcs) {
+            (Scheme::InternetFacing, None) => true,
+            (Scheme::Internal, Some(vpcs)) => vpcs.iter().any(|id| id == vpc),
+            _ => false,
+        };
+        fits && is_in(host, &zone.name)
+            && (dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id))
+    });
+    let mut best: Vec<&Zone> = Vec::new();
+    for zone in candidates {
+        match best.first().map(|b| zone.name.len().cmp(&b.name.len())) {
+            None | Some(std::cmp::Ordering::Greater) => best = vec![zone],
+            Some(std::cmp::Ordering::Equal) => best.push(zone),
+            Some(std::cmp::Ordering::Less) => {}
+        }
+    }
+    best
 }
 
 #[cfg(test)]

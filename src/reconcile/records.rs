@@ -1,6 +1,7 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod findings;
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +15,16 @@ use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
 use crate::model::desired::Desired;
-use crate::model::finding::{Effect, Finding, Reason};
+use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership};
 use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
-use crate::model::records_build::{RecordSources, build_records, hosts_of};
+use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use findings::{by_group, denied};
 use live::Live;
 
 /// First and longest pause between two questions whether a change has been
@@ -55,6 +57,8 @@ struct Book {
     /// State of each wished record.
     states: BTreeMap<String, (GroupId, RecordState)>,
     findings: BTreeSet<(GroupId, Finding)>,
+    /// What groups have been told.
+    told: View,
     /// Changes that are being spread, by id, with what they are about.
     spreading: BTreeMap<String, BTreeSet<Place>>,
     /// Pause until it is asked again whether they have been.
@@ -187,16 +191,14 @@ impl Records {
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
             .collect();
-        // Those that leave are looked at like those that stay, so that what
-        // they hold is found.
-        let leaving = with_leavers(&membership);
-        let wished: BTreeSet<String> = leaving
-            .groups
-            .values()
-            .flat_map(|group| &group.members)
-            .flat_map(|member| hosts_of(member, snapshot))
+        let leavers = membership.groups.values().flat_map(|group| &group.leavers);
+        let left: BTreeSet<String> = leavers
+            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
             .collect();
-        let mut zones = self.dns.zones(&wished).await?;
+        let members = membership.groups.values().flat_map(|group| &group.members);
+        let mut hosts = left.clone();
+        hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
+        let mut zones = self.dns.zones(&hosts).await?;
         let build = |membership: &Membership, zones: &Zones| {
             let sources = RecordSources {
                 zones: &zones.zones,
@@ -208,13 +210,18 @@ impl Records {
         };
         let (mut desired, mut findings) = build(&membership, &zones);
         if findings.iter().any(|f| f.reason == Reason::NoHostedZone) && zones.denied.is_none() {
-            zones = self.dns.zones_again(&wished).await?;
+            zones = self.dns.zones_again(&hosts).await?;
             (desired, findings) = build(&membership, &zones);
         }
         if let Some(error) = &zones.denied {
             findings = denied(&membership, snapshot, error);
         }
-        let places = self.places(&build(&leaving, &zones).0);
+        let mut places = self.places(&desired);
+        // What leavers hold is found, whatever their load balancer was.
+        for host in &left {
+            let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
+            places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
+        }
         let Recalled { records, failed } = self.dns.recall(&places).await;
         let context = DnsContext {
             cluster: cx.settings.cluster_name.clone(),
@@ -231,7 +238,7 @@ impl Records {
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
         let findings = by_group(&membership, findings);
-        let looked: BTreeSet<String> = wished
+        let looked: BTreeSet<String> = hosts
             .into_iter()
             .filter(|host| !failed.keys().any(|place| place.host == *host))
             .collect();
@@ -300,7 +307,6 @@ impl Records {
     fn note(&self, looked: &Looked, applied: &apply::dns::DnsApplied) -> BTreeSet<GroupId> {
         let records = self.dns.remembered();
         let mut book = lock(&self.book);
-        let before = book.view();
         let now = Instant::now();
         let held_now = held(&records, &looked.context);
         let held_before = held(&looked.records, &looked.context);
@@ -366,6 +372,7 @@ impl Records {
             }
         };
         let after = book.view();
+        let before = std::mem::replace(&mut book.told, after.clone());
         let groups = before.keys().chain(after.keys());
         groups
             .filter(|group| before.get(group) != after.get(group))
@@ -441,49 +448,6 @@ impl Book {
 
 /// The value of `--ingress-class` that one installation in a cluster has.
 const DEFAULT_CLASS: &str = "alb";
-
-/// The same groups, with those that leave counted as members.
-fn with_leavers(membership: &Membership) -> Membership {
-    let mut all = membership.clone();
-    for group in all.groups.values_mut() {
-        let leavers = group.leavers.iter().map(|leaver| leaver.ingress.clone());
-        let leavers: Vec<ObjectName> = leavers.collect();
-        group.members.extend(leavers);
-    }
-    all
-}
-
-/// Findings with the groups that their Ingresses are members of.
-fn by_group(membership: &Membership, findings: Vec<Finding>) -> BTreeSet<(GroupId, Finding)> {
-    let members: BTreeMap<&ObjectName, &GroupId> = membership
-        .groups
-        .iter()
-        .flat_map(|(id, group)| group.members.iter().map(move |member| (member, id)))
-        .collect();
-    findings
-        .into_iter()
-        .filter_map(|finding| Some(((*members.get(&finding.ingress)?).clone(), finding)))
-        .collect()
-}
-
-/// A note on every Ingress with a host, since no record can be written.
-fn denied(membership: &Membership, snapshot: &Snapshot, error: &Error) -> Vec<Finding> {
-    let members = membership.groups.values().flat_map(|group| &group.members);
-    members
-        .filter(|member| !hosts_of(member, snapshot).is_empty())
-        .map(|member| Finding {
-            ingress: member.clone(),
-            effect: Effect::Note,
-            reason: Reason::DnsDenied,
-            message: format!(
-                "no DNS records are written: AWS answered {} to {}; allow the route53 actions of \
-                 deploy/iam-policy.json to the controller's role, or switch records off with \
-                 DISABLE_ROUTE53=true",
-                error.code, error.operation
-            ),
-        })
-        .collect()
-}
 
 impl Reconciler {
     /// Brings all records to what the Ingresses ask for, and tells the groups

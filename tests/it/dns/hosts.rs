@@ -83,6 +83,7 @@ async fn a_record_is_made_when_the_load_balancer_serves_and_costs_one_read_and_o
     assert!(calls.len() <= 5, "{calls:?}");
     assert_eq!(batches(&scene).len(), 1);
 
+    said(&scene, "one", "example.com", "in sync").await;
     scene.quiet().await;
     scene.forget_calls();
     scene
