@@ -24,7 +24,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
-use findings::{by_group, denied};
+use findings::{by_group, denied, in_words};
 use live::Live;
 
 /// First and longest pause between two questions whether a change has been
@@ -358,7 +358,7 @@ impl Records {
             .collect();
         for (Place { host, .. }, error) in looked.failed.iter().chain(&applied.failed) {
             if let Some((_, state)) = book.states.get_mut(host) {
-                *state = RecordState::Refused(error.to_string());
+                *state = RecordState::Refused(in_words(error));
             }
         }
         let pause = book.look_again.map(|(_, pause)| pause);

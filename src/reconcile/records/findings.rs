@@ -44,3 +44,17 @@ pub(super) fn denied(membership: &Membership, snapshot: &Snapshot, error: &Error
         })
         .collect()
 }
+
+/// An error as the state of a record: the same words each time, so that a
+/// retry that fails alike is no news.
+pub(super) fn in_words(error: &Error) -> String {
+    let code = if error.code.is_empty() {
+        "nothing"
+    } else {
+        &error.code
+    };
+    format!(
+        "AWS answered {code} to {}: {}; tried again with growing pauses",
+        error.operation, error.message
+    )
+}

@@ -41,11 +41,7 @@ async fn the_oldest_gets_the_host_and_hands_it_over_in_one_batch() {
     scene
         .warned(ns, "b", &["HostClaimedByOther", host, "dns-claims/a"])
         .await;
-    controller.kill().await;
-    scene.forget_calls();
-    let controller = start(&scene, &[]).await;
-    said(&scene, "a", host, "in sync").await;
-    scene.quiet().await;
+    let controller = restarted(&scene, controller).await;
     assert_eq!(batches(&scene), Vec::<Vec<String>>::new());
     drop(controller);
 }

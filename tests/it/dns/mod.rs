@@ -24,24 +24,22 @@ const WATCHFUL: &str = "--verify-interval=2s";
 /// An Ingress of the scene with a rule for each host, pods of the Service
 /// `web` as targets; annotations without their prefix, each on a line.
 fn ingress(name: &str, hosts: &[&str], annotations: &[&str]) -> String {
-    let annotations: String = annotations
+    let annotations = annotations
         .iter()
-        .map(|line| format!("    alb.ingress.kubernetes.io/{line}\n"))
-        .collect();
-    let rules: String = hosts
-        .iter()
-        .map(|host| {
-            format!(
-                "
+        .map(|line| format!("    alb.ingress.kubernetes.io/{line}\n"));
+    let annotations = annotations.collect::<Vec<_>>().concat();
+    let rules = hosts.iter().map(|host| {
+        format!(
+            "
   - host: '{host}'
     http:
       paths:
       - path: /
         pathType: Prefix
         backend: {{service: {{name: web, port: {{number: 80}}}}}}"
-            )
-        })
-        .collect();
+        )
+    });
+    let rules = rules.collect::<Vec<_>>().concat();
     format!(
         "
 apiVersion: networking.k8s.io/v1
@@ -242,6 +240,21 @@ fn first(scene: &Scene, action: &str) -> Option<u64> {
     let mut calls = scene.calls().into_iter();
     let call = calls.find(|call| call.action == action && call.status == 200);
     call.map(|call| call.number)
+}
+
+/// Another controller in place of this one; waits until it has looked at
+/// records and has no more to do. Calls are counted from its start.
+async fn restarted(scene: &Scene, mut controller: Controller) -> Controller {
+    controller.terminate().await;
+    scene.forget_calls();
+    let controller = start(scene, &[]).await;
+    becomes(scene, "records are read", || {
+        let read = first(scene, "ListResourceRecordSets");
+        (read.is_some(), true)
+    })
+    .await;
+    scene.quiet().await;
+    controller
 }
 
 async fn start(scene: &Scene, arguments: &[&str]) -> Controller {

@@ -55,11 +55,11 @@ async fn what_was_deleted_while_nobody_looked_goes_record_first() {
     let scene = scene("dns-away").await;
     let (ns, host) = ("dns-away", "away.example.com");
     let zone = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &[]).await;
+    let mut controller = start(&scene, &[]).await;
     let manifest = public("web", &[host]);
     scene.apply(&manifest).await;
     leads(&scene, &zone, host, "web").await;
-    controller.kill().await;
+    controller.terminate().await;
     scene.delete(&manifest).await;
     scene.forget_calls();
     let controller = start(&scene, &[]).await;
