@@ -239,6 +239,10 @@ impl Reconciler {
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
             self.parts.queue.wake(Key::Backend);
+        }
+        let records = self.records.as_ref();
+        let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
+        if is_news || !plan.is_empty() {
             self.parts.queue.wake(Key::Dns);
         }
         let gone: Vec<ObjectName> = match desired.intent {

@@ -21,11 +21,11 @@ use crate::model::membership::{self, Membership};
 use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::ObjectName;
+use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use findings::{by_group, denied, in_words};
-use live::Live;
+use live::{Live, LoadBalancerOf, context};
 
 /// First and longest pause between two questions whether a change has been
 /// spread.
@@ -35,9 +35,6 @@ const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// without anything that would wake us, and a look costs a call or two. The
 /// verification interval where that is shorter.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
-/// The namespace whose UID tells clusters apart.
-const SYSTEM_NAMESPACE: &str = "kube-system";
-
 /// What is remembered of DNS, and how far each record is.
 pub(super) struct Records {
     dns: Dns,
@@ -59,6 +56,8 @@ struct Book {
     findings: BTreeSet<(GroupId, Finding)>,
     /// What groups have been told.
     told: View,
+    /// Load balancers as they were at the last look.
+    live: BTreeMap<GroupId, LoadBalancerOf>,
     /// Changes that are being spread, by id, with what they are about.
     spreading: BTreeMap<String, BTreeSet<Place>>,
     /// Pause until it is asked again whether they have been.
@@ -91,6 +90,7 @@ pub(super) struct Looked {
     /// Hosts that were looked at.
     hosts: BTreeSet<String>,
     records: ObservedRecords,
+    live: Live,
     context: DnsContext,
     denied: bool,
 }
@@ -173,6 +173,16 @@ impl Records {
         )
     }
 
+    /// Whether a group's load balancer is other than at the last look at
+    /// records: it was read, or has become active.
+    pub fn is_news(&self, desired: &Desired, observed: &Observed) -> bool {
+        let is = LoadBalancerOf::group(desired, observed);
+        lock(&self.book)
+            .live
+            .get(&desired.group)
+            .map_or(is != LoadBalancerOf::default(), |was| *was != is)
+    }
+
     /// Verification in the background; see [`Dns::verify_tick`].
     pub async fn verify(&self, now: Instant) -> Result<Option<Place>, Error> {
         self.dns.verify_tick(now).await
@@ -187,6 +197,7 @@ impl Records {
     ) -> anyhow::Result<Looked> {
         let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
+        let (targets, schemes) = (live.targets(), live.schemes());
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
@@ -202,8 +213,8 @@ impl Records {
         let build = |membership: &Membership, zones: &Zones| {
             let sources = RecordSources {
                 zones: &zones.zones,
-                targets: &live.targets,
-                schemes: &live.schemes,
+                targets: &targets,
+                schemes: &schemes,
                 frozen: &frozen,
             };
             build_records(snapshot, membership, &cx.settings, sources)
@@ -223,18 +234,8 @@ impl Records {
             places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
         }
         let Recalled { records, failed } = self.dns.recall(&places).await;
-        let context = DnsContext {
-            cluster: cx.settings.cluster_name.clone(),
-            cluster_uid: snapshot
-                .namespaces
-                .get(SYSTEM_NAMESPACE)
-                .and_then(|namespace| namespace.metadata.uid.clone()),
-            groups: membership.groups.keys().cloned().collect(),
-            sees_all: cx.parts.settings.watch_namespace.is_none()
-                && cx.settings.ingress_class == DEFAULT_CLASS,
-            coming: live.coming,
-            spreading: lock(&self.book).spreading_now(),
-        };
+        let spreading = lock(&self.book).spreading_now();
+        let context = context(cx, snapshot, &membership, &live, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
         let findings = by_group(&membership, findings);
@@ -248,6 +249,7 @@ impl Records {
             failed,
             hosts: looked,
             records,
+            live,
             context,
             denied: zones.denied.is_some(),
         })
@@ -334,6 +336,7 @@ impl Records {
             !over && held_now.get(place) != Some(group)
         });
         book.held = held_now;
+        book.live.clone_from(&looked.live.0);
         book.looked_at.extend(looked.hosts.iter().cloned());
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
@@ -445,9 +448,6 @@ impl Book {
         view
     }
 }
-
-/// The value of `--ingress-class` that one installation in a cluster has.
-const DEFAULT_CLASS: &str = "alb";
 
 impl Reconciler {
     /// Brings all records to what the Ingresses ask for, and tells the groups

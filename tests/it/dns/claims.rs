@@ -104,5 +104,18 @@ async fn an_ingress_that_moves_is_served_by_its_old_group_until_dns_has_moved() 
             }
         })
         .await;
+    // The last one takes the load balancer with it, after its record.
+    scene.forget_calls();
+    scene
+        .apply(&in_group("new", "stays", "stays.example.com"))
+        .await;
+    becomes(&scene, "the old load balancer is gone", || {
+        let found = scene.account(|state| load_balancer(state, &old));
+        (found.is_some(), false)
+    })
+    .await;
+    let moved = record(&scene, &zone, "stays.example.com").unwrap();
+    assert_eq!(moved.1, owner("new"));
+    assert!(first(&scene, "ChangeResourceRecordSets") < first(&scene, "DeleteLoadBalancer"));
     drop(controller);
 }

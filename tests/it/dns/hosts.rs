@@ -1,5 +1,7 @@
 //! Hosts of Ingresses that come, stay and go.
 
+use std::time::Duration;
+
 use sandbox_aws::state::load_balancer::LoadBalancerState;
 
 use super::*;
@@ -142,15 +144,16 @@ async fn switched_off_route_53_is_never_called() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_list_zones_says_so_once_and_waits_for_nothing() {
     let scene = scene("dns-denied").await;
+    let ns = "dns-denied";
     let denied = fault("route53", "ListHostedZones", "AccessDenied", u64::MAX);
-    scene.aws.faults().add(denied);
+    scene.aws.faults().add(denied.clone());
     let controller = start(&scene, &[WATCHFUL]).await;
     let manifest = public("web", &["denied.example.com"]);
     scene.apply(&manifest).await;
-    scene.address("dns-denied", "web").await;
+    scene.address(ns, "web").await;
     scene
         .warned(
-            "dns-denied",
+            ns,
             "web",
             &["DNSDenied", "AccessDenied", "deploy/iam-policy.json"],
         )
@@ -171,11 +174,11 @@ async fn who_may_not_list_zones_says_so_once_and_waits_for_nothing() {
     assert!(metrics.lines().any(counted), "{metrics}");
 
     scene.delete(&manifest).await;
-    scene.gone("dns-denied", "web").await;
+    scene.gone(ns, "web").await;
     scene.empty().await;
     let again = public("again", &["denied.example.com"]);
     scene.apply(&again).await;
-    scene.address("dns-denied", "again").await;
+    scene.address(ns, "again").await;
     scene.aws.faults().clear();
     leads(
         &scene,
@@ -184,5 +187,18 @@ async fn who_may_not_list_zones_says_so_once_and_waits_for_nothing() {
         "again",
     )
     .await;
+
+    // Denied later: what is there stays, and is still taken away by its zone.
+    scene.forget_calls();
+    scene.aws.faults().add(denied);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let more = public("again", &["denied.example.com", "more.example.com"]);
+    scene.apply(&more).await;
+    scene.warned(ns, "again", &["DNSDenied"]).await;
+    scene.quiet().await;
+    assert!(first(&scene, "ChangeResourceRecordSets").is_none());
+    scene.delete(&again).await;
+    scene.gone(ns, "again").await;
+    scene.empty().await;
     drop(controller);
 }

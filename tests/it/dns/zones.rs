@@ -37,6 +37,12 @@ async fn a_missing_zone_and_a_double_one_are_notes_that_heal() {
         .write(|state, now| state.delete_hosted_zone(&twin, now))
         .unwrap();
     leads(&scene, &example, more[1], "web").await;
+
+    // A zone that is gone has taken its records along.
+    state.write(|state, _| state.hosted_zones.remove(&missing));
+    scene.delete(&public("web", &more)).await;
+    scene.gone(ns, "web").await;
+    scene.empty().await;
     drop(controller);
 }
 
