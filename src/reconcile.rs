@@ -28,6 +28,7 @@ use crate::model::group::GroupId;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
+use crate::model::verdicts::rule_limit;
 use crate::model::{self, membership};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
@@ -79,7 +80,7 @@ impl Reconciler {
                 desired.hold_moved();
             }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context())
+                plan::diff(&desired, &before, &self.plan_context(&desired))
             } else {
                 Plan::default()
             };
@@ -132,11 +133,11 @@ impl Reconciler {
             .collect())
     }
 
-    fn plan_context(&self) -> PlanContext {
+    fn plan_context(&self, desired: &Desired) -> PlanContext {
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: None,
+            rule_limit: rule_limit(&desired.members, &self.memory.verdicts()),
         }
     }
 
@@ -304,6 +305,11 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Intent::Serve(stack) = &desired.intent else {
         return Vec::new();
     };
+    // While a member is frozen the load balancer that is there is kept, whatever
+    // its scheme: the wish of the others alone does not count.
+    if !desired.frozen.is_empty() && !observed.load_balancers.is_empty() {
+        return Vec::new();
+    }
     let wished = stack.load_balancer.scheme;
     if observed
         .load_balancers

@@ -61,6 +61,12 @@ impl Reconciler {
         let facts = self.memory.backend_facts(&instances, &pods).await?;
         let mut wished = Vec::new();
         for (group, desired) in all {
+            if !desired.blocks_creation.is_empty()
+                && self.memory.recall(group).await?.load_balancers.is_empty()
+            {
+                // Nothing is made for it yet, so it needs nothing.
+                continue;
+            }
             let keeps_live = matches!(desired.intent, Intent::Hold | Intent::LeaveAlone)
                 || !desired.frozen.is_empty();
             let observed = if keeps_live {

@@ -6,6 +6,7 @@
 mod cases;
 mod dns;
 mod docs;
+mod findings;
 mod first;
 mod layering;
 mod paper_aws;
