@@ -9,4 +9,5 @@ mod layering;
 mod paper_aws;
 mod properties;
 mod round_trip;
+mod running;
 mod support;

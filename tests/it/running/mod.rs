@@ -1,0 +1,5 @@
+//! The controller as a process: what it costs, two replicas, its pages, dry
+//! runs, what it writes to Kubernetes, and verification in the background.
+
+mod budgets;
+mod shop;
