@@ -153,8 +153,8 @@ impl Reconciler {
         }
         let text = plan.to_string();
         tracing::info!(
-            steps = plan.steps.len(),
-            "plan for {work}:\n{}",
+            "plan for {work}, steps: {}\n{}",
+            plan.steps.len(),
             text.trim_end()
         );
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
@@ -310,7 +310,15 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 
 impl Work for Reconciler {
     async fn begin(&self) -> anyhow::Result<()> {
-        self.remove_stray_resources().await
+        // They are for people to read: the work does not depend on them.
+        if let Err(error) = self.remove_stray_resources().await {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "cannot remove IngressGroups of groups that are no more"
+            );
+        }
+        Ok(())
     }
 
     async fn reconcile(&self, key: &Key) -> anyhow::Result<Option<Duration>> {

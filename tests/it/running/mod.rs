@@ -2,4 +2,6 @@
 //! runs, what it writes to Kubernetes, and verification in the background.
 
 mod budgets;
+mod process;
+mod reports;
 mod shop;

@@ -1,6 +1,7 @@
 //! The group that the budgets are stated for, and what is counted of it.
 
 use sandbox_aws::journal::Call;
+use sandbox_aws::state::acm::NewCertificate;
 
 use crate::support::{Controller, Scene};
 
@@ -8,7 +9,7 @@ use crate::support::{Controller, Scene};
 pub const SERVICES: [&str; 5] = ["s0", "s1", "s2", "s3", "s4"];
 
 /// One Ingress: a redirect and HTTPS, `rules` rules, five target groups.
-/// `more` are further lines of annotations.
+/// `more` follows the certificate.
 pub fn ingress(rules: &[usize], more: &str) -> String {
     let path = |rule: &usize| {
         format!(
@@ -33,8 +34,8 @@ metadata:
     alb.ingress.kubernetes.io/scheme: internet-facing
     alb.ingress.kubernetes.io/listen-ports: '[{{\"HTTP\": 80}}, {{\"HTTPS\": 443}}]'
     alb.ingress.kubernetes.io/ssl-redirect: '443'
-    alb.ingress.kubernetes.io/certificate-arn: {{certificate}}
-{more}spec:
+    alb.ingress.kubernetes.io/certificate-arn: '{{certificate}}{more}'
+spec:
   rules:
   - host: shop.example.com
     http:
@@ -56,6 +57,19 @@ pub async fn services(scene: &Scene, namespace: &str) {
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
         scene.service(namespace, service, &addresses).await;
     }
+}
+
+/// Puts one more issued certificate into the account, and answers its ARN.
+pub fn add_certificate(scene: &Scene, domain: &str) -> String {
+    scene.aws.state().write(|state, now| {
+        let new = NewCertificate {
+            domain_name: domain.to_owned(),
+            ..NewCertificate::default()
+        };
+        let arn = state.request_certificate(&new, now).unwrap();
+        state.issue_certificate(&arn, now);
+        arn
+    })
 }
 
 /// What a budget counts a call under.
@@ -84,10 +98,9 @@ pub fn of(call: &Call, shared: &[String]) -> Of {
         ("route53", _) => Of::Dns,
         ("elasticloadbalancing", "DescribeLoadBalancers") if has("LoadBalancerArns") => Of::Polling,
         ("elasticloadbalancing", "AddTags")
-            if call
-                .parameters
-                .values()
-                .all(|value| !value.contains(":loadbalancer/") && !value.contains(":targetgroup/")) =>
+            if call.parameters.values().all(|value| {
+                !value.contains(":loadbalancer/") && !value.contains(":targetgroup/")
+            }) =>
         {
             Of::MovedTags
         }
