@@ -148,6 +148,10 @@ impl Args {
         // An empty variable is one that is not set, as in a manifest with a
         // value left out.
         let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        let cluster_name = given(cluster_name).ok_or(
+            "the name of the cluster is missing; set CLUSTER_NAME or --cluster-name to the name \
+             that the tags of its AWS resources have",
+        )?;
         if disable_route53 && !(dns_domain_filter.is_empty() && dns_zone_id_filter.is_empty()) {
             return Err(
                 "--disable-route53 writes no record, so --dns-domain-filter and \

@@ -21,8 +21,8 @@ const RUNNING: &str = "Running it";
 
 /// Turns Ingresses into Application Load Balancers and Route 53 records.
 ///
-/// Inside a cluster it needs --cluster-name; outside it needs KUBECONFIG,
-/// AWS_REGION and CLUSTER_NAME in the environment and no flag. AWS credentials
+/// Inside a cluster it needs CLUSTER_NAME or --cluster-name; outside it needs
+/// KUBECONFIG, AWS_REGION and CLUSTER_NAME in the environment and no flag. AWS credentials
 /// come from the environment, a web identity, the container or the instance;
 /// AWS_ENDPOINT_URL is honoured. /metrics, /healthz and /readyz are served on
 /// one port.
@@ -51,9 +51,9 @@ pub(super) struct Args {
 #[command(next_help_heading = AWS)]
 pub(super) struct AwsArgs {
     /// Name of the cluster: part of the names and tags of all that is made.
-    /// It cannot be changed later.
+    /// Required; it cannot be changed later.
     #[arg(long, env = "CLUSTER_NAME", value_name = "NAME", value_parser = nonempty)]
-    pub(super) cluster_name: String,
+    pub(super) cluster_name: Option<String>,
 
     /// Region of the load balancers [default: AWS_DEFAULT_REGION, the profile,
     /// or instance metadata].

@@ -133,7 +133,7 @@ async fn a_group_from_creation_to_deletion() {
     // A pod more, a pod less.
     scene.forget_calls();
     scene
-        .service(&ns, "s0", &["10.0.48.20", "10.0.64.20", "10.0.80.20"])
+        .service(&ns, "s0", &["10.0.48.20", "10.0.64.20", "10.0.48.60"])
         .await;
     scene.quiet().await;
     assert_eq!(counted(&scene, &shared, Of::Group), ["RegisterTargets"]);

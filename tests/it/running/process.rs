@@ -166,7 +166,7 @@ async fn what_is_missing_is_said() {
     let (code, text) = run(&[], &[("KUBECONFIG", "/nowhere")]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(
-        text.contains("--cluster-name") && text.contains("CLUSTER_NAME"),
+        text.contains("set CLUSTER_NAME or --cluster-name"),
         "{text}"
     );
     let (code, text) = run(&["--cluster-name=demo"], &[("KUBECONFIG", "/nowhere")]).await;
