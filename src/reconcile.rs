@@ -185,8 +185,11 @@ impl Reconciler {
         let deferred = self.held.deferred(plan, Instant::now());
         if deferred.is_empty() {
             let text = plan.to_string();
-            let text = text.trim_end();
-            tracing::info!(steps = plan.steps.len(), "plan for {work}:\n{text}");
+            tracing::info!(
+                "plan for {work}, steps: {}\n{}",
+                plan.steps.len(),
+                text.trim_end()
+            );
         }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
             self.parts.queue.wake(Key::Backend);
@@ -369,7 +372,15 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 
 impl Work for Reconciler {
     async fn begin(&self) -> anyhow::Result<()> {
-        self.remove_stray_resources().await
+        // They are for people to read: the work does not depend on them.
+        if let Err(error) = self.remove_stray_resources().await {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "cannot remove IngressGroups of groups that are no more"
+            );
+        }
+        Ok(())
     }
 
     async fn reconcile(&self, key: &Key) -> anyhow::Result<Option<Duration>> {

@@ -346,9 +346,13 @@ where
             snapshot: &snapshot,
             settings: &settings.model,
         };
-        for key in routes::everything(view) {
+        let is_group = |key: &Key| matches!(key, Key::Group(_));
+        let (groups, shared): (Vec<Key>, Vec<Key>) =
+            routes::everything(view).into_iter().partition(is_group);
+        for key in shared {
             queue.wake(key);
         }
+        queue.wake_many(groups);
         drop(snapshot);
         let run = |key| one_run(Arc::clone(&work), Arc::clone(&metrics), key);
         // Groups may wait for what they share, so that must never wait for them.

@@ -41,9 +41,8 @@ impl Reconciler {
             news
         });
         if news {
-            for group in all.keys() {
-                self.parts.queue.wake(Key::Group(group.clone()));
-            }
+            let groups = all.keys().cloned().map(Key::Group);
+            self.parts.queue.wake_many(groups);
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }

@@ -465,8 +465,8 @@ impl Reconciler {
         if !looked.plan.is_empty() {
             let text = looked.plan.to_string();
             tracing::info!(
-                hosts = looked.plan.changes.len(),
-                "plan for DNS records:\n{}",
+                "plan for DNS records, hosts: {}\n{}",
+                looked.plan.changes.len(),
                 text.trim_end()
             );
             applied =
@@ -475,9 +475,8 @@ impl Reconciler {
                 self.parts.metrics.plan_step("change-records");
             }
         }
-        for group in records.note(&looked, &applied) {
-            self.parts.queue.wake(Key::Group(group));
-        }
+        let news = records.note(&looked, &applied);
+        self.parts.queue.wake_many(news.into_iter().map(Key::Group));
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {

@@ -13,4 +13,5 @@ mod lifecycle;
 mod paper_aws;
 mod properties;
 mod round_trip;
+mod running;
 mod support;

@@ -48,7 +48,8 @@ fn reasons(membership: &Membership) -> Vec<(&str, Reason)> {
 
 #[test]
 fn a_deleted_ingress_of_another_class_is_told_apart() {
-    let deleted = "deletionTimestamp: 2026-01-01T00:00:00Z, finalizers: [ingress.k8s.aws/resources]";
+    let deleted =
+        "deletionTimestamp: 2026-01-01T00:00:00Z, finalizers: [ingress.k8s.aws/resources]";
     let theirs = format!("{deleted}, annotations: {{kubernetes.io/ingress.class: nginx}}");
     let manifests = raw("a", deleted, "{ingressClassName: alb}") + &raw("b", &theirs, "{}");
     let snapshot = snapshot(&manifests);

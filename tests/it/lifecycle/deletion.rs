@@ -38,7 +38,11 @@ async fn serves(scene: &Scene, expected: &[(&str, &str)]) {
     scene
         .eventually("the hosts are served where they should be", async || {
             let hosts = hosts(scene);
-            if hosts == expected { Ok(()) } else { Err(hosts) }
+            if hosts == expected {
+                Ok(())
+            } else {
+                Err(hosts)
+            }
         })
         .await;
 }
@@ -56,7 +60,11 @@ async fn records_go_first_and_the_finalizer_last() {
         .eventually("the host has its record", async || {
             let ours = scene.ours();
             let records = ours.iter().filter(|name| name.contains("web.example.com"));
-            if records.count() == 2 { Ok(()) } else { Err(ours) }
+            if records.count() == 2 {
+                Ok(())
+            } else {
+                Err(ours)
+            }
         })
         .await;
     scene.quiet().await;
@@ -76,7 +84,10 @@ async fn records_go_first_and_the_finalizer_last() {
     let after: Vec<String> = picture(&scene);
     let kept: Vec<&String> = before.iter().filter(of_dns).collect();
     assert_eq!(after.iter().filter(of_dns).collect::<Vec<_>>(), kept);
-    assert_eq!(finalizers(&scene, "web").await, ["ingress.k8s.aws/resources"]);
+    assert_eq!(
+        finalizers(&scene, "web").await,
+        ["ingress.k8s.aws/resources"]
+    );
 
     scene.gone(name, "web").await;
     let ours = scene.ours();
@@ -113,7 +124,10 @@ async fn a_held_security_group_holds_up_nothing_else() {
     let name = "lifecycle-held";
     let scene = Scene::new(name).await;
     no_delays(&scene);
-    scene.aws.state().write(|state, _| state.timing.eni_release_ms = 6000);
+    scene
+        .aws
+        .state()
+        .write(|state, _| state.timing.eni_release_ms = 6000);
     let controller = scene.controller(&[NO_DNS]).await;
     // A controller of another class and cluster does not take it for its own.
     let another = [
@@ -134,11 +148,15 @@ async fn a_held_security_group_holds_up_nothing_else() {
     scene.delete(&ingress("web", &[])).await;
     scene
         .eventually("all but the security group is gone", async || {
-            let left = scene.account(|state| (state.load_balancers.len(), state.target_groups.len()));
+            let left =
+                scene.account(|state| (state.load_balancers.len(), state.target_groups.len()));
             if left == (1, 1) { Ok(()) } else { Err(left) }
         })
         .await;
-    assert_eq!(finalizers(&scene, "web").await, ["ingress.k8s.aws/resources"]);
+    assert_eq!(
+        finalizers(&scene, "web").await,
+        ["ingress.k8s.aws/resources"]
+    );
     // Changes go on, those that wake the held group included.
     scene.apply(&ingress("new", &[])).await;
     for addresses in [&["10.0.48.11", "10.0.64.12"][..], &["10.0.64.12"]] {
@@ -149,10 +167,16 @@ async fn a_held_security_group_holds_up_nothing_else() {
         .eventually("the pods are targets", async || {
             let targets = scene.account(|state| {
                 let groups = state.target_groups.values();
-                groups.map(|g| g.targets.keys().map(|k| k.id.clone()).collect()).collect()
+                groups
+                    .map(|g| g.targets.keys().map(|k| k.id.clone()).collect())
+                    .collect()
             });
             let expected = vec![vec!["10.0.64.12".to_owned()]; 2];
-            if targets == expected { Ok(()) } else { Err::<(), Vec<Vec<String>>>(targets) }
+            if targets == expected {
+                Ok(())
+            } else {
+                Err::<(), Vec<Vec<String>>>(targets)
+            }
         })
         .await;
     scene.gone(name, "web").await;
@@ -180,7 +204,10 @@ async fn what_has_lost_its_marks_is_not_deleted() {
     scene.quiet().await;
     let (lb, group) = scene.account(|state| {
         let lbs = state.load_balancers.values();
-        let lb = lbs.into_iter().find(|lb| lb.name.contains("-other-")).unwrap();
+        let lb = lbs
+            .into_iter()
+            .find(|lb| lb.name.contains("-other-"))
+            .unwrap();
         let group = state.target_groups.values().find(|group| {
             let user = group.references.first().unwrap();
             !user.contains(&lb.name)
@@ -211,7 +238,16 @@ async fn what_has_lost_its_marks_is_not_deleted() {
     // Nobody is left who could let it go.
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     if scene.ingress(name, "other").await.is_some() {
-        let patch = ["patch", "ingress", "-n", name, "other", "--type=merge", "-p", patch];
+        let patch = [
+            "patch",
+            "ingress",
+            "-n",
+            name,
+            "other",
+            "--type=merge",
+            "-p",
+            patch,
+        ];
         scene.kubectl(&patch).await;
     }
 }
@@ -233,7 +269,9 @@ async fn deletion_protection_is_never_switched_off() {
         scene.aws.state().write(|state, _| {
             let arn = state.load_balancers.keys().next().unwrap().clone();
             let attribute = ("deletion_protection.enabled".to_owned(), on.to_owned());
-            state.modify_load_balancer_attributes(&arn, &[attribute]).unwrap();
+            state
+                .modify_load_balancer_attributes(&arn, &[attribute])
+                .unwrap();
         });
     };
     protect("true");
@@ -305,7 +343,16 @@ async fn deleted_while_the_controller_was_down() {
     scene.delete(&ingress("web", &[])).await;
     // Somebody takes an Ingress away without waiting for us.
     let patch = r#"{"metadata":{"finalizers":null}}"#;
-    let patch = ["patch", "ingress", "-n", name, "torn", "--type=merge", "-p", patch];
+    let patch = [
+        "patch",
+        "ingress",
+        "-n",
+        name,
+        "torn",
+        "--type=merge",
+        "-p",
+        patch,
+    ];
     scene.kubectl(&patch).await;
     scene.delete(&ingress("torn", &[])).await;
     assert!(scene.ingress(name, "torn").await.is_none());
@@ -348,7 +395,11 @@ async fn an_ingress_moves_from_group_to_group() {
         scene
             .eventually("the finalizers are those of the new group", async || {
                 let finalizers = finalizers(&scene, which).await;
-                if finalizers == [finalizer] { Ok(()) } else { Err(finalizers) }
+                if finalizers == [finalizer] {
+                    Ok(())
+                } else {
+                    Err(finalizers)
+                }
             })
             .await;
     };
@@ -356,7 +407,11 @@ async fn an_ingress_moves_from_group_to_group() {
     scene
         .eventually("the status names the new load balancer", async || {
             let address = scene.address(name, "a").await;
-            if address == first { Err(address) } else { Ok(()) }
+            if address == first {
+                Err(address)
+            } else {
+                Ok(())
+            }
         })
         .await;
     assert_eq!(scene.account(|state| state.target_groups.len()), 2);
@@ -373,7 +428,9 @@ async fn an_ingress_moves_from_group_to_group() {
 
     // Out of every group.
     let groups = "alb.ingress.kubernetes.io/group.name-";
-    scene.kubectl(&["annotate", "ingress", "-n", name, "b", groups]).await;
+    scene
+        .kubectl(&["annotate", "ingress", "-n", name, "b", groups])
+        .await;
     moved("b", "ingress.k8s.aws/resources").await;
     serves(
         &scene,
@@ -391,7 +448,9 @@ async fn an_ingress_moves_from_group_to_group() {
         scene.quiet().await;
         let annotation = format!("alb.ingress.kubernetes.io/scheme={scheme}");
         let annotate = ["annotate", "--overwrite", "ingress", "-n", name, "b"];
-        scene.kubectl(&[&annotate[..], &[&annotation]].concat()).await;
+        scene
+            .kubectl(&[&annotate[..], &[&annotation]].concat())
+            .await;
         scene
             .eventually("the new load balancer has taken over", async || {
                 let lbs: Vec<_> = scene.account(|state| {

@@ -38,7 +38,11 @@ async fn at_each_call(
     scene
         .eventually("everything is there", async || {
             let ours = scene.ours();
-            if ours.len() == whole { Ok(()) } else { Err(ours) }
+            if ours.len() == whole {
+                Ok(())
+            } else {
+                Err(ours)
+            }
         })
         .await;
     scene.quiet().await;
@@ -77,11 +81,16 @@ async fn aws_fails_at_each_call_of_a_create() {
         1 => "InternalFailure",
         _ => "ServiceUnavailable",
     });
-    let dns = at_each_call("lifecycle-dns", Some("route53"), &[], |skip| match skip % 2 {
-        0 => CONNECTION_RESET,
-        _ => "AccessDenied",
+    let dns = at_each_call("lifecycle-dns", Some("route53"), &[], |skip| {
+        match skip % 2 {
+            0 => CONNECTION_RESET,
+            _ => "AccessDenied",
+        }
     });
     let (denied, lost, busy, dns) = tokio::join!(denied, lost, busy, dns);
-    assert!(denied >= 9 && lost >= 9 && busy >= 9, "{denied} {lost} {busy}");
+    assert!(
+        denied >= 9 && lost >= 9 && busy >= 9,
+        "{denied} {lost} {busy}"
+    );
     assert!(dns >= 2, "{dns}");
 }

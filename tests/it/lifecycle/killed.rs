@@ -53,7 +53,10 @@ async fn killed_in_the_middle_of_a_create_and_of_a_deletion() {
     drop(controller);
 
     // Calls last, so that the kill finds some of them under way.
-    scene.aws.state().write(|state, _| state.timing.latency_ms = 30);
+    scene
+        .aws
+        .state()
+        .write(|state, _| state.timing.latency_ms = 30);
     for (made, deleted) in [(1, 1), (3, 2), (5, 3), (7, 4), (9, 5)] {
         let controller = next(&scene, &mut number).await;
         scene.forget_calls();

@@ -196,7 +196,9 @@ async fn the_shared_group_serves_all_and_goes_with_the_last() {
         let rules = [marked_as_ours, from_shared];
         state.authorize(&nodes, false, &rules, &[]).unwrap();
         let on_shared = rule(22, Vec::new(), &["10.0.0.0/8"]);
-        state.authorize(&shared_id, false, &[on_shared], &[]).unwrap();
+        state
+            .authorize(&shared_id, false, &[on_shared], &[])
+            .unwrap();
     });
     let foreign = |scene: &Scene| {
         scene.account(|state| {
@@ -216,7 +218,11 @@ async fn the_shared_group_serves_all_and_goes_with_the_last() {
     scene.account(|state| {
         assert_eq!(state.tags[&shared_id]["team"], "network");
         let rules = &state.security_groups[&shared_id].rules;
-        assert!(rules.iter().any(|rule| rule.permission.from_port == Some(22)));
+        assert!(
+            rules
+                .iter()
+                .any(|rule| rule.permission.from_port == Some(22))
+        );
     });
     assert_eq!(foreign(&scene), 2);
 

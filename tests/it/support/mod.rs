@@ -24,7 +24,7 @@ use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
 use tokio::sync::RwLock;
 
-pub use process::Controller;
+pub use process::{Controller, command};
 
 /// How long something may take that takes a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -101,6 +101,12 @@ impl Scene {
         let controller = Controller::start(self, arguments);
         controller.ready().await;
         controller
+    }
+
+    /// Path of the kubeconfig with all rights.
+    pub fn kubeconfig(&self) -> String {
+        let path = cluster::sandbox().control_plane.kubeconfig_path();
+        path.to_str().unwrap().to_owned()
     }
 
     /// Applies manifests. `{ns}` and `{class}` stand for the scene's name,
