@@ -2,7 +2,9 @@
 //! that say what to do.
 //!
 //! Flags that aws-load-balancer-controller has keep its names. Each flag can
-//! be given in the environment too; the flag wins.
+//! be given in the environment too; the flag wins. Variables that others have
+//! a use for as well (`PORT`, `DRY_RUN`) would be set by accident in a Pod, so
+//! all but the well-known ones begin with `ALB_INGRESS_`.
 
 mod args;
 mod values;
@@ -146,6 +148,10 @@ impl Args {
         // An empty variable is one that is not set, as in a manifest with a
         // value left out.
         let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        let cluster_name = given(cluster_name).ok_or(
+            "the name of the cluster is missing; set CLUSTER_NAME or --cluster-name to the name \
+             that the tags of its AWS resources have",
+        )?;
         if disable_route53 && !(dns_domain_filter.is_empty() && dns_zone_id_filter.is_empty()) {
             return Err(
                 "--disable-route53 writes no record, so --dns-domain-filter and \
@@ -390,18 +396,36 @@ mod tests {
         assert!(!text.contains("port"), "{text}");
     }
 
+    /// Variables without the prefix: those of 2017, and those that mean the
+    /// same to everyone.
+    const WELL_KNOWN: [&str; 9] = [
+        "AWS_DEBUG",
+        "AWS_REGION",
+        "AWS_VPC_ID",
+        "CLUSTER_NAME",
+        "DISABLE_ROUTE53",
+        "KUBECONFIG",
+        "LOG_LEVEL",
+        "POD_NAME",
+        "POD_NAMESPACE",
+    ];
+
     #[test]
     fn every_flag_has_a_group_an_environment_variable_and_a_sentence() {
         let command = Args::command();
         for argument in command.get_arguments() {
             let id = argument.get_id();
             assert!(argument.get_help_heading().is_some(), "{id}");
-            assert!(argument.get_env().is_some(), "{id}");
             assert!(argument.get_help().is_some(), "{id}");
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            assert!(
+                variable.starts_with("ALB_INGRESS_") || WELL_KNOWN.contains(&variable),
+                "{variable} may be set by accident"
+            );
         }
         command.debug_assert();
         let table = flags_markdown();
-        let row = "| `--dns-delete-grace` | `DNS_DELETE_GRACE` | `60s` | How long";
+        let row = "| `--dns-delete-grace` | `ALB_INGRESS_DNS_DELETE_GRACE` | `60s` | How long";
         assert!(table.contains(row), "{table}");
         assert!(table.contains("**Kubernetes**"), "{table}");
         assert!(!table.contains("pod-name"), "{table}");

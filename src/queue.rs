@@ -40,6 +40,12 @@ pub struct Pace {
     pub longest_burst: Duration,
     /// Keys worked on at the same time.
     pub concurrency: usize,
+    /// Of many keys woken together, this many run at once.
+    pub many_at_once: u32,
+    /// The others follow, one after this time each: no faster than AWS lets
+    /// groups be read, so that what comes in between finds a free place, and
+    /// calls left to make.
+    pub many_spacing: Duration,
     /// Upper bound of the wait after a first failure; it doubles with each
     /// further one.
     pub first_retry: Duration,
@@ -53,6 +59,8 @@ impl Default for Pace {
             debounce: Duration::from_millis(30),
             longest_burst: Duration::from_millis(500),
             concurrency: 10,
+            many_at_once: 8,
+            many_spacing: Duration::from_millis(300),
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_mins(5),
         }
@@ -109,6 +117,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Has a key worked on soon.
     pub fn wake(&self, key: K) {
         self.wake_after(key, Duration::ZERO);
+    }
+
+    /// Has keys worked on that are many maybe, each earlier if it is woken by
+    /// itself.
+    pub fn wake_many(&self, keys: impl IntoIterator<Item = K>) {
+        for (index, key) in (0_u32..).zip(keys) {
+            let place = index.saturating_sub(self.pace.many_at_once.saturating_sub(1));
+            self.wake_after(key, self.pace.many_spacing * place);
+        }
     }
 
     /// Has a key worked on after a delay, or earlier if it is woken earlier.
@@ -227,6 +244,8 @@ mod tests {
             debounce: Duration::from_millis(5),
             longest_burst: Duration::from_millis(60),
             concurrency: 2,
+            many_at_once: 2,
+            many_spacing: Duration::from_secs(60),
             first_retry: Duration::from_millis(1),
             last_retry: Duration::from_millis(4),
         }
@@ -297,6 +316,33 @@ mod tests {
         until(|| together.load(Ordering::SeqCst) == 0).await;
         tokio::time::sleep(Duration::from_millis(30)).await;
         assert_eq!(runs.load(Ordering::SeqCst), 2);
+        shutdown.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_woken_by_itself_passes_many_that_wait() {
+        let (queue, work) = Queue::new(quick());
+        let shutdown = CancellationToken::new();
+        let ran = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn({
+            let ran = Arc::clone(&ran);
+            work.run(
+                shutdown.clone(),
+                |_| true,
+                move |key: u32| {
+                    ran.lock().unwrap().push(key);
+                    async { Ok::<_, ()>(None) }
+                },
+            )
+        });
+        queue.wake_many(0..100);
+        until(|| ran.lock().unwrap().len() == 2).await;
+        queue.wake(77);
+        until(|| ran.lock().unwrap().len() == 3).await;
+        let mut keys = ran.lock().unwrap().clone();
+        keys.sort_unstable();
+        assert_eq!(keys, [0, 1, 77]);
         shutdown.cancel();
         task.await.unwrap();
     }

@@ -30,6 +30,7 @@ use crate::model::group::GroupId;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
+use crate::model::verdicts::rule_limit;
 use crate::model::{self, membership};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
@@ -78,14 +79,17 @@ impl Reconciler {
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
         for _ in 0..ROUNDS {
-            let desired = self.desired(group, &snapshot).await?;
+            let mut desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
             if self.is_anothers(&desired, &before, &snapshot) {
                 return Ok(None);
             }
             let waiting = self.records_first(&desired, &snapshot);
+            if !waiting.is_empty() {
+                desired.hold_moved();
+            }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context())
+                plan::diff(&desired, &before, &self.plan_context(&desired))
             } else {
                 Plan::default()
             };
@@ -156,11 +160,11 @@ impl Reconciler {
             .collect())
     }
 
-    fn plan_context(&self) -> PlanContext {
+    fn plan_context(&self, desired: &Desired) -> PlanContext {
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: None,
+            rule_limit: rule_limit(&desired.members, &self.memory.verdicts()),
         }
     }
 
@@ -181,8 +185,11 @@ impl Reconciler {
         let deferred = self.held.deferred(plan, Instant::now());
         if deferred.is_empty() {
             let text = plan.to_string();
-            let text = text.trim_end();
-            tracing::info!(steps = plan.steps.len(), "plan for {work}:\n{text}");
+            tracing::info!(
+                "plan for {work}, steps: {}\n{}",
+                plan.steps.len(),
+                text.trim_end()
+            );
         }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
             self.parts.queue.wake(Key::Backend);
@@ -266,6 +273,10 @@ impl Reconciler {
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
             self.parts.queue.wake(Key::Backend);
+        }
+        let records = self.records.as_ref();
+        let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
+        if is_news || !plan.is_empty() {
             self.parts.queue.wake(Key::Dns);
         }
         let gone: Vec<ObjectName> = match desired.intent {
@@ -343,6 +354,11 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Intent::Serve(stack) = &desired.intent else {
         return Vec::new();
     };
+    // While a member is frozen the load balancer that is there is kept, whatever
+    // its scheme: the wish of the others alone does not count.
+    if !desired.frozen.is_empty() && !observed.load_balancers.is_empty() {
+        return Vec::new();
+    }
     let wished = stack.load_balancer.scheme;
     if observed
         .load_balancers
@@ -356,7 +372,15 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 
 impl Work for Reconciler {
     async fn begin(&self) -> anyhow::Result<()> {
-        self.remove_stray_resources().await
+        // They are for people to read: the work does not depend on them.
+        if let Err(error) = self.remove_stray_resources().await {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "cannot remove IngressGroups of groups that are no more"
+            );
+        }
+        Ok(())
     }
 
     async fn reconcile(&self, key: &Key) -> anyhow::Result<Option<Duration>> {

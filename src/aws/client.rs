@@ -180,6 +180,11 @@ impl Aws {
 /// the error says why it cannot be had (not on an instance, metadata off, a
 /// hop limit that keeps pods out).
 pub async fn vpc_from_metadata() -> Result<String, String> {
+    const DISABLED: &str = "AWS_EC2_METADATA_DISABLED";
+    // The SDK looks at it for credentials and the region only.
+    if std::env::var(DISABLED).is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+        return Err(format!("switched off by {DISABLED}"));
+    }
     let provider = ProviderConfig::without_region().with_http_client(http_client());
     let client = imds::Client::builder()
         .configure(&provider)

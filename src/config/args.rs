@@ -21,8 +21,8 @@ const RUNNING: &str = "Running it";
 
 /// Turns Ingresses into Application Load Balancers and Route 53 records.
 ///
-/// Inside a cluster it needs --cluster-name; outside it needs KUBECONFIG,
-/// AWS_REGION and CLUSTER_NAME in the environment and no flag. AWS credentials
+/// Inside a cluster it needs CLUSTER_NAME or --cluster-name; outside it needs
+/// KUBECONFIG, AWS_REGION and CLUSTER_NAME in the environment and no flag. AWS credentials
 /// come from the environment, a web identity, the container or the instance;
 /// AWS_ENDPOINT_URL is honoured. /metrics, /healthz and /readyz are served on
 /// one port.
@@ -51,9 +51,9 @@ pub(super) struct Args {
 #[command(next_help_heading = AWS)]
 pub(super) struct AwsArgs {
     /// Name of the cluster: part of the names and tags of all that is made.
-    /// It cannot be changed later.
+    /// Required; it cannot be changed later.
     #[arg(long, env = "CLUSTER_NAME", value_name = "NAME", value_parser = nonempty)]
-    pub(super) cluster_name: String,
+    pub(super) cluster_name: Option<String>,
 
     /// Region of the load balancers [default: AWS_DEFAULT_REGION, the profile,
     /// or instance metadata].
@@ -86,25 +86,29 @@ pub(super) struct KubernetesArgs {
     /// controller `ingress.k8s.aws/alb`, whatever their name.
     #[arg(
         long,
-        env = "INGRESS_CLASS",
+        env = "ALB_INGRESS_CLASS",
         value_name = "CLASS",
         default_value = "alb"
     )]
     pub(super) ingress_class: String,
 
     /// Watch one namespace only [default: all].
-    #[arg(long, env = "WATCH_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "ALB_INGRESS_WATCH_NAMESPACE", value_name = "NAMESPACE")]
     pub(super) watch_namespace: Option<String>,
 
     /// Namespace of the leader election's Lease [default: POD_NAMESPACE, else
     /// kube-system].
-    #[arg(long, env = "LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(
+        long,
+        env = "ALB_INGRESS_LEADER_ELECTION_NAMESPACE",
+        value_name = "NAMESPACE"
+    )]
     pub(super) leader_election_namespace: Option<String>,
 
     /// Name of the leader election's Lease.
     #[arg(
         long,
-        env = "LEADER_ELECTION_ID",
+        env = "ALB_INGRESS_LEADER_ELECTION_ID",
         value_name = "NAME",
         default_value = "alb-ingress-controller-leader",
         value_parser = nonempty
@@ -125,19 +129,19 @@ pub(super) struct KubernetesArgs {
 #[allow(clippy::struct_field_names)] // The flags have the prefix.
 pub(super) struct DefaultArgs {
     /// Scheme of load balancers whose Ingresses state none.
-    #[arg(long, env = "DEFAULT_LOAD_BALANCER_SCHEME", value_name = "SCHEME",
+    #[arg(long, env = "ALB_INGRESS_DEFAULT_LOAD_BALANCER_SCHEME", value_name = "SCHEME",
           default_value = "internal", value_parser = scheme)]
     pub(super) default_load_balancer_scheme: Scheme,
 
     /// Target type of Services that state none: instance or ip.
-    #[arg(long, env = "DEFAULT_TARGET_TYPE", value_name = "TYPE",
+    #[arg(long, env = "ALB_INGRESS_DEFAULT_TARGET_TYPE", value_name = "TYPE",
           default_value = "instance", value_parser = target_type)]
     pub(super) default_target_type: TargetType,
 
     /// Security policy of HTTPS listeners that state none.
     #[arg(
         long,
-        env = "DEFAULT_SSL_POLICY",
+        env = "ALB_INGRESS_DEFAULT_SSL_POLICY",
         value_name = "POLICY",
         default_value = "ELBSecurityPolicy-2016-08",
         value_parser = nonempty
@@ -146,7 +150,7 @@ pub(super) struct DefaultArgs {
 
     /// Tags of every AWS resource, as key=value,key=value. They win over tags
     /// of annotations.
-    #[arg(long, env = "DEFAULT_TAGS", value_name = "TAGS", default_value = "", value_parser = tags)]
+    #[arg(long, env = "ALB_INGRESS_DEFAULT_TAGS", value_name = "TAGS", default_value = "", value_parser = tags)]
     pub(super) default_tags: Tags,
 }
 
@@ -160,18 +164,18 @@ pub(super) struct DnsArgs {
     pub(super) disable_route53: bool,
 
     /// Only records of these domains and below, comma separated [default: all].
-    #[arg(long, env = "DNS_DOMAIN_FILTER", value_name = "DOMAINS", value_delimiter = ',',
+    #[arg(long, env = "ALB_INGRESS_DNS_DOMAIN_FILTER", value_name = "DOMAINS", value_delimiter = ',',
           value_parser = domain)]
     pub(super) dns_domain_filter: Vec<String>,
 
     /// Only hosted zones with these ids, comma separated [default: all].
-    #[arg(long, env = "DNS_ZONE_ID_FILTER", value_name = "IDS", value_delimiter = ',',
+    #[arg(long, env = "ALB_INGRESS_DNS_ZONE_ID_FILTER", value_name = "IDS", value_delimiter = ',',
           value_parser = zone_id)]
     pub(super) dns_zone_id_filter: Vec<String>,
 
     /// How long a load balancer outlives the removal of its records, so that
     /// resolvers can forget them.
-    #[arg(long, env = "DNS_DELETE_GRACE", value_name = "TIME", default_value = "60s",
+    #[arg(long, env = "ALB_INGRESS_DNS_DELETE_GRACE", value_name = "TIME", default_value = "60s",
           value_parser = time)]
     pub(super) dns_delete_grace: Time,
 }
@@ -182,29 +186,34 @@ pub(super) struct RunningArgs {
     /// Print what would be done in AWS and exit: 0 when nothing, 2 when
     /// something, 1 on error. Nothing is written, neither to AWS nor to
     /// Kubernetes.
-    #[arg(long, env = "DRY_RUN", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
+    #[arg(long, env = "ALB_INGRESS_DRY_RUN", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
           default_value = "false", default_missing_value = "true", require_equals = true,
           value_parser = FalseyValueParser::new())]
     pub(super) dry_run: bool,
 
     /// Address that /metrics, /healthz and /readyz are served on.
-    #[arg(long, env = "BIND_ADDRESS", value_name = "ADDRESS",
+    #[arg(long, env = "ALB_INGRESS_BIND_ADDRESS", value_name = "ADDRESS",
           default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub(super) bind_address: IpAddr,
 
     /// Port of /metrics, /healthz and /readyz; 0 takes a free one.
-    #[arg(long, env = "PORT", value_name = "PORT", default_value_t = 8080)]
+    #[arg(
+        long,
+        env = "ALB_INGRESS_PORT",
+        value_name = "PORT",
+        default_value_t = 8080
+    )]
     pub(super) port: u16,
 
     /// How often what AWS holds is read again in the background, to find what
     /// others changed; the first time 5 minutes after the start, or after one
     /// interval if that is shorter.
-    #[arg(long, env = "VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
+    #[arg(long, env = "ALB_INGRESS_VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
           value_parser = time)]
     pub(super) verify_interval: Time,
 
     /// Load balancer groups worked on at the same time.
-    #[arg(long, env = "INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,
+    #[arg(long, env = "ALB_INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) ingress_max_concurrent_reconciles: u16,
 
@@ -222,7 +231,7 @@ pub(super) struct RunningArgs {
     /// How it is logged.
     #[arg(
         long,
-        env = "LOG_FORMAT",
+        env = "ALB_INGRESS_LOG_FORMAT",
         value_name = "FORMAT",
         value_enum,
         default_value = "text"

@@ -41,9 +41,8 @@ impl Reconciler {
             news
         });
         if news {
-            for group in all.keys() {
-                self.parts.queue.wake(Key::Group(group.clone()));
-            }
+            let groups = all.keys().cloned().map(Key::Group);
+            self.parts.queue.wake_many(groups);
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }
@@ -58,6 +57,12 @@ impl Reconciler {
         let facts = self.memory.backend_facts(&instances, &pods).await?;
         let mut wished = Vec::new();
         for (group, desired) in all {
+            if !desired.blocks_creation.is_empty()
+                && self.memory.recall(group).await?.load_balancers.is_empty()
+            {
+                // Nothing is made for it yet, so it needs nothing.
+                continue;
+            }
             let observed = if keeps_live(desired) {
                 Some(self.memory.recall(group).await?)
             } else {

@@ -46,8 +46,8 @@ impl Reconciler {
         self.verify().await;
     }
 
-    /// Wakes, once, the groups that AWS holds something for, so that what was
-    /// left while nobody looked is taken away.
+    /// Wakes, once, the groups that AWS holds something for and that no Ingress
+    /// is in any more, so that what was left while nobody looked is taken away.
     async fn sweep(&self) {
         let now = Instant::now();
         {
@@ -61,9 +61,11 @@ impl Reconciler {
         match groups {
             Ok(groups) => {
                 background.swept = true;
-                for group in groups {
-                    self.parts.queue.wake(Key::Group(group));
-                }
+                let snapshot = self.parts.stores.snapshot();
+                let members = membership::groups(&snapshot, &self.settings).groups;
+                // Those of Ingresses are woken at the start.
+                let left = groups.into_iter().filter(|g| !members.contains_key(g));
+                self.parts.queue.wake_many(left.map(Key::Group));
             }
             Err(error) => {
                 background.sweep_at = Some(now + SWEEP_AGAIN);
@@ -124,8 +126,8 @@ impl Reconciler {
         };
         match records.verify(now).await {
             Ok(None) => {}
-            Ok(Some(host)) => {
-                tracing::info!(host, "the record is not as it was remembered");
+            Ok(Some(place)) => {
+                tracing::info!(%place, "the record is not as it was remembered");
                 self.parts.queue.wake(Key::Dns);
             }
             Err(error) => tracing::warn!(%error, "verification of records failed"),

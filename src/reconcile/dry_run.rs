@@ -1,10 +1,13 @@
 //! What would be done, in print.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write as _;
 
 use super::Reconciler;
 use crate::model::finding::Finding;
+use crate::model::group::GroupId;
+use crate::model::records::RecordState;
 use crate::plan;
 use crate::plan::backend::diff_backend;
 use crate::run::Changes;
@@ -18,28 +21,29 @@ impl Reconciler {
         for group in self.all_groups(&snapshot).await? {
             let desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
-            let plan = plan::diff(&desired, &observed, &self.plan_context());
-            page.section(format_args!("group {group}"), &plan, plan.is_empty())?;
+            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired));
+            page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;
         }
         let all = self.all_desired(&snapshot).await?;
         let (desired, _) = self.desired_backend(&all, &snapshot).await?;
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);
-        page.section("backend security group", &plan, plan.is_empty())?;
+        page.section("backend security group", &plan, plan.steps.len())?;
         if let Some(records) = &self.records {
             let looked = records.look(self, &all, &snapshot).await?;
-            page.section("DNS records", &looked.plan, looked.plan.is_empty())?;
-            print_findings(looked.findings.iter())?;
+            page.section("DNS records", &looked.plan, looked.plan.changes.len())?;
+            print_waiting(&looked.plan.states)?;
+            print_findings(looked.findings.iter().map(|(_, finding)| finding))?;
         }
-        Ok(page.changes())
+        page.end()
     }
 }
 
-/// What is printed, with whether anything would change.
+/// What is printed, with how much would change.
 #[derive(Default)]
 struct Page {
-    changed: bool,
+    changes: usize,
 }
 
 impl Page {
@@ -47,28 +51,40 @@ impl Page {
         &mut self,
         title: impl Display,
         plan: &impl Display,
-        is_empty: bool,
+        changes: usize,
     ) -> std::io::Result<()> {
-        self.changed |= !is_empty;
+        self.changes += changes;
         let mut out = std::io::stdout().lock();
-        if is_empty {
-            writeln!(out, "{title}: nothing to do")
-        } else {
-            writeln!(out, "{title}:")?;
-            for line in plan.to_string().lines() {
-                writeln!(out, "  {line}")?;
-            }
-            Ok(())
+        if changes == 0 {
+            return writeln!(out, "{title}: nothing to do");
         }
+        writeln!(out, "{title}:")?;
+        for line in plan.to_string().lines() {
+            writeln!(out, "  {line}")?;
+        }
+        Ok(())
     }
 
-    fn changes(self) -> Changes {
-        if self.changed {
-            Changes::Something
-        } else {
-            Changes::Nothing
+    fn end(self) -> anyhow::Result<Changes> {
+        let mut out = std::io::stdout().lock();
+        if self.changes == 0 {
+            writeln!(out, "Nothing would change.")?;
+            return Ok(Changes::Nothing);
+        }
+        writeln!(out, "Would change: {}. Nothing was written.", self.changes)?;
+        Ok(Changes::Something)
+    }
+}
+
+/// Records that come later: a load balancer that is not there yet has no name.
+fn print_waiting(states: &BTreeMap<String, (GroupId, RecordState)>) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (host, (group, state)) in states {
+        if *state == RecordState::WaitingForLoadBalancer {
+            writeln!(out, "  later: record {host}, {state} of {group}")?;
         }
     }
+    Ok(())
 }
 
 fn print_findings<'a>(findings: impl Iterator<Item = &'a Finding>) -> std::io::Result<()> {

@@ -1,61 +1,106 @@
-//! What of load balancers matters for records.
+//! What records need to know of load balancers and of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Reconciler;
+use super::super::Reconciler;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
-use crate::model::records::AliasTarget;
-use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Scheme};
+use crate::model::membership::Membership;
+use crate::model::records::{AliasTarget, Place};
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
 use crate::plan::current;
+use crate::plan::dns::DnsContext;
 
-/// What of the groups' load balancers matters for records.
-pub(super) struct Live {
-    /// Where records of a group lead to.
-    pub targets: BTreeMap<GroupId, AliasTarget>,
-    /// The scheme of each group's load balancer, which tells the zone.
-    pub schemes: BTreeMap<GroupId, Scheme>,
-    /// Groups that are about to have an active load balancer.
-    pub coming: BTreeSet<GroupId>,
+/// The namespace whose UID tells clusters apart.
+const SYSTEM_NAMESPACE: &str = "kube-system";
+
+/// The value of `--ingress-class` that one installation in a cluster has.
+const DEFAULT_CLASS: &str = "alb";
+
+/// What of a group's load balancer matters for its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LoadBalancerOf {
+    /// Where records are to point, once it serves.
+    target: Option<AliasTarget>,
+    /// As live, else as desired.
+    scheme: Option<Scheme>,
+    /// Whether it is being made.
+    comes: bool,
 }
 
-impl Live {
-    /// As remembered: makes no call.
-    pub fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
-        let mut live = Self {
-            targets: BTreeMap::new(),
-            schemes: BTreeMap::new(),
-            coming: BTreeSet::new(),
+impl LoadBalancerOf {
+    pub(super) fn group(desired: &Desired, observed: &Observed) -> Self {
+        let wished = match &desired.intent {
+            Intent::Serve(stack) => Some(stack.load_balancer.scheme),
+            _ => None,
         };
-        for (group, desired) in all {
-            let observed = cx.memory.remembered(group);
-            let wished = match &desired.intent {
-                Intent::Serve(stack) => Some(stack.load_balancer.scheme),
-                _ => None,
-            };
-            let load_balancer = current(desired, &observed);
-            // Where nothing tells any more, a record that was left is in the
-            // zone that everybody sees.
-            let left = (desired.intent == Intent::Remove).then_some(Scheme::InternetFacing);
-            let scheme = load_balancer.map(|lb| lb.spec.scheme);
-            if let Some(scheme) = scheme.or(wished).or(left) {
-                live.schemes.insert(group.clone(), scheme);
-            }
-            match load_balancer.filter(|lb| serves(lb)) {
-                Some(lb) => {
-                    let target = AliasTarget {
-                        dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
-                        hosted_zone_id: lb.hosted_zone_id.clone(),
-                    };
-                    live.targets.insert(group.clone(), target);
-                }
-                None if wished.is_some() => {
-                    live.coming.insert(group.clone());
-                }
-                None => {}
-            }
+        let load_balancer = current(desired, observed);
+        let serving = load_balancer.filter(|lb| serves(lb));
+        Self {
+            target: serving.map(|lb| AliasTarget {
+                dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
+                hosted_zone_id: lb.hosted_zone_id.clone(),
+            }),
+            scheme: load_balancer.map(|lb| lb.spec.scheme).or(wished),
+            comes: serving.is_none() && wished.is_some(),
         }
-        live
+    }
+}
+
+/// What of all groups' load balancers matters for records.
+pub(super) struct Live(pub(super) BTreeMap<GroupId, LoadBalancerOf>);
+
+impl Live {
+    pub(super) fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
+        let groups = all.iter().map(|(group, desired)| {
+            let observed = cx.memory.remembered(group);
+            (group.clone(), LoadBalancerOf::group(desired, &observed))
+        });
+        Self(groups.collect())
+    }
+
+    pub(super) fn targets(&self) -> BTreeMap<GroupId, AliasTarget> {
+        self.each(|of| of.target.clone())
+    }
+
+    pub(super) fn schemes(&self) -> BTreeMap<GroupId, Scheme> {
+        self.each(|of| of.scheme)
+    }
+
+    /// Groups whose load balancer is being made.
+    pub(super) fn coming(&self) -> BTreeSet<GroupId> {
+        let coming = self.0.iter().filter(|(_, of)| of.comes);
+        coming.map(|(group, _)| group.clone()).collect()
+    }
+
+    fn each<T>(&self, of: impl Fn(&LoadBalancerOf) -> Option<T>) -> BTreeMap<GroupId, T> {
+        let groups = self.0.iter();
+        groups
+            .filter_map(|(group, live)| Some((group.clone(), of(live)?)))
+            .collect()
+    }
+}
+
+/// What a plan of records depends on beside them.
+pub(super) fn context(
+    cx: &Reconciler,
+    snapshot: &Snapshot,
+    membership: &Membership,
+    live: &Live,
+    spreading: BTreeSet<Place>,
+) -> DnsContext {
+    DnsContext {
+        cluster: cx.settings.cluster_name.clone(),
+        cluster_uid: snapshot
+            .namespaces
+            .get(SYSTEM_NAMESPACE)
+            .and_then(|namespace| namespace.metadata.uid.clone()),
+        groups: membership.groups.keys().cloned().collect(),
+        sees_all: cx.parts.settings.watch_namespace.is_none()
+            && cx.settings.ingress_class == DEFAULT_CLASS,
+        coming: live.coming(),
+        spreading,
     }
 }
 

@@ -3,9 +3,12 @@
 //!
 //! A test plays the kubelet and the EndpointSlice controller itself. Its
 //! Ingresses carry the annotation `kubernetes.io/ingress.class` with the
-//! scene's name, which is also the name of its cluster, so that scenes do not
-//! see each other's. What touches what all scenes share (the class `alb`,
-//! TargetGroupBindings) is done in a [`Scene::alone`].
+//! scene's name, which is also the name of its cluster, and its controllers
+//! watch the namespace of this name only, so that scenes do not see each
+//! other's: an Ingress with a finalizer is let go by whoever sees it and does
+//! not serve its class. What touches what all scenes share (the class `alb`,
+//! TargetGroupBindings), and what needs several namespaces
+//! (`--watch-namespace=`), is done in a [`Scene::alone`].
 
 mod cluster;
 mod process;
@@ -21,7 +24,7 @@ use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
 use tokio::sync::RwLock;
 
-pub use process::Controller;
+pub use process::{Controller, command};
 
 /// How long something may take that takes a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -98,6 +101,12 @@ impl Scene {
         let controller = Controller::start(self, arguments);
         controller.ready().await;
         controller
+    }
+
+    /// Path of the kubeconfig with all rights.
+    pub fn kubeconfig(&self) -> String {
+        let path = cluster::sandbox().control_plane.kubeconfig_path();
+        path.to_str().unwrap().to_owned()
     }
 
     /// Applies manifests. `{ns}` and `{class}` stand for the scene's name,

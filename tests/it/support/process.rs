@@ -29,6 +29,7 @@ pub fn command(scene: &Scene, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alb-ingress-controller"));
     command
         .arg(format!("--ingress-class={}", scene.name))
+        .arg(format!("--watch-namespace={}", scene.name))
         .arg(format!("--leader-election-namespace={}", scene.name))
         .arg("--dns-delete-grace=0")
         .args(arguments)
@@ -36,7 +37,7 @@ pub fn command(scene: &Scene, arguments: &[&str]) -> Command {
         .env("AWS_ENDPOINT_URL", scene.aws.endpoint())
         .env("AWS_REGION", cluster::REGION)
         .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test-secret")
         .env("AWS_VPC_ID", &scene.ids.vpc)
         .env("CLUSTER_NAME", &scene.name)
         .kill_on_drop(true);

@@ -1,0 +1,33 @@
+//! Hosts whose records may not be as they are remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::lock;
+use super::Records;
+use crate::model::desired::Desired;
+use crate::model::group::GroupId;
+use crate::plan::dns::DnsPlan;
+
+impl Records {
+    /// What is about to be written is looked at again before anybody may take
+    /// it for gone: its answer may be lost, or come after the question.
+    pub(super) fn in_doubt(&self, plan: &DnsPlan) {
+        let mut book = lock(&self.book);
+        for change in &plan.changes {
+            book.looked_at.remove(&change.place.host);
+        }
+    }
+
+    /// How many hosts were looked at and are not in doubt.
+    pub(super) fn looked_at(&self) -> usize {
+        lock(&self.book).looked_at.len()
+    }
+}
+
+/// Groups that somebody leaves: they may have waited for a look.
+pub(super) fn with_leavers(all: &BTreeMap<GroupId, Desired>) -> BTreeSet<GroupId> {
+    all.iter()
+        .filter(|(_, desired)| !desired.leavers.is_empty())
+        .map(|(group, _)| group.clone())
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! The controller as a process: what it costs, two replicas, its pages, dry
+//! runs, what it writes to Kubernetes, and verification in the background.
+
+mod budgets;
+mod process;
+mod reports;
+mod shop;

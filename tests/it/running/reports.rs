@@ -1,0 +1,284 @@
+//! Dry runs, what Kubernetes shows, and what verification finds.
+
+use kube::api::{Api, ListParams};
+use serde_json::Value;
+
+use crate::first::SHOP;
+use crate::support::{Scene, command};
+
+/// Exit code and standard output of a dry run.
+async fn dry_run(scene: &Scene) -> (Option<i32>, String) {
+    let output = command(scene, &["--dry-run"]).output().await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text)
+}
+
+/// Kind and version of all that a dry run could have written.
+async fn versions(scene: &Scene) -> String {
+    let kinds = "ingresses.networking.k8s.io,events.events.k8s.io,leases.coordination.k8s.io";
+    let columns = "custom-columns=K:.kind,N:.metadata.name,F:.metadata.finalizers";
+    scene
+        .kubectl(&["get", kinds, "-n", "{ns}", "-o", columns])
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_all_and_writes_nothing() {
+    let scene = Scene::new("running-dry").await;
+    let ns = scene.name.clone();
+    scene.service(&ns, "web", &["10.0.48.61"]).await;
+    scene.apply(SHOP).await;
+    let before = versions(&scene).await;
+    let (code, text) = dry_run(&scene).await;
+    println!("{text}");
+    assert_eq!(code, Some(2), "{text}");
+    for line in [
+        "+ load balancer k8s-runningd-web-",
+        "+ listener 80 HTTP -> fixed response 404",
+        "+ rule 80/1 host shop.example.com path /* -> forward",
+        "+ targets of running-dry/web-web:80: 10.0.48.61:8080",
+        "+ security group k8s-traffic-runningdry-",
+        "later: record shop.example.com, waits for the load balancer",
+        "Nothing was written.",
+    ] {
+        assert!(text.contains(line), "{line} not in\n{text}");
+    }
+    assert_eq!(versions(&scene).await, before);
+    let writes: Vec<String> = scene.actions();
+    let reads = |action: &&String| action.contains(" Describe") || action.contains(" List");
+    assert_eq!(
+        writes.iter().filter(reads).count(),
+        writes.len(),
+        "{writes:#?}"
+    );
+    assert_eq!(scene.ours(), [""; 0]);
+
+    // Beside a live controller, nothing to do.
+    let controller = scene.controller(&[]).await;
+    scene.address(&ns, "web").await;
+    scene
+        .eventually("a dry run finds nothing to do", async || {
+            let (code, text) = dry_run(&scene).await;
+            if code == Some(0) { Ok(()) } else { Err(text) }
+        })
+        .await;
+    assert_eq!(controller.page("/healthz").await.unwrap().0, 200);
+}
+
+async fn group(scene: &Scene) -> Option<Value> {
+    let text = scene.kubectl(&["get", "alb", "-o", "json"]).await;
+    let list: Value = serde_json::from_str(&text).unwrap();
+    let items = list["items"].as_array().unwrap().clone();
+    let wished = format!("{}/web", scene.name);
+    items
+        .into_iter()
+        .find(|item| item["spec"]["group"] == wished.as_str())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_see_what_it_does() {
+    let scene = Scene::new("running-words").await;
+    let ns = scene.name.clone();
+    let controller = scene.controller(&[]).await;
+    // Without its Service first.
+    scene.apply(SHOP).await;
+    let address = scene.address(&ns, "web").await;
+    scene.warned(&ns, "web", &["ServiceNotFound", "web"]).await;
+    let degraded = scene
+        .eventually("the group shows its finding", async || {
+            match group(&scene).await {
+                Some(group) if group["status"]["state"] == "Degraded" => Ok(group),
+                other => Err(other),
+            }
+        })
+        .await;
+    let name = degraded["metadata"]["name"].as_str().unwrap().to_owned();
+    assert!(name.starts_with("running-words-web-"), "{name}");
+    assert!(degraded["metadata"]["finalizers"].is_null(), "{degraded}");
+    assert!(
+        degraded["metadata"]["ownerReferences"].is_null(),
+        "{degraded}"
+    );
+    let table = scene.kubectl(&["get", "alb", &name]).await;
+    println!("{table}");
+    let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
+    let columns = [
+        "NAME", "GROUP", "STATE", "DNS-NAME", "MEMBERS", "FINDINGS", "AGE",
+    ];
+    assert_eq!(head, columns);
+    let row: Vec<&str> = table.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        row[1..6],
+        ["running-words/web", "Degraded", &address, "1", "1"]
+    );
+
+    // Then all is well, and said once.
+    scene.service(&ns, "web", &["10.0.48.62"]).await;
+    scene
+        .eventually("the group serves", async || match group(&scene).await {
+            Some(group)
+                if group["status"]["state"] == "Serving"
+                    && group["status"]["records"][0]["state"] == "in sync" =>
+            {
+                Ok(())
+            }
+            other => Err(other),
+        })
+        .await;
+    println!("{}", scene.kubectl(&["describe", "alb", &name]).await);
+    scene.quiet().await;
+    let events = scene.events(&ns, "web").await;
+    let mut once = events.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), events.len(), "{events:#?}");
+    let status = scene.ingress(&ns, "web").await.unwrap().status.unwrap();
+    let status = serde_json::to_value(status.load_balancer).unwrap();
+    let port: Value = serde_json::json!({ "ingress": [{
+        "hostname": address,
+        "ports": [{ "port": 80, "protocol": "TCP" }],
+    }]});
+    assert_eq!(status, port);
+
+    // It goes with the last Ingress.
+    scene.delete(SHOP).await;
+    scene.gone(&ns, "web").await;
+    assert_eq!(group(&scene).await, None);
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strays_go_at_the_start_and_without_the_crd_all_else_works() {
+    let scene = Scene::alone("running-crd").await;
+    let ns = scene.name.clone();
+    let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crd");
+    let mut controller = scene.controller(&[]).await;
+    scene.service(&ns, "web", &["10.0.48.63"]).await;
+    scene.apply(SHOP).await;
+    scene.address(&ns, "web").await;
+    scene
+        .eventually("the group is there", async || group(&scene).await.ok_or(()))
+        .await;
+    assert!(controller.terminate().await.success());
+    // A copy under a name that no group has.
+    let mut stray = group(&scene).await.unwrap();
+    let labels = stray["metadata"]["labels"].clone();
+    stray["metadata"] = serde_json::json!({ "name": "stray", "labels": labels });
+    scene.apply(&stray.to_string()).await;
+    let mut controller = scene.controller(&[]).await;
+    scene
+        .eventually("the stray is gone", async || {
+            let all = scene.kubectl(&["get", "alb", "-o", "name"]).await;
+            if all.contains("/stray") {
+                Err(all)
+            } else {
+                Ok(())
+            }
+        })
+        .await;
+    assert!(group(&scene).await.is_some());
+    assert!(controller.terminate().await.success());
+
+    scene.kubectl(&["delete", "-k", crd, "--wait=true"]).await;
+    let controller = scene.controller(&[]).await;
+    scene
+        .service(&ns, "web", &["10.0.48.63", "10.0.64.63"])
+        .await;
+    scene
+        .eventually("the target is registered", async || {
+            let live =
+                scene.account(|state| state.target_groups.values().next().unwrap().targets.len());
+            if live == 2 { Ok(()) } else { Err(live) }
+        })
+        .await;
+    scene.delete(SHOP).await;
+    scene.gone(&ns, "web").await;
+    scene.empty().await;
+    let log = controller.log();
+    drop(controller);
+    scene.kubectl(&["apply", "-k", crd]).await;
+    scene
+        .eventually("the CRD is back", async || {
+            let api: Api<alb_ingress_controller::report::IngressGroup> =
+                Api::all(scene.client.clone());
+            api.list(&ListParams::default()).await.map(|_| ())
+        })
+        .await;
+    let told = log.matches("kubectl apply -k deploy/crd").count();
+    assert_eq!(told, 1, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_is_found_and_repaired_with_few_calls() {
+    let scene = Scene::new("running-drift").await;
+    let ns = scene.name.clone();
+    let mut controller = scene.controller(&[]).await;
+    scene
+        .service(&ns, "web", &["10.0.48.64", "10.0.64.64"])
+        .await;
+    scene.apply(SHOP).await;
+    scene.address(&ns, "web").await;
+    let whole = async |what: &str| {
+        scene
+            .eventually(what, async || {
+                let rest = scene.account(|state| {
+                    let rules: usize = state
+                        .load_balancers
+                        .values()
+                        .flat_map(|lb| lb.listeners.values())
+                        .map(|listener| listener.rules.len())
+                        .sum();
+                    let targets: usize = state
+                        .target_groups
+                        .values()
+                        .flat_map(|group| group.targets.values())
+                        .filter(|target| target.draining_until.is_none())
+                        .count();
+                    let tags = state.target_groups.keys().filter(|arn| {
+                        let tags = state.tags.get(*arn);
+                        tags.is_some_and(|t| t.contains_key("ingress.k8s.aws/resource"))
+                    });
+                    (rules, targets, tags.count())
+                });
+                if rest == (1, 2, 1) { Ok(()) } else { Err(rest) }
+            })
+            .await;
+    };
+    whole("made").await;
+    scene.quiet().await;
+    // What a process wrote itself it believes for a while, so: another one.
+    assert!(controller.terminate().await.success());
+    scene.forget_calls();
+    let controller = scene.controller(&["--verify-interval=2s"]).await;
+    scene
+        .eventually("it has read the group", async || {
+            let actions = scene.actions();
+            let found = actions.iter().any(|a| a.ends_with("DescribeRules"));
+            if found { Ok(()) } else { Err(actions) }
+        })
+        .await;
+    scene.aws.state().write(|state, _| {
+        for lb in state.load_balancers.values_mut() {
+            for listener in lb.listeners.values_mut() {
+                listener.rules.clear();
+            }
+        }
+    });
+    whole("the rule is back").await;
+    scene.aws.state().write(|state, _| {
+        for group in state.target_groups.values_mut() {
+            group.targets.pop_first();
+        }
+    });
+    whole("the target is back").await;
+    scene.aws.state().write(|state, _| {
+        let arn = state.target_groups.keys().next().unwrap().clone();
+        state
+            .tags
+            .get_mut(&arn)
+            .unwrap()
+            .remove("ingress.k8s.aws/resource");
+    });
+    whole("the tag is back").await;
+    drop(controller);
+}
