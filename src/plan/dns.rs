@@ -162,7 +162,9 @@ pub fn diff_records(
                 unclaimed(place, records, &why, cx, &mut plan);
             }
             Some(follower) if follower.comes => {}
-            _ if claims.iter().any(wanted) => {}
+            _ if claims
+                .iter()
+                .any(|c| wanted(c) && !is_stranded(&place.host, records, c)) => {}
             _ => unclaimed(
                 place,
                 records,
@@ -415,6 +417,17 @@ fn claimed(
 
 /// Takes away a record of ours that nobody wants; the TXT alone where the
 /// record is gone or has become someone else's.
+/// Whether a record of ours leads to a load balancer that its group has
+/// replaced by one for which there is no zone, such as an internal one where
+/// all zones are public: it would lead nowhere.
+fn is_stranded(host: &str, records: &HostRecords, claim: &Claim) -> bool {
+    let (None, Some(target)) = (&claim.zone, &claim.target) else {
+        return false;
+    };
+    let wished = record(host, target);
+    matches!(address(records), Ok(Some(live)) if !same_address(live, &wished))
+}
+
 fn unclaimed(place: &Place, records: &HostRecords, why: &str, cx: &DnsContext, plan: &mut DnsPlan) {
     let Owner::Ours { txt, .. } = Owner::of(records, cx) else {
         return;
