@@ -9,6 +9,7 @@ mod backend;
 mod background;
 mod connect;
 mod dry_run;
+mod held;
 mod records;
 mod words;
 
@@ -18,16 +19,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class};
 use crate::key::Key;
-use crate::model::desired::{Desired, Intent};
+use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
+use crate::model::verdicts::rule_limit;
 use crate::model::{self, membership};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
@@ -37,6 +40,7 @@ use crate::report::GroupReport;
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
+use held::{Held, is_held};
 use records::Records;
 
 /// How often one run plans again because AWS refused a value; each time the
@@ -56,6 +60,9 @@ pub struct Reconciler {
     /// `None` where records are switched off.
     records: Option<Records>,
     backend: watch::Sender<BackendReady>,
+    held: Held,
+    /// Groups that AWS has held something for since the process began.
+    made: Mutex<BTreeSet<GroupId>>,
     background: Mutex<Background>,
 }
 
@@ -72,11 +79,17 @@ impl Reconciler {
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
         for _ in 0..ROUNDS {
-            let desired = self.desired(group, &snapshot).await?;
+            let mut desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
+            if self.is_anothers(&desired, &before, &snapshot) {
+                return Ok(None);
+            }
             let waiting = self.records_first(&desired, &snapshot);
+            if !waiting.is_empty() {
+                desired.hold_moved();
+            }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context())
+                plan::diff(&desired, &before, &self.plan_context(&desired))
             } else {
                 Plan::default()
             };
@@ -116,6 +129,24 @@ impl Reconciler {
         Ok(desired)
     }
 
+    /// Whether a group is another controller's, which has the same
+    /// finalizers: nothing but Ingresses of another class leave it, and AWS
+    /// has held nothing of ours for it. Its finalizers are not ours to take.
+    fn is_anothers(&self, desired: &Desired, before: &Observed, snapshot: &Snapshot) -> bool {
+        let mut made = lock(&self.made);
+        if !before.is_empty() {
+            made.insert(desired.group.clone());
+        }
+        let of_another = |leaver: &Leaver| {
+            let ingress = snapshot.ingresses.get(&leaver.ingress);
+            ingress.is_none_or(|i| membership::is_of_another(i, snapshot, &self.settings))
+        };
+        desired.intent == Intent::Remove
+            && !desired.leavers.is_empty()
+            && desired.leavers.iter().all(of_another)
+            && !made.contains(&desired.group)
+    }
+
     /// What should be, for every group that has Ingresses.
     async fn all_desired(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
         let facts = self.memory.facts().await?;
@@ -129,11 +160,11 @@ impl Reconciler {
             .collect())
     }
 
-    fn plan_context(&self) -> PlanContext {
+    fn plan_context(&self, desired: &Desired) -> PlanContext {
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: None,
+            rule_limit: rule_limit(&desired.members, &self.memory.verdicts()),
         }
     }
 
@@ -151,12 +182,15 @@ impl Reconciler {
             tracing::debug!("in sync");
             return Applied::default();
         }
-        let text = plan.to_string();
-        tracing::info!(
-            "plan for {work}, steps: {}\n{}",
-            plan.steps.len(),
-            text.trim_end()
-        );
+        let deferred = self.held.deferred(plan, Instant::now());
+        if deferred.is_empty() {
+            let text = plan.to_string();
+            tracing::info!(
+                "plan for {work}, steps: {}\n{}",
+                plan.steps.len(),
+                text.trim_end()
+            );
+        }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
             self.parts.queue.wake(Key::Backend);
         }
@@ -165,13 +199,16 @@ impl Reconciler {
             memory: &self.memory,
             backend: self.backend.subscribe(),
             patience: PATIENCE,
+            deferred: &deferred,
             stop: self.parts.stopping.clone(),
         };
         let applied = apply::run(&cx, work, plan).await;
+        self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
         }
-        for failure in &applied.failed {
+        let tried = |failed: &&apply::Failure| !deferred.contains_key(&failed.step);
+        for failure in applied.failed.iter().filter(tried) {
             tracing::warn!(step = failure.text, error = %failure.error, "step failed");
         }
         applied
@@ -236,6 +273,10 @@ impl Reconciler {
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
             self.parts.queue.wake(Key::Backend);
+        }
+        let records = self.records.as_ref();
+        let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
+        if is_news || !plan.is_empty() {
             self.parts.queue.wake(Key::Dns);
         }
         let gone: Vec<ObjectName> = match desired.intent {
@@ -247,16 +288,32 @@ impl Reconciler {
         let leaving = !desired.leavers.is_empty() || desired.intent == Intent::Remove;
         if leaving && (!gone.is_empty() || (released && observed.is_empty())) {
             reporter.release(&desired, &gone, snapshot).await?;
+            if observed.is_empty() {
+                lock(&self.made).remove(group);
+            }
         }
-        if let Some(failure) = applied.failed.first() {
-            let others = applied.failed.len() - 1;
+        let waits = !report.waiting.is_empty() || !applied.skipped.is_empty();
+        self.again(plan, &applied, waits)
+    }
+
+    /// When a key comes again: an error, which has the queue's pauses, where
+    /// a step failed that may succeed next time.
+    fn again(
+        &self,
+        plan: &Plan,
+        applied: &Applied,
+        waits: bool,
+    ) -> anyhow::Result<Option<Duration>> {
+        let mut failed = applied.failed.iter().filter(|f| !is_held(plan, f));
+        if let Some(failure) = failed.next() {
             let error = anyhow::Error::new(failure.error.clone());
-            return Err(error).with_context(|| match others {
+            return Err(error).with_context(|| match failed.count() {
                 0 => failure.text.clone(),
-                _ => format!("{} (and {others} more)", failure.text),
+                others => format!("{} (and {others} more)", failure.text),
             });
         }
-        Ok((!report.waiting.is_empty() || !applied.skipped.is_empty()).then_some(WAIT))
+        let held = self.held.next(plan, Instant::now());
+        Ok(held.into_iter().chain(waits.then_some(WAIT)).min())
     }
 
     /// Reports Ingresses that are in no group.
@@ -297,6 +354,11 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Intent::Serve(stack) = &desired.intent else {
         return Vec::new();
     };
+    // While a member is frozen the load balancer that is there is kept, whatever
+    // its scheme: the wish of the others alone does not count.
+    if !desired.frozen.is_empty() && !observed.load_balancers.is_empty() {
+        return Vec::new();
+    }
     let wished = stack.load_balancer.scheme;
     if observed
         .load_balancers

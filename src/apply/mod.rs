@@ -17,7 +17,7 @@ mod marks;
 mod names;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +87,9 @@ pub struct Context<'a> {
     pub backend: watch::Receiver<BackendReady>,
     /// How long a step waits for what it needs of the backend key.
     pub patience: Duration,
+    /// Steps that are not to be tried now, with why they failed before: they
+    /// fail so again, without a call.
+    pub deferred: &'a BTreeMap<StepId, Error>,
     /// No step begins after this; those that run are finished.
     pub stop: CancellationToken,
 }
@@ -234,6 +237,9 @@ impl Run<'_> {
 
     async fn step(&self, id: StepId) -> (StepId, Outcome) {
         let planned = &self.plan.steps[id];
+        if let Some(error) = self.cx.deferred.get(&id) {
+            return (id, Outcome::Failed(error.clone()));
+        }
         for need in &planned.needs {
             if let Some(outcome) = self.wait_for(need).await {
                 return (id, outcome);

@@ -29,9 +29,22 @@ pub struct GroupPorts {
     pub incomplete: bool,
 }
 
-/// What a group needs: of what is desired, and, where members are frozen or
-/// the group is left alone, of what is live. `observed` is `None` while AWS
-/// was not read.
+/// Whether what is live counts beside what is desired: where members are
+/// frozen or the group is left alone it stays, and where the load balancer is
+/// to go, or to give the shared group up, it serves until it has.
+pub fn keeps_live(desired: &Desired) -> bool {
+    match &desired.intent {
+        Intent::Hold | Intent::LeaveAlone | Intent::Remove => true,
+        Intent::Serve(stack) => {
+            let groups = &stack.load_balancer.security_groups;
+            !desired.frozen.is_empty() || !groups.contains(&SecurityGroupRef::Backend)
+        }
+    }
+}
+
+/// What a group needs: of what is desired, and, where that [counts
+/// too](keeps_live), of what is live. `observed` is `None` while AWS was not
+/// read.
 pub fn group_ports(
     desired: &Desired,
     observed: Option<&Observed>,
@@ -54,9 +67,7 @@ pub fn group_ports(
             );
         }
     }
-    let keeps_live =
-        matches!(desired.intent, Intent::Hold | Intent::LeaveAlone) || !desired.frozen.is_empty();
-    if keeps_live {
+    if keeps_live(desired) {
         match observed {
             Some(observed) => needed.add_live(observed, facts, settings),
             None => needed.incomplete = true,
@@ -257,7 +268,7 @@ mod tests {
         assert_eq!(ports(&needed), [8080]);
         let given = self::desired(&[member("web", "security-groups: sg-1")]);
         assert_eq!(
-            group_ports(&given, None, &known(), &settings()),
+            group_ports(&given, Some(&Observed::default()), &known(), &settings()),
             GroupPorts::default()
         );
     }
@@ -296,6 +307,22 @@ mod tests {
         let partly = desired(&[member("web", ""), member("bad", "scheme: x")]);
         let needed = group_ports(&partly, Some(&live()), &known(), &settings());
         assert_eq!(ports(&needed), [7000, 8080, 9000]);
+    }
+
+    #[test]
+    fn what_a_load_balancer_has_is_needed_until_it_is_gone_or_has_given_it_up() {
+        let mut removed = desired(&[member("web", "")]);
+        removed.intent = Intent::Remove;
+        let given = desired(&[member("web", "security-groups: sg-1")]);
+        for desired in [removed, given] {
+            let needed = group_ports(&desired, Some(&live()), &known(), &settings());
+            assert!(needed.needs_group);
+            assert_eq!(ports(&needed), [7000, 9000]);
+            let mut after = live();
+            after.load_balancers[0].spec.security_groups.clear();
+            let needed = group_ports(&desired, Some(&after), &known(), &settings());
+            assert_eq!(needed, GroupPorts::default());
+        }
     }
 
     #[test]

@@ -128,6 +128,9 @@ impl Member {
             let origin = verdicts::target_group_origin(&member.name, &group.target_group);
             member.origins.push(origin);
         }
+        member
+            .origins
+            .push(verdicts::load_balancer_origin(&member.name, cx.group));
         for rule in &member.rules {
             let rule = super::spec::Rule {
                 conditions: rule.conditions.clone(),

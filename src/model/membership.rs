@@ -129,6 +129,13 @@ pub fn group_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> 
     Place::Member(group, findings)
 }
 
+/// Whether an Ingress is of a class that is not ours, deleted or not. It may
+/// have been ours before; or its finalizer, which has the same name
+/// everywhere, is that of another controller in the cluster.
+pub fn is_of_another(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> bool {
+    matches!(class_of(ingress, snapshot, settings), Class::Foreign)
+}
+
 /// The groups whose finalizer an Ingress carries.
 pub fn finalizer_groups(ingress: &Ingress) -> Vec<GroupId> {
     ingress

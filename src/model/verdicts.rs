@@ -3,6 +3,7 @@
 
 use super::desired::{Origin, Stack};
 use super::finding::{Effect, Finding, RULES_SUBJECT, Reason, Verdict};
+use super::group::GroupId;
 use super::names;
 use super::spec::{ObjectName, Rule, TargetGroup};
 
@@ -20,6 +21,15 @@ pub fn target_group_origin(owner: &ObjectName, group: &TargetGroup) -> Origin {
         ingress: owner.clone(),
         subject: SPEC_SUBJECT.to_owned(),
         value: format!("target group {}{DIGEST_MARK}{settings}", group.key),
+    }
+}
+
+/// The origin of a group's load balancer, which every member asks for.
+pub fn load_balancer_origin(owner: &ObjectName, group: &GroupId) -> Origin {
+    Origin {
+        ingress: owner.clone(),
+        subject: SPEC_SUBJECT.to_owned(),
+        value: format!("load balancer of group {group}"),
     }
 }
 
@@ -68,7 +78,7 @@ pub(super) fn findings(origins: &[Origin], verdicts: &[Verdict]) -> Vec<Finding>
 
 /// How many rules the desired listeners may have in all, where AWS said so
 /// about one of these members.
-pub(super) fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option<usize> {
+pub fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option<usize> {
     verdicts
         .iter()
         .filter(|verdict| verdict.subject == RULES_SUBJECT && members.contains(&verdict.ingress))
@@ -88,9 +98,14 @@ fn message(verdict: &Verdict) -> String {
             verdict.subject
         )
     };
+    let remedy = if reason(&verdict.code) == Reason::QuotaExceeded {
+        "expected room within the quota of the account: raise it, or remove what is no longer \
+         needed, which"
+    } else {
+        "expected a value that AWS accepts: change it, or mend what it refers to, which"
+    };
     format!(
-        "AWS refused {what}: {} ({}); expected a value that AWS accepts: change it, or mend what \
-         it refers to, which is looked at again from time to time",
+        "AWS refused {what}: {} ({}); {remedy} is looked at again from time to time",
         verdict.message, verdict.code
     )
 }

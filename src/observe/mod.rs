@@ -199,6 +199,8 @@ impl Memory {
         let known = groups.known.entry(group.clone()).or_default();
         known.doubt = Some(Instant::now());
         known.stamps.distrust(parts);
+        // Whose they are is read again, too.
+        groups.tags.retain(|arn, _| !parts.contains(arn));
     }
 
     /// What is remembered of a group, sure or not; makes no call.

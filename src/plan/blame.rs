@@ -9,6 +9,8 @@ use crate::model::spec::{
     Action, Arn, Listener, ObjectName, Observed, Rule, TargetGroupKey, TargetGroupRef,
 };
 
+use crate::model::verdicts::load_balancer_origin;
+
 use super::step::{ListenerRef, Step};
 
 /// What AWS said no to.
@@ -84,6 +86,11 @@ impl Blame<'_> {
                 self.of_listener(listener)
             }
             Step::AddListenerCertificate { certificate, .. } => self.stating(&certificate.0),
+            Step::CreateLoadBalancer(_) | Step::CreateSecurityGroup { .. }
+                if self.code.starts_with("TooMany") || self.code.ends_with("LimitExceeded") =>
+            {
+                self.of_load_balancer()
+            }
             Step::CreateLoadBalancer(spec) => {
                 let groups = spec.security_groups.iter().map(ToString::to_string);
                 let values: Vec<String> = spec.subnets.iter().cloned().chain(groups).collect();
@@ -227,6 +234,15 @@ impl Blame<'_> {
         )
     }
 
+    /// Everybody who is served by the load balancer.
+    fn of_load_balancer(&self) -> Vec<Origin> {
+        let members = self.desired.members.iter();
+        members
+            .map(|member| load_balancer_origin(member, &self.desired.group))
+            .filter(|origin| self.stack.origins.contains(origin))
+            .collect()
+    }
+
     /// Who asks for a target group.
     fn of_target_group(&self, key: &TargetGroupKey) -> Vec<Origin> {
         let owner: Option<&ObjectName> = self
@@ -324,6 +340,19 @@ mod tests {
         assert_eq!(verdicts.len(), 1);
         assert_eq!(verdicts[0].subject, RULES_SUBJECT);
         assert_eq!(verdicts[0].value, "1");
+    }
+
+    #[test]
+    fn a_quota_on_load_balancers_is_told_to_all_who_are_served_by_it() {
+        let mut desired = desired(&[("subnets", "subnet-a")]);
+        let origin = load_balancer_origin(&ObjectName::new(WEB.0, WEB.1), &desired.group);
+        let Intent::Serve(stack) = &mut desired.intent else {
+            unreachable!("the fixture serves");
+        };
+        stack.origins.push(origin.clone());
+        let step = Step::CreateLoadBalancer(stack.load_balancer.clone());
+        let told = said(&step, "TooManyLoadBalancers", "no", &desired);
+        assert_eq!(told, [(origin.subject, origin.value)]);
     }
 
     #[test]

@@ -81,7 +81,17 @@ pub(super) fn diff(
         draft.load_balancer = Some(draft.add_needing(step, frontend, needs));
         return;
     };
-    if wished.security_groups != logical_set(&live.spec.security_groups, current, cx) {
+    let live_groups = logical_set(&live.spec.security_groups, current, cx);
+    if wished.security_groups != live_groups {
+        let mut needs = needs;
+        let backend = SecurityGroupRef::Backend;
+        if wished.security_groups.contains(&backend) && !live_groups.contains(&backend) {
+            // The targets are registered: they must let it in before it is
+            // what the load balancer comes with.
+            let ports = stack.target_groups.values().flat_map(|g| &g.backend_ports);
+            let closed = ports.filter(|port| !cx.open_ports.contains(port));
+            needs.extend(closed.map(|port| Need::BackendPort(*port)));
+        }
         let step = Step::SetSecurityGroups {
             load_balancer: live.arn.clone(),
             security_groups: wished.security_groups,

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Reconciler, WAIT, WorkOf};
+use super::{Reconciler, WorkOf};
 use crate::apply::BackendReady;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
-use crate::model::backend_build::{GroupPorts, build_backend, group_ports};
+use crate::model::backend_build::{GroupPorts, build_backend, group_ports, keeps_live};
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::snapshot::Snapshot;
@@ -44,10 +44,7 @@ impl Reconciler {
             let groups = all.keys().cloned().map(Key::Group);
             self.parts.queue.wake_many(groups);
         }
-        match applied.failed.into_iter().next() {
-            Some(failure) => Err(anyhow::Error::new(failure.error).context(failure.text)),
-            None => Ok((!applied.skipped.is_empty()).then_some(WAIT)),
-        }
+        self.again(&plan, &applied, !applied.skipped.is_empty())
     }
 
     /// What should be, with what each group needs of it.
@@ -60,9 +57,13 @@ impl Reconciler {
         let facts = self.memory.backend_facts(&instances, &pods).await?;
         let mut wished = Vec::new();
         for (group, desired) in all {
-            let keeps_live = matches!(desired.intent, Intent::Hold | Intent::LeaveAlone)
-                || !desired.frozen.is_empty();
-            let observed = if keeps_live {
+            if !desired.blocks_creation.is_empty()
+                && self.memory.recall(group).await?.load_balancers.is_empty()
+            {
+                // Nothing is made for it yet, so it needs nothing.
+                continue;
+            }
+            let observed = if keeps_live(desired) {
                 Some(self.memory.recall(group).await?)
             } else {
                 None

@@ -21,7 +21,7 @@ impl Reconciler {
         for group in self.all_groups(&snapshot).await? {
             let desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
-            let plan = plan::diff(&desired, &observed, &self.plan_context());
+            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;
@@ -34,7 +34,7 @@ impl Reconciler {
             let looked = records.look(self, &all, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.changes.len())?;
             print_waiting(&looked.plan.states)?;
-            print_findings(looked.findings.iter())?;
+            print_findings(looked.findings.iter().map(|(_, finding)| finding))?;
         }
         page.end()
     }

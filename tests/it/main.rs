@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may fail loudly
 
 mod cases;
+mod dns;
 mod docs;
+mod findings;
 mod first;
 mod layering;
+mod lifecycle;
 mod paper_aws;
 mod properties;
 mod round_trip;

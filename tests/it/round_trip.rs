@@ -119,6 +119,7 @@ impl Bench {
             memory: &self.memory,
             backend: self.backend.subscribe(),
             patience: Duration::from_secs(1),
+            deferred: &BTreeMap::new(),
             stop: CancellationToken::new(),
         };
         apply::run(&cx, work, plan).await

@@ -195,6 +195,7 @@ impl Bench {
             memory: &self.memory,
             backend: self.backend.subscribe(),
             patience: Duration::from_millis(50),
+            deferred: &BTreeMap::new(),
             stop: self.stop.clone(),
         };
         run(&cx, Work::Group(&group()), plan).await

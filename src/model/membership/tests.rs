@@ -47,6 +47,24 @@ fn reasons(membership: &Membership) -> Vec<(&str, Reason)> {
 }
 
 #[test]
+fn a_deleted_ingress_of_another_class_is_told_apart() {
+    let deleted =
+        "deletionTimestamp: 2026-01-01T00:00:00Z, finalizers: [ingress.k8s.aws/resources]";
+    let theirs = format!("{deleted}, annotations: {{kubernetes.io/ingress.class: nginx}}");
+    let manifests = raw("a", deleted, "{ingressClassName: alb}") + &raw("b", &theirs, "{}");
+    let snapshot = snapshot(&manifests);
+    let names: Vec<_> = snapshot
+        .ingresses
+        .iter()
+        .filter(|(_, ingress)| is_of_another(ingress, &snapshot, &settings()))
+        .map(|(name, _)| name.name.as_str())
+        .collect();
+    assert_eq!(names, ["b"]);
+    // Both leave: what was ours before is cleaned up.
+    assert_eq!(groups(&snapshot, &settings()).groups.len(), 2);
+}
+
+#[test]
 fn ours_by_class_and_by_annotation() {
     let foreign_class =
         "---\nkind: IngressClass\nmetadata: {name: nginx}\nspec: {controller: x}\n".to_owned();

@@ -1,0 +1,104 @@
+//! Groups that aws-load-balancer-controller has TargetGroupBindings for.
+
+use super::{ingress, routes, rules, said, settled};
+use crate::support::Scene;
+
+const CRD: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: targetgroupbindings.elbv2.k8s.aws
+spec:
+  group: elbv2.k8s.aws
+  scope: Namespaced
+  names: {kind: TargetGroupBinding, listKind: TargetGroupBindingList, plural: targetgroupbindings, singular: targetgroupbinding}
+  versions:
+  - name: v1beta1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+
+const BINDING: &str = "
+apiVersion: elbv2.k8s.aws/v1beta1
+kind: TargetGroupBinding
+metadata:
+  name: theirs
+  namespace: '{ns}'
+  labels:
+    ingress.k8s.aws/stack-namespace: '{ns}'
+    ingress.k8s.aws/stack-name: web
+spec:
+  targetGroupARN: arn:aws:elasticloadbalancing:us-west-2:123456789012:targetgroup/theirs/0123456789abcdef
+  serviceRef: {name: web, port: 80}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_stays() {
+    let scene = Scene::alone("findings-left").await;
+    let ns = scene.name.clone();
+    scene.apply(CRD).await;
+    scene
+        .kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/targetgroupbindings.elbv2.k8s.aws",
+        ])
+        .await;
+    let controller = scene.controller(&[]).await;
+    scene.service(&ns, "web", &["10.0.48.101"]).await;
+    let web = |path| {
+        ingress(
+            "{ns}",
+            "web",
+            &[("target-type", "ip")],
+            &routes(&[("left.example.com", path, "web")]),
+        )
+    };
+    scene.apply(&web("/")).await;
+    scene.address(&ns, "web").await;
+    settled(&scene, &controller, &ns, "web").await;
+    let live = rules(&scene, "findings-left/web", 80);
+
+    scene.apply(BINDING).await;
+    scene
+        .warned(
+            &ns,
+            "web",
+            &[
+                "ManagedByTargetGroupBinding",
+                "findings-left/web",
+                "keeps its finalizer",
+            ],
+        )
+        .await;
+    scene.quiet().await;
+    scene.forget_calls();
+    scene.apply(&web("/other")).await;
+    settled(&scene, &controller, &ns, "web").await;
+    assert_eq!(rules(&scene, "findings-left/web", 80), live);
+    let ours = scene.ours();
+
+    // A process that meets it being deleted says so, and does nothing.
+    controller.kill().await;
+    scene.delete(&web("/other")).await;
+    let controller = scene.controller(&[]).await;
+    scene
+        .eventually("it is said again", async || {
+            let said = said(&scene, &ns, "web", "ManagedByTargetGroupBinding").await;
+            if said.len() == 2 { Ok(()) } else { Err(said) }
+        })
+        .await;
+    settled(&scene, &controller, &ns, "web").await;
+    let there = scene.ingress(&ns, "web").await.unwrap();
+    assert_eq!(
+        there.metadata.finalizers.unwrap(),
+        ["ingress.k8s.aws/resources"]
+    );
+    assert_eq!(scene.ours(), ours);
+
+    scene.delete(BINDING).await;
+    scene.gone(&ns, "web").await;
+    scene.empty().await;
+    scene.delete(CRD).await;
+}
