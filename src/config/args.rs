@@ -27,7 +27,13 @@ const RUNNING: &str = "Running it";
 /// AWS_ENDPOINT_URL is honoured. /metrics, /healthz and /readyz are served on
 /// one port.
 #[derive(Debug, Parser)]
-#[command(name = "alb-ingress-controller", version, next_line_help = true)]
+#[command(
+    name = "alb-ingress-controller",
+    version,
+    next_line_help = true,
+    // A flag given again wins, as it does with aws-load-balancer-controller.
+    args_override_self = true
+)]
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) aws: AwsArgs,

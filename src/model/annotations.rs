@@ -46,64 +46,117 @@ pub struct Annotation {
     pub on_service: bool,
     /// Whether this version does it.
     pub support: Support,
+    /// What it may say, for people; empty where it is not built yet.
+    pub value: &'static str,
+    /// What counts where nobody says anything, for people.
+    pub default: &'static str,
 }
 
-const fn row(name: &'static str, reach: Reach, on_service: bool, support: Support) -> Annotation {
+const fn built(
+    name: &'static str,
+    reach: Reach,
+    on_service: bool,
+    value: &'static str,
+    default: &'static str,
+) -> Annotation {
     Annotation {
         name,
         reach,
         on_service,
-        support,
+        support: Support::Built,
+        value,
+        default,
+    }
+}
+
+const fn later(name: &'static str, reach: Reach, on_service: bool) -> Annotation {
+    Annotation {
+        name,
+        reach,
+        on_service,
+        support: Support::NotYet,
+        value: "",
+        default: "",
     }
 }
 
 /// A group-wide annotation that is built.
-const fn group(name: &'static str) -> Annotation {
-    row(name, Reach::Group, false, Support::Built)
+const fn group(name: &'static str, value: &'static str, default: &'static str) -> Annotation {
+    built(name, Reach::Group, false, value, default)
 }
 
 /// A group-wide annotation that is not built yet.
 const fn later_group(name: &'static str) -> Annotation {
-    row(name, Reach::Group, false, Support::NotYet)
+    later(name, Reach::Group, false)
 }
 
 /// An annotation about rules that is not built yet.
 const fn later_rules(name: &'static str) -> Annotation {
-    row(name, Reach::Rules, false, Support::NotYet)
+    later(name, Reach::Rules, false)
 }
 
 /// The login annotations: about rules, read on Services too, not built yet.
 const fn later_auth(name: &'static str) -> Annotation {
-    row(name, Reach::Rules, true, Support::NotYet)
+    later(name, Reach::Rules, true)
 }
 
 /// A backend annotation that is built.
-const fn backend(name: &'static str) -> Annotation {
-    row(name, Reach::Backend, true, Support::Built)
+const fn backend(name: &'static str, value: &'static str, default: &'static str) -> Annotation {
+    built(name, Reach::Backend, true, value, default)
 }
 
 /// A backend annotation that is not built yet.
 const fn later_backend(name: &'static str) -> Annotation {
-    row(name, Reach::Backend, true, Support::NotYet)
+    later(name, Reach::Backend, true)
 }
 
 /// The table.
 pub const ANNOTATIONS: &[Annotation] = &[
     // Group and identity.
-    group("group.name"),
-    group("group.order"),
+    group(
+        "group.name",
+        "name of a group; its Ingresses share one load balancer",
+        "each Ingress alone",
+    ),
+    group(
+        "group.order",
+        "-1000 to 1000; place of its rules in the group",
+        "`0`",
+    ),
     later_group("load-balancer-name"),
-    row("tags", Reach::Group, true, Support::Built),
+    built(
+        "tags",
+        Reach::Group,
+        true,
+        "`key=value`, comma separated; of all that is made for it",
+        "none",
+    ),
     // Load balancer.
-    group("scheme"),
+    group(
+        "scheme",
+        "`internal`, `internet-facing`",
+        "`--default-load-balancer-scheme`",
+    ),
     later_group("ip-address-type"),
-    group("subnets"),
+    group(
+        "subnets",
+        "ids or `Name` tags, comma separated, one for each zone",
+        "by role tags",
+    ),
     later_group("customer-owned-ipv4-pool"),
     later_group("load-balancer-attributes"),
     later_group("minimum-load-balancer-capacity"),
     later_group("ipam-ipv4-pool-id"),
-    group("security-groups"),
-    group("manage-backend-security-group-rules"),
+    group(
+        "security-groups",
+        "ids or `Name` tags, comma separated",
+        "one made for the load balancer",
+    ),
+    group(
+        "manage-backend-security-group-rules",
+        "`true`, `false`; with `security-groups`: whether nodes and pods are opened too",
+        "`false`",
+    ),
     later_group("wafv2-acl-arn"),
     later_group("wafv2-acl-name"),
     later_group("waf-acl-id"),
@@ -111,10 +164,26 @@ pub const ANNOTATIONS: &[Annotation] = &[
     later_group("shield-advanced-protection"),
     later_group("dry-run-plan"),
     // Listeners.
-    group("listen-ports"),
-    group("ssl-redirect"),
-    group("certificate-arn"),
-    group("ssl-policy"),
+    group(
+        "listen-ports",
+        "JSON, as `[{\"HTTP\": 80}, {\"HTTPS\": 443}]`",
+        "HTTP 80; HTTPS 443 with `certificate-arn`",
+    ),
+    group(
+        "ssl-redirect",
+        "an HTTPS port; HTTP listeners redirect to it",
+        "no redirect",
+    ),
+    group(
+        "certificate-arn",
+        "ARNs, comma separated; the first is the default",
+        "none",
+    ),
+    group(
+        "ssl-policy",
+        "name of a security policy",
+        "`--default-ssl-policy`",
+    ),
     later_group("inbound-cidrs"),
     later_group("security-group-prefix-lists"),
     later_group("mutual-authentication"),
@@ -135,19 +204,27 @@ pub const ANNOTATIONS: &[Annotation] = &[
     later_auth("auth-session-cookie"),
     later_auth("auth-session-timeout"),
     // Target groups.
-    backend("target-type"),
+    backend("target-type", "`instance`, `ip`", "`--default-target-type`"),
     later_backend("target-node-labels"),
-    backend("backend-protocol"),
+    backend("backend-protocol", "`HTTP`, `HTTPS`", "`HTTP`"),
     later_backend("backend-protocol-version"),
     later_backend("target-group-attributes"),
-    backend("healthcheck-port"),
-    backend("healthcheck-protocol"),
-    backend("healthcheck-path"),
-    backend("healthcheck-interval-seconds"),
-    backend("healthcheck-timeout-seconds"),
-    backend("healthy-threshold-count"),
-    backend("unhealthy-threshold-count"),
-    backend("success-codes"),
+    backend(
+        "healthcheck-port",
+        "`traffic-port`, a number, or the name of a Service port",
+        "`traffic-port`",
+    ),
+    backend(
+        "healthcheck-protocol",
+        "`HTTP`, `HTTPS`",
+        "as `backend-protocol`",
+    ),
+    backend("healthcheck-path", "a path", "`/`"),
+    backend("healthcheck-interval-seconds", "seconds", "`15`"),
+    backend("healthcheck-timeout-seconds", "seconds", "`5`"),
+    backend("healthy-threshold-count", "checks in a row", "`2`"),
+    backend("unhealthy-threshold-count", "checks in a row", "`2`"),
+    backend("success-codes", "as `200`, `200,201`, `200-299`", "`200`"),
     later_backend("multi-cluster-target-group"),
     later_backend("target-control-port."),
     // A network load balancer in front.
@@ -168,6 +245,26 @@ pub const ANNOTATIONS: &[Annotation] = &[
     later_group("frontend-nlb-attributes"),
     later_group("frontend-nlb-tags"),
 ];
+
+/// The annotations that are built, as a table for the README, in Markdown.
+pub fn annotations_markdown() -> String {
+    let rows = ANNOTATIONS
+        .iter()
+        .filter(|row| row.support == Support::Built)
+        .map(|row| {
+            let reach = match row.reach {
+                Reach::Group => "group",
+                Reach::Rules => "rules",
+                Reach::Backend => "backend",
+            };
+            let service = if row.on_service { "yes" } else { "" };
+            let (name, value, default) = (row.name, row.value, row.default);
+            format!("| `{name}` | {value} | {default} | {reach} | {service} |\n")
+        });
+    let head = "| Annotation | Value | Default | Decides about | On a Service too |\n\
+                |---|---|---|---|---|\n";
+    std::iter::once(head.to_owned()).chain(rows).collect()
+}
 
 /// The row of an annotation, by its name without `PREFIX`.
 pub fn lookup(name: &str) -> Option<&'static Annotation> {

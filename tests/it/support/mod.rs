@@ -19,7 +19,7 @@ use kube::api::{Api, DeleteParams, PostParams};
 use sandbox_aws::journal::Call;
 use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
-use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::RwLock;
 
 pub use process::Controller;
 
@@ -32,12 +32,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Scenes that share the cluster, or one that has it for itself.
 static CLUSTER: RwLock<()> = RwLock::const_new(());
 
-/// Held while a scene lives.
-enum Share {
-    With(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
-
 /// A namespace, an AWS account, and the controllers that work on them.
 pub struct Scene {
     /// Name of the cluster, the class, and the first namespace.
@@ -48,23 +42,22 @@ pub struct Scene {
     pub ids: WorldIds,
     /// The API server, with all rights.
     pub client: Client,
-    _share: Share,
+    /// Its share of the cluster, given back when it is dropped.
+    _share: Box<dyn Send + Sync>,
 }
 
 impl Scene {
     /// A scene beside others.
     pub async fn new(name: &str) -> Self {
-        let share = Share::With(CLUSTER.read().await);
-        Self::set(name, share).await
+        Self::set(name, Box::new(CLUSTER.read().await)).await
     }
 
     /// A scene that has the cluster for itself; for what others would see.
     pub async fn alone(name: &str) -> Self {
-        let share = Share::Alone(CLUSTER.write().await);
-        Self::set(name, share).await
+        Self::set(name, Box::new(CLUSTER.write().await)).await
     }
 
-    async fn set(name: &str, share: Share) -> Self {
+    async fn set(name: &str, share: Box<dyn Send + Sync>) -> Self {
         let options = sandbox_aws::Options {
             region: cluster::REGION.to_owned(),
             ..sandbox_aws::Options::default()
