@@ -72,9 +72,12 @@ impl Reconciler {
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
         for _ in 0..ROUNDS {
-            let desired = self.desired(group, &snapshot).await?;
+            let mut desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
             let waiting = self.records_first(&desired, &snapshot);
+            if !waiting.is_empty() {
+                desired.hold_moved();
+            }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
                 plan::diff(&desired, &before, &self.plan_context())
             } else {
@@ -236,6 +239,10 @@ impl Reconciler {
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
             self.parts.queue.wake(Key::Backend);
+        }
+        let records = self.records.as_ref();
+        let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
+        if is_news || !plan.is_empty() {
             self.parts.queue.wake(Key::Dns);
         }
         let gone: Vec<ObjectName> = match desired.intent {

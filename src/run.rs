@@ -25,7 +25,7 @@ use crate::config::Settings;
 use crate::key::Key;
 use crate::leader::{Election, Leadership, Timing};
 use crate::queue::{Pace, Queue, Work as QueueWork};
-use crate::report::Reporter;
+use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
 use crate::watch::{self, Stores};
@@ -186,6 +186,10 @@ where
     let reporter = Arc::new(Reporter::new(
         client.clone(),
         settings.instance.clone(),
+        installation(
+            &settings.model.ingress_class,
+            settings.watch_namespace.as_deref(),
+        ),
         Box::new({
             let metrics = Arc::clone(&metrics);
             move |what| metrics.kubernetes_write(what)

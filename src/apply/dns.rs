@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::aws::operations::{self, Operation};
 use crate::aws::{Aws, Class, Error};
-use crate::model::records::RecordSet;
+use crate::model::records::{Place, RecordSet};
 use crate::observe::Dns;
 use crate::plan::dns::{DnsPlan, HostChange, RecordChange, effect_records};
 
@@ -19,8 +19,8 @@ use crate::plan::dns::{DnsPlan, HostChange, RecordChange, effect_records};
 pub struct Submitted {
     /// Id, to ask whether it has been spread.
     pub change: String,
-    /// Hosts that it is about.
-    pub hosts: Vec<String>,
+    /// What it is about.
+    pub places: Vec<Place>,
 }
 
 /// What has come of a plan for records.
@@ -28,11 +28,11 @@ pub struct Submitted {
 pub struct DnsApplied {
     /// Changes that were taken.
     pub submitted: Vec<Submitted>,
-    /// Hosts whose change was not taken, and why. Those that are in doubt are
-    /// read before they are planned again.
-    pub failed: BTreeMap<String, Error>,
-    /// Hosts whose turn did not come because the process stops.
-    pub skipped: Vec<String>,
+    /// Whose change was not taken, and why. Those that are in doubt are read
+    /// before they are planned again.
+    pub failed: BTreeMap<Place, Error>,
+    /// Whose turn did not come because the process stops.
+    pub skipped: Vec<Place>,
 }
 
 /// Submits all changes of a plan: zones side by side, the batches of one zone
@@ -43,7 +43,7 @@ pub async fn run(aws: &Aws, dns: &Dns, plan: &DnsPlan, stop: &CancellationToken)
     let mut zones: BTreeMap<&str, Vec<Vec<&HostChange>>> = BTreeMap::new();
     for batch in plan.batches() {
         if let Some(first) = batch.first() {
-            zones.entry(&first.zone).or_default().push(batch);
+            zones.entry(&first.place.zone).or_default().push(batch);
         }
     }
     let zones = zones
@@ -70,7 +70,7 @@ async fn zone_changes(
         if stop.is_cancelled() {
             applied
                 .skipped
-                .extend(batch.iter().map(|change| change.host.clone()));
+                .extend(batch.iter().map(|change| change.place.clone()));
             continue;
         }
         match submit(aws, zone, &batch).await {
@@ -98,25 +98,28 @@ fn taken(dns: &Dns, batch: &[&HostChange], change: String, applied: &mut DnsAppl
     });
     for host in batch {
         tracing::info!(
-            host = host.host,
-            zone = host.zone,
+            host = host.place.host,
+            zone = host.place.zone,
             why = host.why,
             "record changed"
         );
     }
     applied.submitted.push(Submitted {
         change,
-        hosts: batch.iter().map(|host| host.host.clone()).collect(),
+        places: batch.iter().map(|host| host.place.clone()).collect(),
     });
 }
 
 fn refused(dns: &Dns, batch: &[&HostChange], error: &Error, applied: &mut DnsApplied) {
     for change in batch {
-        if error.class.leaves_doubt() {
-            dns.mark_stale(&change.host);
+        let Place { host, zone } = &change.place;
+        if error.class == Class::Gone {
+            dns.zone_is_gone(zone);
+        } else if error.class.leaves_doubt() {
+            dns.mark_stale(&change.place);
         }
-        tracing::warn!(host = change.host, zone = change.zone, %error, "record not changed");
-        applied.failed.insert(change.host.clone(), error.clone());
+        tracing::warn!(host, zone, %error, "record not changed");
+        applied.failed.insert(change.place.clone(), error.clone());
     }
 }
 

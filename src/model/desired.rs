@@ -18,7 +18,8 @@ pub struct Desired {
     /// Ingresses that carry the group's finalizer and no longer belong:
     /// deleted, of another class, or in another group.
     pub leavers: Vec<Leaver>,
-    /// Members for which nothing new is made and whose live parts stay.
+    /// Members for which nothing new is made and whose live parts stay; leavers
+    /// too after [`Desired::hold_moved`].
     pub frozen: BTreeSet<ObjectName>,
     /// What is wrong, with the effects that `frozen` sums up.
     pub findings: Vec<Finding>,
@@ -40,6 +41,14 @@ impl Desired {
         self.blocks_creation
             .iter()
             .any(|finding| finding.reason == Reason::WaitingForMember)
+    }
+
+    /// Freezes leavers that are not deleted: they are served elsewhere from now
+    /// on, and until DNS says so requests still come here.
+    pub fn hold_moved(&mut self) {
+        let moved = self.leavers.iter().filter(|leaver| !leaver.deleted);
+        self.frozen
+            .extend(moved.map(|leaver| leaver.ingress.clone()));
     }
 }
 

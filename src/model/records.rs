@@ -34,23 +34,45 @@ pub struct Claim {
     pub ingress: ObjectName,
     /// Its group; the record belongs to the group.
     pub group: GroupId,
+    /// Id of the zone that the record would go into; it depends on the scheme
+    /// of the group's load balancer. `None` where none can be named now: no
+    /// record is made for this claim, and one that is there stays.
+    pub zone: Option<String>,
     /// Where the record should point; `None` until the group's load balancer
     /// is active and has listeners and rules.
     pub target: Option<AliasTarget>,
 }
 
-/// All claims on one host, oldest Ingress first, then by name; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostClaims {
-    /// The zone that the record goes into.
+/// The desired state of all records: host (lower case, no final dot, `*.` for
+/// a wildcard) to the claims on it, oldest Ingress first, then by name; never
+/// empty.
+pub type DesiredRecords = BTreeMap<String, Vec<Claim>>;
+
+/// A host in a zone: public and private zones may have one name, and hold the
+/// same host for different load balancers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The host.
+    pub host: String,
+    /// Id of the hosted zone.
     pub zone: String,
-    /// The claims.
-    pub claims: Vec<Claim>,
 }
 
-/// The desired state of all records: host (lower case, no final dot, `*.` for
-/// a wildcard) to its claims.
-pub type DesiredRecords = BTreeMap<String, HostClaims>;
+impl Place {
+    /// A host in a zone.
+    pub fn new(host: impl Into<String>, zone: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            zone: zone.into(),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in zone {}", self.host, self.zone)
+    }
+}
 
 /// A record set as Route 53 holds it: exact, since a DELETE must repeat it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,16 +102,14 @@ pub struct RawAlias {
     pub evaluate_target_health: bool,
 }
 
-/// What Route 53 holds for the hosts that we look at: host to its record sets
+/// What Route 53 holds for the hosts that we look at: the record sets of each
 /// and those at the name of its owner TXT. A host that was read and has none
-/// is there with an empty list; a host that was not read is missing.
-pub type ObservedRecords = BTreeMap<String, HostRecords>;
+/// is there with empty lists; one that was not read is missing.
+pub type ObservedRecords = BTreeMap<Place, HostRecords>;
 
 /// The record sets of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRecords {
-    /// Zone that was read.
-    pub zone: String,
     /// All record sets at the host's name.
     pub at_host: Vec<RecordSet>,
     /// All record sets at the name of its owner TXT.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
 use super::membership::Membership;
-use super::records::{AliasTarget, Claim, DesiredRecords, HostClaims, Zone};
+use super::records::{AliasTarget, Claim, DesiredRecords, Zone};
 use super::rules;
 use super::settings::{DnsSettings, Settings};
 use super::snapshot::Snapshot;
@@ -31,7 +31,8 @@ pub struct RecordSources<'a> {
 ///
 /// The claims on a host are ordered oldest Ingress first, then by name. A
 /// frozen Ingress comes after all others and points nowhere: it keeps a record
-/// that it has, and gets none.
+/// that it has, and gets none. So does one whose host lies in no zone, or in
+/// two of one name.
 pub fn build_records(
     snapshot: &Snapshot,
     membership: &Membership,
@@ -42,7 +43,7 @@ pub fn build_records(
     let Some(dns) = &settings.dns else {
         return (DesiredRecords::new(), findings);
     };
-    let mut hosts: BTreeMap<String, Vec<(Order, String, Claim)>> = BTreeMap::new();
+    let mut hosts: BTreeMap<String, Vec<(Order, Claim)>> = BTreeMap::new();
     for (group, members) in &membership.groups {
         let scheme = sources
             .schemes
@@ -55,56 +56,31 @@ pub fn build_records(
                 if !is_allowed(&host, dns) {
                     continue;
                 }
-                let zone = match zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id) {
-                    Ok(zone) => zone,
-                    Err((reason, message)) => {
-                        findings.push(Finding {
-                            ingress: name.clone(),
-                            effect: Effect::Note,
-                            reason,
-                            message,
-                        });
-                        continue;
-                    }
-                };
+                let zone = zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id);
+                let zone = zone.map_err(|(reason, message)| {
+                    findings.push(Finding {
+                        ingress: name.clone(),
+                        effect: Effect::Note,
+                        reason,
+                        message,
+                    });
+                });
                 let claim = Claim {
                     ingress: name.clone(),
                     group: group.clone(),
+                    zone: zone.ok(),
                     target: sources.targets.get(group).filter(|_| !frozen).cloned(),
                 };
-                hosts
-                    .entry(host)
-                    .or_default()
-                    .push((order(name, frozen, snapshot), zone, claim));
+                let claims = hosts.entry(host).or_default();
+                claims.push((order(name, frozen, snapshot), claim));
             }
         }
     }
-    let mut records = DesiredRecords::new();
-    for (host, mut claims) in hosts {
+    let records = hosts.into_iter().map(|(host, mut claims)| {
         claims.sort_by(|a, b| a.0.cmp(&b.0));
-        let Some((_, zone, first)) = claims.first().cloned() else {
-            continue;
-        };
-        let mut kept = Vec::new();
-        for (_, other_zone, claim) in claims {
-            if other_zone == zone {
-                kept.push(claim);
-            } else {
-                findings.push(Finding {
-                    ingress: claim.ingress,
-                    effect: Effect::Degraded,
-                    reason: Reason::HostClaimedByOther,
-                    message: format!(
-                        "host {host} would go into hosted zone {other_zone}, and Ingress {} has \
-                         claimed it in zone {zone}: expected one record for a host; use another \
-                         host, or remove it there",
-                        first.ingress
-                    ),
-                });
-            }
-        }
-        records.insert(host, HostClaims { zone, claims: kept });
-    }
+        (host, claims.into_iter().map(|(_, claim)| claim).collect())
+    });
+    let records = records.collect();
     findings.sort();
     findings.dedup();
     (records, findings)
@@ -122,7 +98,6 @@ fn order(name: &ObjectName, frozen: bool, snapshot: &Snapshot) -> Order {
     (frozen, created, name.clone())
 }
 
-/// Hosts of an Ingress's rules: lower case, no final dot, each once.
 /// Hosts of the rules of an Ingress, in lower case, without final dots.
 pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
     let spec = snapshot
@@ -149,8 +124,20 @@ fn is_in(host: &str, domain: &str) -> bool {
             .is_some_and(|rest| rest.ends_with('.'))
 }
 
-/// The zone of a host: of those that fit the scheme, the one with the longest
-/// name.
+/// Ids of all zones that may hold a record of ours for a host, whatever the
+/// scheme of its load balancer was.
+pub fn zones_that_may_hold(host: &str, settings: &Settings, zones: &[Zone]) -> BTreeSet<String> {
+    let Some(dns) = settings.dns.as_ref().filter(|dns| is_allowed(host, dns)) else {
+        return BTreeSet::new();
+    };
+    [Scheme::InternetFacing, Scheme::Internal]
+        .into_iter()
+        .flat_map(|scheme| longest(host, scheme, zones, dns, &settings.vpc_id))
+        .map(|zone| zone.id.clone())
+        .collect()
+}
+
+/// The zone of a host, or why there is none.
 fn zone_of(
     host: &str,
     scheme: Scheme,
@@ -165,23 +152,7 @@ fn zone_of(
             format!("create one and associate it with the VPC {vpc}"),
         ),
     };
-    let candidates = zones.iter().filter(|zone| {
-        let fits = match (scheme, &zone.private_vpcs) {
-            (Scheme::InternetFacing, None) => true,
-            (Scheme::Internal, Some(vpcs)) => vpcs.iter().any(|id| id == vpc),
-            _ => false,
-        };
-        fits && is_in(host, &zone.name)
-            && (dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id))
-    });
-    let mut best: Vec<&Zone> = Vec::new();
-    for zone in candidates {
-        match best.first().map(|b| zone.name.len().cmp(&b.name.len())) {
-            None | Some(std::cmp::Ordering::Greater) => best = vec![zone],
-            Some(std::cmp::Ordering::Equal) => best.push(zone),
-            Some(std::cmp::Ordering::Less) => {}
-        }
-    }
+    let best = longest(host, scheme, zones, dns, vpc);
     match best.as_slice() {
         [] => Err((
             Reason::NoHostedZone,
@@ -205,6 +176,35 @@ fn zone_of(
             ))
         }
     }
+}
+
+/// Of the zones that fit a host and the scheme of its load balancer, those with
+/// the longest name.
+fn longest<'a>(
+    host: &str,
+    scheme: Scheme,
+    zones: &'a [Zone],
+    dns: &DnsSettings,
+    vpc: &str,
+) -> Vec<&'a Zone> {
+    let candidates = zones.iter().filter(|zone| {
+        let fits = match (scheme, &zone.private_vpcs) {
+            (Scheme::InternetFacing, None) => true,
+            (Scheme::Internal, Some(vpcs)) => vpcs.iter().any(|id| id == vpc),
+            _ => false,
+        };
+        fits && is_in(host, &zone.name)
+            && (dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id))
+    });
+    let mut best: Vec<&Zone> = Vec::new();
+    for zone in candidates {
+        match best.first().map(|b| zone.name.len().cmp(&b.name.len())) {
+            None | Some(std::cmp::Ordering::Greater) => best = vec![zone],
+            Some(std::cmp::Ordering::Equal) => best.push(zone),
+            Some(std::cmp::Ordering::Less) => {}
+        }
+    }
+    best
 }
 
 #[cfg(test)]

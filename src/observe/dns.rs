@@ -10,9 +10,9 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::{lock, zones};
-use crate::aws::{Aws, Error, operations};
+use crate::aws::{Aws, Class, Error, operations};
 use crate::model::ownership;
-use crate::model::records::{HostRecords, ObservedRecords, RawAlias, RecordSet};
+use crate::model::records::{HostRecords, ObservedRecords, Place, RawAlias, RecordSet};
 
 /// Hosted zones and records, remembered in the process.
 #[derive(Debug)]
@@ -22,24 +22,26 @@ pub struct Dns {
     /// Held while zones are read, so that all who want them share it.
     pub(super) reading_zones: tokio::sync::Mutex<()>,
     records: Mutex<Records>,
-    verify_interval: Duration,
+    pub(super) verify_interval: Duration,
 }
 
 #[derive(Debug)]
 struct Records {
     known: ObservedRecords,
-    /// When each host was last read or written.
-    at: BTreeMap<String, Instant>,
+    /// When each was last read or written.
+    at: BTreeMap<Place, Instant>,
+    /// Known ones that are to be read before they are believed again.
+    stale: BTreeSet<Place>,
     next_verification: Instant,
 }
 
 /// What is known of hosts, and of which it cannot be known now.
 #[derive(Clone, Debug, Default)]
 pub struct Recalled {
-    /// Records by host.
+    /// Records.
     pub records: ObservedRecords,
-    /// Hosts that could not be read.
-    pub failed: BTreeMap<String, Error>,
+    /// What could not be read.
+    pub failed: BTreeMap<Place, Error>,
 }
 
 impl Dns {
@@ -54,34 +56,33 @@ impl Dns {
             records: Mutex::new(Records {
                 known: ObservedRecords::new(),
                 at: BTreeMap::new(),
+                stale: BTreeSet::new(),
                 next_verification: Instant::now() + first_verification,
             }),
             verify_interval,
         }
     }
 
-    /// What Route 53 holds for hosts, each given with its zone's id: one call
-    /// for a host that is not known (two in a crowded zone), none for others.
-    /// Where many of one zone are not known, as after a start, the zone is
-    /// listed instead, 300 record sets a call.
-    pub async fn recall(&self, hosts: &BTreeMap<String, String>) -> Recalled {
+    /// What Route 53 holds for hosts: one call for a host that is not known
+    /// (two in a crowded zone), none for others. Where many of one zone are not
+    /// known, as after a start, the zone is listed instead, 300 record sets a
+    /// call. A zone that is gone has no records.
+    pub async fn recall(&self, places: &BTreeSet<Place>) -> Recalled {
         let mut recalled = Recalled::default();
-        let unknown: Vec<(&String, &String)> = {
-            let records = lock(&self.records);
-            hosts
-                .iter()
-                .filter(|(host, zone)| match records.known.get(*host) {
-                    Some(known) if known.zone == **zone => {
-                        recalled.records.insert((*host).clone(), known.clone());
-                        false
-                    }
-                    _ => true,
-                })
-                .collect()
-        };
         let mut by_zone: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (host, zone) in unknown {
-            by_zone.entry(zone).or_default().insert(host);
+        {
+            let records = lock(&self.records);
+            for place in places {
+                match records.known.get(place) {
+                    Some(known) if !records.stale.contains(place) => {
+                        recalled.records.insert(place.clone(), known.clone());
+                    }
+                    _ => {
+                        let hosts = by_zone.entry(&place.zone).or_default();
+                        hosts.insert(&place.host);
+                    }
+                }
+            }
         }
         let begun = Instant::now();
         let zones = by_zone.into_iter().map(|(zone, hosts)| async move {
@@ -95,15 +96,22 @@ impl Dns {
             let read = join_all(reads).await;
             found.extend(read.into_iter().map(|(host, read)| (host.to_owned(), read)));
             found
+                .into_iter()
+                .map(|(host, read)| (Place::new(host, zone), read))
+                .collect::<Vec<_>>()
         });
-        for (host, read) in join_all(zones).await.into_iter().flatten() {
+        for (place, read) in join_all(zones).await.into_iter().flatten() {
             match read {
                 Ok(read) => {
-                    let read = self.take_in(&host, read, begun).0;
-                    recalled.records.insert(host, read);
+                    let read = self.take_in(&place, read, begun).0;
+                    recalled.records.insert(place, read);
+                }
+                Err(error) if error.class == Class::Gone => {
+                    self.zone_is_gone(&place.zone);
+                    recalled.failed.insert(place, error);
                 }
                 Err(error) => {
-                    recalled.failed.insert(host, error);
+                    recalled.failed.insert(place, error);
                 }
             }
         }
@@ -117,25 +125,36 @@ impl Dns {
         change(&mut records.known);
         let now = Instant::now();
         let Records { known, at, .. } = &mut *records;
-        for (host, after) in known.iter() {
-            if before.get(host) != Some(after) {
-                at.insert(host.clone(), now);
+        for (place, after) in known.iter() {
+            if before.get(place) != Some(after) {
+                at.insert(place.clone(), now);
             }
         }
-        at.retain(|host, _| known.contains_key(host));
+        at.retain(|place, _| known.contains_key(place));
     }
 
-    /// A host is read before its records are used again.
-    pub fn mark_stale(&self, host: &str) {
-        let mut records = lock(&self.records);
-        records.known.remove(host);
-        records.at.remove(host);
+    /// A host is read before its records are used again. Until then it counts
+    /// as it was known: what may be ours is not forgotten.
+    pub fn mark_stale(&self, place: &Place) {
+        lock(&self.records).stale.insert(place.clone());
+    }
+
+    /// A zone does not exist any more, and so none of its records does; zones
+    /// are listed before one is chosen again.
+    pub fn zone_is_gone(&self, zone: &str) {
+        {
+            let mut records = lock(&self.records);
+            records.known.retain(|place, _| place.zone != zone);
+            records.at.retain(|place, _| place.zone != zone);
+            records.stale.retain(|place| place.zone != zone);
+        }
+        lock(&self.zones).forget();
     }
 
     /// Background verification: reads at most one host, the one whose last
     /// read is the oldest, if that is an interval ago. Answers it when its
     /// records are other than remembered.
-    pub async fn verify_tick(&self, now: Instant) -> Result<Option<String>, Error> {
+    pub async fn verify_tick(&self, now: Instant) -> Result<Option<Place>, Error> {
         let due = {
             let mut records = lock(&self.records);
             if records.next_verification > now {
@@ -148,27 +167,36 @@ impl Dns {
                 .iter()
                 .min_by_key(|(_, at)| **at)
                 .filter(|(_, at)| **at + self.verify_interval <= now)
-                .and_then(|(host, _)| Some((host.clone(), records.known.get(host)?.zone.clone())))
+                .map(|(place, _)| place.clone())
         };
-        let Some((host, zone)) = due else {
+        let Some(place) = due else {
             return Ok(None);
         };
         let begun = Instant::now();
-        let read = read(&self.aws, &zone, &host).await?;
-        let (_, differs) = self.take_in(&host, read, begun);
-        Ok(differs.then_some(host))
+        match read(&self.aws, &place.zone, &place.host).await {
+            Ok(read) => {
+                let (_, differs) = self.take_in(&place, read, begun);
+                Ok(differs.then_some(place))
+            }
+            Err(error) if error.class == Class::Gone => {
+                self.zone_is_gone(&place.zone);
+                Ok(Some(place))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Remembers a read, unless the host was written since it began; answers
     /// what is remembered now and whether it is other than before.
-    fn take_in(&self, host: &str, read: HostRecords, begun: Instant) -> (HostRecords, bool) {
+    fn take_in(&self, place: &Place, read: HostRecords, begun: Instant) -> (HostRecords, bool) {
         let mut records = lock(&self.records);
-        let written = records.at.get(host).is_some_and(|at| *at > begun);
-        if written && let Some(known) = records.known.get(host) {
+        let written = records.at.get(place).is_some_and(|at| *at > begun);
+        if written && let Some(known) = records.known.get(place) {
             return (known.clone(), false);
         }
-        records.at.insert(host.to_owned(), begun);
-        let before = records.known.insert(host.to_owned(), read.clone());
+        records.stale.remove(place);
+        records.at.insert(place.clone(), begun);
+        let before = records.known.insert(place.clone(), read.clone());
         let differs = before.is_some_and(|before| before != read);
         (read, differs)
     }
@@ -201,7 +229,7 @@ async fn list(
         let Some(next) = next else {
             return hosts
                 .iter()
-                .map(|host| ((*host).to_owned(), Ok(records_of(host, zone, &sets))))
+                .map(|host| ((*host).to_owned(), Ok(records_of(host, &sets))))
                 .collect();
         };
         start = next;
@@ -210,14 +238,13 @@ async fn list(
 }
 
 /// The record sets of one host out of all of a zone.
-fn records_of(host: &str, zone: &str, sets: &[RecordSet]) -> HostRecords {
+fn records_of(host: &str, sets: &[RecordSet]) -> HostRecords {
     let owner = ownership::txt_name(host);
     let at = |name: &str| {
         let sets = sets.iter().filter(|set| set.name == name);
         sets.cloned().collect()
     };
     HostRecords {
-        zone: zone.to_owned(),
         at_host: at(host),
         at_owner: at(&owner),
     }
@@ -228,10 +255,7 @@ fn records_of(host: &str, zone: &str, sets: &[RecordSet]) -> HostRecords {
 /// soon after the host's and one page mostly has both.
 async fn read(aws: &Aws, zone: &str, host: &str) -> Result<HostRecords, Error> {
     let owner = ownership::txt_name(host);
-    let mut records = HostRecords {
-        zone: zone.to_owned(),
-        ..HostRecords::default()
-    };
+    let mut records = HostRecords::default();
     let mut start = Start::at(host);
     let mut host_done = false;
     loop {

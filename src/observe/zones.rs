@@ -10,7 +10,8 @@ use super::{Dns, lock};
 use crate::aws::{Aws, Class, Error, operations};
 use crate::model::records::Zone;
 
-/// Zones are remembered this long.
+/// Zones are remembered this long; the verification interval where that is
+/// shorter.
 const AGE: Duration = Duration::from_mins(10);
 /// And read again for somebody who misses one no sooner than this.
 const AGAIN: Duration = Duration::from_mins(1);
@@ -25,6 +26,13 @@ pub struct Zones {
     pub denied: Option<Error>,
 }
 
+impl Known {
+    /// They are listed before they are used again.
+    pub(super) fn forget(&mut self) {
+        self.zones = None;
+    }
+}
+
 /// What is remembered of zones.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -34,33 +42,32 @@ pub(super) struct Known {
 }
 
 impl Dns {
-    /// The hosted zones, remembered for ten minutes. `hosts` are those that
+    /// The hosted zones, as remembered. `hosts` are those that
     /// records are wished for: of the private zones that they lie in, the VPCs
     /// are looked up. That zones may not be listed is an answer, not an error.
     pub async fn zones(&self, hosts: &BTreeSet<String>) -> Result<Arc<Zones>, Error> {
-        self.zones_not_before(hosts, |read, now| read + AGE > now)
-            .await
+        self.zones_not_older(hosts, AGE).await
     }
 
     /// Reads the zones again for a host that lies in none; the remembered
     /// ones when they were read within the last minute.
     pub async fn zones_again(&self, hosts: &BTreeSet<String>) -> Result<Arc<Zones>, Error> {
-        self.zones_not_before(hosts, |read, now| read + AGAIN > now)
-            .await
+        self.zones_not_older(hosts, AGAIN).await
     }
 
-    async fn zones_not_before(
+    async fn zones_not_older(
         &self,
         hosts: &BTreeSet<String>,
-        fresh: impl Fn(Instant, Instant) -> bool,
+        age: Duration,
     ) -> Result<Arc<Zones>, Error> {
+        let age = age.min(self.verify_interval);
         let _shared = self.reading_zones.lock().await;
         let now = Instant::now();
         let remembered = {
             let known = lock(&self.zones);
             let remembered = known.zones.as_ref();
             remembered
-                .filter(|(read, _)| fresh(*read, now))
+                .filter(|(read, _)| *read + age > now)
                 .map(|(_, zones)| Arc::clone(zones))
         };
         let zones = if let Some(zones) = remembered {

@@ -6,8 +6,10 @@
 //!
 //! A record is ours when its TXT names this cluster and one of its groups. A
 //! group that holds a host keeps it while it wants it; when it leaves, one
-//! batch hands the record over to the oldest Ingress that wants it. All that
-//! is not ours is left alone and said.
+//! batch hands the record over to the oldest Ingress that wants it. Where that
+//! one's load balancer needs another zone (public or private), the record is
+//! made there first, and goes from the old zone once it has been spread. All
+//! that is not ours is left alone and said.
 
 mod batches;
 
@@ -17,8 +19,8 @@ use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::ownership::{TxtOwner, record_resource, txt_name, txt_value};
 use crate::model::records::{
-    AliasTarget, Claim, DesiredRecords, HostClaims, HostRecords, ObservedRecords, RawAlias,
-    RecordSet, RecordState,
+    AliasTarget, Claim, DesiredRecords, HostRecords, ObservedRecords, Place, RawAlias, RecordSet,
+    RecordState,
 };
 use crate::model::spec::ObjectName;
 
@@ -43,6 +45,8 @@ pub struct DnsContext {
     /// Groups whose load balancer is being made: a record that they are to get
     /// waits for them, rather than go and come back.
     pub coming: BTreeSet<GroupId>,
+    /// Records that Route 53 is still spreading.
+    pub spreading: BTreeSet<Place>,
 }
 
 /// One record set of a batch.
@@ -62,13 +66,11 @@ impl RecordChange {
     }
 }
 
-/// All changes for one host; they go into one batch.
+/// All changes for one host in one zone; they go into one batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostChange {
-    /// The host.
-    pub host: String,
-    /// Id of the hosted zone.
-    pub zone: String,
+    /// Where.
+    pub place: Place,
     /// The group that holds the host afterwards; `None` where the record
     /// goes.
     pub holder: Option<GroupId>,
@@ -83,9 +85,9 @@ pub struct HostChange {
 pub struct DnsPlan {
     /// What is to be written, by host.
     pub changes: Vec<HostChange>,
-    /// For each wished host that was read: the group that holds it or is to
-    /// get it, and how its record stands. `Pending` where it is written by this
-    /// plan.
+    /// For each wished host: the group that holds it or is to get it, and how
+    /// its record stands. `Pending` where it is written by this plan, and where
+    /// it was not read.
     pub states: BTreeMap<String, (GroupId, RecordState)>,
     /// What is wrong.
     pub findings: Vec<Finding>,
@@ -98,44 +100,94 @@ impl DnsPlan {
     }
 }
 
-/// Decides for all hosts that were read. A host that was not read, or was read
-/// in another zone than its claims go to, is left for the next time; save that
-/// a record of ours in the other zone goes.
+/// Decides for all hosts that were read. A host that was not read where its
+/// record goes is left for the next time.
+///
+/// A record of ours goes when nobody wants its host any more; when the record
+/// in another zone serves the host; and when the group that held it has left
+/// and nobody is about to follow, as one that leads nowhere helps no one.
 pub fn diff_records(
     desired: &DesiredRecords,
     observed: &ObservedRecords,
     cx: &DnsContext,
 ) -> DnsPlan {
+    let owned: BTreeMap<&Place, (&HostRecords, Owner)> = observed
+        .iter()
+        .map(|(place, records)| (place, (records, Owner::of(records, cx))))
+        .collect();
     let mut plan = DnsPlan::default();
+    let mut followers: BTreeMap<&str, Follower<'_>> = BTreeMap::new();
     for (host, claims) in desired {
-        let records = observed.get(host);
-        let owner = records.map(|records| Owner::of(records, cx));
-        let Some(holder) = holder(&claims.claims, owner.as_ref(), cx) else {
+        let held: Vec<&str> = owned
+            .range::<Place, _>(Place::new(host, "")..)
+            .take_while(|(place, _)| place.host == *host)
+            .filter_map(|(_, (_, owner))| owner.resource())
+            .collect();
+        let Some(holder) = holder(claims, &held, cx) else {
             continue;
         };
-        lose(host, holder, &claims.claims, &mut plan);
-        if let (Some(records), Some(owner)) = (records, owner)
-            && records.zone == claims.zone
-        {
-            claimed(host, claims, holder, records, &owner, cx, &mut plan);
+        lose(host, holder, claims, &mut plan);
+        let Some(zone) = &holder.zone else {
+            continue;
+        };
+        let place = Place::new(host, zone);
+        let mut follower = Follower {
+            zone,
+            serves: false,
+            comes: holder.target.is_some() || cx.coming.contains(&holder.group),
+        };
+        if let Some((records, owner)) = owned.get(&place) {
+            claimed(&place, claims, holder, records, owner, cx, &mut plan);
+            let is_theirs = owner.resource() == Some(&record_resource(&holder.group));
+            let has_address = matches!(address(records), Ok(Some(_)));
+            follower.serves = is_theirs && has_address && !cx.spreading.contains(&place);
+        } else {
+            let state = (holder.group.clone(), RecordState::Pending);
+            plan.states.insert(host.clone(), state);
         }
+        followers.insert(host, follower);
     }
-    for (host, records) in observed {
-        match desired.get(host) {
-            None => unclaimed(host, records, "no Ingress wants it", cx, &mut plan),
-            Some(claims) if claims.zone != records.zone => {
-                unclaimed(host, records, "it goes into another zone", cx, &mut plan);
+    for (place, (records, owner)) in &owned {
+        let Some(resource) = owner.resource() else {
+            continue;
+        };
+        let Some(claims) = desired.get(&place.host) else {
+            unclaimed(place, records, "no Ingress wants it", cx, &mut plan);
+            continue;
+        };
+        let wanted = |claim: &Claim| record_resource(&claim.group) == resource;
+        match followers.get(place.host.as_str()) {
+            Some(follower) if follower.serves && follower.zone != place.zone => {
+                let why = format!("zone {} has the record now", follower.zone);
+                unclaimed(place, records, &why, cx, &mut plan);
             }
-            Some(_) => {}
+            Some(follower) if follower.comes => {}
+            _ if claims.iter().any(wanted) => {}
+            _ => unclaimed(
+                place,
+                records,
+                "the group that held it has left",
+                cx,
+                &mut plan,
+            ),
         }
     }
     plan
 }
 
+/// Who has the record of a host, or is to get it.
+struct Follower<'a> {
+    zone: &'a str,
+    /// Whether its record is there and has been spread.
+    serves: bool,
+    /// Whether it is about to be written, if it is not there.
+    comes: bool,
+}
+
 /// The hosts whose records are ours, with the group that each is held for as
 /// far as it is known: a group that is being removed waits until it is not in
 /// here any more.
-pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<String, GroupId> {
+pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<Place, GroupId> {
     let by_resource: BTreeMap<String, &GroupId> = cx
         .groups
         .iter()
@@ -143,10 +195,10 @@ pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<String, Gro
         .collect();
     observed
         .iter()
-        .filter_map(|(host, records)| match Owner::of(records, cx) {
+        .filter_map(|(place, records)| match Owner::of(records, cx) {
             Owner::Ours { resource, .. } => {
                 let group = by_resource.get(&resource)?;
-                Some((host.clone(), (*group).clone()))
+                Some((place.clone(), (*group).clone()))
             }
             Owner::Nobody | Owner::Other(_) => None,
         })
@@ -155,15 +207,9 @@ pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<String, Gro
 
 /// Writes the effect of a change that Route 53 took into what it holds.
 pub fn effect_records(change: &HostChange, observed: &mut ObservedRecords) {
-    let records = observed.entry(change.host.clone()).or_default();
-    if records.zone != change.zone {
-        *records = HostRecords {
-            zone: change.zone.clone(),
-            ..HostRecords::default()
-        };
-    }
+    let records = observed.entry(change.place.clone()).or_default();
     for change_of in &change.changes {
-        let place = if change_of.record().name == change.host {
+        let place = if change_of.record().name == change.place.host {
             &mut records.at_host
         } else {
             &mut records.at_owner
@@ -187,6 +233,14 @@ enum Owner {
 }
 
 impl Owner {
+    /// The resource that a TXT of ours names.
+    fn resource(&self) -> Option<&str> {
+        match self {
+            Self::Ours { resource, .. } => Some(resource),
+            Self::Nobody | Self::Other(_) => None,
+        }
+    }
+
     fn of(records: &HostRecords, cx: &DnsContext) -> Self {
         let [txt] = records.at_owner.as_slice() else {
             return match records.at_owner.first() {
@@ -225,21 +279,18 @@ impl Owner {
     }
 }
 
-/// Whose the host is: the group that holds the record while it wants it; else
-/// the oldest claim that can be served; else the oldest one.
-fn holder<'a>(claims: &'a [Claim], owner: Option<&Owner>, cx: &DnsContext) -> Option<&'a Claim> {
-    if let Some(Owner::Ours { resource, .. }) = owner {
-        let mut of_holder = claims
-            .iter()
-            .filter(|claim| record_resource(&claim.group) == *resource);
-        if let Some(claim) = of_holder.next() {
-            return Some(claim);
-        }
-    }
-    claims
-        .iter()
-        .find(|claim| claim.target.is_some() || cx.coming.contains(&claim.group))
-        .or(claims.first())
+/// Whose the host is: the group that holds a record of it (`held`: their
+/// resources) while it wants the host; else the oldest claim that can be
+/// served; else the oldest one.
+fn holder<'a>(claims: &'a [Claim], held: &[&str], cx: &DnsContext) -> Option<&'a Claim> {
+    let holds = |claim: &&Claim| held.contains(&record_resource(&claim.group).as_str());
+    let has_zone = |claim: &&Claim| claim.zone.is_some();
+    let comes = |claim: &&Claim| claim.target.is_some() || cx.coming.contains(&claim.group);
+    let claims = claims.iter();
+    let mut placed = claims.clone().filter(has_zone);
+    (claims.clone().find(holds))
+        .or_else(|| placed.clone().find(comes))
+        .or_else(|| placed.next())
 }
 
 /// Says to the claims of other groups that they do not get the host.
@@ -261,9 +312,9 @@ fn lose(host: &str, holder: &Claim, claims: &[Claim], plan: &mut DnsPlan) {
 
 /// Refuses: a finding on each Ingress of the holding group that wants the
 /// host, and the state.
-fn refuse(host: &str, claims: &HostClaims, holder: &Claim, why: String, plan: &mut DnsPlan) {
+fn refuse(place: &Place, claims: &[Claim], holder: &Claim, why: String, plan: &mut DnsPlan) {
+    let Place { host, zone } = place;
     let ingresses: BTreeSet<&ObjectName> = claims
-        .claims
         .iter()
         .filter(|claim| claim.group == holder.group)
         .map(|claim| &claim.ingress)
@@ -274,26 +325,26 @@ fn refuse(host: &str, claims: &HostClaims, holder: &Claim, why: String, plan: &m
             effect: Effect::Degraded,
             reason: Reason::RecordConflict,
             message: format!(
-                "the DNS record of host {host} is not written: zone {} has {why}; expected nothing \
-                 there that is not ours: delete it, or take the host out of the Ingress",
-                claims.zone
+                "the DNS record of host {host} is not written: zone {zone} has {why}; expected \
+                 nothing there that is not ours: delete it, or take the host out of the Ingress"
             ),
         });
     }
     let state = (holder.group.clone(), RecordState::Refused(why));
-    plan.states.insert(host.to_owned(), state);
+    plan.states.insert(host.clone(), state);
 }
 
 fn claimed(
-    host: &str,
-    claims: &HostClaims,
+    place: &Place,
+    claims: &[Claim],
     holder: &Claim,
     records: &HostRecords,
     owner: &Owner,
     cx: &DnsContext,
     plan: &mut DnsPlan,
 ) {
-    let refuse = |why: String, plan: &mut DnsPlan| refuse(host, claims, holder, why, plan);
+    let host = place.host.as_str();
+    let refuse = |why: String, plan: &mut DnsPlan| refuse(place, claims, holder, why, plan);
     if let Owner::Other(who) = owner {
         return refuse(format!("an owner record of {who}"), plan);
     }
@@ -307,7 +358,7 @@ fn claimed(
     }
     let resource = record_resource(&holder.group);
     let Some(target) = &holder.target else {
-        let is_theirs = matches!(owner, Owner::Ours { resource: held, .. } if *held == resource);
+        let is_theirs = owner.resource() == Some(&resource);
         let state = if is_theirs && address.is_some() {
             RecordState::InSync
         } else {
@@ -315,11 +366,6 @@ fn claimed(
         };
         let state = (holder.group.clone(), state);
         plan.states.insert(host.to_owned(), state);
-        // The group that held the record has left and nobody is about to
-        // follow: a record that leads nowhere helps no one.
-        if !cx.coming.contains(&holder.group) && !is_theirs {
-            unclaimed(host, records, "the group that held it has left", cx, plan);
-        }
         return;
     };
     let wished = record(host, target);
@@ -356,8 +402,7 @@ fn claimed(
         RecordState::InSync
     } else {
         plan.changes.push(HostChange {
-            host: host.to_owned(),
-            zone: claims.zone.clone(),
+            place: place.clone(),
             holder: Some(holder.group.clone()),
             changes,
             why: why.to_owned(),
@@ -370,7 +415,7 @@ fn claimed(
 
 /// Takes away a record of ours that nobody wants; the TXT alone where the
 /// record is gone or has become someone else's.
-fn unclaimed(host: &str, records: &HostRecords, why: &str, cx: &DnsContext, plan: &mut DnsPlan) {
+fn unclaimed(place: &Place, records: &HostRecords, why: &str, cx: &DnsContext, plan: &mut DnsPlan) {
     let Owner::Ours { txt, .. } = Owner::of(records, cx) else {
         return;
     };
@@ -380,8 +425,7 @@ fn unclaimed(host: &str, records: &HostRecords, why: &str, cx: &DnsContext, plan
     }
     changes.push(RecordChange::Delete(txt));
     plan.changes.push(HostChange {
-        host: host.to_owned(),
-        zone: records.zone.clone(),
+        place: place.clone(),
         holder: None,
         changes,
         why: why.to_owned(),

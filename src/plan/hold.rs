@@ -147,7 +147,7 @@ struct Owners<'a> {
     /// All members in the order of the group.
     order: Vec<&'a ObjectName>,
     frozen: BTreeSet<&'a ObjectName>,
-    /// Members that are not frozen, and leavers: their parts are as desired.
+    /// Members and leavers that are not frozen: their parts are as desired.
     free: BTreeSet<&'a ObjectName>,
     /// Keys that a free member wishes.
     wished: BTreeSet<&'a TargetGroupKey>,
@@ -157,12 +157,10 @@ impl<'a> Owners<'a> {
     /// `all`: every member counts as frozen.
     fn new(desired: &'a Desired, stack: Option<&'a Stack>, all: bool) -> Self {
         let members = || desired.members.iter();
-        let frozen: BTreeSet<_> = members()
-            .filter(|member| all || desired.frozen.contains(*member))
-            .collect();
-        let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
+        let leavers = || desired.leavers.iter().map(|leaver| &leaver.ingress);
+        let frozen: BTreeSet<_> = members().filter(|_| all).chain(&desired.frozen).collect();
         let free = members()
-            .chain(leavers)
+            .chain(leavers())
             .filter(|ingress| !frozen.contains(ingress))
             .collect();
         let wished = stack

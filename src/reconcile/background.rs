@@ -124,8 +124,8 @@ impl Reconciler {
         };
         match records.verify(now).await {
             Ok(None) => {}
-            Ok(Some(host)) => {
-                tracing::info!(host, "the record is not as it was remembered");
+            Ok(Some(place)) => {
+                tracing::info!(%place, "the record is not as it was remembered");
                 self.parts.queue.wake(Key::Dns);
             }
             Err(error) => tracing::warn!(%error, "verification of records failed"),

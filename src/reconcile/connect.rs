@@ -18,7 +18,8 @@ use crate::observe::{Dns, Memory, Scope};
 use crate::run::Parts;
 use crate::telemetry::Metrics;
 
-/// What was read at the start is believed at least this long.
+/// What was read at the start is believed at least this long; the verification
+/// interval where that is shorter.
 const FIRST_VERIFICATION: Duration = Duration::from_mins(5);
 
 /// Counts calls where metrics are kept.
@@ -63,18 +64,20 @@ impl Reconciler {
             vpc = model.vpc_id,
             "connected"
         );
+        let first_verification = FIRST_VERIFICATION.min(settings.verify_interval);
         let memory = Memory::new(
             aws.clone(),
             Scope {
                 cluster: model.cluster_name.clone(),
                 vpc: model.vpc_id.clone(),
                 verify_interval: settings.verify_interval,
-                first_verification: FIRST_VERIFICATION.min(settings.verify_interval),
+                first_verification,
             },
         );
         let records = model.dns.as_ref().map(|_| {
-            let dns = Dns::new(aws.clone(), settings.verify_interval, FIRST_VERIFICATION);
-            Records::new(dns, settings.dns_delete_grace)
+            let interval = settings.verify_interval;
+            let dns = Dns::new(aws.clone(), interval, first_verification);
+            Records::new(dns, settings.dns_delete_grace, interval)
         });
         Ok(Self {
             parts,

@@ -30,7 +30,7 @@ impl Reconciler {
         if let Some(records) = &self.records {
             let looked = records.look(self, &all, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.is_empty())?;
-            print_findings(looked.findings.iter())?;
+            print_findings(looked.findings.iter().map(|(_, finding)| finding))?;
         }
         Ok(page.changes())
     }

@@ -1,6 +1,9 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod findings;
+mod live;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,31 +14,33 @@ use super::{Reconciler, lock};
 use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
-use crate::model::desired::{Desired, Intent};
-use crate::model::finding::{Effect, Finding, Reason};
+use crate::model::desired::Desired;
+use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership};
-use crate::model::records::{AliasTarget, DesiredRecords, RecordState};
-use crate::model::records_build::{RecordSources, build_records, hosts_of};
+use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
+use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Scheme};
+use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
-use crate::plan::current;
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use findings::{by_group, denied, in_words};
+use live::{Live, LoadBalancerOf, context};
 
 /// First and longest pause between two questions whether a change has been
 /// spread.
 const POLL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
-/// Records that were refused because of others are looked at again after
-/// this.
-const LOOK_AGAIN: Duration = Duration::from_mins(10);
-/// The namespace whose UID tells clusters apart.
-const SYSTEM_NAMESPACE: &str = "kube-system";
-
+/// First and longest pause until what stands in the way of a record is looked
+/// at again: a foreign record, a missing zone, a missing permission. It heals
+/// without anything that would wake us, and a look costs a call or two. The
+/// verification interval where that is shorter.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_mins(1), Duration::from_mins(10));
 /// What is remembered of DNS, and how far each record is.
 pub(super) struct Records {
     dns: Dns,
     grace: Duration,
+    /// First and longest pause until what was refused is looked at again.
+    look_again: (Duration, Duration),
     book: Mutex<Book>,
 }
 
@@ -44,17 +49,23 @@ pub(super) struct Records {
 struct Book {
     /// Hosts that were looked at since the process began.
     looked_at: BTreeSet<String>,
-    /// Hosts whose records are ours, with the group that they are held for.
-    held: BTreeMap<String, GroupId>,
+    /// Records that are ours, with the group that they are held for.
+    held: BTreeMap<Place, GroupId>,
     /// State of each wished record.
     states: BTreeMap<String, (GroupId, RecordState)>,
-    findings: Vec<Finding>,
-    /// Changes that are being spread, by id, with their hosts.
-    spreading: BTreeMap<String, BTreeSet<String>>,
+    findings: BTreeSet<(GroupId, Finding)>,
+    /// What groups have been told.
+    told: View,
+    /// Load balancers as they were at the last look.
+    live: BTreeMap<GroupId, LoadBalancerOf>,
+    /// Changes that are being spread, by id, with what they are about.
+    spreading: BTreeMap<String, BTreeSet<Place>>,
     /// Pause until it is asked again whether they have been.
     pause: Option<Duration>,
     /// Records that a group gave up: it waits for them.
-    given_up: BTreeMap<(GroupId, String), Parting>,
+    given_up: BTreeMap<(GroupId, Place), Parting>,
+    /// When what was refused is looked at again, and the pause before that.
+    look_again: Option<(Instant, Duration)>,
     /// Whether zones may not be listed.
     denied: bool,
 }
@@ -72,12 +83,14 @@ enum Parting {
 pub(super) struct Looked {
     /// What is to be done.
     pub plan: DnsPlan,
-    /// What is wrong, the plan's findings included.
-    pub findings: Vec<Finding>,
-    /// Hosts that could not be read.
-    failed: BTreeMap<String, Error>,
+    /// What is wrong, the plan's findings included, by group.
+    pub findings: BTreeSet<(GroupId, Finding)>,
+    /// What could not be read.
+    failed: BTreeMap<Place, Error>,
     /// Hosts that were looked at.
     hosts: BTreeSet<String>,
+    records: ObservedRecords,
+    live: Live,
     context: DnsContext,
     denied: bool,
 }
@@ -85,10 +98,14 @@ pub(super) struct Looked {
 impl Records {
     /// Knows nothing yet and makes no call. `grace` is how long a load
     /// balancer outlives its records.
-    pub fn new(dns: Dns, grace: Duration) -> Self {
+    pub fn new(dns: Dns, grace: Duration, verify_interval: Duration) -> Self {
         Self {
             dns,
             grace,
+            look_again: (
+                LOOK_AGAIN.0.min(verify_interval),
+                LOOK_AGAIN.1.min(verify_interval),
+            ),
             book: Mutex::default(),
         }
     }
@@ -104,9 +121,6 @@ impl Records {
             .flat_map(|member| hosts_of(member, snapshot))
             .collect();
         let book = lock(&self.book);
-        if book.denied {
-            return Vec::new();
-        }
         let mut waits = Vec::new();
         for host in desired
             .leavers
@@ -114,16 +128,19 @@ impl Records {
             .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
             .filter(|host| !kept.contains(host))
         {
-            if !book.looked_at.contains(&host) {
+            // Who may not look would wait for ever.
+            if !book.denied && !book.looked_at.contains(&host) {
                 waits.push(format!("a look at the DNS record of {host}"));
             }
         }
-        for (host, holder) in &book.held {
+        for (Place { host, .. }, holder) in &book.held {
             if holder == group && !kept.contains(host) {
-                waits.push(format!("the DNS record of {host} to be deleted"));
+                waits.push(format!(
+                    "the DNS record of {host} to be deleted or handed over"
+                ));
             }
         }
-        for ((of, host), parting) in &book.given_up {
+        for ((of, Place { host, .. }), parting) in &book.given_up {
             if of == group {
                 waits.push(match parting {
                     Parting::Spreading => {
@@ -149,12 +166,25 @@ impl Records {
         };
         let records = book.states.iter().filter_map(of_group).collect();
         let findings = book.findings.iter();
-        let findings = findings.filter(|finding| desired.members.contains(&finding.ingress));
-        (records, findings.cloned().collect())
+        let findings = findings.filter(|(group, _)| *group == desired.group);
+        (
+            records,
+            findings.map(|(_, finding)| finding.clone()).collect(),
+        )
+    }
+
+    /// Whether a group's load balancer is other than at the last look at
+    /// records: it was read, or has become active.
+    pub fn is_news(&self, desired: &Desired, observed: &Observed) -> bool {
+        let is = LoadBalancerOf::group(desired, observed);
+        lock(&self.book)
+            .live
+            .get(&desired.group)
+            .map_or(is != LoadBalancerOf::default(), |was| *was != is)
     }
 
     /// Verification in the background; see [`Dns::verify_tick`].
-    pub async fn verify(&self, now: Instant) -> Result<Option<String>, Error> {
+    pub async fn verify(&self, now: Instant) -> Result<Option<Place>, Error> {
         self.dns.verify_tick(now).await
     }
 
@@ -167,75 +197,86 @@ impl Records {
     ) -> anyhow::Result<Looked> {
         let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
+        let (targets, schemes) = (live.targets(), live.schemes());
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
             .collect();
-        // Those that leave are looked at like those that stay, so that what
-        // they hold is found.
-        let leaving = with_leavers(&membership);
-        let wished: BTreeSet<String> = leaving
-            .groups
-            .values()
-            .flat_map(|group| &group.members)
-            .flat_map(|member| hosts_of(member, snapshot))
+        let leavers = membership.groups.values().flat_map(|group| &group.leavers);
+        let left: BTreeSet<String> = leavers
+            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
             .collect();
-        let mut zones = self.dns.zones(&wished).await?;
+        let members = membership.groups.values().flat_map(|group| &group.members);
+        let mut hosts = left.clone();
+        hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
+        let mut zones = self.dns.zones(&hosts).await?;
         let build = |membership: &Membership, zones: &Zones| {
             let sources = RecordSources {
                 zones: &zones.zones,
-                targets: &live.targets,
-                schemes: &live.schemes,
+                targets: &targets,
+                schemes: &schemes,
                 frozen: &frozen,
             };
             build_records(snapshot, membership, &cx.settings, sources)
         };
         let (mut desired, mut findings) = build(&membership, &zones);
         if findings.iter().any(|f| f.reason == Reason::NoHostedZone) && zones.denied.is_none() {
-            zones = self.dns.zones_again(&wished).await?;
+            zones = self.dns.zones_again(&hosts).await?;
             (desired, findings) = build(&membership, &zones);
         }
         if let Some(error) = &zones.denied {
-            findings = denied(all, snapshot, error);
+            findings = denied(&membership, snapshot, error);
         }
-        let hosts = self.hosts(&build(&leaving, &zones).0);
-        let Recalled { records, failed } = self.dns.recall(&hosts).await;
-        let context = DnsContext {
-            cluster: cx.settings.cluster_name.clone(),
-            cluster_uid: snapshot
-                .namespaces
-                .get(SYSTEM_NAMESPACE)
-                .and_then(|namespace| namespace.metadata.uid.clone()),
-            groups: membership.groups.keys().cloned().collect(),
-            sees_all: cx.parts.settings.watch_namespace.is_none()
-                && cx.settings.ingress_class == DEFAULT_CLASS,
-            coming: live.coming,
-        };
+        let mut places = self.places(&desired);
+        // What leavers hold is found, whatever their load balancer was.
+        for host in &left {
+            let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
+            places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
+        }
+        let Recalled { records, failed } = self.dns.recall(&places).await;
+        let spreading = lock(&self.book).spreading_now();
+        let context = context(cx, snapshot, &membership, &live, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
-        let looked: BTreeSet<String> = wished
+        let findings = by_group(&membership, findings);
+        let looked: BTreeSet<String> = hosts
             .into_iter()
-            .filter(|host| !failed.contains_key(host))
+            .filter(|host| !failed.keys().any(|place| place.host == *host))
             .collect();
         Ok(Looked {
             plan,
             findings,
             failed,
             hosts: looked,
+            records,
+            live,
             context,
             denied: zones.denied.is_some(),
         })
     }
 
-    /// Hosts to be read, with their zones: those that were read before, and
-    /// those of Ingresses.
-    fn hosts(&self, wished: &DesiredRecords) -> BTreeMap<String, String> {
-        let known = self.dns.remembered().into_iter();
-        let mut hosts: BTreeMap<String, String> =
-            known.map(|(host, records)| (host, records.zone)).collect();
-        let wished = wished.iter();
-        hosts.extend(wished.map(|(host, claims)| (host.clone(), claims.zone.clone())));
-        hosts
+    /// What is to be read: what was read before, and what Ingresses want.
+    fn places(&self, wished: &DesiredRecords) -> BTreeSet<Place> {
+        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
+        for (host, claims) in wished {
+            let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
+            places.extend(zones.map(|zone| Place::new(host, zone)));
+        }
+        places
+    }
+
+    /// Has what was refused read again when it is time.
+    fn look_again(&self) {
+        let book = lock(&self.book);
+        if book.look_again.is_none_or(|(due, _)| due > Instant::now()) {
+            return;
+        }
+        for place in self.dns.remembered().into_keys() {
+            let state = book.states.get(&place.host);
+            if matches!(state, Some((_, RecordState::Refused(_)))) {
+                self.dns.mark_stale(&place);
+            }
+        }
     }
 
     /// Asks whether the changes under way have been spread.
@@ -252,12 +293,12 @@ impl Records {
 
     fn spread(&self, change: &str) {
         let mut book = lock(&self.book);
-        let Some(hosts) = book.spreading.remove(change) else {
+        let Some(places) = book.spreading.remove(change) else {
             return;
         };
         let until = Instant::now() + self.grace;
-        for ((_, host), parting) in &mut book.given_up {
-            if hosts.contains(host) && *parting == Parting::Spreading {
+        for ((_, place), parting) in &mut book.given_up {
+            if places.contains(place) && *parting == Parting::Spreading {
                 *parting = Parting::Remembered(until);
             }
         }
@@ -268,55 +309,73 @@ impl Records {
     fn note(&self, looked: &Looked, applied: &apply::dns::DnsApplied) -> BTreeSet<GroupId> {
         let records = self.dns.remembered();
         let mut book = lock(&self.book);
-        let before = book.view();
         let now = Instant::now();
         let held_now = held(&records, &looked.context);
+        let held_before = held(&looked.records, &looked.context);
         for submitted in &applied.submitted {
-            for host in &submitted.hosts {
-                let holder = held_now.get(host);
-                if let Some(group) = book.held.get(host).filter(|group| Some(*group) != holder) {
-                    let given_up = (group.clone(), host.clone());
+            for place in &submitted.places {
+                let holder = held_now.get(place);
+                let held_before = held_before.get(place).or_else(|| book.held.get(place));
+                if let Some(group) = held_before.filter(|group| Some(*group) != holder) {
+                    let given_up = (group.clone(), place.clone());
                     book.given_up.insert(given_up, Parting::Spreading);
                 }
-                // A later change of a host is the one to wait for.
-                for hosts in book.spreading.values_mut() {
-                    hosts.remove(host);
+                // A later change is the one to wait for.
+                for places in book.spreading.values_mut() {
+                    places.remove(place);
                 }
             }
-            let hosts = submitted.hosts.iter().cloned().collect();
-            book.spreading.insert(submitted.change.clone(), hosts);
+            let places = submitted.places.iter().cloned().collect();
+            book.spreading.insert(submitted.change.clone(), places);
             book.pause = None;
         }
-        book.spreading.retain(|_, hosts| !hosts.is_empty());
-        book.given_up.retain(|(group, host), parting| {
+        book.spreading.retain(|_, places| !places.is_empty());
+        book.given_up.retain(|(group, place), parting| {
             let over = matches!(parting, Parting::Remembered(until) if *until <= now);
             // It came back: then it is a held one again.
-            !over && held_now.get(host) != Some(group)
+            !over && held_now.get(place) != Some(group)
         });
         book.held = held_now;
+        book.live.clone_from(&looked.live.0);
         book.looked_at.extend(looked.hosts.iter().cloned());
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
-        let spreading: BTreeSet<String> = book.spreading.values().flatten().cloned().collect();
+        let spreading = book.spreading_now();
+        let spreading: BTreeSet<&str> = spreading.iter().map(|p| p.host.as_str()).collect();
         book.states = looked
             .plan
             .states
             .iter()
             .map(|(host, (group, state))| {
                 let state = match state {
-                    RecordState::Pending if !spreading.contains(host) => RecordState::InSync,
-                    RecordState::InSync if spreading.contains(host) => RecordState::Pending,
+                    RecordState::Pending if !spreading.contains(host.as_str()) => {
+                        RecordState::InSync
+                    }
+                    RecordState::InSync if spreading.contains(host.as_str()) => {
+                        RecordState::Pending
+                    }
                     state => state.clone(),
                 };
                 (host.clone(), (group.clone(), state))
             })
             .collect();
-        for (host, error) in looked.failed.iter().chain(&applied.failed) {
+        for (Place { host, .. }, error) in looked.failed.iter().chain(&applied.failed) {
             if let Some((_, state)) = book.states.get_mut(host) {
-                *state = RecordState::Refused(error.to_string());
+                *state = RecordState::Refused(in_words(error));
             }
         }
+        let pause = book.look_again.map(|(_, pause)| pause);
+        book.look_again = match (book.waits_for_others(), book.look_again) {
+            (false, _) => None,
+            (true, Some((due, pause))) if due > now => Some((due, pause)),
+            (true, _) => {
+                let (first, longest) = self.look_again;
+                let pause = pause.map_or(first, |pause| (pause * 2).min(longest));
+                Some((now + pause, pause))
+            }
+        };
         let after = book.view();
+        let before = std::mem::replace(&mut book.told, after.clone());
         let groups = before.keys().chain(after.keys());
         groups
             .filter(|group| before.get(group) != after.get(group))
@@ -342,10 +401,9 @@ impl Records {
                 next = Some(next.map_or(left, |pause: Duration| pause.min(left)));
             }
         }
-        let refused =
-            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
-        if next.is_none() && (book.states.values().any(refused) || book.denied) {
-            next = Some(LOOK_AGAIN);
+        if let Some((due, _)) = book.look_again {
+            let left = due.saturating_duration_since(now);
+            next = Some(next.map_or(left, |pause: Duration| pause.min(left)));
         }
         next
     }
@@ -355,110 +413,40 @@ impl Records {
 type View = BTreeMap<GroupId, BTreeSet<String>>;
 
 impl Book {
+    fn spreading_now(&self) -> BTreeSet<Place> {
+        self.spreading.values().flatten().cloned().collect()
+    }
+
+    /// Whether something stands in the way of a record that only others can
+    /// take away.
+    fn waits_for_others(&self) -> bool {
+        let zone = |f: &Finding| matches!(f.reason, Reason::NoHostedZone | Reason::AmbiguousZone);
+        let refused =
+            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
+        self.denied
+            || self.findings.iter().any(|(_, finding)| zone(finding))
+            || self.states.values().any(refused)
+    }
+
     fn view(&self) -> View {
         let mut view = View::new();
         let mut note = |group: &GroupId, text: String| {
             view.entry(group.clone()).or_default().insert(text);
         };
-        for (host, group) in &self.held {
-            note(group, format!("held {host}"));
+        for (place, group) in &self.held {
+            note(group, format!("held {place}"));
         }
         for (host, (group, state)) in &self.states {
             note(group, format!("{host} {state}"));
         }
-        for ((group, host), parting) in &self.given_up {
-            note(group, format!("given up {host} {parting:?}"));
+        for (group, finding) in &self.findings {
+            note(group, finding.message.clone());
+        }
+        for ((group, place), parting) in &self.given_up {
+            note(group, format!("given up {place} {parting:?}"));
         }
         view
     }
-}
-
-/// The value of `--ingress-class` that one installation in a cluster has.
-const DEFAULT_CLASS: &str = "alb";
-
-/// What of the groups' load balancers matters for records.
-struct Live {
-    targets: BTreeMap<GroupId, AliasTarget>,
-    schemes: BTreeMap<GroupId, Scheme>,
-    coming: BTreeSet<GroupId>,
-}
-
-impl Live {
-    fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
-        let mut live = Self {
-            targets: BTreeMap::new(),
-            schemes: BTreeMap::new(),
-            coming: BTreeSet::new(),
-        };
-        for (group, desired) in all {
-            let observed = cx.memory.remembered(group);
-            let wished = match &desired.intent {
-                Intent::Serve(stack) => Some(stack.load_balancer.scheme),
-                _ => None,
-            };
-            let load_balancer = current(desired, &observed);
-            if let Some(scheme) = load_balancer.map(|lb| lb.spec.scheme).or(wished) {
-                live.schemes.insert(group.clone(), scheme);
-            }
-            match load_balancer.filter(|lb| serves(lb)) {
-                Some(lb) => {
-                    let target = AliasTarget {
-                        dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
-                        hosted_zone_id: lb.hosted_zone_id.clone(),
-                    };
-                    live.targets.insert(group.clone(), target);
-                }
-                None if wished.is_some() => {
-                    live.coming.insert(group.clone());
-                }
-                None => {}
-            }
-        }
-        live
-    }
-}
-
-/// Whether a load balancer is active and has listeners and rules.
-fn serves(lb: &LiveLoadBalancer) -> bool {
-    let active = matches!(
-        lb.state,
-        LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
-    );
-    active
-        && lb
-            .listeners
-            .values()
-            .any(|listener| !listener.rules.is_empty())
-}
-
-/// The same groups, with those that leave counted as members.
-fn with_leavers(membership: &Membership) -> Membership {
-    let mut all = membership.clone();
-    for group in all.groups.values_mut() {
-        let leavers = group.leavers.iter().map(|leaver| leaver.ingress.clone());
-        let leavers: Vec<ObjectName> = leavers.collect();
-        group.members.extend(leavers);
-    }
-    all
-}
-
-/// A note on every Ingress with a host, since no record can be written.
-fn denied(all: &BTreeMap<GroupId, Desired>, snapshot: &Snapshot, error: &Error) -> Vec<Finding> {
-    let members = all.values().flat_map(|desired| &desired.members);
-    members
-        .filter(|member| !hosts_of(member, snapshot).is_empty())
-        .map(|member| Finding {
-            ingress: member.clone(),
-            effect: Effect::Note,
-            reason: Reason::DnsDenied,
-            message: format!(
-                "no DNS records are written: AWS answered {} to {}; allow the route53 actions of \
-                 deploy/iam-policy.json to the controller's role, or switch records off with \
-                 DISABLE_ROUTE53=true",
-                error.code, error.operation
-            ),
-        })
-        .collect()
 }
 
 impl Reconciler {
@@ -469,6 +457,7 @@ impl Reconciler {
             return Ok(None);
         };
         records.poll(self).await;
+        records.look_again();
         let snapshot = self.parts.stores.snapshot();
         let all = self.all_desired(&snapshot).await?;
         let looked = records.look(self, &all, &snapshot).await?;
@@ -492,8 +481,12 @@ impl Reconciler {
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
-            Some((host, error)) => {
-                Err(anyhow::Error::new(error).context(format!("the record of {host}")))
+            Some((place, error)) => {
+                // What goes well is not put off with what fails.
+                if let Some(next) = next {
+                    self.parts.queue.wake_after(Key::Dns, next);
+                }
+                Err(anyhow::Error::new(error).context(format!("the record of {place}")))
             }
             None => Ok(next),
         }

@@ -6,7 +6,7 @@
 //! finalizer and no owner; it goes before the last Ingress finalizer of its
 //! group. Where its CRD is not installed, all else works.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kube::CustomResource;
@@ -21,6 +21,9 @@ use crate::api_error::ApiError;
 use crate::model::desired::Intent;
 use crate::model::finding::Effect;
 use crate::model::group::GroupId;
+
+/// Label of custom resources: the installation that writes them.
+const INSTALLATION_LABEL: &str = "ingress.k8s.aws/installation";
 
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
@@ -184,6 +187,13 @@ pub fn resource_name(group: &GroupId) -> String {
     }
 }
 
+/// Tells apart installations that share a cluster, each with a class or a
+/// namespace of its own, so that none takes away what another wrote.
+pub fn installation(ingress_class: &str, watch_namespace: Option<&str>) -> String {
+    let identity = format!("{ingress_class}\0{}", watch_namespace.unwrap_or_default());
+    hex::encode(&Sha256::digest(identity)[..5])
+}
+
 impl Reporter {
     /// Writes the custom resource when it would say something else than what
     /// this process wrote last. A failure is logged and nothing else; the next
@@ -262,7 +272,9 @@ impl Reporter {
                 let spec = IngressGroupSpec {
                     group: group.to_string(),
                 };
-                let new = IngressGroup::new(&name, spec);
+                let mut new = IngressGroup::new(&name, spec);
+                let label = (INSTALLATION_LABEL.to_owned(), self.installation.clone());
+                new.metadata.labels = Some(BTreeMap::from([label]));
                 api.create(&PostParams::default(), &new).await?;
                 self.wrote("group");
                 writes += 1;
@@ -280,12 +292,14 @@ impl Reporter {
         self.delete_named(&resource_name(group)).await
     }
 
-    /// Deletes resources of groups that are no more: of a group that went
+    /// Deletes resources of this installation's groups that are no more: of a group that went
     /// while its resource could not be deleted. Called once, at the start of
     /// leading. Answers the number of writes.
     pub async fn remove_strays(&self, groups: &BTreeSet<GroupId>) -> Result<usize, Error> {
         let api: Api<IngressGroup> = Api::all(self.client.clone());
-        let there = match api.list_metadata(&ListParams::default()).await {
+        let ours = format!("{INSTALLATION_LABEL}={}", self.installation);
+        let ours = ListParams::default().labels(&ours);
+        let there = match api.list_metadata(&ours).await {
             Ok(list) => list,
             Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => return Ok(0),
             Err(error) => return Err(Error::write("list the names", &"IngressGroups", error)),

@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 
-pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
+pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, installation, resource_name};
 
 use crate::api_error::ApiError;
 use crate::model::desired::{Desired, Intent};
@@ -193,6 +193,8 @@ pub struct Reporter {
     client: Client,
     /// This process, in events.
     instance: String,
+    /// This installation, in a label of custom resources.
+    installation: String,
     on_write: OnWrite,
     memory: Mutex<Memory>,
 }
@@ -237,11 +239,13 @@ struct Told {
 }
 
 impl Reporter {
-    /// A reporter that has told nothing yet.
-    pub fn new(client: Client, instance: String, on_write: OnWrite) -> Self {
+    /// A reporter that has told nothing yet. `installation` is from
+    /// [`installation`].
+    pub fn new(client: Client, instance: String, installation: String, on_write: OnWrite) -> Self {
         Self {
             client,
             instance,
+            installation,
             on_write,
             memory: Mutex::default(),
         }

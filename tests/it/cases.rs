@@ -26,7 +26,7 @@ use alb_ingress_controller::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use alb_ingress_controller::model::finding::{Finding, Verdict};
 use alb_ingress_controller::model::group::GroupId;
 use alb_ingress_controller::model::membership::{self, Membership};
-use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Zone};
+use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Place, Zone};
 use alb_ingress_controller::model::records_build::{RecordSources, build_records};
 use alb_ingress_controller::model::settings::{DnsSettings, Settings};
 use alb_ingress_controller::model::snapshot::{Snapshot, snapshot_from_yaml};
@@ -183,8 +183,8 @@ impl World {
             self.group(desired, &mut text);
         }
         self.shared(&all, &mut text);
-        // A host that moves to another zone goes from the one, then into the
-        // other.
+        // A host that moves to another zone goes into the new one, then from
+        // the old.
         for title in ["records", "records, then"] {
             let plan = self.plan_records(&all);
             let is_first = title == "records";
@@ -285,9 +285,8 @@ impl World {
             },
         );
         for (host, claims) in &desired {
-            let records = self.records.entry(host.clone()).or_default();
-            if records.at_host.is_empty() {
-                records.zone.clone_from(&claims.zone);
+            for zone in claims.iter().filter_map(|claim| claim.zone.as_ref()) {
+                self.records.entry(Place::new(host, zone)).or_default();
             }
         }
         let cx = DnsContext {
@@ -296,6 +295,7 @@ impl World {
             groups: all.iter().map(|d| d.group.clone()).collect(),
             sees_all: true,
             coming: BTreeSet::new(),
+            spreading: BTreeSet::new(),
         };
         let mut plan = diff_records(&desired, &self.records, &cx);
         plan.findings.extend(findings);

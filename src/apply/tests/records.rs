@@ -1,11 +1,11 @@
 //! Changes of records.
 
 use super::*;
+use crate::model::records::Place;
 
 fn host_change(host: &str) -> HostChange {
     HostChange {
-        host: host.to_owned(),
-        zone: "Z1".to_owned(),
+        place: Place::new(host, "Z1"),
         holder: Some(group()),
         changes: vec![RecordChange::Create(RecordSet {
             name: host.to_owned(),
@@ -59,12 +59,12 @@ async fn one_host_that_is_refused_does_not_hold_up_its_neighbours() {
     assert_eq!(server.seen().len(), 3, "together, then one by one");
     assert_eq!(
         applied.failed.keys().collect::<Vec<_>>(),
-        ["bad.example.com"]
+        [&Place::new("bad.example.com", "Z1")]
     );
     let [submitted] = applied.submitted.as_slice() else {
         panic!("{applied:?}");
     };
     assert_eq!(submitted.change, "C1");
-    assert_eq!(submitted.hosts, ["good.example.com"]);
+    assert_eq!(submitted.places, [Place::new("good.example.com", "Z1")]);
     assert!(dns::in_sync(&server.aws, "C1").await.unwrap());
 }

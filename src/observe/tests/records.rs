@@ -1,6 +1,10 @@
 //! Zones and records.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::*;
+use crate::model::records::Place;
 
 fn records(sets: &[(&str, &str)], next: Option<&str>) -> (u16, String) {
     let sets: Vec<String> = sets
@@ -34,8 +38,12 @@ fn dns(server: &Server) -> Dns {
     )
 }
 
-fn wanted(host: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(host.to_owned(), "Z1".to_owned())])
+fn place(host: &str) -> Place {
+    Place::new(host, "Z1")
+}
+
+fn wanted(host: &str) -> BTreeSet<Place> {
+    BTreeSet::from([place(host)])
 }
 
 #[tokio::test]
@@ -55,11 +63,13 @@ async fn a_host_and_its_owner_are_read_in_one_call_and_then_remembered() {
     let host = "app.example.com";
     let recalled = dns.recall(&wanted(host)).await;
     assert_eq!(server.seen().len(), 1);
-    assert_eq!(recalled.records[host].at_host.len(), 1);
-    assert_eq!(recalled.records[host].at_owner.len(), 1);
+    assert_eq!(recalled.records[&place(host)].at_host.len(), 1);
+    assert_eq!(recalled.records[&place(host)].at_owner.len(), 1);
     dns.recall(&wanted(host)).await;
     assert_eq!(server.seen().len(), 1);
-    dns.mark_stale(host);
+    dns.mark_stale(&place(host));
+    assert!(dns.remembered().contains_key(&place(host)));
+    dns.recall(&wanted(host)).await;
     dns.recall(&wanted(host)).await;
     assert_eq!(server.seen().len(), 2);
 }
@@ -86,7 +96,7 @@ async fn in_a_crowded_zone_the_owner_is_looked_up_by_name() {
     .await;
     let recalled = dns(&server).recall(&wanted("example.com")).await;
     assert_eq!(server.seen().len(), 2);
-    let records = &recalled.records["example.com"];
+    let records = &recalled.records[&place("example.com")];
     assert_eq!(records.at_host.len(), 1);
     assert_eq!(records.at_owner.len(), 1);
 }
@@ -105,7 +115,7 @@ async fn a_host_with_many_records_is_read_to_its_end() {
     })
     .await;
     let recalled = dns(&server).recall(&wanted("app.example.com")).await;
-    assert_eq!(recalled.records["app.example.com"].at_host.len(), 2);
+    assert_eq!(recalled.records[&place("app.example.com")].at_host.len(), 2);
 }
 
 #[tokio::test]
@@ -172,11 +182,33 @@ async fn after_a_start_a_zone_with_many_hosts_is_listed_once() {
         records(&sets, None)
     })
     .await;
-    let hosts = names.iter().map(|n| (n.clone(), "Z1".to_owned())).collect();
+    let hosts = names.iter().map(|n| place(n)).collect();
     let recalled = dns(&server).recall(&hosts).await;
     assert_eq!(server.seen().len(), 1);
     assert_eq!(recalled.records.len(), 5);
     for records in recalled.records.values() {
         assert_eq!((records.at_host.len(), records.at_owner.len()), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn a_zone_that_is_gone_has_no_records() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let answer = Arc::clone(&gone);
+    let server = Server::start(move |_| {
+        if answer.load(Ordering::SeqCst) {
+            (404, error_body("NoSuchHostedZone", "gone"))
+        } else {
+            records(&[("app.example.com.", "A")], None)
+        }
+    })
+    .await;
+    let dns = dns(&server);
+    let host = "app.example.com";
+    dns.recall(&wanted(host)).await;
+    gone.store(true, Ordering::SeqCst);
+    dns.mark_stale(&place(host));
+    let recalled = dns.recall(&wanted(host)).await;
+    assert!(recalled.records.is_empty() && recalled.failed.contains_key(&place(host)));
+    assert!(dns.remembered().is_empty());
 }

@@ -16,7 +16,7 @@ impl DnsPlan {
     pub fn batches(&self) -> Vec<Vec<&HostChange>> {
         let mut by_zone: BTreeMap<&str, Vec<&HostChange>> = BTreeMap::new();
         for change in &self.changes {
-            by_zone.entry(&change.zone).or_default().push(change);
+            by_zone.entry(&change.place.zone).or_default().push(change);
         }
         let mut batches: Vec<Vec<&HostChange>> = Vec::new();
         for changes in by_zone.into_values() {
@@ -64,7 +64,7 @@ impl fmt::Display for DnsPlan {
                 let record = record_change.record();
                 let (name, kind) = (&record.name, &record.kind);
                 let value = value(record);
-                let zone = &change.zone;
+                let zone = &change.place.zone;
                 writeln!(
                     f,
                     "{number}. {sign} record {name} {kind} {value} (zone {zone}{why})"

@@ -19,16 +19,17 @@ fn claim(name: &str, ready: bool) -> Claim {
     Claim {
         ingress: ObjectName::new("shop", name),
         group: group(name),
+        zone: Some("Z1".to_owned()),
         target: ready.then(|| target(name)),
     }
 }
 
 fn wanted(claims: &[Claim]) -> DesiredRecords {
-    let claims = HostClaims {
-        zone: "Z1".to_owned(),
-        claims: claims.to_vec(),
-    };
-    BTreeMap::from([(HOST.to_owned(), claims)])
+    BTreeMap::from([(HOST.to_owned(), claims.to_vec())])
+}
+
+fn place() -> Place {
+    Place::new(HOST, "Z1")
 }
 
 fn cx() -> DnsContext {
@@ -38,16 +39,13 @@ fn cx() -> DnsContext {
         groups: BTreeSet::from([group("a"), group("b")]),
         sees_all: true,
         coming: BTreeSet::new(),
+        spreading: BTreeSet::new(),
     }
 }
 
 fn read(at_host: Vec<RecordSet>, at_owner: Vec<RecordSet>) -> ObservedRecords {
-    let records = HostRecords {
-        zone: "Z1".to_owned(),
-        at_host,
-        at_owner,
-    };
-    BTreeMap::from([(HOST.to_owned(), records)])
+    let records = HostRecords { at_host, at_owner };
+    BTreeMap::from([(place(), records)])
 }
 
 fn ours(name: &str) -> ObservedRecords {
@@ -88,6 +86,13 @@ fn refused(plan: &DnsPlan) -> bool {
             .iter()
             .all(|f| f.reason == Reason::RecordConflict)
         && !plan.findings.is_empty()
+}
+
+fn reasons(plan: &DnsPlan) -> Vec<(&str, Reason)> {
+    let findings = plan.findings.iter();
+    findings
+        .map(|finding| (finding.ingress.name.as_str(), finding.reason))
+        .collect()
 }
 
 /// Plans, applies, and checks that a second plan is empty.
@@ -156,9 +161,7 @@ fn the_holder_keeps_the_host_and_the_other_is_told() {
     );
     assert!(plan.is_empty());
     assert_eq!(plan.states[HOST], (group("b"), RecordState::InSync));
-    assert_eq!(plan.findings.len(), 1);
-    assert_eq!(plan.findings[0].ingress, ObjectName::new("shop", "a"));
-    assert_eq!(plan.findings[0].reason, Reason::HostClaimedByOther);
+    assert_eq!(reasons(&plan), [("a", Reason::HostClaimedByOther)]);
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_holder_that_leaves_hands_over_in_one_batch() {
         settle(&wanted(&[claim("a", true)]), &mut observed),
         "-A -TXT +A +TXT"
     );
-    assert_eq!(held(&observed, &cx())[HOST], group("a"));
+    assert_eq!(held(&observed, &cx())[&place()], group("a"));
 }
 
 #[test]
@@ -189,7 +192,7 @@ fn what_nobody_wants_goes_and_only_if_it_is_ours() {
     let none = DesiredRecords::new();
     assert_eq!(settle(&none, &mut ours("a")), "-A -TXT");
     let mut taken = ours("a");
-    taken.get_mut(HOST).unwrap().at_host = vec![plain("CNAME", "x.example")];
+    taken.get_mut(&place()).unwrap().at_host = vec![plain("CNAME", "x.example")];
     assert_eq!(settle(&none, &mut taken), "-TXT");
     let unmarked = read(vec![record(HOST, &target("a"))], vec![]);
     assert!(diff_records(&none, &unmarked, &cx()).is_empty());
@@ -216,16 +219,56 @@ fn a_cluster_of_the_same_name_is_another_one() {
 #[test]
 fn a_host_that_was_not_read_is_left_alone() {
     let plan = diff_records(&wanted(&[claim("a", true)]), &ObservedRecords::new(), &cx());
-    assert!(plan.is_empty() && plan.states.is_empty());
+    assert!(plan.is_empty());
+    assert_eq!(plan.states[HOST], (group("a"), RecordState::Pending));
 }
 
 #[test]
-fn a_host_that_changes_its_zone_goes_from_the_old_one() {
-    let mut want = wanted(&[claim("a", true)]);
-    want.get_mut(HOST).unwrap().zone = "Z2".to_owned();
-    let plan = diff_records(&want, &ours("a"), &cx());
+fn a_host_that_changes_its_zone_is_made_in_the_new_one_first() {
+    let mut moved = claim("a", true);
+    moved.zone = Some("Z2".to_owned());
+    let want = wanted(&[moved]);
+    let mut observed = ours("a");
+    // Not before the new place was read.
+    assert!(diff_records(&want, &observed, &cx()).is_empty());
+    let new = Place::new(HOST, "Z2");
+    observed.insert(new.clone(), HostRecords::default());
+    let plan = diff_records(&want, &observed, &cx());
+    assert_eq!(short(&plan), "+A +TXT");
+    assert_eq!(plan.changes[0].place, new);
+    effect_records(&plan.changes[0], &mut observed);
+    let mut spreading = cx();
+    spreading.spreading.insert(new);
+    assert!(diff_records(&want, &observed, &spreading).is_empty());
+    let plan = diff_records(&want, &observed, &cx());
     assert_eq!(short(&plan), "-A -TXT");
-    assert_eq!(plan.changes[0].zone, "Z1");
+    assert_eq!(plan.changes[0].place, place());
+}
+
+#[test]
+fn a_holder_keeps_the_host_against_an_older_claim_for_another_zone() {
+    let mut older = claim("a", true);
+    older.zone = Some("Z2".to_owned());
+    let mut observed = ours("b");
+    observed.insert(Place::new(HOST, "Z2"), HostRecords::default());
+    let plan = diff_records(&wanted(&[older, claim("b", true)]), &observed, &cx());
+    assert!(plan.is_empty());
+    assert_eq!(plan.states[HOST], (group("b"), RecordState::InSync));
+    assert_eq!(reasons(&plan), [("a", Reason::HostClaimedByOther)]);
+}
+
+#[test]
+fn a_record_stays_while_its_host_has_no_zone_and_goes_with_its_group() {
+    let nowhere = |name| Claim {
+        zone: None,
+        ..claim(name, true)
+    };
+    assert!(diff_records(&wanted(&[nowhere("a")]), &ours("a"), &cx()).is_empty());
+    let plan = diff_records(&wanted(&[nowhere("b")]), &ours("a"), &cx());
+    assert_eq!(short(&plan), "-A -TXT");
+    // Whoever can have a record does not wait for one who cannot.
+    let want = wanted(&[nowhere("a"), claim("b", true)]);
+    assert_eq!(settle(&want, &mut read(vec![], vec![])), "+A +TXT");
 }
 
 #[test]
@@ -258,8 +301,7 @@ fn batches_keep_a_hosts_changes_together() {
                 RecordChange::Create(record(&host, &target("a"))),
                 RecordChange::Create(owner_txt(&host, &group("a"), &cx())),
             ],
-            host,
-            zone: if n == 7 { "Z2" } else { "Z1" }.to_owned(),
+            place: Place::new(host, if n == 7 { "Z2" } else { "Z1" }),
             holder: Some(group("a")),
             why: String::new(),
         });
@@ -267,7 +309,7 @@ fn batches_keep_a_hosts_changes_together() {
     let batches = plan.batches();
     let sizes: Vec<(&str, usize)> = batches
         .iter()
-        .map(|batch| (batch[0].zone.as_str(), batch.len()))
+        .map(|batch| (batch[0].place.zone.as_str(), batch.len()))
         .collect();
     assert_eq!(sizes.iter().map(|(_, n)| n).sum::<usize>(), 300);
     assert!(sizes.contains(&("Z2", 1)));
@@ -275,6 +317,6 @@ fn batches_keep_a_hosts_changes_together() {
     assert!(
         batches
             .iter()
-            .all(|b| b.iter().all(|c| c.zone == b[0].zone))
+            .all(|b| b.iter().all(|c| c.place.zone == b[0].place.zone))
     );
 }

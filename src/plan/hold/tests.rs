@@ -130,6 +130,29 @@ fn a_leaver_is_cleaned_up_while_others_are_frozen() {
 }
 
 #[test]
+fn a_leaver_that_has_moved_is_held_until_it_is_let_go() {
+    let mut observed = made(&desired(stack(&[(80, two_members())])));
+    let mut wished = desired(stack(&[(80, two_members()[1..2].to_vec())]));
+    let Intent::Serve(stack) = &mut wished.intent else {
+        panic!("not served");
+    };
+    stack
+        .target_groups
+        .retain(|_, group| group.owner.name == "web");
+    wished.members = vec![ObjectName::new("shop", "web")];
+    wished.leavers = vec![Leaver {
+        ingress: ObjectName::new("shop", "api"),
+        deleted: false,
+    }];
+    let mut held = wished.clone();
+    held.hold_moved();
+    assert_eq!(settle(&held, &mut observed), "");
+    let text = settle(&wished, &mut observed);
+    assert!(text.contains("host api.example"), "{text}");
+    assert!(text.contains("- target group shop/api-api:80"), "{text}");
+}
+
+#[test]
 fn what_may_be_a_frozen_members_stays() {
     // `shop/web` frozen; `shop/web-api` leaves: the names begin alike.
     let mut observed = made(&desired(stack(&[(

@@ -29,6 +29,7 @@ pub fn command(scene: &Scene, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alb-ingress-controller"));
     command
         .arg(format!("--ingress-class={}", scene.name))
+        .arg(format!("--watch-namespace={}", scene.name))
         .arg(format!("--leader-election-namespace={}", scene.name))
         .arg("--dns-delete-grace=0")
         .args(arguments)

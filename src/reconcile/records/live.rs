@@ -1,0 +1,118 @@
+//! What records need to know of load balancers and of the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::Reconciler;
+use crate::model::desired::{Desired, Intent};
+use crate::model::group::GroupId;
+use crate::model::membership::Membership;
+use crate::model::records::{AliasTarget, Place};
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
+use crate::plan::current;
+use crate::plan::dns::DnsContext;
+
+/// The namespace whose UID tells clusters apart.
+const SYSTEM_NAMESPACE: &str = "kube-system";
+
+/// The value of `--ingress-class` that one installation in a cluster has.
+const DEFAULT_CLASS: &str = "alb";
+
+/// What of a group's load balancer matters for its records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LoadBalancerOf {
+    /// Where records are to point, once it serves.
+    target: Option<AliasTarget>,
+    /// As live, else as desired.
+    scheme: Option<Scheme>,
+    /// Whether it is being made.
+    comes: bool,
+}
+
+impl LoadBalancerOf {
+    pub(super) fn group(desired: &Desired, observed: &Observed) -> Self {
+        let wished = match &desired.intent {
+            Intent::Serve(stack) => Some(stack.load_balancer.scheme),
+            _ => None,
+        };
+        let load_balancer = current(desired, observed);
+        let serving = load_balancer.filter(|lb| serves(lb));
+        Self {
+            target: serving.map(|lb| AliasTarget {
+                dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
+                hosted_zone_id: lb.hosted_zone_id.clone(),
+            }),
+            scheme: load_balancer.map(|lb| lb.spec.scheme).or(wished),
+            comes: serving.is_none() && wished.is_some(),
+        }
+    }
+}
+
+/// What of all groups' load balancers matters for records.
+pub(super) struct Live(pub(super) BTreeMap<GroupId, LoadBalancerOf>);
+
+impl Live {
+    pub(super) fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
+        let groups = all.iter().map(|(group, desired)| {
+            let observed = cx.memory.remembered(group);
+            (group.clone(), LoadBalancerOf::group(desired, &observed))
+        });
+        Self(groups.collect())
+    }
+
+    pub(super) fn targets(&self) -> BTreeMap<GroupId, AliasTarget> {
+        self.each(|of| of.target.clone())
+    }
+
+    pub(super) fn schemes(&self) -> BTreeMap<GroupId, Scheme> {
+        self.each(|of| of.scheme)
+    }
+
+    /// Groups whose load balancer is being made.
+    pub(super) fn coming(&self) -> BTreeSet<GroupId> {
+        let coming = self.0.iter().filter(|(_, of)| of.comes);
+        coming.map(|(group, _)| group.clone()).collect()
+    }
+
+    fn each<T>(&self, of: impl Fn(&LoadBalancerOf) -> Option<T>) -> BTreeMap<GroupId, T> {
+        let groups = self.0.iter();
+        groups
+            .filter_map(|(group, live)| Some((group.clone(), of(live)?)))
+            .collect()
+    }
+}
+
+/// What a plan of records depends on beside them.
+pub(super) fn context(
+    cx: &Reconciler,
+    snapshot: &Snapshot,
+    membership: &Membership,
+    live: &Live,
+    spreading: BTreeSet<Place>,
+) -> DnsContext {
+    DnsContext {
+        cluster: cx.settings.cluster_name.clone(),
+        cluster_uid: snapshot
+            .namespaces
+            .get(SYSTEM_NAMESPACE)
+            .and_then(|namespace| namespace.metadata.uid.clone()),
+        groups: membership.groups.keys().cloned().collect(),
+        sees_all: cx.parts.settings.watch_namespace.is_none()
+            && cx.settings.ingress_class == DEFAULT_CLASS,
+        coming: live.coming(),
+        spreading,
+    }
+}
+
+/// Whether a load balancer is active and has listeners and rules.
+fn serves(lb: &LiveLoadBalancer) -> bool {
+    let active = matches!(
+        lb.state,
+        LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
+    );
+    active
+        && lb
+            .listeners
+            .values()
+            .any(|listener| !listener.rules.is_empty())
+}
