@@ -200,9 +200,8 @@ impl Reader<'_> {
         if let Some(policy) = &wishes.ssl_policy {
             self.state("ssl-policy", policy);
         }
-        if let Some(raw) = self.value("tags") {
-            let raw = raw.to_owned();
-            self.state("tags", &raw);
+        for (key, value) in &wishes.tags {
+            self.state("tags", &format!("{key}={value}"));
         }
         for certificate in self.list("certificate-arn") {
             self.state("certificate-arn", &certificate);

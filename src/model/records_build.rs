@@ -9,7 +9,7 @@ use super::records::{AliasTarget, Claim, DesiredRecords, Zone};
 use super::rules;
 use super::settings::{DnsSettings, Settings};
 use super::snapshot::Snapshot;
-use super::spec::{ObjectName, Scheme};
+use super::spec::{Condition, ObjectName, Observed, Scheme};
 
 /// What records are made from, besides the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub struct RecordSources<'a> {
     /// Ingresses that are frozen: no record is made or moved for them, and
     /// what is live for them stays.
     pub frozen: &'a BTreeSet<ObjectName>,
+    /// Hosts that live rules of groups with frozen members serve.
+    pub live_hosts: &'a BTreeMap<GroupId, BTreeSet<String>>,
 }
 
 /// The desired state of all records of the cluster, and what is worth knowing
@@ -32,7 +34,8 @@ pub struct RecordSources<'a> {
 /// The claims on a host are ordered oldest Ingress first, then by name. A
 /// frozen Ingress comes after all others and points nowhere: it keeps a record
 /// that it has, and gets none. So does one whose host lies in no zone, or in
-/// two of one name.
+/// two of one name. A host that is live and that no member states any more is
+/// counted as one of the group's first frozen Ingress, for it may be that one's.
 pub fn build_records(
     snapshot: &Snapshot,
     membership: &Membership,
@@ -50,9 +53,19 @@ pub fn build_records(
             .get(group)
             .copied()
             .unwrap_or(settings.default_scheme);
+        let mut unstated = sources.live_hosts.get(group).cloned().unwrap_or_default();
+        let leavers = members.leavers.iter().map(|leaver| &leaver.ingress);
+        for name in members.members.iter().chain(leavers) {
+            let stated = hosts_of(name, snapshot);
+            unstated.retain(|host| !stated.contains(host));
+        }
         for name in &members.members {
             let frozen = sources.frozen.contains(name);
-            for host in hosts_of(name, snapshot) {
+            let mut claimed = hosts_of(name, snapshot);
+            if frozen {
+                claimed.append(&mut unstated);
+            }
+            for host in claimed {
                 if !is_allowed(&host, dns) {
                     continue;
                 }
@@ -106,9 +119,29 @@ pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
         .and_then(|ingress| ingress.spec.as_ref());
     rules::rules(spec)
         .filter_map(|rule| rule.host.as_deref())
-        .map(|host| host.trim_end_matches('.').to_ascii_lowercase())
+        .map(plain_host)
         .filter(|host| !host.is_empty())
         .collect()
+}
+
+/// Hosts of the rules that AWS holds for a group, spelled alike.
+pub fn live_hosts(observed: &Observed) -> BTreeSet<String> {
+    let listeners = observed.load_balancers.iter();
+    listeners
+        .flat_map(|lb| lb.listeners.values())
+        .flat_map(|listener| listener.rules.values())
+        .flat_map(|rule| &rule.spec.conditions)
+        .filter_map(|condition| match condition {
+            Condition::HostHeader(hosts) => Some(hosts),
+            _ => None,
+        })
+        .flatten()
+        .map(|host| plain_host(host))
+        .collect()
+}
+
+fn plain_host(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 fn is_allowed(host: &str, dns: &DnsSettings) -> bool {

@@ -6,12 +6,15 @@
 use crate::model::desired::{Desired, DesiredRule, Intent, Origin, Stack};
 use crate::model::finding::{RULES_SUBJECT, Verdict};
 use crate::model::spec::{
-    Action, Arn, Listener, ObjectName, Observed, Rule, TargetGroupKey, TargetGroupRef,
+    Action, Arn, Listener, ObjectName, Observed, Rule, Tags, TargetGroupKey, TargetGroupRef,
 };
 
 use crate::model::verdicts::load_balancer_origin;
 
 use super::step::{ListenerRef, Step};
+
+/// The annotation that states tags.
+const TAGS_SUBJECT: &str = "tags";
 
 /// What AWS said no to.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +67,14 @@ struct Blame<'a> {
 
 impl Blame<'_> {
     fn origins(&self, step: &Step) -> Vec<Origin> {
+        if self.is_about_tags()
+            && let Some(tags) = tags_of(step)
+        {
+            let stated = self.of_tags(tags);
+            if !stated.is_empty() {
+                return stated;
+            }
+        }
         match step {
             Step::CreateRule {
                 listener,
@@ -109,10 +120,38 @@ impl Blame<'_> {
             Step::ModifyTargetGroup { key, .. } | Step::RegisterTargets { key, .. } => {
                 self.of_target_group(key)
             }
-            // Removals, tags and access: what they say comes from all members
-            // or from none.
+            // Removals and access: what they say comes from all members or
+            // from none.
             _ => Vec::new(),
         }
+    }
+
+    /// Keys and values are checked by one pattern; the message has the
+    /// parameter's path (`tags.1.member.value`) or speaks of the tag.
+    fn is_about_tags(&self) -> bool {
+        let message = self.message.to_ascii_lowercase();
+        let spoken = ["tag key", "tag value", "tags."];
+        self.code.contains("Tag") || spoken.iter().any(|words| message.contains(words))
+    }
+
+    /// Who states one of these tags: one that AWS's message quotes, else any
+    /// of them, as it cannot be told.
+    fn of_tags(&self, tags: &Tags) -> Vec<Origin> {
+        let quotes = |text: &str| !text.is_empty() && self.message.contains(&format!("'{text}'"));
+        let stated = |(key, value): (&String, &String)| {
+            let value = format!("{key}={value}");
+            let mut origins = self.stating(&value);
+            origins.retain(|origin| origin.subject == TAGS_SUBJECT);
+            origins
+        };
+        let quoted = tags
+            .iter()
+            .filter(|(key, value)| quotes(key) || quotes(value));
+        let named: Vec<Origin> = quoted.flat_map(stated).collect();
+        if named.is_empty() {
+            return tags.iter().flat_map(stated).collect();
+        }
+        named
     }
 
     /// Who states exactly this value.
@@ -263,8 +302,23 @@ impl Blame<'_> {
     }
 }
 
+/// The tags that a step sets.
+fn tags_of(step: &Step) -> Option<&Tags> {
+    match step {
+        Step::CreateLoadBalancer(spec) => Some(&spec.tags),
+        Step::CreateTargetGroup(spec) => Some(&spec.tags),
+        Step::CreateSecurityGroup { spec, .. } => Some(&spec.tags),
+        Step::CreateListener { listener, .. } => Some(&listener.tags),
+        Step::CreateRule { rule, .. } => Some(&rule.tags),
+        Step::AddTags { tags, .. } | Step::TagSecurityGroup { tags, .. } => Some(tags),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::plan::fixture::{self, host_rule};
 
@@ -318,6 +372,32 @@ mod tests {
         let named = said(&step, "InvalidSubnet", "subnet-b is full", &desired);
         assert_eq!(named, [("subnets".to_owned(), "subnet-b".to_owned())]);
         assert_eq!(said(&step, "InvalidSubnet", "no", &desired).len(), 2);
+    }
+
+    #[test]
+    fn a_refused_tag_is_blamed_on_those_who_state_it() {
+        let desired = desired(&[
+            ("tags", "note=a,b"),
+            ("tags", "owner=y"),
+            ("scheme", "owner=y"),
+        ]);
+        let adding = |tags: &[(&str, &str)]| Step::AddTags {
+            resources: BTreeSet::new(),
+            tags: tags
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+            what: "load balancer".to_owned(),
+        };
+        let stated = |value: &str| ("tags".to_owned(), value.to_owned());
+        let step = adding(&[("note", "a,b"), ("owner", "y"), ("cluster", "z")]);
+        let message = "Value 'a,b' at 'tags.1.member.value' failed to satisfy constraint";
+        let named = said(&step, "ValidationError", message, &desired);
+        assert_eq!(named, [stated("note=a,b")]);
+        let any = said(&step, "TooManyTags", "no", &desired);
+        assert_eq!(any, [stated("note=a,b"), stated("owner=y")]);
+        let ours = adding(&[("cluster", "z")]);
+        assert!(said(&ours, "TooManyTags", "no", &desired).is_empty());
     }
 
     #[test]

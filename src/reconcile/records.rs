@@ -121,21 +121,22 @@ impl Records {
             .iter()
             .flat_map(|member| hosts_of(member, snapshot))
             .collect();
+        let leavers = desired.leavers.iter();
+        let left: BTreeSet<String> = leavers
+            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
+            .collect();
         let book = lock(&self.book);
         let mut waits = Vec::new();
-        for host in desired
-            .leavers
-            .iter()
-            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
-            .filter(|host| !kept.contains(host))
-        {
+        for host in left.difference(&kept) {
             // Who may not look would wait for ever.
-            if !book.denied && !book.looked_at.contains(&host) {
+            if !book.denied && !book.looked_at.contains(host) {
                 waits.push(format!("a look at the DNS record of {host}"));
             }
         }
         for (Place { host, .. }, holder) in &book.held {
-            if holder == group && !kept.contains(host) {
+            // What nobody states may be a frozen member's, and stays.
+            let goes = left.contains(host) || desired.frozen.is_empty();
+            if holder == group && goes && !kept.contains(host) {
                 waits.push(format!(
                     "the DNS record of {host} to be deleted or handed over"
                 ));
@@ -203,6 +204,7 @@ impl Records {
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
             .collect();
+        let live_hosts = live::hosts_of_frozen(cx, all).await?;
         let leavers = membership.groups.values().flat_map(|group| &group.leavers);
         let left: BTreeSet<String> = leavers
             .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
@@ -210,6 +212,7 @@ impl Records {
         let members = membership.groups.values().flat_map(|group| &group.members);
         let mut hosts = left.clone();
         hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
+        hosts.extend(live_hosts.values().flatten().cloned());
         let mut zones = self.dns.zones(&hosts).await?;
         let build = |membership: &Membership, zones: &Zones| {
             let sources = RecordSources {
@@ -217,6 +220,7 @@ impl Records {
                 targets: &targets,
                 schemes: &schemes,
                 frozen: &frozen,
+                live_hosts: &live_hosts,
             };
             build_records(snapshot, membership, &cx.settings, sources)
         };

@@ -27,7 +27,7 @@ use alb_ingress_controller::model::finding::{Finding, Verdict};
 use alb_ingress_controller::model::group::GroupId;
 use alb_ingress_controller::model::membership::{self, Membership};
 use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Place, Zone};
-use alb_ingress_controller::model::records_build::{RecordSources, build_records};
+use alb_ingress_controller::model::records_build::{RecordSources, build_records, live_hosts};
 use alb_ingress_controller::model::settings::{DnsSettings, Settings};
 use alb_ingress_controller::model::snapshot::{Snapshot, snapshot_from_yaml};
 use alb_ingress_controller::model::spec::{Arn, ObjectName, Tags};
@@ -273,6 +273,11 @@ impl World {
             zone("ZPRIVATE", Some(vec!["vpc-1".to_owned()])),
         ];
         let frozen = all.iter().flat_map(|d| d.frozen.clone()).collect();
+        let live_hosts = all
+            .iter()
+            .filter(|d| !d.frozen.is_empty())
+            .map(|d| (d.group.clone(), live_hosts(&self.groups[&d.group].observed)))
+            .collect();
         let (desired, findings) = build_records(
             &self.snapshot,
             &self.membership(),
@@ -282,6 +287,7 @@ impl World {
                 targets: &targets,
                 schemes: &schemes,
                 frozen: &frozen,
+                live_hosts: &live_hosts,
             },
         );
         for (host, claims) in &desired {

@@ -60,6 +60,7 @@ fn records(
         targets: &targets,
         schemes: &BTreeMap::from([(alone("inner"), Scheme::Internal)]),
         frozen: &frozen.iter().map(|name| shop(name)).collect(),
+        live_hosts: &BTreeMap::new(),
     };
     build_records(&snapshot, &membership, &settings, sources)
 }
@@ -242,7 +243,50 @@ fn switched_off_there_are_no_records() {
             targets: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &BTreeSet::new(),
+            live_hosts: &BTreeMap::new(),
         },
     );
     assert!(records.is_empty() && findings.is_empty());
+}
+
+#[test]
+fn what_is_live_and_stated_by_nobody_may_be_a_frozen_members() {
+    let of_group = "group.name: shared";
+    let manifests = [
+        ingress("broken", 1, of_group, &["new.example.com"]),
+        ingress("well", 2, of_group, &["well.example.com"]),
+    ];
+    let snapshot = snapshot(&manifests);
+    let settings = Settings {
+        default_scheme: Scheme::InternetFacing,
+        dns: Some(DnsSettings::default()),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let shared = GroupId::Explicit("shared".to_owned());
+    let live = ["old.example.com", "well.example.com"].map(str::to_owned);
+    let claims = |frozen: &[&str]| -> Vec<(String, Vec<String>)> {
+        let sources = RecordSources {
+            zones: &[zone("Z1", "example.com", None)],
+            targets: &BTreeMap::new(),
+            schemes: &BTreeMap::new(),
+            frozen: &frozen.iter().map(|name| shop(name)).collect(),
+            live_hosts: &BTreeMap::from([(shared.clone(), live.clone().into())]),
+        };
+        let (records, _) = build_records(&snapshot, &membership, &settings, sources);
+        let names = |claims: Vec<Claim>| claims.into_iter().map(|c| c.ingress.name).collect();
+        records
+            .into_iter()
+            .map(|(host, c)| (host, names(c)))
+            .collect()
+    };
+    let by = |host: &str, name: &str| (host.to_owned(), vec![name.to_owned()]);
+    let stated = [
+        by("new.example.com", "broken"),
+        by("well.example.com", "well"),
+    ];
+    assert_eq!(claims(&[]), stated);
+    let mut with_old = stated.to_vec();
+    with_old.insert(1, by("old.example.com", "broken"));
+    assert_eq!(claims(&["broken"]), with_old);
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::Reconciler;
+use crate::aws::Error;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
 use crate::model::records::{AliasTarget, Place};
+use crate::model::records_build::live_hosts;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
 use crate::plan::current;
@@ -80,6 +82,19 @@ impl Live {
             .filter_map(|(group, live)| Some((group.clone(), of(live)?)))
             .collect()
     }
+}
+
+/// Hosts that AWS serves for groups with frozen members.
+pub(super) async fn hosts_of_frozen(
+    cx: &Reconciler,
+    all: &BTreeMap<GroupId, Desired>,
+) -> Result<BTreeMap<GroupId, BTreeSet<String>>, Error> {
+    let mut hosts = BTreeMap::new();
+    for (group, _) in all.iter().filter(|(_, desired)| !desired.frozen.is_empty()) {
+        let observed = cx.memory.recall(group).await?;
+        hosts.insert(group.clone(), live_hosts(&observed));
+    }
+    Ok(hosts)
 }
 
 /// What a plan of records depends on beside them.

@@ -18,7 +18,7 @@ use crate::support::{Controller, Scene};
 fn ingress(namespace: &str, name: &str, annotations: &[(&str, &str)], spec: &str) -> String {
     let mut all = "    kubernetes.io/ingress.class: '{class}'\n".to_owned();
     for (key, value) in annotations {
-        all += &format!("    alb.ingress.kubernetes.io/{key}: '{value}'\n");
+        all.extend(["    alb.ingress.kubernetes.io/", key, ": '", value, "'\n"]);
     }
     object(namespace, name, &all, spec)
 }
@@ -129,11 +129,11 @@ async fn has_rules(scene: &Scene, group: &str, port: u16, wished: &[&str]) {
 }
 
 /// Sum of a metric over all its labels.
-async fn total(controller: &Controller, metric: &str) -> f64 {
+async fn total(controller: &Controller, metric: &str) -> u64 {
     let (_, page) = controller.page("/metrics").await.unwrap();
     page.lines()
         .filter(|line| line.starts_with(metric))
-        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
         .sum()
 }
 
@@ -147,14 +147,14 @@ async fn settled(scene: &Scene, controller: &Controller, namespace: &str, name: 
         .eventually("load balancers are active", async || {
             let made = scene.account(|state| !state.load_balancers.is_empty());
             let waiting = total(controller, "alb_ingress_groups{state=\"Waiting\"").await;
-            if made && waiting > 0.0 {
+            if made && waiting > 0 {
                 Err(waiting)
             } else {
                 Ok(())
             }
         })
         .await;
-    let mut seen = f64::NAN;
+    let mut seen = u64::MAX;
     loop {
         scene.quiet().await;
         let now = total(controller, WRITES).await;
@@ -199,7 +199,7 @@ async fn settled(scene: &Scene, controller: &Controller, namespace: &str, name: 
     );
     let more = total(controller, RUNS).await - runs;
     assert!(
-        more <= 8.0,
+        more <= 8,
         "{more} runs after one change of {namespace}/{name}"
     );
 }

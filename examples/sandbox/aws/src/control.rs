@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{Query, State as Extract},
     http::StatusCode,
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use serde::Deserialize;
 
@@ -40,6 +40,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/reset", post(reset))
+        .route("/_sim/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
         .with_state(control)
 }
 

@@ -13,6 +13,7 @@ pub mod condition;
 pub mod dns_name;
 pub mod ids;
 pub mod instance;
+mod ipv6;
 pub mod listener;
 pub mod load_balancer;
 mod placement;
@@ -96,9 +97,20 @@ pub struct State {
     pub certificates: BTreeMap<String, Certificate>,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
+    /// Client tokens of calls of EC2 that made something.
+    pub client_tokens: BTreeMap<String, MadeOnce>,
     /// What happens by itself, by time and a running number.
     due: BTreeMap<(Timestamp, u64), Transition>,
     scheduled: u64,
+}
+
+/// What a call with a client token asked for and made, for its repetitions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeOnce {
+    /// The parameters as sent.
+    pub parameters: BTreeMap<String, String>,
+    /// Ids of what was made.
+    pub ids: Vec<String>,
 }
 
 /// Something that AWS does later by itself.
@@ -139,6 +151,7 @@ impl State {
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             tags: BTreeMap::new(),
+            client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),
             scheduled: 0,
         }

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Answer, Refusal, State};
 
@@ -69,7 +69,7 @@ pub struct RouteTable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Where to.
-    pub destination: Ipv4Net,
+    pub destination: IpNet,
     /// Gateway id (`igw-…`, `nat-…`).
     pub gateway_id: String,
 }
@@ -330,7 +330,10 @@ impl State {
 
     /// CreateRoute.
     pub fn create_route(&mut self, table: &str, destination: &str, gateway: &str) -> Answer<()> {
-        let destination = parse_cidr(destination)?;
+        let destination = destination
+            .parse::<IpNet>()
+            .map_err(|_| bad_cidr(destination))?
+            .trunc();
         let known = self.internet_gateways.contains_key(gateway) || gateway.starts_with("nat-");
         if !known {
             return Err(Refusal::new(
@@ -387,11 +390,14 @@ impl State {
 }
 
 fn parse_cidr(text: &str) -> Answer<Ipv4Net> {
-    text.parse::<Ipv4Net>().map(|net| net.trunc()).map_err(|_| {
-        Refusal::parameter(format!(
-            "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
-        ))
-    })
+    let range = text.parse::<Ipv4Net>().map_err(|_| bad_cidr(text))?;
+    Ok(range.trunc())
+}
+
+pub(super) fn bad_cidr(text: &str) -> Refusal {
+    Refusal::parameter(format!(
+        "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
+    ))
 }
 
 pub(super) fn vpc_not_found(id: &str) -> Refusal {

@@ -124,6 +124,11 @@ impl<'a> Input<'a> {
         self.text(name).ok_or_else(|| self.missing(name))
     }
 
+    /// All parameters of the request, as sent.
+    pub fn sent(&self) -> &'a BTreeMap<String, String> {
+        &self.params.values
+    }
+
     /// The text of a list element.
     pub fn value(&self) -> String {
         self.text("").unwrap_or_default()

@@ -237,4 +237,6 @@ async fn what_is_not_simulated_says_so() {
             .iter()
             .any(|count| count["service"] == "wafv2")
     );
+    let reply = aws.sim(Method::POST, "outside", "{}").await;
+    assert_eq!(reply.status, 404);
 }

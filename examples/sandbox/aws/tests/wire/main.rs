@@ -4,6 +4,7 @@
 mod acm;
 mod control;
 mod ec2;
+mod ec2_network;
 mod elb;
 mod elb_refusals;
 mod elb_targets;

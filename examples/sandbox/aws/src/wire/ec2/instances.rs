@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     listing::{Listing, read_tags, write_tags},
-    ready,
+    once, ready,
 };
 use crate::{
     state::{
@@ -25,6 +25,7 @@ pub fn handle(
     now: Timestamp,
 ) -> Option<Answer<Xml>> {
     Some(match action {
+        "DescribeImages" => describe_images(input),
         "DescribeInstances" => describe(input, state),
         "RunInstances" => run(input, state, now),
         "TerminateInstances" => terminate(input, state),
@@ -199,13 +200,16 @@ fn run(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     };
     let least: usize = input.need_number("MinCount")?;
     let most: usize = input.need_number("MaxCount")?;
+    let token = input.text("ClientToken");
     ready(input)?;
     if least < 1 || most < least || most > 100 {
         return Err(Refusal::parameter(
             "MinCount and MaxCount must be from 1 to 100, and MinCount at most MaxCount",
         ));
     }
-    let ids = state.run_instances(&new, most, now)?;
+    let ids = once(token, input, state, |state| {
+        state.run_instances(&new, most, now)
+    })?;
     let instances: Vec<&Instance> = ids
         .iter()
         .filter_map(|id| state.instances.get(id))
@@ -218,6 +222,31 @@ fn run(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     xml.leaf("ownerId", &state.account);
     xml.list("instancesSet", "item", instances, |xml, instance| {
         write(xml, state, instance);
+    });
+    Ok(xml)
+}
+
+/// The one public image there is, as a stand-in for Amazon Linux.
+fn describe_images(input: &Input) -> Answer<Xml> {
+    const ID: &str = "ami-0123456789abcdef0";
+    let ids = input.texts("ImageId");
+    let owners = input.texts("Owner");
+    ready(input)?;
+    if let Some(id) = ids.iter().find(|id| *id != ID) {
+        return Err(Refusal::new(
+            "InvalidAMIID.NotFound",
+            format!("The image id '[{id}]' does not exist"),
+        ));
+    }
+    let listed = owners.is_empty() || owners.iter().any(|owner| owner == "amazon");
+    let mut xml = Xml::default();
+    xml.list("imagesSet", "item", listed.then_some(ID), |xml, id| {
+        xml.leaf("imageId", id)
+            .leaf("imageState", "available")
+            .leaf("imageOwnerAlias", "amazon")
+            .leaf("isPublic", true)
+            .leaf("architecture", "x86_64")
+            .leaf("name", "al2023-ami-x86_64");
     });
     Ok(xml)
 }

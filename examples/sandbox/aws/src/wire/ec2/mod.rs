@@ -10,7 +10,7 @@ mod tags;
 use jiff::Timestamp;
 
 use super::{params::Input, xml::Xml};
-use crate::state::{Answer, Refusal, State};
+use crate::state::{Answer, MadeOnce, Refusal, State};
 
 /// Carries out an action; `None` when the service does not have it.
 pub fn handle(
@@ -43,4 +43,33 @@ fn done() -> Xml {
     let mut xml = Xml::default();
     xml.leaf("return", true);
     xml
+}
+
+/// Makes something once for each client token: a repetition is answered with
+/// what the first call made, and refused where it asks for something else.
+fn once(
+    token: Option<String>,
+    input: &Input,
+    state: &mut State,
+    make: impl FnOnce(&mut State) -> Answer<Vec<String>>,
+) -> Answer<Vec<String>> {
+    let Some(token) = token else {
+        return make(state);
+    };
+    if let Some(before) = state.client_tokens.get(&token) {
+        if before.parameters == *input.sent() {
+            return Ok(before.ids.clone());
+        }
+        return Err(Refusal::new(
+            "IdempotentParameterMismatch",
+            format!("The client token '{token}' was used with other parameters"),
+        ));
+    }
+    let ids = make(state)?;
+    let made = MadeOnce {
+        parameters: input.sent().clone(),
+        ids: ids.clone(),
+    };
+    state.client_tokens.insert(token, made);
+    Ok(ids)
 }

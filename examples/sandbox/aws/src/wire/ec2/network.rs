@@ -1,10 +1,12 @@
 //! VPCs, subnets, zones, route tables, internet gateways.
 
+use ipnet::{IpNet, Ipv6Net};
+
 use super::{
     done,
     filter::Filters,
     listing::{Listing, read_tags, write_tags},
-    ready,
+    once, ready,
 };
 use crate::{
     state::{Answer, InternetGateway, Refusal, RouteTable, State, Subnet, Vpc},
@@ -25,6 +27,7 @@ pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<X
         "CreateRouteTable" => create_route_table(input, state),
         "CreateRoute" => create_route(input, state),
         "AssociateRouteTable" => associate_route_table(input, state),
+        "AssociateSubnetCidrBlock" => associate_subnet_range(input, state),
         _ => return None,
     })
 }
@@ -80,14 +83,18 @@ fn write_vpc(xml: &mut Xml, state: &State, vpc: &Vpc) {
         "ipv6CidrBlockAssociationSet",
         "item",
         vpc.ipv6_cidr,
-        |xml, cidr| {
-            xml.leaf("ipv6CidrBlock", cidr);
-            xml.nest("ipv6CidrBlockState", |xml| {
-                xml.leaf("state", "associated");
-            });
-        },
+        |xml, cidr| write_ipv6(xml, &vpc.id, cidr),
     );
     write_tags(xml, state.tags.get(&vpc.id));
+}
+
+/// The association of an IPv6 range with a VPC or a subnet.
+fn write_ipv6(xml: &mut Xml, holder: &str, cidr: Ipv6Net) {
+    xml.leaf("ipv6CidrBlock", cidr)
+        .leaf("associationId", holder.replacen('-', "-cidr-assoc-", 1));
+    xml.nest("ipv6CidrBlockState", |xml| {
+        xml.leaf("state", "associated");
+    });
 }
 
 const SUBNETS: Listing = Listing {
@@ -149,12 +156,7 @@ fn write_subnet(xml: &mut Xml, state: &State, subnet: &Subnet) {
         "ipv6CidrBlockAssociationSet",
         "item",
         subnet.ipv6_cidr,
-        |xml, cidr| {
-            xml.leaf("ipv6CidrBlock", cidr);
-            xml.nest("ipv6CidrBlockState", |xml| {
-                xml.leaf("state", "associated");
-            });
-        },
+        |xml, cidr| write_ipv6(xml, &subnet.id, cidr),
     );
     write_tags(xml, state.tags.get(&subnet.id));
 }
@@ -265,7 +267,13 @@ fn write_table(xml: &mut Xml, state: &State, table: &RouteTable) {
     let local = state
         .vpcs
         .get(&table.vpc_id)
-        .map(|vpc| (vpc.cidr, "local", "CreateRouteTable"));
+        .map(|vpc| {
+            let ranges = [Some(IpNet::from(vpc.cidr)), vpc.ipv6_cidr.map(IpNet::from)];
+            ranges.into_iter().flatten()
+        })
+        .into_iter()
+        .flatten()
+        .map(|range| (range, "local", "CreateRouteTable"));
     let routes = table
         .routes
         .iter()
@@ -273,14 +281,18 @@ fn write_table(xml: &mut Xml, state: &State, table: &RouteTable) {
     xml.list(
         "routeSet",
         "item",
-        local.into_iter().chain(routes),
+        local.chain(routes),
         |xml, (to, gateway, origin)| {
             let name = if gateway.starts_with("nat-") {
                 "natGatewayId"
             } else {
                 "gatewayId"
             };
-            xml.leaf("destinationCidrBlock", to)
+            let destination = match to {
+                IpNet::V4(_) => "destinationCidrBlock",
+                IpNet::V6(_) => "destinationIpv6CidrBlock",
+            };
+            xml.leaf(destination, to)
                 .leaf(name, gateway)
                 .leaf("state", "active")
                 .leaf("origin", origin);
@@ -361,9 +373,13 @@ fn write_gateway(xml: &mut Xml, state: &State, gateway: &InternetGateway) {
 
 fn create_vpc(input: &Input, state: &mut State) -> Answer<Xml> {
     let cidr = input.need("CidrBlock")?;
+    let with_ipv6 = input.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false);
     let tags = read_tags(input, "vpc")?;
     ready(input)?;
     let id = state.create_vpc(&cidr, &tags)?;
+    if with_ipv6 {
+        state.provide_ipv6(&id)?;
+    }
     let mut xml = Xml::default();
     if let Some(vpc) = state.vpcs.get(&id) {
         xml.nest("vpc", |xml| write_vpc(xml, state, vpc));
@@ -409,10 +425,13 @@ fn attach_gateway(input: &Input, state: &mut State) -> Answer<Xml> {
 fn create_route_table(input: &Input, state: &mut State) -> Answer<Xml> {
     let vpc = input.need("VpcId")?;
     let tags = read_tags(input, "route-table")?;
+    let token = input.text("ClientToken");
     ready(input)?;
-    let id = state.create_route_table(&vpc, &tags)?;
+    let ids = once(token, input, state, |state| {
+        Ok(vec![state.create_route_table(&vpc, &tags)?])
+    })?;
     let mut xml = Xml::default();
-    if let Some(table) = state.route_tables.get(&id) {
+    if let Some(table) = ids.first().and_then(|id| state.route_tables.get(id)) {
         xml.nest("routeTable", |xml| write_table(xml, state, table));
     }
     Ok(xml)
@@ -420,7 +439,10 @@ fn create_route_table(input: &Input, state: &mut State) -> Answer<Xml> {
 
 fn create_route(input: &Input, state: &mut State) -> Answer<Xml> {
     let table = input.need("RouteTableId")?;
-    let destination = input.need("DestinationCidrBlock")?;
+    let destination = match input.text("DestinationIpv6CidrBlock") {
+        Some(destination) => destination,
+        None => input.need("DestinationCidrBlock")?,
+    };
     let gateway = match input.text("NatGatewayId") {
         Some(gateway) => gateway,
         None => input.need("GatewayId")?,
@@ -439,6 +461,19 @@ fn associate_route_table(input: &Input, state: &mut State) -> Answer<Xml> {
     xml.leaf("associationId", id);
     xml.nest("associationState", |xml| {
         xml.leaf("state", "associated");
+    });
+    Ok(xml)
+}
+
+fn associate_subnet_range(input: &Input, state: &mut State) -> Answer<Xml> {
+    let subnet = input.need("SubnetId")?;
+    let cidr = input.need("Ipv6CidrBlock")?;
+    ready(input)?;
+    let range = state.associate_subnet_ipv6(&subnet, &cidr)?;
+    let mut xml = Xml::default();
+    xml.leaf("subnetId", &subnet);
+    xml.nest("ipv6CidrBlockAssociation", |xml| {
+        write_ipv6(xml, &subnet, range);
     });
     Ok(xml)
 }
