@@ -12,20 +12,18 @@
 //! that is not ours is left alone and said.
 
 mod batches;
+mod sets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
-use crate::model::ownership::{TxtOwner, record_resource, txt_name, txt_value};
+use crate::model::ownership::{TxtOwner, record_resource};
 use crate::model::records::{
-    AliasTarget, Claim, DesiredRecords, HostRecords, ObservedRecords, Place, RawAlias, RecordSet,
-    RecordState,
+    Claim, DesiredRecords, HostRecords, ObservedRecords, Place, RecordSet, RecordState,
 };
 use crate::model::spec::ObjectName;
-
-/// Seconds that resolvers may keep an owner TXT.
-const TXT_TTL: i64 = 300;
+use sets::{address, owner_txt, record, same_address, value};
 
 /// What the records depend on beside claims and record sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -415,8 +413,6 @@ fn claimed(
         .insert(host.to_owned(), (holder.group.clone(), state));
 }
 
-/// Takes away a record of ours that nobody wants; the TXT alone where the
-/// record is gone or has become someone else's.
 /// Whether a record of ours leads to a load balancer that its group has
 /// replaced by one for which there is no zone, such as an internal one where
 /// all zones are public: it would lead nowhere.
@@ -428,6 +424,8 @@ fn is_stranded(host: &str, records: &HostRecords, claim: &Claim) -> bool {
     matches!(address(records), Ok(Some(live)) if !same_address(live, &wished))
 }
 
+/// Takes away a record of ours that nobody wants; the TXT alone where the
+/// record is gone or has become someone else's.
 fn unclaimed(place: &Place, records: &HostRecords, why: &str, cx: &DnsContext, plan: &mut DnsPlan) {
     let Owner::Ours { txt, .. } = Owner::of(records, cx) else {
         return;
@@ -443,73 +441,6 @@ fn unclaimed(place: &Place, records: &HostRecords, why: &str, cx: &DnsContext, p
         changes,
         why: why.to_owned(),
     });
-}
-
-/// The simple A record at the host, if any; in words what stands in its way.
-fn address(records: &HostRecords) -> Result<Option<&RecordSet>, String> {
-    let mut address = None;
-    for record in &records.at_host {
-        match (record.kind.as_str(), &record.set_identifier) {
-            ("A", None) => address = Some(record),
-            ("A", Some(id)) => return Err(format!("an A record with a routing policy ({id})")),
-            (kind @ ("CNAME" | "AAAA"), _) => {
-                return Err(format!("a record of type {kind} ({})", value(record)));
-            }
-            _ => {}
-        }
-    }
-    Ok(address)
-}
-
-/// The value of a record set, for people.
-fn value(record: &RecordSet) -> String {
-    match &record.alias {
-        Some(alias) => format!("alias {}", alias.dns_name.trim_end_matches('.')),
-        None => record.values.join(" "),
-    }
-}
-
-fn record(host: &str, target: &AliasTarget) -> RecordSet {
-    RecordSet {
-        name: host.to_owned(),
-        kind: "A".to_owned(),
-        ttl: None,
-        values: Vec::new(),
-        alias: Some(RawAlias {
-            dns_name: format!("{}.", target.dns_name),
-            hosted_zone_id: target.hosted_zone_id.clone(),
-            evaluate_target_health: true,
-        }),
-        set_identifier: None,
-    }
-}
-
-fn owner_txt(host: &str, group: &GroupId, cx: &DnsContext) -> RecordSet {
-    RecordSet {
-        name: txt_name(host),
-        kind: "TXT".to_owned(),
-        ttl: Some(TXT_TTL),
-        values: vec![txt_value(&cx.cluster, cx.cluster_uid.as_deref(), group)],
-        alias: None,
-        set_identifier: None,
-    }
-}
-
-/// Whether a live A record leads where it should; Route 53 answers names with
-/// a final dot, and the console writes `dualstack.` in front.
-fn same_address(live: &RecordSet, wished: &RecordSet) -> bool {
-    let canonical = |record: &RecordSet| {
-        record.alias.as_ref().map(|alias| {
-            let name = alias.dns_name.trim_end_matches('.').to_ascii_lowercase();
-            let name = name.strip_prefix("dualstack.").unwrap_or(&name).to_owned();
-            (
-                name,
-                alias.hosted_zone_id.clone(),
-                alias.evaluate_target_health,
-            )
-        })
-    };
-    canonical(live) == canonical(wished)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod doubt;
 mod findings;
 mod live;
+mod spreading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -280,31 +281,6 @@ impl Records {
             let state = book.states.get(&place.host);
             if matches!(state, Some((_, RecordState::Refused(_)))) {
                 self.dns.mark_stale(&place);
-            }
-        }
-    }
-
-    /// Asks whether the changes under way have been spread.
-    async fn poll(&self, cx: &Reconciler) {
-        let changes: Vec<String> = lock(&self.book).spreading.keys().cloned().collect();
-        for change in changes {
-            match apply::dns::in_sync(&cx.aws, &change).await {
-                Ok(true) => self.spread(&change),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "cannot ask whether a change is in sync"),
-            }
-        }
-    }
-
-    fn spread(&self, change: &str) {
-        let mut book = lock(&self.book);
-        let Some(places) = book.spreading.remove(change) else {
-            return;
-        };
-        let until = Instant::now() + self.grace;
-        for ((_, place), parting) in &mut book.given_up {
-            if places.contains(place) && *parting == Parting::Spreading {
-                *parting = Parting::Remembered(until);
             }
         }
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
 use super::*;
+use crate::model::records::AliasTarget;
 
 const HOST: &str = "shop.example";
 
