@@ -321,3 +321,14 @@ fn batches_keep_a_hosts_changes_together() {
             .all(|b| b.iter().all(|c| c.place.zone == b[0].place.zone))
     );
 }
+
+#[test]
+fn a_record_that_leads_to_a_replaced_load_balancer_goes_when_no_zone_is_for_the_new_one() {
+    let mut homeless = claim("a", true);
+    homeless.zone = None;
+    // The one that it leads to serves on.
+    let desired = wanted(std::slice::from_ref(&homeless));
+    assert_eq!(settle(&desired, &mut ours("a")), "");
+    homeless.target = Some(target("a-internal"));
+    assert_eq!(settle(&wanted(&[homeless]), &mut ours("a")), "-A -TXT");
+}

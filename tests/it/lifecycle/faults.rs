@@ -92,3 +92,40 @@ async fn aws_fails_at_each_call_of_a_create() {
     );
     assert!(dns_lost >= 1 && dns_denied >= 1, "{dns_lost} {dns_denied}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_depend_on_a_failed_step_is_done() {
+    let name = "lifecycle-branch";
+    let scene = Scene::new(name).await;
+    no_delays(&scene);
+    scene.service(name, "web", &["10.0.48.11"]).await;
+    let denied = Fault {
+        action: Some("CreateTargetGroup".to_owned()),
+        times: 1000,
+        ..fault("AccessDenied", None, 0)
+    };
+    scene.aws.faults().add(denied);
+    let controller = scene.controller(&NO_DNS).await;
+    scene.apply(&ingress("web", &[])).await;
+    let parts = ["AccessDenied", "target group", "CreateTargetGroup"];
+    scene.warned(name, "web", &parts).await;
+    scene.address(name, "web").await;
+    scene.account(|state| {
+        let lb = state.load_balancers.values().next().unwrap();
+        assert!(lb.listeners[&80].rules.is_empty());
+        assert!(state.target_groups.is_empty());
+    });
+    scene.aws.faults().clear();
+    scene
+        .eventually("the rest follows", async || {
+            let rules = scene.account(|state| {
+                let lb = state.load_balancers.values().next().unwrap();
+                lb.listeners[&80].rules.len()
+            });
+            if rules == 1 { Ok(()) } else { Err(rules) }
+        })
+        .await;
+    scene.delete_ingresses(name).await;
+    scene.empty().await;
+    drop(controller);
+}
