@@ -245,7 +245,7 @@ mod tests {
             longest_burst: Duration::from_millis(60),
             concurrency: 2,
             many_at_once: 2,
-            many_spacing: Duration::from_secs(60),
+            many_spacing: Duration::from_mins(1),
             first_retry: Duration::from_millis(1),
             last_retry: Duration::from_millis(4),
         }

@@ -191,8 +191,8 @@ async fn what_is_missing_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn three_variables_are_enough_and_the_vpc_is_found() {
     let scene = Scene::alone("running-few").await;
-    let endpoint = scene.aws.endpoint().to_string();
-    let kubeconfig = scene.kubeconfig();
+    let endpoint = scene.aws.endpoint();
+    let kubeconfig = Scene::kubeconfig();
     let environment = [
         ("KUBECONFIG", kubeconfig.as_str()),
         ("AWS_REGION", "us-west-2"),

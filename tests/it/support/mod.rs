@@ -104,7 +104,7 @@ impl Scene {
     }
 
     /// Path of the kubeconfig with all rights.
-    pub fn kubeconfig(&self) -> String {
+    pub fn kubeconfig() -> String {
         let path = cluster::sandbox().control_plane.kubeconfig_path();
         path.to_str().unwrap().to_owned()
     }
