@@ -3,8 +3,8 @@ FROM rust:1.95-alpine AS build
 RUN apk add --no-cache build-base ca-certificates
 WORKDIR /src
 COPY . .
-ARG GIT_HASH=unknown
-ENV GIT_HASH=${GIT_HASH}
+ARG GIT_COMMIT=unknown
+ENV GIT_COMMIT=${GIT_COMMIT}
 RUN cargo build --release --locked --package alb-ingress-controller \
  && cp target/release/alb-ingress-controller /alb-ingress-controller
 

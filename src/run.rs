@@ -106,6 +106,7 @@ where
     telemetry::start_logging(&settings.log_filter, settings.log_format);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        commit = telemetry::COMMIT,
         settings = %settings,
         "starting"
     );

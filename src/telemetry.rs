@@ -26,6 +26,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Commit that the program was built from, where the build says so.
+pub const COMMIT: &str = match option_env!("GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -226,10 +232,7 @@ impl Metrics {
         registry.register(
             "build",
             "What this process was built from",
-            Info::new([
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("commit", option_env!("GIT_COMMIT").unwrap_or("unknown")),
-            ]),
+            Info::new([("version", env!("CARGO_PKG_VERSION")), ("commit", COMMIT)]),
         );
         metrics
     }

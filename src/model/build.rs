@@ -5,9 +5,9 @@
 //! balancer with listeners, rules and target groups of those who are left;
 //! what stands in the way of making it anew.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::context::Context;
 use super::desired::{Desired, DesiredListener, DesiredRule, Intent, Stack};
 use super::facts::Facts;
 use super::finding::{Effect, Finding, Reason};
@@ -23,40 +23,7 @@ use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::spec::{Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupRef};
 use super::subnets;
-use super::targets::Nodes;
 use super::verdicts;
-
-/// What the parts of the model read from.
-pub(super) struct Context<'a> {
-    pub group: &'a GroupId,
-    pub snapshot: &'a Snapshot,
-    pub facts: &'a Facts,
-    pub settings: &'a Settings,
-    nodes: OnceCell<Nodes>,
-}
-
-impl<'a> Context<'a> {
-    /// For one group.
-    pub fn new(
-        group: &'a GroupId,
-        snapshot: &'a Snapshot,
-        facts: &'a Facts,
-        settings: &'a Settings,
-    ) -> Self {
-        Self {
-            group,
-            snapshot,
-            facts,
-            settings,
-            nodes: OnceCell::new(),
-        }
-    }
-
-    /// The nodes that may be targets, looked at once and only when needed.
-    pub fn nodes(&self) -> &Nodes {
-        self.nodes.get_or_init(|| Nodes::of(self.snapshot))
-    }
-}
 
 /// The desired state of a group. Total: what is wrong with an Ingress becomes
 /// a finding of that Ingress, and the others are served.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::annotations::PREFIX;
-use super::build::Context;
+use super::context::Context;
 use super::desired::DesiredRule;
 use super::finding::{Effect, Finding, Reason};
 use super::member::{Member, MemberRule};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::networking::v1::Ingress;
 
 use super::annotations::{self, PREFIX, Reach, Support};
-use super::build::Context;
+use super::context::Context;
 use super::desired::{DesiredTargetGroup, Origin};
 use super::finding::{Effect, Finding, Reason};
 use super::rules;

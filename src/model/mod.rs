@@ -12,6 +12,7 @@ pub mod annotations;
 pub mod backend;
 pub mod backend_build;
 pub mod build;
+mod context;
 pub mod desired;
 pub mod facts;
 pub mod finding;

@@ -11,7 +11,7 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::annotations::{self, PREFIX, Support};
-use super::build::Context;
+use super::context::Context;
 use super::desired::DesiredTargetGroup;
 use super::finding::{Effect, Finding, Reason};
 use super::names::{self, TargetGroupIdentity};
