@@ -1,12 +1,14 @@
 //! Claims of the documents, checked by machine. `UPDATE_DOCS=1` writes the
 //! generated tables anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use alb_ingress_controller::aws::operations;
 use alb_ingress_controller::config::flags_markdown;
 use alb_ingress_controller::model::annotations::annotations_markdown;
+use alb_ingress_controller::report::GroupState;
+use alb_ingress_controller::telemetry::{Metrics, Now};
 use serde_json::Value;
 
 use crate::support::Scene;
@@ -82,6 +84,39 @@ fn every_write_that_makes_or_tags_is_conditional() {
         "iam:CreateServiceLinkedRole",
     ] {
         assert!(conditional(action), "{action}");
+    }
+}
+
+#[test]
+fn the_alerts_ask_for_metrics_and_states_that_there_are() {
+    let metrics = Metrics::new();
+    metrics.aws_call("ec2", "CreateTags", "Throttling", 0.1);
+    let states = [GroupState::Failing.as_str().to_owned()];
+    metrics.set(&Now {
+        groups: states.iter().map(|state| (state.clone(), 1)).collect(),
+        findings: BTreeMap::from([("InvalidAnnotation".to_owned(), 1)]),
+        ..Now::default()
+    });
+    let page = metrics.render();
+    let alerts = read("deploy/alerts.yaml");
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let asked: BTreeSet<&str> = alerts
+        .split(word)
+        .filter(|name| name.starts_with("alb_ingress_"))
+        .collect();
+    assert!(asked.len() >= 4, "{asked:?}");
+    for name in asked {
+        assert!(
+            page.contains(&format!("\n{name}")),
+            "no metric {name}:\n{page}"
+        );
+    }
+    let states_asked = alerts.split("state=\"").skip(1);
+    for state in states_asked.map(|rest| rest.split('"').next().unwrap()) {
+        assert!(
+            page.contains(&format!("state=\"{state}\"")),
+            "no state {state}"
+        );
     }
 }
 
