@@ -11,6 +11,7 @@ pub mod attributes;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod ids;
 pub mod instance;
 mod ipv6;
@@ -99,6 +100,8 @@ pub struct State {
     pub certificates: BTreeMap<String, Certificate>,
     /// What was declared of the world outside.
     pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -155,6 +158,7 @@ impl State {
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),
