@@ -10,12 +10,12 @@ def test_forms_with_lists_and_structures(aws, vpc):
         Protocol="HTTP",
         Port=80,
         VpcId=vpc.id,
-        Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2 & <3>"}],
+        Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2 = @3"}],
     )
     group = made["TargetGroups"][0]
     assert made["ResponseMetadata"]["RequestId"] == made["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
     tags = aws.elbv2.describe_tags(ResourceArns=[group["TargetGroupArn"]])["TagDescriptions"][0]["Tags"]
-    assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "1", "b": "2 & <3>"}
+    assert {tag["Key"]: tag["Value"] for tag in tags} == {"a": "1", "b": "2 = @3"}
 
 
 @rule("wire.unknown_action")
