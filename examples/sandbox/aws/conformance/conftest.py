@@ -37,6 +37,9 @@ RULES = HERE.parent / "rules"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
+# One session, so that each service model is loaded once.
+SESSION = boto3.session.Session()
+
 # Attribute of `aws` -> name of the service in boto3, where they differ.
 SERVICES = {
     "tagging": "resourcegroupstaggingapi",
@@ -177,7 +180,7 @@ class Aws:
 
     def client(self, service, **config):
         """A client that does not try again."""
-        return boto3.session.Session().client(
+        return SESSION.client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint,
