@@ -23,7 +23,7 @@ const DEFAULTS: [(&str, usize); 28] = [
     ("certificates", 2500),
     ("hosted-zones", 500),
     ("records-per-hosted-zone", 10_000),
-    ("waf-web-acls", 100),
+    ("web-acls", 100),
     ("waf-ip-sets", 100),
     ("waf-addresses-per-ip-set", 10_000),
     ("waf-regex-pattern-sets", 10),

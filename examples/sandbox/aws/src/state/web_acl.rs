@@ -28,7 +28,7 @@ pub struct WebAcl {
 
 impl Kind for WebAcl {
     const IN_ARN: &'static str = "webacl";
-    const QUOTA: &'static str = "waf-web-acls";
+    const QUOTA: &'static str = "web-acls";
 
     fn entity(&self) -> &Entity {
         &self.entity
@@ -263,5 +263,143 @@ impl State {
             return Err(unavailable());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::super::{load_balancer::NewLoadBalancer, waf_regional::NewClassicWebAcl};
+    use super::*;
+    use crate::{Timing, World};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// An account with a load balancer, whose ARN is answered.
+    fn world(timing: Timing) -> (State, String) {
+        let mut state = State::new("123456789012", "us-east-1", timing);
+        let ids = World::default().build(&mut state, NOW).unwrap();
+        let new = NewLoadBalancer {
+            name: "web".to_owned(),
+            subnets: ids.public_subnets,
+            security_groups: Vec::new(),
+            scheme: None,
+            ip_address_type: None,
+            tags: Vec::new(),
+        };
+        let balancer = state.create_load_balancer(new, NOW).unwrap();
+        (state, balancer)
+    }
+
+    fn acl(state: &mut State, name: &str, scope: Scope) -> Answer<(Naming, String, String)> {
+        let settings = json!({ "DefaultAction": { "Allow": {} } });
+        let new = NewEntity {
+            name: name.to_owned(),
+            scope,
+            description: None,
+            tags: Vec::new(),
+        };
+        let entity = state.create_web_acl(&new, settings.as_object().unwrap().clone(), NOW)?;
+        let naming = Naming {
+            name: entity.name.clone(),
+            scope,
+            id: entity.id.clone(),
+        };
+        Ok((naming, entity.arn.clone(), entity.lock_token.clone()))
+    }
+
+    #[test]
+    fn a_balancer_has_one_web_acl() {
+        let (mut state, balancer) = world(Timing::default());
+        let (naming, first, token) = acl(&mut state, "a", Scope::Regional).unwrap();
+        let (_, second, _) = acl(&mut state, "b", Scope::Regional).unwrap();
+        for arn in [&first, &first, &second, &first] {
+            state.associate_web_acl(arn, &balancer, NOW).unwrap();
+            assert_eq!(
+                state.web_acl_of(&balancer).unwrap().unwrap().entity.arn,
+                *arn
+            );
+        }
+        let refusal = state.delete_web_acl(&naming, &token).unwrap_err();
+        assert_eq!(refusal.code, "WAFAssociatedItemException");
+        let change = state.change_token();
+        let classic = NewClassicWebAcl {
+            name: "old".to_owned(),
+            metric_name: "old".to_owned(),
+            default_action: "ALLOW".to_owned(),
+            tags: Vec::new(),
+        };
+        let id = state.create_classic_web_acl(classic, &change, NOW).unwrap();
+        let id = id.id.clone();
+        state
+            .associate_classic_web_acl(&id, &balancer, NOW)
+            .unwrap();
+        assert_eq!(state.web_acl_of(&balancer), Ok(None));
+        // It is not the one of the other WAF that is taken away.
+        state.disassociate_web_acl(&balancer).unwrap();
+        assert_eq!(state.classic_web_acl_of(&balancer).unwrap().unwrap().id, id);
+        state.delete_web_acl(&naming, &token).unwrap();
+        state.delete_load_balancer(&balancer, NOW).unwrap();
+        let change = state.change_token();
+        state.delete_classic_web_acl(&id, &change, NOW).unwrap();
+    }
+
+    #[test]
+    fn who_can_be_associated() {
+        let (mut state, balancer) = world(Timing::default());
+        let (_, regional, _) = acl(&mut state, "a", Scope::Regional).unwrap();
+        let (_, global, _) = acl(&mut state, "a", Scope::Cloudfront).unwrap();
+        let absent = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/a/0123456789abcdef";
+        let other = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/a/0123456789abcdef";
+        let gone = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/a/0";
+        let (unknown, wrong) = (
+            "WAFNonexistentItemException",
+            "WAFInvalidParameterException",
+        );
+        for (acl, resource, code) in [
+            (regional.as_str(), absent, unknown),
+            (gone, balancer.as_str(), unknown),
+            (
+                &regional,
+                "arn:aws:apigateway:us-east-1::/restapis/a/stages/b",
+                unknown,
+            ),
+            (&regional, other, wrong),
+            (
+                &regional,
+                "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-1",
+                wrong,
+            ),
+            (&regional, &regional, wrong),
+            (&global, &balancer, wrong),
+            (&balancer, &balancer, wrong),
+        ] {
+            let refusal = state.associate_web_acl(acl, resource, NOW).unwrap_err();
+            assert_eq!(refusal.code, code, "{acl} {resource}");
+        }
+        assert!(state.web_acl_associations.is_empty());
+    }
+
+    #[test]
+    fn news_spreads_as_slowly_as_it_is_told_to() {
+        let slow = Timing {
+            waf_propagation_ms: 5000,
+            ..Timing::default()
+        };
+        let (mut state, balancer) = world(slow);
+        let (_, arn, _) = acl(&mut state, "a", Scope::Regional).unwrap();
+        let refusal = state.associate_web_acl(&arn, &balancer, NOW).unwrap_err();
+        assert_eq!(refusal.code, "WAFUnavailableEntityException");
+        let later = NOW + SignedDuration::from_secs(5);
+        state.associate_web_acl(&arn, &balancer, later).unwrap();
+    }
+
+    #[test]
+    fn the_scope_of_cloudfront_has_one_home() {
+        let mut state = State::new("123456789012", "eu-west-1", Timing::default());
+        let refusal = acl(&mut state, "a", Scope::Cloudfront).unwrap_err();
+        assert!(refusal.message.contains("SCOPE_VALUE"), "{refusal}");
     }
 }
