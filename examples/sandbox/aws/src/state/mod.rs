@@ -11,12 +11,14 @@ pub mod attributes;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod ids;
 pub mod instance;
 pub mod ip_set;
 mod ipv6;
 pub mod listener;
 pub mod load_balancer;
+pub mod outside;
 mod placement;
 pub mod quotas;
 pub mod refusal;
@@ -55,6 +57,7 @@ pub use self::{
         WeightedTargetGroup,
     },
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    outside::Outside,
     quotas::Quotas,
     refusal::{Answer, Refusal},
     route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
@@ -105,6 +108,10 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// What was declared of the world outside.
+    pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: tag_store::TagStore,
     /// What WAFv2 has.
@@ -168,6 +175,8 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: tag_store::TagStore::default(),
             wafv2: wafv2::Wafv2::default(),
             waf_regional: waf_regional::WafRegional::default(),
