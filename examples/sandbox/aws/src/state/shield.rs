@@ -288,9 +288,16 @@ impl State {
             )
         })?;
         let id = resource.rsplit('/').next().unwrap_or_default();
+        let ours = |account: Option<&String>| account == Some(&self.account);
         let known = match kind {
-            "APPLICATION_LOAD_BALANCER" => self.load_balancers.contains_key(resource),
-            "ROUTE_53_HOSTED_ZONE" => self.hosted_zones.contains_key(id),
+            "APPLICATION_LOAD_BALANCER" => {
+                let far = self.elsewhere.load_balancers.get(resource);
+                self.load_balancers.contains_key(resource) || ours(far.map(|far| &far.account))
+            }
+            "ROUTE_53_HOSTED_ZONE" => {
+                let far = self.elsewhere.hosted_zones.get(id);
+                self.hosted_zones.contains_key(id) || ours(far.map(|far| &far.account))
+            }
             _ => false,
         };
         if known {

@@ -207,18 +207,15 @@ impl State {
             .ok_or_else(|| invalid(&format!("{arn} is not a valid AmazonResourceName (ARN)")))
     }
 
-    /// The ARN of what tags are kept for; `None` for what this region does not
-    /// list: hosted zones are global and listed in one region.
+    /// The ARN of what tags are kept for; `None` for a kind that the API does
+    /// not list. What belongs to no region is listed by the one that holds it.
     fn arn_of_key(&self, key: &str) -> Option<String> {
         let partition = partition(&self.region);
-        if let Some(parts) = arn_parts(key) {
-            let listed = parts.region == self.region
-                || (parts.region.is_empty() && self.region == home(partition));
-            return listed.then(|| key.to_owned());
+        if arn_parts(key).is_some() {
+            return Some(key.to_owned());
         }
         if key.starts_with('Z') && key.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let arn = format!("arn:{partition}:route53:::hostedzone/{key}");
-            return (self.region == home(partition)).then_some(arn);
+            return Some(format!("arn:{partition}:route53:::hostedzone/{key}"));
         }
         let (prefix, _) = key.rsplit_once('-')?;
         let (kind, _) = EC2_KINDS.iter().find(|(_, known)| *known == prefix)?;
@@ -233,15 +230,6 @@ impl TagFilter {
     fn fits(&self, tags: &Tags) -> bool {
         tags.get(&self.key)
             .is_some_and(|found| self.values.is_empty() || self.values.contains(found))
-    }
-}
-
-/// The region that lists what belongs to no region.
-fn home(partition: &str) -> &'static str {
-    match partition {
-        "aws-cn" => "cn-northwest-1",
-        "aws-us-gov" => "us-gov-west-1",
-        _ => "us-east-1",
     }
 }
 
@@ -352,8 +340,9 @@ mod tests {
             );
             assert_eq!(ec2_id(arn_parts(&arn).unwrap().resource), Ok(id));
         }
-        // Global things are listed in one region.
-        assert_eq!(state.arn_of_key("Z0123"), None);
+        let zone = state.arn_of_key("Z0123").unwrap();
+        assert_eq!(zone, "arn:aws:route53:::hostedzone/Z0123");
+        assert_eq!(state.arn_of_key("nat-0123456789abcdef0"), None);
         assert!(ec2_id("subnet/vpc-1").is_err());
     }
 
