@@ -28,6 +28,12 @@ pub struct Timing {
     /// A requested certificate is `PENDING_VALIDATION` for this long (AWS:
     /// until its DNS records are found).
     pub certificate_issue_ms: u64,
+    /// A web ACL or load balancer that is younger than this cannot be
+    /// associated yet (AWS: seconds to minutes).
+    pub waf_propagation_ms: u64,
+    /// Deleted resources stay in the lists of the Resource Groups Tagging API
+    /// for this long (AWS: minutes and more).
+    pub tag_linger_ms: u64,
 }
 
 impl Default for Timing {
@@ -40,6 +46,8 @@ impl Default for Timing {
             draining_ms: Some(1500),
             health_scale: 0.05,
             certificate_issue_ms: 500,
+            waf_propagation_ms: 0,
+            tag_linger_ms: 1000,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod dns_name;
 pub mod elsewhere;
 pub mod ids;
 pub mod instance;
+pub mod ip_set;
 mod ipv6;
 pub mod listener;
 pub mod load_balancer;
@@ -21,16 +22,25 @@ pub mod outside;
 mod placement;
 pub mod quotas;
 pub mod refusal;
+pub mod regex_pattern_set;
 pub mod regions;
 pub mod registration;
 pub mod route53;
 pub mod rule;
+pub mod rule_group;
 pub mod security_group;
+pub mod shield;
 pub mod ssl_policy;
+pub mod tag_store;
+pub mod tagging;
 pub mod tags;
 pub mod target;
 pub mod target_group;
 pub mod vpc;
+pub mod waf_regional;
+pub mod wafv2;
+pub mod web_acl;
+mod web_acl_rule;
 mod x509;
 
 use std::collections::BTreeMap;
@@ -103,7 +113,15 @@ pub struct State {
     /// Other regions and accounts, while a call needs to know of them.
     pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
-    pub tags: BTreeMap<String, Tags>,
+    pub tags: tag_store::TagStore,
+    /// What WAFv2 has.
+    pub wafv2: wafv2::Wafv2,
+    /// What WAF Classic Regional has.
+    pub waf_regional: waf_regional::WafRegional,
+    /// The web ACLs of load balancers, by their ARN.
+    pub web_acl_associations: BTreeMap<String, web_acl::AssociatedAcl>,
+    /// What Shield Advanced has.
+    pub shield: shield::Shield,
     /// Client tokens of calls of EC2 that made something.
     pub client_tokens: BTreeMap<String, MadeOnce>,
     /// What happens by itself, by time and a running number.
@@ -159,7 +177,11 @@ impl State {
             certificates: BTreeMap::new(),
             outside: Outside::default(),
             elsewhere: elsewhere::Elsewhere::default(),
-            tags: BTreeMap::new(),
+            tags: tag_store::TagStore::default(),
+            wafv2: wafv2::Wafv2::default(),
+            waf_regional: waf_regional::WafRegional::default(),
+            web_acl_associations: BTreeMap::new(),
+            shield: shield::Shield::default(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),
             scheduled: 0,
@@ -168,6 +190,7 @@ impl State {
 
     /// Makes every transition that is due at `now`; tells whether there was one.
     pub fn advance(&mut self, now: Timestamp) -> bool {
+        self.tags.pass(now, self.timing.tag_linger_ms);
         let mut changed = false;
         while let Some(entry) = self.due.first_entry() {
             if entry.key().0 > now {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Quota names with their defaults.
-const DEFAULTS: [(&str, usize); 18] = [
+const DEFAULTS: [(&str, usize); 28] = [
     ("application-load-balancers", 50),
     ("target-groups", 3000),
     ("listeners-per-application-load-balancer", 50),
@@ -23,6 +23,16 @@ const DEFAULTS: [(&str, usize); 18] = [
     ("certificates", 2500),
     ("hosted-zones", 500),
     ("records-per-hosted-zone", 10_000),
+    ("web-acls", 100),
+    ("waf-ip-sets", 100),
+    ("waf-addresses-per-ip-set", 10_000),
+    ("waf-regex-pattern-sets", 10),
+    ("waf-expressions-per-regex-pattern-set", 10),
+    ("waf-rule-groups", 100),
+    ("waf-capacity-per-web-acl", 5000),
+    ("waf-load-balancers-per-web-acl", 100),
+    ("waf-classic-web-acls", 50),
+    ("shield-protections-per-resource-type", 1000),
 ];
 
 /// The quotas in force.

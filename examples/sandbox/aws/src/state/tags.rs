@@ -211,7 +211,7 @@ pub(super) fn check_tag(key: &str, value: &str) -> Result<(), String> {
 }
 
 /// The rules for one tag that hold in all services.
-fn check_lengths(key: &str, value: &str) -> Result<(), String> {
+pub(super) fn check_lengths(key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() || key.chars().count() > 128 {
         return Err(format!("The tag key '{key}' must have 1 to 128 characters"));
     }

@@ -16,9 +16,13 @@ mod page;
 mod params;
 mod route53;
 mod service;
+mod shield;
 mod signature;
 mod sts;
+mod tagging;
 mod trust;
+mod waf_regional;
+mod wafv2;
 mod web_token;
 mod xml;
 
@@ -249,12 +253,11 @@ fn dispatch(
         Service::Sts => sts::handle(action, input, calling, state, now).map(xml),
         Service::Route53 => route53::handle(action, input, state, now).map(xml),
         Service::Acm => acm::handle(action, input, state, now).map(json),
-        Service::Iam
-        | Service::WafV2
-        | Service::WafRegional
-        | Service::Shield
-        | Service::Tagging
-        | Service::Cognito => None,
+        Service::WafV2 => wafv2::handle(action, input, state, now).map(json),
+        Service::WafRegional => waf_regional::handle(action, input, state, now).map(json),
+        Service::Shield => shield::handle(action, input, state, now).map(json),
+        Service::Tagging => tagging::handle(action, input, state, now).map(json),
+        Service::Iam | Service::Cognito => None,
     }
 }
 

@@ -72,7 +72,11 @@ impl Paging {
     /// Reads the size, which has a default, and the token by their names.
     pub fn read(input: &Input, size: &str, token: &str, default: usize) -> Answer<Self> {
         Ok(Self {
-            size: input.number(size)?.unwrap_or(default),
+            // Where a model allows 0 it means the default.
+            size: input
+                .number(size)?
+                .filter(|size| *size > 0)
+                .unwrap_or(default),
             token: input.text(token),
         })
     }
@@ -87,6 +91,21 @@ impl Paging {
     ) -> Answer<Page<T>> {
         cut(items, key, self.token.as_deref(), self.size)
             .ok_or_else(|| input.bad_token(self.token.as_deref()))
+    }
+
+    /// As [`cut`](Self::cut), but a full page always names a next one, though
+    /// nothing may follow: some services look no further than a page.
+    pub fn cut_full<T>(
+        &self,
+        input: &Input,
+        items: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> Answer<Page<T>> {
+        let mut page = self.cut(input, items, &key)?;
+        if page.items.len() == self.size {
+            page.next = page.items.last().map(|last| seal(&key(last)));
+        }
+        Ok(page)
     }
 }
 
@@ -129,5 +148,19 @@ mod tests {
             assert_eq!(refused.unwrap_err().code, code);
             assert!(input.done().is_ok());
         }
+    }
+
+    #[test]
+    fn a_full_page_may_lead_to_nothing() {
+        let page = |token: &str| {
+            let params = Params::new(Service::WafV2, json!({ "Size": 2, "Next": token }));
+            let input = params.root();
+            let paging = Paging::read(&input, "Size", "Next", 100).unwrap();
+            paging.cut_full(&input, ["a", "b"], |item| (*item).to_owned())
+        };
+        let first = page("").unwrap();
+        assert_eq!(first.items, ["a", "b"]);
+        let second = page(&first.next.unwrap()).unwrap();
+        assert_eq!((second.items.len(), second.next), (0, None));
     }
 }

@@ -24,6 +24,8 @@ const TIMING: Timing = Timing {
     draining_ms: Some(HOUR_MS),
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
+    waf_propagation_ms: 0,
+    tag_linger_ms: HOUR_MS,
 };
 
 pub struct Aws {
