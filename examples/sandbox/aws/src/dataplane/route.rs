@@ -94,14 +94,15 @@ pub(crate) fn decide(
                 None => Decision::Answer(Answer::error(503)),
             }
         }
-        None => Decision::Answer(Answer::error(500)),
+        Some(_) | None => Decision::Answer(Answer::error(500)),
     }
 }
 
 fn scheme(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Https => "https",
+    if protocol == Protocol::Https {
+        "https"
+    } else {
+        "http"
     }
 }
 

@@ -30,6 +30,12 @@ pub fn kind(arn: &str) -> Option<Kind> {
     }
 }
 
+/// Whether the ARN of a load balancer, listener or rule is one of a Network
+/// Load Balancer.
+pub fn is_network(arn: &str) -> bool {
+    split(arn).is_some_and(|(_, path)| path.split('/').nth(1) == Some("net"))
+}
+
 /// The ARN of the load balancer of a listener or rule.
 pub fn load_balancer_of(arn: &str) -> Option<String> {
     let (prefix, path) = split(arn)?;

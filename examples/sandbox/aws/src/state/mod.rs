@@ -8,19 +8,29 @@ pub mod acm;
 pub mod action;
 pub mod arn;
 pub mod attributes;
+pub mod authenticate;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod fixed_response;
+pub mod forward;
+pub mod health_check;
 pub mod ids;
 pub mod instance;
 mod ipv6;
+pub mod jwt_validation;
 pub mod listener;
+mod listener_attributes;
+pub mod listener_tls;
 pub mod load_balancer;
 mod placement;
+pub mod protocol;
 pub mod quotas;
+pub mod redirect;
 pub mod refusal;
 pub mod regions;
 pub mod registration;
+mod regular_expression;
 pub mod route53;
 pub mod rule;
 pub mod security_group;
@@ -28,6 +38,9 @@ pub mod ssl_policy;
 pub mod tags;
 pub mod target;
 pub mod target_group;
+mod target_group_attributes;
+pub mod transform;
+pub mod trust_store;
 pub mod vpc;
 mod x509;
 
@@ -39,20 +52,25 @@ use crate::timing::Timing;
 
 pub use self::{
     acm::{Certificate, CertificateStatus},
+    action::{Action, ActionKind},
+    fixed_response::FixedResponse,
+    forward::{Forward, WeightedTargetGroup},
+    health_check::{HealthCheck, Matcher},
     instance::{Instance, InstanceState, NetworkInterface},
-    listener::{
-        Action, ActionKind, FixedResponse, Forward, Listener, Protocol, Redirect,
-        WeightedTargetGroup,
-    },
+    listener::Listener,
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    protocol::Protocol,
     quotas::Quotas,
+    redirect::Redirect,
     refusal::{Answer, Refusal},
     route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
     rule::{Condition, Patterns, QueryPair, Rule},
     security_group::{Peer, Permission, SecurityGroup, SecurityGroupRule},
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
-    target_group::{HealthCheck, Matcher, TargetGroup, TargetType},
+    target_group::{TargetGroup, TargetType},
+    transform::Transform,
+    trust_store::TrustStore,
     vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
 };
 
@@ -95,6 +113,8 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Trust stores by ARN.
+    pub trust_stores: BTreeMap<String, TrustStore>,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -150,6 +170,7 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Quota names with their defaults.
-const DEFAULTS: [(&str, usize); 18] = [
+const DEFAULTS: [(&str, usize); 24] = [
     ("application-load-balancers", 50),
     ("target-groups", 3000),
     ("listeners-per-application-load-balancer", 50),
@@ -14,6 +14,18 @@ const DEFAULTS: [(&str, usize); 18] = [
     ("target-groups-per-action-on-application-load-balancer", 5),
     ("targets-per-application-load-balancer", 1000),
     ("targets-per-target-group", 1000),
+    (
+        "mutual-authentication-listeners-per-application-load-balancer",
+        2,
+    ),
+    (
+        "target-id-registrations-per-application-load-balancer",
+        1000,
+    ),
+    ("listeners-per-network-load-balancer", 50),
+    ("certificates-per-network-load-balancer", 25),
+    ("target-groups-per-action-on-network-load-balancer", 1),
+    ("targets-per-network-load-balancer", 3000),
     ("condition-values-per-alb-rule", 5),
     ("condition-wildcards-per-alb-rule", 5),
     ("tags-per-resource", 50),

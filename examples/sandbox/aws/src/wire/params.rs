@@ -221,6 +221,26 @@ impl<'a> Input<'a> {
             .collect()
     }
 
+    /// The entries of a map, in the order of their keys.
+    pub fn entries(&self, name: &str) -> Answer<BTreeMap<String, String>> {
+        let base = format!("{}.entry.", self.key(name));
+        let indexes: BTreeSet<u32> = self
+            .params
+            .values
+            .range(base.clone()..)
+            .take_while(|(found, _)| found.starts_with(&base))
+            .filter_map(|(found, _)| found[base.len()..].split('.').next()?.parse().ok())
+            .collect();
+        let entry = |index: u32| {
+            let entry = Input {
+                params: self.params,
+                prefix: format!("{base}{index}"),
+            };
+            Ok((entry.need("key")?, entry.need("value")?))
+        };
+        indexes.into_iter().map(entry).collect()
+    }
+
     /// Ends the reading: refuses parameters that the operation does not have.
     pub fn done(&self) -> Answer<()> {
         let read = self.params.read.borrow();

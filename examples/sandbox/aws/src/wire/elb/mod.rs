@@ -1,7 +1,10 @@
 //! Elastic Load Balancing, version 2: parameters in, answers out.
 
+mod actions;
 mod balancers;
+mod conditions;
 mod groups;
+mod health;
 mod listeners;
 mod rules;
 mod shapes;
@@ -26,7 +29,8 @@ pub fn handle(
     balancers::handle(action, input, state, now)
         .or_else(|| listeners::handle(action, input, state))
         .or_else(|| rules::handle(action, input, state))
-        .or_else(|| groups::handle(action, input, state, now))
+        .or_else(|| groups::handle(action, input, state))
+        .or_else(|| health::handle(action, input, state, now))
         .or_else(|| tags::handle(action, input, state))
 }
 
