@@ -11,7 +11,9 @@ pub mod attributes;
 pub mod authenticate;
 pub mod change_batch;
 pub mod condition;
+mod condition_value;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod fixed_response;
 pub mod forward;
 pub mod health_check;
@@ -23,6 +25,7 @@ pub mod listener;
 mod listener_attributes;
 pub mod listener_tls;
 pub mod load_balancer;
+pub mod outside;
 mod placement;
 pub mod protocol;
 pub mod quotas;
@@ -37,6 +40,7 @@ pub mod security_group;
 pub mod ssl_policy;
 pub mod tags;
 pub mod target;
+mod target_check;
 pub mod target_group;
 mod target_group_attributes;
 pub mod transform;
@@ -59,6 +63,7 @@ pub use self::{
     instance::{Instance, InstanceState, NetworkInterface},
     listener::Listener,
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    outside::Outside,
     protocol::Protocol,
     quotas::Quotas,
     redirect::Redirect,
@@ -115,6 +120,10 @@ pub struct State {
     pub certificates: BTreeMap<String, Certificate>,
     /// Trust stores by ARN.
     pub trust_stores: BTreeMap<String, TrustStore>,
+    /// What was declared of the world outside.
+    pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -171,6 +180,8 @@ impl State {
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             trust_stores: BTreeMap::new(),
+            outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),

@@ -99,10 +99,7 @@ fn read_session(config: &Input) -> Answer<NewSession> {
         cookie_name: config.text("SessionCookieName"),
         scope: config.text("Scope"),
         timeout_seconds: config.number("SessionTimeout")?,
-        extra_parameters: config
-            .entries("AuthenticationRequestExtraParams")?
-            .into_iter()
-            .collect(),
+        extra_parameters: config.map("AuthenticationRequestExtraParams"),
         on_unauthenticated: config.text("OnUnauthenticatedRequest"),
     })
 }
