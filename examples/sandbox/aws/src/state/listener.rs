@@ -144,6 +144,13 @@ pub struct NewListener {
 /// Protocol with what belongs to TLS.
 type Tls = (Option<String>, Option<String>);
 
+impl Listener {
+    /// ARN of the trust store that client certificates are verified with.
+    pub fn trust_store(&self) -> Option<&str> {
+        None
+    }
+}
+
 impl State {
     /// A listener by ARN, or `ListenerNotFound`.
     pub fn listener(&self, arn: &str) -> Answer<&Listener> {

@@ -8,6 +8,8 @@ pub mod acm;
 pub mod action;
 pub mod arn;
 pub mod attributes;
+mod bundle;
+pub mod capacity;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
@@ -16,8 +18,11 @@ pub mod instance;
 mod ipv6;
 pub mod listener;
 pub mod load_balancer;
+mod load_balancer_attributes;
+pub mod load_balancer_change;
+mod load_balancer_interface;
 pub mod outside;
-mod placement;
+pub mod placement;
 pub mod quotas;
 pub mod refusal;
 pub mod regions;
@@ -29,6 +34,7 @@ pub mod ssl_policy;
 pub mod tags;
 pub mod target;
 pub mod target_group;
+pub mod trust_store;
 pub mod vpc;
 mod x509;
 
@@ -45,7 +51,7 @@ pub use self::{
         Action, ActionKind, FixedResponse, Forward, Listener, Protocol, Redirect,
         WeightedTargetGroup,
     },
-    load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
     outside::Outside,
     quotas::Quotas,
     refusal::{Answer, Refusal},
@@ -55,6 +61,7 @@ pub use self::{
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
     target_group::{HealthCheck, Matcher, TargetGroup, TargetType},
+    trust_store::{TrustStore, TrustStoreStatus},
     vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
 };
 
@@ -77,6 +84,8 @@ pub struct State {
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Target groups by ARN, with targets inside.
     pub target_groups: BTreeMap<String, TargetGroup>,
+    /// Trust stores by ARN.
+    pub trust_stores: BTreeMap<String, TrustStore>,
     /// VPCs by id.
     pub vpcs: BTreeMap<String, Vpc>,
     /// Subnets by id.
@@ -122,6 +131,10 @@ pub struct MadeOnce {
 enum Transition {
     /// A load balancer begins to serve.
     LoadBalancerActive(String),
+    /// Reserved capacity of a load balancer is granted.
+    CapacityProvisioned(String),
+    /// A trust store can be used.
+    TrustStoreActive(String),
     /// A Route 53 change has reached all name servers.
     ChangeInsync(String),
     /// A deregistered target has drained: target group and target.
@@ -144,6 +157,7 @@ impl State {
             availability_zones: vpc::zones_of(region),
             load_balancers: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
             vpcs: BTreeMap::new(),
             subnets: BTreeMap::new(),
             internet_gateways: BTreeMap::new(),
@@ -212,6 +226,12 @@ impl State {
             Transition::LoadBalancerActive(arn) => {
                 if let Some(balancer) = self.load_balancers.get_mut(&arn) {
                     balancer.state = LoadBalancerState::Active;
+                }
+            }
+            Transition::CapacityProvisioned(arn) => self.grant_capacity(&arn),
+            Transition::TrustStoreActive(arn) => {
+                if let Some(store) = self.trust_stores.get_mut(&arn) {
+                    store.status = TrustStoreStatus::Active;
                 }
             }
             Transition::ChangeInsync(id) => {

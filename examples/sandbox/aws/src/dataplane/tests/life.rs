@@ -33,10 +33,8 @@ fn made(world: &World) -> Made {
         let balancer = NewLoadBalancer {
             name: "web".to_owned(),
             subnets: subnets.to_vec(),
-            security_groups: Vec::new(),
             scheme: Some("internal".to_owned()),
-            ip_address_type: None,
-            tags: Vec::new(),
+            ..NewLoadBalancer::default()
         };
         let balancer = state.create_load_balancer(balancer, now).unwrap();
         let group = NewTargetGroup {

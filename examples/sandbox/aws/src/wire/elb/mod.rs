@@ -1,11 +1,14 @@
 //! Elastic Load Balancing, version 2: parameters in, answers out.
 
 mod balancers;
+mod capacity;
 mod groups;
 mod listeners;
+mod policies;
 mod rules;
 mod shapes;
 mod tags;
+mod trust_stores;
 
 use jiff::Timestamp;
 
@@ -28,6 +31,9 @@ pub fn handle(
         .or_else(|| rules::handle(action, input, state))
         .or_else(|| groups::handle(action, input, state, now))
         .or_else(|| tags::handle(action, input, state))
+        .or_else(|| capacity::handle(action, input, state, now))
+        .or_else(|| trust_stores::handle(action, input, state, now))
+        .or_else(|| policies::handle(action, input, state))
 }
 
 /// What `Marker` and `PageSize` ask for.
