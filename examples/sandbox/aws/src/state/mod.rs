@@ -13,6 +13,7 @@ pub mod capacity;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod ids;
 pub mod instance;
 mod ipv6;
@@ -108,6 +109,8 @@ pub struct State {
     pub certificates: BTreeMap<String, Certificate>,
     /// What was declared of the world outside.
     pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -169,6 +172,7 @@ impl State {
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
             outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),
