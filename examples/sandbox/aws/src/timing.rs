@@ -28,6 +28,10 @@ pub struct Timing {
     /// A requested certificate is `PENDING_VALIDATION` for this long (AWS:
     /// until its DNS records are found).
     pub certificate_issue_ms: u64,
+    /// A new trust store is `CREATING` for this long (AWS: seconds).
+    pub trust_store_ms: u64,
+    /// A capacity reservation is `pending` for this long (AWS: minutes).
+    pub capacity_ms: u64,
 }
 
 impl Default for Timing {
@@ -40,6 +44,8 @@ impl Default for Timing {
             draining_ms: Some(1500),
             health_scale: 0.05,
             certificate_issue_ms: 500,
+            trust_store_ms: 500,
+            capacity_ms: 1000,
         }
     }
 }

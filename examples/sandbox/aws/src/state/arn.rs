@@ -12,6 +12,8 @@ pub enum Kind {
     Rule,
     /// `targetgroup/NAME/ID`.
     TargetGroup,
+    /// `truststore/NAME/ID`.
+    TrustStore,
 }
 
 /// Tells what an ARN names; `None` when it is no ARN of Elastic Load Balancing.
@@ -26,6 +28,7 @@ pub fn kind(arn: &str) -> Option<Kind> {
         ("listener", 5) => Some(Kind::Listener),
         ("listener-rule", 6) => Some(Kind::Rule),
         ("targetgroup", 3) => Some(Kind::TargetGroup),
+        ("truststore", 3) => Some(Kind::TrustStore),
         _ => None,
     }
 }

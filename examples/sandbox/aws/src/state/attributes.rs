@@ -1,7 +1,6 @@
-//! Attributes of load balancers, and what attributes of target groups and
-//! listeners have in common with them: keys, defaults, permitted values.
-//! Attributes that only Network Load Balancers have are not in the table of
-//! Application Load Balancers and therefore refused.
+//! What attributes of load balancers, target groups and listeners have in
+//! common: keys with defaults and permitted values, and how they change. A key
+//! that is in no table of a resource is one that it does not have.
 
 use std::collections::BTreeMap;
 
@@ -28,65 +27,6 @@ pub enum Values {
 
 /// A key with its default and its values.
 pub type Spec = (&'static str, &'static str, Values);
-
-/// Attributes of an Application Load Balancer.
-pub const LOAD_BALANCER: &[Spec] = &[
-    ("access_logs.s3.bucket", "", Values::Text),
-    ("access_logs.s3.enabled", "false", Values::Bool),
-    ("access_logs.s3.prefix", "", Values::Text),
-    (
-        "client_keep_alive.seconds",
-        "3600",
-        Values::Range(60, 604_800),
-    ),
-    ("connection_logs.s3.bucket", "", Values::Text),
-    ("connection_logs.s3.enabled", "false", Values::Bool),
-    ("connection_logs.s3.prefix", "", Values::Text),
-    ("deletion_protection.enabled", "false", Values::Bool),
-    ("health_check_logs.s3.bucket", "", Values::Text),
-    ("health_check_logs.s3.enabled", "false", Values::Bool),
-    ("health_check_logs.s3.prefix", "", Values::Text),
-    ("idle_timeout.timeout_seconds", "60", Values::Range(1, 4000)),
-    ("ipv6.deny_all_igw_traffic", "false", Values::Bool),
-    (
-        "load_balancing.cross_zone.enabled",
-        "true",
-        Values::Fixed("true"),
-    ),
-    (
-        "routing.http.desync_mitigation_mode",
-        "defensive",
-        Values::OneOf(&["monitor", "defensive", "strictest"]),
-    ),
-    (
-        "routing.http.drop_invalid_header_fields.enabled",
-        "false",
-        Values::Bool,
-    ),
-    (
-        "routing.http.preserve_host_header.enabled",
-        "false",
-        Values::Bool,
-    ),
-    (
-        "routing.http.x_amzn_tls_version_and_cipher_suite.enabled",
-        "false",
-        Values::Bool,
-    ),
-    (
-        "routing.http.xff_client_port.enabled",
-        "false",
-        Values::Bool,
-    ),
-    (
-        "routing.http.xff_header_processing.mode",
-        "append",
-        Values::OneOf(&["append", "preserve", "remove"]),
-    ),
-    ("routing.http2.enabled", "true", Values::Bool),
-    ("waf.fail_open.enabled", "false", Values::Bool),
-    ("zonal_shift.config.enabled", "false", Values::Bool),
-];
 
 /// The most attributes that one call may change.
 const MOST_PER_CALL: usize = 20;
@@ -120,7 +60,12 @@ pub fn changed(
         )));
     }
     let mut after = current.clone();
-    for (key, value) in changes {
+    for (at, (key, value)) in changes.iter().enumerate() {
+        if changes[..at].iter().any(|(earlier, _)| earlier == key) {
+            return Err(Refusal::validation(format!(
+                "The {what} attribute '{key}' was specified more than once"
+            )));
+        }
         let spec = tables
             .iter()
             .flat_map(|table| table.iter())
@@ -145,7 +90,12 @@ pub fn changed(
 impl Values {
     /// Whether `value` is one of them.
     pub fn permit(self, value: &str) -> bool {
-        let within = |from, to| value.parse::<u64>().is_ok_and(|n| (from..=to).contains(&n));
+        // A number with a sign or leading zeros is not the number that reads back.
+        let within = |from, to| {
+            value
+                .parse::<u64>()
+                .is_ok_and(|n| (from..=to).contains(&n) && n.to_string() == value)
+        };
         match self {
             Self::Bool => matches!(value, "true" | "false"),
             Self::Fixed(only) => value == only,
@@ -158,26 +108,6 @@ impl Values {
     }
 }
 
-/// Refuses logs that are switched on without a bucket.
-pub fn check_load_balancer(after: &BTreeMap<String, String>) -> Answer<()> {
-    for family in ["access_logs", "connection_logs", "health_check_logs"] {
-        let value = |part: &str| {
-            after
-                .get(&format!("{family}.s3.{part}"))
-                .map(String::as_str)
-        };
-        if value("enabled") == Some("true") && value("bucket") == Some("") {
-            return Err(Refusal::new(
-                "InvalidConfigurationRequest",
-                format!(
-                    "A bucket must be given in '{family}.s3.bucket' to enable '{family}.s3.enabled'"
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -185,24 +115,31 @@ mod tests {
 
     #[test]
     fn changes_are_partial_and_all_or_nothing() {
-        let before = defaults(&[LOAD_BALANCER]);
+        const TABLE: &[Spec] = &[
+            ("idle", "60", Values::Range(1, 4000)),
+            ("switch", "true", Values::Bool),
+        ];
+        let before = defaults(&[TABLE]);
         let change = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let after = changed(
-            "load balancer",
-            &[LOAD_BALANCER],
-            &before,
-            &[change("idle_timeout.timeout_seconds", "120")],
-        )
-        .unwrap();
-        assert_eq!(after["idle_timeout.timeout_seconds"], "120");
-        assert_eq!(after["routing.http2.enabled"], "true");
+        let after = changed("load balancer", &[TABLE], &before, &[change("idle", "120")]).unwrap();
+        assert_eq!(after["idle"], "120");
+        assert_eq!(after["switch"], "true");
         for bad in [
-            change("idle_timeout.timeout_seconds", "0"),
-            change("routing.http2.enabled", "yes"),
-            change("dns_record.client_routing_policy", "any_availability_zone"),
+            change("idle", "0"),
+            change("idle", "4001"),
+            change("idle", "060"),
+            change("idle", "+60"),
+            change("idle", ""),
+            change("switch", "yes"),
+            change("other", "true"),
         ] {
-            let refused = changed("load balancer", &[LOAD_BALANCER], &before, &[bad]);
+            let refused = changed("load balancer", &[TABLE], &before, &[bad]);
             assert_eq!(refused.unwrap_err().code, "InvalidConfigurationRequest");
         }
+        let twice = [change("idle", "61"), change("idle", "61")];
+        let refused = changed("load balancer", &[TABLE], &before, &twice);
+        assert_eq!(refused.unwrap_err().code, "ValidationError");
+        let refused = changed("load balancer", &[TABLE], &before, &[]);
+        assert_eq!(refused.unwrap_err().code, "ValidationError");
     }
 }

@@ -2,10 +2,10 @@
 //! negotiation and mutual authentication.
 
 use super::{
-    Answer, CertificateStatus, Listener, LoadBalancer, Protocol, Refusal, State, arn,
+    Answer, CertificateStatus, Listener, LoadBalancer, Protocol, Refusal, State, TrustStoreStatus,
+    arn,
     listener::{NewListener, family},
     ssl_policy,
-    trust_store::TrustStoreStatus,
 };
 
 /// How a listener asks clients for certificates.
@@ -275,35 +275,13 @@ impl State {
 
     /// Whether a listener can verify with a trust store.
     fn check_trust_store(&self, arn: &str) -> Answer<()> {
-        if !(arn.starts_with("arn:") && arn.contains(":truststore/")) {
-            return Err(Refusal::validation(format!(
-                "'{arn}' is not a valid trust store ARN"
-            )));
-        }
-        let Some(store) = self.trust_stores.get(arn) else {
-            return Err(Refusal::new(
-                "TrustStoreNotFound",
-                format!("Trust store '{arn}' not found"),
-            ));
-        };
-        if store.status != TrustStoreStatus::Active {
+        if self.trust_store(arn)?.status != TrustStoreStatus::Active {
             return Err(Refusal::new(
                 "TrustStoreNotReady",
                 format!("Trust store '{arn}' is not active"),
             ));
         }
         Ok(())
-    }
-
-    /// The listeners that verify client certificates with a trust store.
-    pub fn listeners_of_trust_store<'a>(
-        &'a self,
-        trust_store: &'a str,
-    ) -> impl Iterator<Item = &'a Listener> {
-        self.load_balancers
-            .values()
-            .flat_map(|balancer| balancer.listeners.values())
-            .filter(move |listener| listener.trust_store() == Some(trust_store))
     }
 
     /// AddListenerCertificates: one certificate per call; a repeat succeeds.

@@ -9,6 +9,8 @@ pub mod action;
 pub mod arn;
 pub mod attributes;
 pub mod authenticate;
+mod bundle;
+pub mod capacity;
 pub mod change_batch;
 pub mod condition;
 mod condition_value;
@@ -16,7 +18,7 @@ pub mod dns_name;
 pub mod elsewhere;
 pub mod fixed_response;
 pub mod forward;
-pub mod health_check;
+
 pub mod ids;
 pub mod instance;
 mod ipv6;
@@ -25,8 +27,11 @@ pub mod listener;
 mod listener_attributes;
 pub mod listener_tls;
 pub mod load_balancer;
+mod load_balancer_attributes;
+pub mod load_balancer_change;
+mod load_balancer_interface;
 pub mod outside;
-mod placement;
+pub mod placement;
 pub mod protocol;
 pub mod quotas;
 pub mod redirect;
@@ -43,6 +48,7 @@ pub mod target;
 mod target_check;
 pub mod target_group;
 mod target_group_attributes;
+pub mod target_health_check;
 pub mod transform;
 pub mod trust_store;
 pub mod vpc;
@@ -59,10 +65,9 @@ pub use self::{
     action::{Action, ActionKind},
     fixed_response::FixedResponse,
     forward::{Forward, WeightedTargetGroup},
-    health_check::{HealthCheck, Matcher},
     instance::{Instance, InstanceState, NetworkInterface},
     listener::Listener,
-    load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
     outside::Outside,
     protocol::Protocol,
     quotas::Quotas,
@@ -74,8 +79,9 @@ pub use self::{
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
     target_group::{TargetGroup, TargetType},
+    target_health_check::{HealthCheck, Matcher},
     transform::Transform,
-    trust_store::TrustStore,
+    trust_store::{TrustStore, TrustStoreStatus},
     vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
 };
 
@@ -98,6 +104,8 @@ pub struct State {
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Target groups by ARN, with targets inside.
     pub target_groups: BTreeMap<String, TargetGroup>,
+    /// Trust stores by ARN.
+    pub trust_stores: BTreeMap<String, TrustStore>,
     /// VPCs by id.
     pub vpcs: BTreeMap<String, Vpc>,
     /// Subnets by id.
@@ -118,8 +126,6 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
-    /// Trust stores by ARN.
-    pub trust_stores: BTreeMap<String, TrustStore>,
     /// What was declared of the world outside.
     pub outside: Outside,
     /// Other regions and accounts, while a call needs to know of them.
@@ -147,6 +153,10 @@ pub struct MadeOnce {
 enum Transition {
     /// A load balancer begins to serve.
     LoadBalancerActive(String),
+    /// Reserved capacity of a load balancer is granted.
+    CapacityProvisioned(String),
+    /// A trust store can be used.
+    TrustStoreActive(String),
     /// A Route 53 change has reached all name servers.
     ChangeInsync(String),
     /// A deregistered target has drained: target group and target.
@@ -169,6 +179,7 @@ impl State {
             availability_zones: vpc::zones_of(region),
             load_balancers: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
             vpcs: BTreeMap::new(),
             subnets: BTreeMap::new(),
             internet_gateways: BTreeMap::new(),
@@ -179,7 +190,6 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
-            trust_stores: BTreeMap::new(),
             outside: Outside::default(),
             elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
@@ -239,6 +249,12 @@ impl State {
             Transition::LoadBalancerActive(arn) => {
                 if let Some(balancer) = self.load_balancers.get_mut(&arn) {
                     balancer.state = LoadBalancerState::Active;
+                }
+            }
+            Transition::CapacityProvisioned(arn) => self.grant_capacity(&arn),
+            Transition::TrustStoreActive(arn) => {
+                if let Some(store) = self.trust_stores.get_mut(&arn) {
+                    store.status = TrustStoreStatus::Active;
                 }
             }
             Transition::ChangeInsync(id) => {

@@ -260,10 +260,7 @@ mod tests {
         let balancer = NewLoadBalancer {
             name: "web".to_owned(),
             subnets: ids.public_subnets,
-            security_groups: Vec::new(),
-            scheme: None,
-            ip_address_type: None,
-            tags: Vec::new(),
+            ..NewLoadBalancer::default()
         };
         let listener = NewListener {
             load_balancer_arn: state.create_load_balancer(balancer, START).unwrap(),

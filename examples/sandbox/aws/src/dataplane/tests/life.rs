@@ -4,11 +4,11 @@
 use super::world::{Server, World, eventually, serve};
 use crate::dns;
 use crate::state::action::NewAction;
-use crate::state::health_check::NewHealthCheck;
 use crate::state::listener::NewListener;
 use crate::state::load_balancer::NewLoadBalancer;
 use crate::state::registration::NewTarget;
 use crate::state::target_group::NewTargetGroup;
+use crate::state::target_health_check::NewHealthCheck;
 use crate::state::{HealthState, LoadBalancerState, TargetHealth, TargetKey};
 use crate::{State, Timing};
 
@@ -34,10 +34,8 @@ fn made(world: &World) -> Made {
         let balancer = NewLoadBalancer {
             name: "web".to_owned(),
             subnets: subnets.to_vec(),
-            security_groups: Vec::new(),
             scheme: Some("internal".to_owned()),
-            ip_address_type: None,
-            tags: Vec::new(),
+            ..NewLoadBalancer::default()
         };
         let balancer = state.create_load_balancer(balancer, now).unwrap();
         let group = NewTargetGroup {

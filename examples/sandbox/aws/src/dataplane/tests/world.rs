@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use crate::dataplane::{Endpoint, Plane};
 use crate::state::{
     Action, ActionKind, Condition, FixedResponse, Forward, HealthCheck, Listener, LoadBalancer,
-    LoadBalancerState, Matcher, Patterns, Probed, Protocol, Rule, Scheme, Target, TargetGroup,
-    TargetHealth, TargetKey, TargetType, WeightedTargetGroup,
+    LoadBalancerKind, LoadBalancerState, Matcher, Patterns, Probed, Protocol, Rule, Scheme, Target,
+    TargetGroup, TargetHealth, TargetKey, TargetType, WeightedTargetGroup,
 };
 use crate::{SharedState, State, Timing};
 
@@ -55,6 +55,7 @@ pub(crate) fn account() -> State {
 pub(crate) fn add_balancer(state: &mut State, name: &str) {
     let balancer = LoadBalancer {
         arn: balancer_arn(name),
+        kind: LoadBalancerKind::Application,
         name: name.to_owned(),
         dns_name: format!("{name}-1234567890.us-east-1.elb.amazonaws.com"),
         canonical_hosted_zone_id: "Z35SXDOTRQ7X7K".to_owned(),
@@ -63,9 +64,16 @@ pub(crate) fn add_balancer(state: &mut State, name: &str) {
         vpc_id: "vpc-1".to_owned(),
         state: LoadBalancerState::Active,
         subnets: BTreeMap::new(),
+        addresses: BTreeMap::new(),
         security_groups: BTreeSet::new(),
+        private_link_rules: true,
         ip_address_type: "ipv4".to_owned(),
+        source_nat: false,
+        customer_owned_pool: None,
+        ipam_pool: None,
         attributes: BTreeMap::new(),
+        capacity: None,
+        capacity_decreases: Vec::new(),
         listeners: BTreeMap::new(),
     };
     state.load_balancers.insert(balancer.arn.clone(), balancer);

@@ -8,9 +8,8 @@ use crate::{
         listener_tls::{
             IdentityFilter, MutualAuthentication, NewMutualAuthentication, Verification,
         },
-        ssl_policy,
     },
-    wire::{page, params::Input, xml::Xml},
+    wire::{params::Input, xml::Xml},
 };
 
 pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<Xml>> {
@@ -24,7 +23,6 @@ pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<X
         "AddListenerCertificates" => add_certificates(input, state),
         "RemoveListenerCertificates" => remove_certificates(input, state),
         "DescribeListenerCertificates" => describe_certificates(input, state),
-        "DescribeSSLPolicies" => describe_policies(input),
         _ => return None,
     })
 }
@@ -260,52 +258,6 @@ fn describe_certificates(input: &Input, state: &State) -> Answer<Xml> {
             xml.leaf("CertificateArn", arn).leaf("IsDefault", default);
         },
     );
-    xml.maybe("NextMarker", page.next);
-    Ok(xml)
-}
-
-fn describe_policies(input: &Input) -> Answer<Xml> {
-    let names = input.texts("Names");
-    let kind = input.text("LoadBalancerType");
-    let paging = Paging::read(input, 400)?;
-    input.done()?;
-    if let Some(unknown) = names.iter().find(|name| !ssl_policy::exists(name)) {
-        return Err(Refusal::new(
-            "SSLPolicyNotFound",
-            format!("SSL policy '{unknown}' not found"),
-        ));
-    }
-    if kind.is_some_and(|kind| kind != "application") {
-        return Err(Refusal::validation(
-            "Only the policies of application load balancers are simulated",
-        ));
-    }
-    let mut policies: Vec<String> = ssl_policy::names()
-        .filter(|name| names.is_empty() || names.contains(name))
-        .collect();
-    policies.sort();
-    let Some(page) = page::cut(
-        policies,
-        String::clone,
-        paging.marker.as_deref(),
-        paging.size,
-    ) else {
-        return Err(Refusal::validation("The marker is not valid"));
-    };
-    let mut xml = Xml::default();
-    xml.list("SslPolicies", "member", page.items, |xml, name| {
-        xml.texts("SslProtocols", "member", ssl_policy::protocols(&name));
-        xml.list(
-            "Ciphers",
-            "member",
-            ssl_policy::ciphers(&name).iter().zip(1..),
-            |xml, (cipher, priority)| {
-                xml.leaf("Name", cipher).leaf("Priority", priority);
-            },
-        );
-        xml.leaf("Name", &name);
-        xml.texts("SupportedLoadBalancerTypes", "member", ["application"]);
-    });
     xml.maybe("NextMarker", page.next);
     Ok(xml)
 }

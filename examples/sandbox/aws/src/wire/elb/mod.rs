@@ -2,13 +2,16 @@
 
 mod actions;
 mod balancers;
+mod capacity;
 mod conditions;
 mod groups;
 mod health;
 mod listeners;
+mod policies;
 mod rules;
 mod shapes;
 mod tags;
+mod trust_stores;
 
 use jiff::Timestamp;
 
@@ -32,6 +35,9 @@ pub fn handle(
         .or_else(|| groups::handle(action, input, state))
         .or_else(|| health::handle(action, input, state, now))
         .or_else(|| tags::handle(action, input, state))
+        .or_else(|| capacity::handle(action, input, state, now))
+        .or_else(|| trust_stores::handle(action, input, state, now))
+        .or_else(|| policies::handle(action, input, state))
 }
 
 /// What `Marker` and `PageSize` ask for.
