@@ -34,6 +34,10 @@ pub struct Timing {
     /// Deleted resources stay in the lists of the Resource Groups Tagging API
     /// for this long (AWS: minutes and more).
     pub tag_linger_ms: u64,
+    /// A new trust store is `CREATING` for this long (AWS: seconds).
+    pub trust_store_ms: u64,
+    /// A capacity reservation is `pending` for this long (AWS: minutes).
+    pub capacity_ms: u64,
 }
 
 impl Default for Timing {
@@ -48,6 +52,8 @@ impl Default for Timing {
             certificate_issue_ms: 500,
             waf_propagation_ms: 0,
             tag_linger_ms: 1000,
+            trust_store_ms: 500,
+            capacity_ms: 1000,
         }
     }
 }

@@ -30,10 +30,8 @@ fn furnish(account: &mut State, now: Timestamp) {
     let balancer = NewLoadBalancer {
         name: "shop".to_owned(),
         subnets: subnets.map(|subnet| subnet.id.clone()).collect(),
-        security_groups: vec![],
         scheme: Some("internet-facing".to_owned()),
-        ip_address_type: None,
-        tags: vec![],
+        ..NewLoadBalancer::default()
     };
     let arn = account.create_load_balancer(balancer, now).unwrap();
     let certificate = account.certificates.keys().next().cloned().unwrap();

@@ -12,6 +12,8 @@ pub enum Kind {
     Rule,
     /// `targetgroup/NAME/ID`.
     TargetGroup,
+    /// `truststore/NAME/ID`.
+    TrustStore,
 }
 
 /// Tells what an ARN names; `None` when it is no ARN of Elastic Load Balancing.
@@ -26,8 +28,15 @@ pub fn kind(arn: &str) -> Option<Kind> {
         ("listener", 5) => Some(Kind::Listener),
         ("listener-rule", 6) => Some(Kind::Rule),
         ("targetgroup", 3) => Some(Kind::TargetGroup),
+        ("truststore", 3) => Some(Kind::TrustStore),
         _ => None,
     }
+}
+
+/// Whether the ARN of a load balancer, listener or rule is one of a Network
+/// Load Balancer.
+pub fn is_network(arn: &str) -> bool {
+    split(arn).is_some_and(|(_, path)| path.split('/').nth(1) == Some("net"))
 }
 
 /// The ARN of the load balancer of a listener or rule.

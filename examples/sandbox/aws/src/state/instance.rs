@@ -152,7 +152,7 @@ impl State {
     }
 
     /// An address of the documentation range 198.18.0.0/15.
-    fn invent_public_address(&mut self) -> Ipv4Addr {
+    pub(super) fn invent_public_address(&mut self) -> Ipv4Addr {
         let octet = |text: String| u8::from_str_radix(&text, 16).unwrap_or_default();
         let (a, b) = (octet(self.ids.hex(2)), octet(self.ids.hex(2)));
         Ipv4Addr::new(198, 18, a, b)

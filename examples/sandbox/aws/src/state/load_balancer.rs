@@ -1,16 +1,45 @@
-//! Load balancers: their life from `provisioning` to the last network interface.
+//! Load balancers: how they are made, found and deleted. Changes are in
+//! `load_balancer_change`, network interfaces in `load_balancer_interface`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::{
-    Answer, Refusal, State, Transition, arn, attributes,
-    instance::{Attachment, NewInterface},
+    Answer, Refusal, State, Transition, arn,
+    capacity::CapacityReservation,
     listener::Listener,
-    placement::{check_address_type, check_name, no_ipv6},
-    regions::canonical_zone,
+    load_balancer_attributes,
+    placement::{SubnetMapping, Wanted, ZoneAddresses, check_address_type, check_name},
+    regions::{canonical_zone, network_zone},
 };
+
+/// Type of a load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadBalancerKind {
+    /// Application Load Balancer.
+    Application,
+    /// Network Load Balancer.
+    Network,
+}
+
+impl LoadBalancerKind {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Network => "network",
+        }
+    }
+
+    /// The word in ARNs.
+    fn family(self) -> &'static str {
+        match self {
+            Self::Application => "app",
+            Self::Network => "net",
+        }
+    }
+}
 
 /// Who can reach a load balancer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +79,20 @@ impl LoadBalancerState {
     }
 }
 
-/// An Application Load Balancer with all that hangs on it.
+/// A load balancer with all that hangs on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadBalancer {
-    /// `arn:…:loadbalancer/app/NAME/ID`.
+    /// `arn:…:loadbalancer/app/NAME/ID`, with `net` for Network Load Balancers.
     pub arn: String,
+    /// Application or network.
+    pub kind: LoadBalancerKind,
     /// Name, unique in account and region.
     pub name: String,
-    /// `[internal-]NAME-DIGITS.REGION.elb.amazonaws.com`, in the name's letter case.
+    /// `[internal-]NAME-DIGITS.REGION.elb.amazonaws.com` for Application and
+    /// `NAME-ID.elb.REGION.amazonaws.com` for Network Load Balancers, in the
+    /// name's letter case.
     pub dns_name: String,
-    /// Zone id for Route 53 aliases, one per region.
+    /// Zone id for Route 53 aliases, one per region and type.
     pub canonical_hosted_zone_id: String,
     /// When it was made.
     pub created: Timestamp,
@@ -71,31 +104,67 @@ pub struct LoadBalancer {
     pub state: LoadBalancerState,
     /// Enabled zones: zone name to subnet id.
     pub subnets: BTreeMap<String, String>,
-    /// Attached security groups.
+    /// Addresses of a Network Load Balancer that were asked for, by zone name.
+    pub addresses: BTreeMap<String, ZoneAddresses>,
+    /// Attached security groups; a Network Load Balancer may have none.
     pub security_groups: BTreeSet<String>,
+    /// Whether the rules of its security groups hold for PrivateLink; only on
+    /// Network Load Balancers.
+    pub private_link_rules: bool,
     /// `ipv4`, `dualstack` or `dualstack-without-public-ipv4`.
     pub ip_address_type: String,
-    /// Every attribute that an Application Load Balancer has, defaults included.
+    /// Whether IPv6 prefixes are used for source NAT; only on Network Load
+    /// Balancers.
+    pub source_nat: bool,
+    /// Pool of customer-owned addresses.
+    pub customer_owned_pool: Option<String>,
+    /// IPAM pool out of which its public addresses come.
+    pub ipam_pool: Option<String>,
+    /// Every attribute that its type has, defaults included.
     pub attributes: BTreeMap<String, String>,
+    /// Reserved capacity.
+    pub capacity: Option<CapacityReservation>,
+    /// When its reservation was made smaller.
+    pub capacity_decreases: Vec<Timestamp>,
     /// Listeners by port.
     pub listeners: BTreeMap<u16, Listener>,
 }
 
 /// What CreateLoadBalancer asks for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewLoadBalancer {
     /// Name.
     pub name: String,
-    /// Subnet ids.
+    /// Type; `application` if not given.
+    pub kind: Option<String>,
+    /// Subnet ids; either these or mappings.
     pub subnets: Vec<String>,
-    /// Security groups; empty for the VPC's default one.
+    /// Subnets with addresses.
+    pub mappings: Vec<SubnetMapping>,
+    /// Security groups; if empty, an Application Load Balancer gets the VPC's
+    /// default one.
     pub security_groups: Vec<String>,
     /// Scheme; public if not given.
     pub scheme: Option<String>,
     /// Address type; `ipv4` if not given.
     pub ip_address_type: Option<String>,
+    /// `on` or `off`; IPv6 prefixes for source NAT.
+    pub source_nat: Option<String>,
+    /// Pool of customer-owned addresses.
+    pub customer_owned_pool: Option<String>,
+    /// IPAM pool.
+    pub ipam_pool: Option<String>,
     /// Tags.
     pub tags: Vec<(String, String)>,
+}
+
+/// The parameters of a new load balancer, parsed.
+struct Parsed {
+    kind: LoadBalancerKind,
+    scheme: Scheme,
+    ip_address_type: String,
+    source_nat: bool,
+    mappings: Vec<SubnetMapping>,
 }
 
 impl State {
@@ -113,35 +182,80 @@ impl State {
             .ok_or_else(|| not_found(arn))
     }
 
+    /// The load balancers that a DescribeLoadBalancers call names by ARN or by
+    /// name, all if it names none. One that does not exist fails the call.
+    pub fn described_load_balancers<'a>(
+        &'a self,
+        arns: &'a [String],
+        names: &'a [String],
+    ) -> Answer<impl Iterator<Item = &'a LoadBalancer>> {
+        let missing = || {
+            Refusal::new(
+                "LoadBalancerNotFound",
+                "One or more load balancers not found",
+            )
+        };
+        if !arns.is_empty() && !names.is_empty() {
+            return Err(Refusal::validation(
+                "Load balancer names and load balancer ARNs cannot be specified at the same time",
+            ));
+        }
+        for arn in arns {
+            check_kind(arn)?;
+        }
+        for name in names {
+            if name.chars().count() > 32 {
+                return Err(Refusal::validation(format!(
+                    "The load balancer name '{name}' cannot be longer than '32' characters"
+                )));
+            }
+        }
+        let known: BTreeSet<&str> = if names.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.load_balancers
+                .values()
+                .map(|balancer| balancer.name.as_str())
+                .collect()
+        };
+        if !arns.iter().all(|arn| self.load_balancers.contains_key(arn))
+            || !names.iter().all(|name| known.contains(name.as_str()))
+        {
+            return Err(missing());
+        }
+        Ok(self.load_balancers.values().filter(move |balancer| {
+            (arns.is_empty() || arns.contains(&balancer.arn))
+                && (names.is_empty() || names.contains(&balancer.name))
+        }))
+    }
+
     /// CreateLoadBalancer: answers the ARN. The same call again answers the
     /// load balancer that exists.
     pub fn create_load_balancer(&mut self, new: NewLoadBalancer, now: Timestamp) -> Answer<String> {
         check_name(&new.name)?;
-        let scheme = match new.scheme.as_deref() {
-            None | Some("internet-facing") => Scheme::InternetFacing,
-            Some("internal") => Scheme::Internal,
-            Some(other) => {
-                return Err(Refusal::new(
-                    "InvalidScheme",
-                    format!("The scheme '{other}' is not valid"),
-                ));
-            }
-        };
-        let ip_address_type = new.ip_address_type.unwrap_or_else(|| "ipv4".to_owned());
-        check_address_type(&ip_address_type)?;
+        let parsed = parse(&new)?;
         let tags = self.checked_tags(&new.tags)?;
-        let placement = self.place(&new.subnets, scheme, &ip_address_type, &BTreeMap::new())?;
-        let groups = self.checked_groups(&new.security_groups, &placement.vpc_id)?;
-
-        if let Some(existing) = self.load_balancers.values().find(|b| b.name == new.name) {
-            let same = existing.scheme == scheme
-                && existing.subnets == placement.subnets
-                && existing.security_groups == groups
-                && existing.ip_address_type == ip_address_type
-                && self.tags.get(&existing.arn).cloned().unwrap_or_default() == tags;
-            if same {
-                return Ok(existing.arn.clone());
-            }
+        let existing = self
+            .load_balancers
+            .values()
+            .find(|balancer| balancer.name == new.name);
+        if let Some(existing) = existing
+            && self.is_same(existing, &new, &parsed)
+            && self.tags.get(&existing.arn).cloned().unwrap_or_default() == tags
+        {
+            return Ok(existing.arn.clone());
+        }
+        let placement = self.place(&Wanted {
+            kind: parsed.kind,
+            scheme: parsed.scheme,
+            ip_address_type: &parsed.ip_address_type,
+            source_nat: parsed.source_nat,
+            mappings: &parsed.mappings,
+            held: None,
+        })?;
+        self.check_pools(&new, &parsed)?;
+        let groups = self.checked_groups(&new.security_groups, parsed.kind, &placement.vpc_id)?;
+        if existing.is_some() {
             return Err(Refusal::new(
                 "DuplicateLoadBalancerName",
                 format!(
@@ -150,47 +264,40 @@ impl State {
                 ),
             ));
         }
-        if self.load_balancers.len() >= self.quotas.limit("application-load-balancers") {
-            return Err(Refusal::new(
-                "TooManyLoadBalancers",
-                "The maximum number of load balancers has been reached",
-            ));
-        }
+        self.check_room(parsed.kind)?;
 
         let id = self.ids.hex(16);
-        let arn = self.elb_arn(&format!("loadbalancer/app/{}/{id}", new.name));
-        let prefix = match scheme {
-            Scheme::Internal => "internal-",
-            Scheme::InternetFacing => "",
+        let family = parsed.kind.family();
+        let arn = self.elb_arn(&format!("loadbalancer/{family}/{}/{id}", new.name));
+        let zone = match parsed.kind {
+            LoadBalancerKind::Application => canonical_zone(&self.region),
+            LoadBalancerKind::Network => network_zone(&self.region),
         };
-        let suffix = self.dns_suffix();
-        let dns_name = format!(
-            "{prefix}{}-{}.{}.elb.{suffix}",
-            new.name,
-            self.ids.digits(10),
-            self.region
-        );
-        let mut attributes = attributes::defaults(&[attributes::LOAD_BALANCER]);
-        if scheme == Scheme::Internal {
-            attributes.insert("ipv6.deny_all_igw_traffic".to_owned(), "true".to_owned());
-        }
         let balancer = LoadBalancer {
             arn: arn.clone(),
+            kind: parsed.kind,
+            dns_name: self.balancer_name(&parsed, &new.name, &id),
             name: new.name,
-            dns_name,
-            canonical_hosted_zone_id: canonical_zone(&self.region).to_owned(),
+            canonical_hosted_zone_id: zone.to_owned(),
             created: now,
-            scheme,
+            scheme: parsed.scheme,
             vpc_id: placement.vpc_id,
             state: LoadBalancerState::Provisioning,
-            subnets: placement.subnets.clone(),
+            subnets: placement.subnets,
+            addresses: placement.addresses,
+            private_link_rules: true,
             security_groups: groups,
-            ip_address_type,
-            attributes,
+            ip_address_type: parsed.ip_address_type,
+            source_nat: parsed.source_nat,
+            customer_owned_pool: new.customer_owned_pool,
+            ipam_pool: new.ipam_pool,
+            attributes: load_balancer_attributes::initial(parsed.kind, parsed.scheme),
+            capacity: None,
+            capacity_decreases: Vec::new(),
             listeners: BTreeMap::new(),
         };
-        for subnet in placement.subnets.values() {
-            self.add_balancer_interface(&balancer, subnet);
+        for zone in balancer.subnets.keys() {
+            self.add_balancer_interface(&balancer, zone);
         }
         self.load_balancers.insert(arn.clone(), balancer);
         self.tags.insert(arn.clone(), tags);
@@ -202,125 +309,130 @@ impl State {
         Ok(arn)
     }
 
-    /// SetSubnets: replaces the whole set, and the address type if one is given.
-    pub fn set_subnets(
-        &mut self,
-        arn: &str,
-        subnets: &[String],
-        ip_address_type: Option<&str>,
-        now: Timestamp,
-    ) -> Answer<()> {
-        let balancer = self.load_balancer(arn)?.clone();
-        let address_type = ip_address_type.unwrap_or(&balancer.ip_address_type);
-        check_address_type(address_type)?;
-        let placement = self.place(subnets, balancer.scheme, address_type, &balancer.subnets)?;
-        if placement.vpc_id != balancer.vpc_id {
-            return Err(Refusal::new(
-                "InvalidConfigurationRequest",
-                format!(
-                    "The subnets must be in the VPC '{}' of the load balancer",
-                    balancer.vpc_id
-                ),
-            ));
-        }
-        let leaving: Vec<String> = balancer
-            .subnets
-            .values()
-            .filter(|subnet| !placement.subnets.values().any(|kept| kept == *subnet))
-            .cloned()
-            .collect();
-        for subnet in placement.subnets.values() {
-            if !balancer.subnets.values().any(|had| had == subnet) {
-                self.add_balancer_interface(&balancer, subnet);
+    /// The name that a new load balancer gets in DNS.
+    fn balancer_name(&mut self, parsed: &Parsed, name: &str, id: &str) -> String {
+        let suffix = self.dns_suffix();
+        let region = self.region.clone();
+        match (parsed.kind, parsed.scheme) {
+            (LoadBalancerKind::Network, _) => format!("{name}-{id}.elb.{region}.{suffix}"),
+            (LoadBalancerKind::Application, scheme) => {
+                let prefix = match scheme {
+                    Scheme::Internal => "internal-",
+                    Scheme::InternetFacing => "",
+                };
+                let digits = self.ids.digits(10);
+                format!("{prefix}{name}-{digits}.{region}.elb.{suffix}")
             }
         }
-        let description = interface_description(&balancer.arn);
-        let interfaces: Vec<String> = self
-            .network_interfaces
+    }
+
+    fn check_room(&self, kind: LoadBalancerKind) -> Answer<()> {
+        let quota = format!("{}-load-balancers", kind.as_str());
+        let held = self
+            .load_balancers
             .values()
-            .filter(|i| i.description == description && leaving.contains(&i.subnet_id))
-            .map(|i| i.id.clone())
-            .collect();
-        self.let_go_of(interfaces, now);
-        let ip_address_type = address_type.to_owned();
-        let balancer = self.load_balancer_mut(arn)?;
-        balancer.subnets = placement.subnets;
-        balancer.ip_address_type = ip_address_type;
+            .filter(|balancer| balancer.kind == kind)
+            .count();
+        if held >= self.quotas.limit(&quota) {
+            return Err(Refusal::new(
+                "TooManyLoadBalancers",
+                "The maximum number of load balancers has been reached",
+            ));
+        }
         Ok(())
     }
 
-    /// SetSecurityGroups: replaces the whole set.
-    pub fn set_security_groups(&mut self, arn: &str, groups: &[String]) -> Answer<()> {
-        let vpc_id = self.load_balancer(arn)?.vpc_id.clone();
-        if groups.is_empty() {
-            return Err(Refusal::new(
-                "InvalidConfigurationRequest",
-                "At least one security group must be specified",
-            ));
-        }
-        let groups = self.checked_groups(groups, &vpc_id)?;
-        let description = interface_description(arn);
-        for interface in self.network_interfaces.values_mut() {
-            if interface.description == description {
-                interface.security_groups.clone_from(&groups);
-            }
-        }
-        self.load_balancer_mut(arn)?.security_groups = groups;
-        Ok(())
-    }
-
-    /// SetIpAddressType.
-    pub fn set_ip_address_type(&mut self, arn: &str, address_type: &str) -> Answer<()> {
-        check_address_type(address_type)?;
-        let balancer = self.load_balancer(arn)?;
-        for subnet in balancer.subnets.values() {
-            if address_type != "ipv4"
-                && self
+    /// Whether a load balancer is what a CreateLoadBalancer call asks for, tags
+    /// apart.
+    fn is_same(&self, existing: &LoadBalancer, new: &NewLoadBalancer, parsed: &Parsed) -> bool {
+        let groups = self.checked_groups(&new.security_groups, existing.kind, &existing.vpc_id);
+        let same_zones = parsed.mappings.len() == existing.subnets.len()
+            && parsed.mappings.iter().all(|mapping| {
+                existing
                     .subnets
-                    .get(subnet)
-                    .is_some_and(|s| s.ipv6_cidr.is_none())
-            {
-                return Err(no_ipv6());
+                    .iter()
+                    .find(|(_, subnet)| **subnet == mapping.subnet_id)
+                    .is_some_and(|(zone, _)| {
+                        let none = ZoneAddresses::default();
+                        existing.addresses.get(zone).unwrap_or(&none).fit(mapping)
+                    })
+            });
+        existing.kind == parsed.kind
+            && existing.scheme == parsed.scheme
+            && existing.ip_address_type == parsed.ip_address_type
+            && existing.source_nat == parsed.source_nat
+            && existing.customer_owned_pool == new.customer_owned_pool
+            && existing.ipam_pool == new.ipam_pool
+            && same_zones
+            && groups.is_ok_and(|groups| groups == existing.security_groups)
+    }
+
+    fn check_pools(&self, new: &NewLoadBalancer, parsed: &Parsed) -> Answer<()> {
+        let refuse = |text: String| Err(Refusal::new("InvalidConfigurationRequest", text));
+        if let Some(pool) = &new.customer_owned_pool {
+            if parsed.kind == LoadBalancerKind::Network {
+                return refuse(
+                    "A customer-owned address pool cannot be specified for load balancers of type 'network'"
+                        .to_owned(),
+                );
+            }
+            if !self.outside.has_coip_pool(pool) {
+                return refuse(format!(
+                    "The customer-owned address pool '{pool}' does not exist"
+                ));
             }
         }
-        address_type.clone_into(&mut self.load_balancer_mut(arn)?.ip_address_type);
-        Ok(())
+        match &new.ipam_pool {
+            Some(pool) => self.check_ipam_pool(parsed.kind, parsed.scheme, pool),
+            None => Ok(()),
+        }
     }
 
-    /// ModifyLoadBalancerAttributes.
-    pub fn modify_load_balancer_attributes(
-        &mut self,
-        arn: &str,
-        changes: &[(String, String)],
+    /// Whether a load balancer can take its addresses out of an IPAM pool.
+    pub(super) fn check_ipam_pool(
+        &self,
+        kind: LoadBalancerKind,
+        scheme: Scheme,
+        pool: &str,
     ) -> Answer<()> {
-        let balancer = self.load_balancer_mut(arn)?;
-        let after = attributes::changed(
-            "load balancer",
-            &[attributes::LOAD_BALANCER],
-            &balancer.attributes,
-            changes,
-        )?;
-        attributes::check_load_balancer(&after)?;
-        balancer.attributes = after;
+        let refuse = |text: String| Err(Refusal::new("InvalidConfigurationRequest", text));
+        if kind == LoadBalancerKind::Network || scheme == Scheme::Internal {
+            return refuse(
+                "IPAM pools can only be used by internet-facing load balancers of type 'application'"
+                    .to_owned(),
+            );
+        }
+        if !self.outside.has_ipam_pool(pool) {
+            return refuse(format!("The IPAM pool '{pool}' does not exist"));
+        }
         Ok(())
     }
 
-    /// DeleteLoadBalancer: one that is unknown counts as deleted.
+    /// DeleteLoadBalancer: one that is unknown counts as deleted. Its listeners
+    /// and rules go with it, its target groups stay.
     pub fn delete_load_balancer(&mut self, arn: &str, now: Timestamp) -> Answer<()> {
         check_kind(arn)?;
         let Some(balancer) = self.load_balancers.get(arn) else {
             return Ok(());
         };
-        if balancer
-            .attributes
-            .get("deletion_protection.enabled")
-            .map(String::as_str)
-            == Some("true")
-        {
+        if load_balancer_attributes::is_protected(&balancer.attributes) {
             return Err(Refusal::new(
                 "OperationNotPermitted",
                 format!(
                     "Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
+                ),
+            ));
+        }
+        let target_of = self
+            .target_groups
+            .values()
+            .find(|group| group.targets.keys().any(|target| target.id == arn));
+        if let Some(group) = target_of {
+            return Err(Refusal::new(
+                "ResourceInUse",
+                format!(
+                    "Load balancer '{arn}' is currently a target of target group '{}'",
+                    group.arn
                 ),
             ));
         }
@@ -330,56 +442,75 @@ impl State {
         }
         self.load_balancers.remove(arn);
         self.tags.remove(arn);
-        let description = interface_description(arn);
-        let interfaces: Vec<String> = self
-            .network_interfaces
-            .values()
-            .filter(|interface| interface.description == description)
-            .map(|interface| interface.id.clone())
-            .collect();
-        self.let_go_of(interfaces, now);
+        let interfaces = self.interfaces_of_balancer(arn);
+        self.let_go_of(&interfaces, now);
         Ok(())
-    }
-
-    fn let_go_of(&mut self, interfaces: Vec<String>, now: Timestamp) {
-        for id in interfaces {
-            if let Some(interface) = self.network_interfaces.get_mut(&id) {
-                interface.attachment = None;
-            }
-            self.schedule(
-                now,
-                self.timing.eni_release_ms,
-                Transition::InterfaceGone(id),
-            );
-        }
-    }
-
-    fn add_balancer_interface(&mut self, balancer: &LoadBalancer, subnet_id: &str) {
-        let new = NewInterface {
-            subnet_id: subnet_id.to_owned(),
-            description: interface_description(&balancer.arn),
-            security_groups: balancer.security_groups.clone(),
-            requester: Some("amazon-elb".to_owned()),
-            public: balancer.scheme == Scheme::InternetFacing,
-        };
-        if let Ok(id) = self.add_interface(new)
-            && let Some(interface) = self.network_interfaces.get_mut(&id)
-        {
-            interface.attachment = Some(Attachment {
-                id: format!("eni-attach-{}", &id[4..]),
-                instance_id: None,
-                device_index: 1,
-            });
-        }
     }
 }
 
-/// `ELB app/NAME/ID`, the description of the network interfaces.
-fn interface_description(arn: &str) -> String {
-    let path = arn
-        .split_once(":loadbalancer/")
-        .map_or(arn, |(_, path)| path);
-    format!("ELB {path}")
+fn parse(new: &NewLoadBalancer) -> Answer<Parsed> {
+    let kind = match new.kind.as_deref() {
+        None | Some("application") => LoadBalancerKind::Application,
+        Some("network") => LoadBalancerKind::Network,
+        Some("gateway") => {
+            return Err(Refusal::new(
+                "OperationNotPermitted",
+                "Load balancers of type 'gateway' are not available to this account",
+            ));
+        }
+        Some(other) => {
+            return Err(Refusal::validation(format!(
+                "The load balancer type '{other}' is not valid"
+            )));
+        }
+    };
+    let scheme = match new.scheme.as_deref() {
+        None | Some("internet-facing") => Scheme::InternetFacing,
+        Some("internal") => Scheme::Internal,
+        Some(other) => {
+            return Err(Refusal::new(
+                "InvalidScheme",
+                format!("The scheme '{other}' is not valid"),
+            ));
+        }
+    };
+    let ip_address_type = new
+        .ip_address_type
+        .clone()
+        .unwrap_or_else(|| "ipv4".to_owned());
+    check_address_type(kind, scheme, &ip_address_type)?;
+    let mappings = SubnetMapping::all(&new.subnets, &new.mappings)?;
+    let source_nat = source_nat(kind, &ip_address_type, new.source_nat.as_deref())?;
+    Ok(Parsed {
+        kind,
+        scheme,
+        ip_address_type,
+        source_nat: source_nat.unwrap_or(false),
+        mappings,
+    })
+}
+
+/// What `EnablePrefixForIpv6SourceNat` asks for.
+pub(super) fn source_nat(
+    kind: LoadBalancerKind,
+    ip_address_type: &str,
+    word: Option<&str>,
+) -> Answer<Option<bool>> {
+    let refuse = |text: &str| Err(Refusal::new("InvalidConfigurationRequest", text));
+    match word {
+        None => Ok(None),
+        Some(_) if kind == LoadBalancerKind::Application => refuse(
+            "IPv6 prefixes for source NAT are not supported for load balancers of type 'application'",
+        ),
+        Some("on") if ip_address_type != "dualstack" => {
+            refuse("The IP address type must be 'dualstack' to use IPv6 prefixes for source NAT")
+        }
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(other) => Err(Refusal::validation(format!(
+            "The value '{other}' for the IPv6 prefixes for source NAT must be 'on' or 'off'"
+        ))),
+    }
 }
 
 fn check_kind(arn: &str) -> Answer<()> {
@@ -399,36 +530,4 @@ fn not_found(arn: &str) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use jiff::SignedDuration;
-
-    use super::*;
-    use crate::{Timing, World};
-
-    #[test]
-    fn a_zone_that_is_left_keeps_its_address_for_a_while() {
-        let start = Timestamp::UNIX_EPOCH;
-        let mut state = State::new("123456789012", "us-east-1", Timing::default());
-        let ids = World::default().build(&mut state, start).unwrap();
-        let new = NewLoadBalancer {
-            name: "web".to_owned(),
-            subnets: ids.public_subnets.clone(),
-            security_groups: Vec::new(),
-            scheme: None,
-            ip_address_type: None,
-            tags: Vec::new(),
-        };
-        let arn = state.create_load_balancer(new, start).unwrap();
-        let free = |state: &State, n: usize| state.subnets[&ids.public_subnets[n]].free_addresses();
-        assert_eq!(free(&state, 2), 4090);
-        let two = &ids.public_subnets[..2];
-        state.set_subnets(&arn, two, None, start).unwrap();
-        assert_eq!(state.load_balancers[&arn].subnets.len(), 2);
-        assert_eq!(free(&state, 2), 4090);
-        state.advance(start.checked_add(SignedDuration::from_secs(10)).unwrap());
-        assert_eq!((free(&state, 2), free(&state, 1)), (4091, 4090));
-        let one = state.set_subnets(&arn, &two[..1], None, start);
-        assert_eq!(one.unwrap_err().code, "ValidationError");
-    }
-}
+mod tests;

@@ -8,23 +8,39 @@ pub mod acm;
 pub mod action;
 pub mod arn;
 pub mod attributes;
+pub mod authenticate;
+mod bundle;
+pub mod capacity;
 pub mod change_batch;
 pub mod condition;
+mod condition_value;
 pub mod dns_name;
 pub mod elsewhere;
+pub mod fixed_response;
+pub mod forward;
+
 pub mod ids;
 pub mod instance;
 pub mod ip_set;
 mod ipv6;
+pub mod jwt_validation;
 pub mod listener;
+mod listener_attributes;
+pub mod listener_tls;
 pub mod load_balancer;
+mod load_balancer_attributes;
+pub mod load_balancer_change;
+mod load_balancer_interface;
 pub mod outside;
-mod placement;
+pub mod placement;
+pub mod protocol;
 pub mod quotas;
+pub mod redirect;
 pub mod refusal;
 pub mod regex_pattern_set;
 pub mod regions;
 pub mod registration;
+mod regular_expression;
 pub mod route53;
 pub mod rule;
 pub mod rule_group;
@@ -35,7 +51,12 @@ pub mod tag_store;
 pub mod tagging;
 pub mod tags;
 pub mod target;
+mod target_check;
 pub mod target_group;
+mod target_group_attributes;
+pub mod target_health_check;
+pub mod transform;
+pub mod trust_store;
 pub mod vpc;
 pub mod waf_regional;
 pub mod wafv2;
@@ -51,21 +72,26 @@ use crate::timing::Timing;
 
 pub use self::{
     acm::{Certificate, CertificateStatus},
+    action::{Action, ActionKind},
+    fixed_response::FixedResponse,
+    forward::{Forward, WeightedTargetGroup},
     instance::{Instance, InstanceState, NetworkInterface},
-    listener::{
-        Action, ActionKind, FixedResponse, Forward, Listener, Protocol, Redirect,
-        WeightedTargetGroup,
-    },
-    load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    listener::Listener,
+    load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
     outside::Outside,
+    protocol::Protocol,
     quotas::Quotas,
+    redirect::Redirect,
     refusal::{Answer, Refusal},
     route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
     rule::{Condition, Patterns, QueryPair, Rule},
     security_group::{Peer, Permission, SecurityGroup, SecurityGroupRule},
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
-    target_group::{HealthCheck, Matcher, TargetGroup, TargetType},
+    target_group::{TargetGroup, TargetType},
+    target_health_check::{HealthCheck, Matcher},
+    transform::Transform,
+    trust_store::{TrustStore, TrustStoreStatus},
     vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
 };
 
@@ -88,6 +114,8 @@ pub struct State {
     pub load_balancers: BTreeMap<String, LoadBalancer>,
     /// Target groups by ARN, with targets inside.
     pub target_groups: BTreeMap<String, TargetGroup>,
+    /// Trust stores by ARN.
+    pub trust_stores: BTreeMap<String, TrustStore>,
     /// VPCs by id.
     pub vpcs: BTreeMap<String, Vpc>,
     /// Subnets by id.
@@ -143,6 +171,10 @@ pub struct MadeOnce {
 enum Transition {
     /// A load balancer begins to serve.
     LoadBalancerActive(String),
+    /// Reserved capacity of a load balancer is granted.
+    CapacityProvisioned(String),
+    /// A trust store can be used.
+    TrustStoreActive(String),
     /// A Route 53 change has reached all name servers.
     ChangeInsync(String),
     /// A deregistered target has drained: target group and target.
@@ -165,6 +197,7 @@ impl State {
             availability_zones: vpc::zones_of(region),
             load_balancers: BTreeMap::new(),
             target_groups: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
             vpcs: BTreeMap::new(),
             subnets: BTreeMap::new(),
             internet_gateways: BTreeMap::new(),
@@ -239,6 +272,12 @@ impl State {
             Transition::LoadBalancerActive(arn) => {
                 if let Some(balancer) = self.load_balancers.get_mut(&arn) {
                     balancer.state = LoadBalancerState::Active;
+                }
+            }
+            Transition::CapacityProvisioned(arn) => self.grant_capacity(&arn),
+            Transition::TrustStoreActive(arn) => {
+                if let Some(store) = self.trust_stores.get_mut(&arn) {
+                    store.status = TrustStoreStatus::Active;
                 }
             }
             Transition::ChangeInsync(id) => {

@@ -33,6 +33,7 @@ impl State {
             Some(arn::Kind::Listener) => self.listener(resource).map(|_| ()),
             Some(arn::Kind::Rule) => self.check_rule_exists(resource),
             Some(arn::Kind::TargetGroup) => self.target_group(resource).map(|_| ()),
+            Some(arn::Kind::TrustStore) => self.trust_store(resource).map(|_| ()),
             None => Err(Refusal::validation(format!(
                 "'{resource}' is not a valid ARN"
             ))),
@@ -41,6 +42,11 @@ impl State {
 
     /// AddTags of ELBv2: sets tags on several resources, on all or on none.
     pub fn add_tags(&mut self, resources: &[String], tags: &[(String, String)]) -> Answer<()> {
+        if resources.is_empty() || tags.is_empty() {
+            return Err(Refusal::validation(
+                "At least one resource ARN and one tag must be specified",
+            ));
+        }
         let tags = self.checked_tags(tags)?;
         let most = self.quotas.limit("tags-per-resource");
         for resource in resources {
@@ -62,6 +68,11 @@ impl State {
 
     /// RemoveTags of ELBv2: a key that is not there counts as removed.
     pub fn remove_tags(&mut self, resources: &[String], keys: &[String]) -> Answer<()> {
+        if resources.is_empty() || keys.is_empty() {
+            return Err(Refusal::validation(
+                "At least one resource ARN and one tag key must be specified",
+            ));
+        }
         for resource in resources {
             self.check_elb_resource(resource)?;
         }

@@ -59,7 +59,7 @@ pub fn read(pem: &str) -> Option<Facts> {
 }
 
 /// Tag, content and what follows of the first DER element.
-fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (length, rest) = if first < 0x80 {

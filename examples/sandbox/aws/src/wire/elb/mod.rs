@@ -1,11 +1,17 @@
 //! Elastic Load Balancing, version 2: parameters in, answers out.
 
+mod actions;
 mod balancers;
+mod capacity;
+mod conditions;
 mod groups;
+mod health;
 mod listeners;
+mod policies;
 mod rules;
 mod shapes;
 mod tags;
+mod trust_stores;
 
 use jiff::Timestamp;
 
@@ -26,8 +32,12 @@ pub fn handle(
     balancers::handle(action, input, state, now)
         .or_else(|| listeners::handle(action, input, state))
         .or_else(|| rules::handle(action, input, state))
-        .or_else(|| groups::handle(action, input, state, now))
+        .or_else(|| groups::handle(action, input, state))
+        .or_else(|| health::handle(action, input, state, now))
         .or_else(|| tags::handle(action, input, state))
+        .or_else(|| capacity::handle(action, input, state, now))
+        .or_else(|| trust_stores::handle(action, input, state, now))
+        .or_else(|| policies::handle(action, input, state))
 }
 
 /// What `Marker` and `PageSize` ask for.

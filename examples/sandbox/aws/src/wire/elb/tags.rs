@@ -1,8 +1,8 @@
-//! Tags and account limits.
+//! Tags of all kinds of resources.
 
 use super::{at_most_20, nothing};
 use crate::{
-    state::{Answer, State},
+    state::{Answer, Refusal, State},
     wire::{params::Input, xml::Xml},
 };
 
@@ -11,36 +11,32 @@ pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<X
         "AddTags" => add(input, state),
         "RemoveTags" => remove(input, state),
         "DescribeTags" => describe(input, state),
-        "DescribeAccountLimits" => limits(input, state),
         _ => return None,
     })
 }
 
-fn read_arns(input: &Input) -> Answer<Vec<String>> {
-    let arns = input.texts("ResourceArns");
-    if arns.is_empty() {
-        input.need("ResourceArns")?;
-    }
-    Ok(arns)
-}
-
 fn add(input: &Input, state: &mut State) -> Answer<Xml> {
-    let arns = read_arns(input)?;
+    let arns = input.texts("ResourceArns");
     let tags = input.pairs("Tags")?;
     input.done()?;
     nothing(state.add_tags(&arns, &tags))
 }
 
 fn remove(input: &Input, state: &mut State) -> Answer<Xml> {
-    let arns = read_arns(input)?;
+    let arns = input.texts("ResourceArns");
     let keys = input.texts("TagKeys");
     input.done()?;
     nothing(state.remove_tags(&arns, &keys))
 }
 
 fn describe(input: &Input, state: &State) -> Answer<Xml> {
-    let arns = read_arns(input)?;
+    let arns = input.texts("ResourceArns");
     input.done()?;
+    if arns.is_empty() {
+        return Err(Refusal::validation(
+            "At least one resource ARN must be specified",
+        ));
+    }
     at_most_20(&arns)?;
     for arn in &arns {
         state.check_elb_resource(arn)?;
@@ -56,28 +52,6 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
                 xml.leaf("Key", key).leaf("Value", value);
             },
         );
-    });
-    Ok(xml)
-}
-
-/// The quotas that DescribeAccountLimits shows.
-const SHOWN: [&str; 9] = [
-    "application-load-balancers",
-    "condition-values-per-alb-rule",
-    "condition-wildcards-per-alb-rule",
-    "listeners-per-application-load-balancer",
-    "rules-per-application-load-balancer",
-    "target-groups",
-    "target-groups-per-action-on-application-load-balancer",
-    "target-groups-per-application-load-balancer",
-    "targets-per-application-load-balancer",
-];
-
-fn limits(input: &Input, state: &State) -> Answer<Xml> {
-    input.done()?;
-    let mut xml = Xml::default();
-    xml.list("Limits", "member", SHOWN, |xml, name| {
-        xml.leaf("Name", name).leaf("Max", state.quotas.limit(name));
     });
     Ok(xml)
 }
