@@ -45,7 +45,6 @@ use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::probe::Probes;
 use self::targets::{Departures, Rotation};
-use self::tls::Keys;
 use crate::shared::SharedState;
 
 /// A socket that could not be bound is tried again after this long.
@@ -68,7 +67,6 @@ struct Shared {
     addresses: Addresses,
     rotation: Rotation,
     departures: Departures,
-    keys: Keys,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -107,7 +105,6 @@ impl Plane {
             addresses: Addresses::default(),
             rotation: Rotation::default(),
             departures: Departures::default(),
-            keys: Keys::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

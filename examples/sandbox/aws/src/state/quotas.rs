@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// Quota names with their defaults.
-const DEFAULTS: [(&str, usize); 18] = [
+const DEFAULTS: [(&str, usize); 26] = [
     ("application-load-balancers", 50),
     ("target-groups", 3000),
     ("listeners-per-application-load-balancer", 50),
@@ -21,8 +21,16 @@ const DEFAULTS: [(&str, usize); 18] = [
     ("security-groups-per-network-interface", 5),
     ("rules-per-security-group", 60),
     ("certificates", 2500),
+    ("imported-certificates", 2500),
+    ("domain-names-per-certificate", 10),
+    ("server-certificates", 20),
+    ("user-pools", 1000),
     ("hosted-zones", 500),
     ("records-per-hosted-zone", 10_000),
+    ("values-per-record-set", 400),
+    ("record-sets-per-name-and-type", 100),
+    ("vpcs-per-hosted-zone", 300),
+    ("health-checks", 200),
 ];
 
 /// The quotas in force.

@@ -118,6 +118,8 @@ fn request(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
         key_algorithm: request.key_algorithm,
         idempotency_token: request.idempotency_token,
         tags: pairs(request.tags),
+        validation_method: Some("DNS".to_owned()),
+        ..NewCertificate::default()
     };
     let arn = state.request_certificate(&new, now)?;
     Ok(json!({ "CertificateArn": arn }))
@@ -269,7 +271,7 @@ fn option(certificate: &Certificate, name: &str) -> Value {
         .collect();
     let status = match certificate.status {
         CertificateStatus::Issued => "SUCCESS",
-        CertificateStatus::PendingValidation => "PENDING_VALIDATION",
+        _ => "PENDING_VALIDATION",
     };
     json!({
         "DomainName": name,

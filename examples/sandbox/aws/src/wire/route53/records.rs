@@ -73,6 +73,7 @@ fn write(xml: &mut Xml, record: &RecordSet) {
                     .maybe("CountryCode", country.as_ref())
                     .maybe("SubdivisionCode", subdivision.as_ref());
             }),
+            RoutingPolicy::Geoproximity(_) => xml,
         };
     }
     xml.maybe("TTL", record.ttl);
@@ -268,10 +269,7 @@ mod tests {
             record.alias.as_ref().unwrap().dns_name,
             "lb.us-east-1.elb.amazonaws.com."
         );
-        assert_eq!(
-            HostedZone::key_of(&record).reversed,
-            ["com", "example", "*"]
-        );
+        assert_eq!(HostedZone::key_of(&record).reversed, "com.example.*.");
         let element = Element::parse(
             "<ResourceRecordSet><Name>a.example.com</Name><Type>A</Type><Weight>1</Weight></ResourceRecordSet>",
         )

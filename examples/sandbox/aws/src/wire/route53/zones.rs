@@ -56,6 +56,7 @@ pub fn create(request: &Request, state: &mut State, now: Timestamp) -> Answer<Do
             let part = |name| text(vpc, name).unwrap_or_default();
             (part("VPCId"), part("VPCRegion"))
         }),
+        private: None,
     };
     let (id, change) = state.create_hosted_zone(new, now)?;
     let zone = state.hosted_zone(&id)?;
@@ -144,7 +145,7 @@ pub fn list_by_name(request: &Request, state: &State) -> Answer<Xml> {
         let labels = dns_name::reversed(&dns_name::canonical(name));
         (labels, start_id.unwrap_or_default().to_owned())
     });
-    let mut sorted: Vec<((Vec<String>, String), &HostedZone)> = state
+    let mut sorted: Vec<((String, String), &HostedZone)> = state
         .hosted_zones
         .values()
         .map(|zone| ((dns_name::reversed(&zone.name), zone.id.clone()), zone))
@@ -221,6 +222,7 @@ pub fn change_tags(request: &Request, state: &mut State) -> Answer<Xml> {
         .iter()
         .map(|key| key.text.trim().to_owned())
         .collect();
-    state.change_zone_tags(&request.id, &add, &remove)?;
+    let id = state.hosted_zone(&request.id)?.id.clone();
+    state.change_route53_tags(&id, &add, &remove)?;
     Ok(Xml::default())
 }
