@@ -164,7 +164,10 @@ async fn connection(
         match protocol {
             Protocol::Http => http(&shared, &listener, stream, peer, close).await,
             Protocol::Https => {
-                let config = shared.state.read(|state| tls::server(state, &listener))?;
+                let config = shared
+                    .state
+                    .of_arn(&listener)
+                    .read(|state| tls::server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
                 http(&shared, &listener, stream, peer, close).await
@@ -191,7 +194,7 @@ async fn http<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let silence = shared.state.read(|state| {
+    let silence = shared.state.of_arn(listener).read(|state| {
         arn::load_balancer_of(listener)
             .and_then(|balancer| state.load_balancers.get(&balancer))
             .map(idle)

@@ -360,6 +360,32 @@ impl State {
             .collect()
     }
 
+    /// Whether a listener can use a certificate of ACM or IAM.
+    pub(super) fn check_listener_certificate(&self, arn: &str) -> Answer<()> {
+        let key_taken = |key: &str| key != "RSA_1024";
+        let fit = if let Some(certificate) = self.certificates.get(arn) {
+            certificate.status == CertificateStatus::Issued
+                && certificate.domain_name.contains('.')
+                && key_taken(&certificate.key_algorithm)
+        } else if let Some(certificate) = self.server_certificate_of(arn) {
+            key_taken(&certificate.key_algorithm)
+        } else {
+            return Err(Refusal::new(
+                "CertificateNotFound",
+                format!("Certificate '{arn}' not found"),
+            ));
+        };
+        if fit {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "UnsupportedCertificate",
+            format!(
+                "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
+            ),
+        ))
+    }
+
     /// DeleteCertificate: refused while a listener uses it.
     pub fn delete_certificate(&mut self, arn: &str) -> Answer<()> {
         self.certificate(arn)?;

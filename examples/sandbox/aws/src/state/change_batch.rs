@@ -297,6 +297,10 @@ impl State {
             .values()
             .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
             .map(|balancer| balancer.canonical_hosted_zone_id.as_str())
+            .or_else(|| {
+                let far = self.elsewhere.load_balancer_called(name)?;
+                Some(far.canonical_hosted_zone_id.as_str())
+            })
     }
 }
 

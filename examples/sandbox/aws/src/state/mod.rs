@@ -11,12 +11,14 @@ pub mod attributes;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod health_check;
 pub mod ids;
 pub mod instance;
 mod ipv6;
 pub mod listener;
 pub mod load_balancer;
+pub mod outside;
 mod placement;
 mod places;
 pub mod quotas;
@@ -53,6 +55,7 @@ pub use self::{
         WeightedTargetGroup,
     },
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    outside::Outside,
     quotas::Quotas,
     record_set::{AliasTarget, RecordSet, RoutingPolicy},
     refusal::{Answer, Refusal},
@@ -112,6 +115,10 @@ pub struct State {
     pub server_certificates: BTreeMap<String, server_certificate::ServerCertificate>,
     /// User pools of Cognito by id.
     pub user_pools: BTreeMap<String, user_pool::UserPool>,
+    /// What was declared of the world outside.
+    pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -141,8 +148,8 @@ enum Transition {
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
     InterfaceGone(String),
-    /// ACM looks at the records of a requested certificate.
-    ValidationLook(String),
+    /// ACM finds the record of a name of a requested certificate.
+    ValidationLook(String, String),
     /// Nobody has proven a requested certificate in time.
     ValidationTimedOut(String),
     /// The validity of a certificate, as it was at that time, is over.
@@ -175,6 +182,8 @@ impl State {
             certificates: BTreeMap::new(),
             server_certificates: BTreeMap::new(),
             user_pools: BTreeMap::new(),
+            outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),
@@ -245,7 +254,7 @@ impl State {
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
-            Transition::ValidationLook(arn) => self.validate_certificate(&arn, now),
+            Transition::ValidationLook(arn, name) => self.validate_name(&arn, &name, now),
             Transition::ValidationTimedOut(arn) => self.time_validation_out(&arn),
             Transition::CertificateExpired(arn, at) => self.expire_certificate(&arn, at),
         }

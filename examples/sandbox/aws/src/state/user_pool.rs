@@ -197,7 +197,10 @@ impl State {
         self.user_pool(pool)?;
         let custom = domain.certificate.is_some();
         let reserved = ["aws", "amazon", "cognito"];
-        if !custom && (domain.domain.contains('.') || reserved.iter().any(|word| domain.domain.contains(word))) {
+        if !custom
+            && (domain.domain.contains('.')
+                || reserved.iter().any(|word| domain.domain.contains(word)))
+        {
             return Err(parameter(format!(
                 "The domain {} is not valid: it is reserved, or a custom domain without a certificate.",
                 domain.domain
@@ -212,7 +215,9 @@ impl State {
             }
         }
         if self.pool_of_domain(&domain.domain).is_some() {
-            return Err(parameter("Domain already associated with another user pool."));
+            return Err(parameter(
+                "Domain already associated with another user pool.",
+            ));
         }
         let pool = self.user_pool_mut(pool)?;
         if pool.domain.is_some() {
@@ -332,7 +337,10 @@ fn with_defaults(settings: &mut Settings) {
 fn check_client(settings: &Settings, has_secret: bool) -> Answer<()> {
     let texts = |name: &str| -> Vec<&str> {
         let list = settings.get(name).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).collect()
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
     };
     let (flows, scopes) = (texts("AllowedOAuthFlows"), texts("AllowedOAuthScopes"));
     let callbacks = texts("CallbackURLs");
@@ -373,7 +381,9 @@ fn check_client(settings: &Settings, has_secret: bool) -> Answer<()> {
     if let Some(uri) = settings.get("DefaultRedirectURI").and_then(Value::as_str)
         && !callbacks.contains(&uri)
     {
-        return Err(parameter("DefaultRedirectURI must be in the CallbackURLs list."));
+        return Err(parameter(
+            "DefaultRedirectURI must be in the CallbackURLs list.",
+        ));
     }
     let providers = texts("SupportedIdentityProviders");
     if let Some(provider) = providers.iter().find(|provider| **provider != "COGNITO") {
@@ -435,18 +445,42 @@ mod tests {
             certificate: None,
             login_version: 1,
         };
-        assert_eq!(code(state.create_user_pool_domain(&pool, domain("my-aws"))), "InvalidParameterException");
-        state.create_user_pool_domain(&pool, domain("people")).unwrap();
-        assert_eq!(code(state.create_user_pool_domain(&pool, domain("other"))), "InvalidParameterException");
-        assert_eq!(code(state.delete_user_pool(&pool)), "InvalidParameterException");
-        assert_eq!(code(state.delete_user_pool_domain(&pool, "x")), "InvalidParameterException");
+        assert_eq!(
+            code(state.create_user_pool_domain(&pool, domain("my-aws"))),
+            "InvalidParameterException"
+        );
+        state
+            .create_user_pool_domain(&pool, domain("people"))
+            .unwrap();
+        assert_eq!(
+            code(state.create_user_pool_domain(&pool, domain("other"))),
+            "InvalidParameterException"
+        );
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "InvalidParameterException"
+        );
+        assert_eq!(
+            code(state.delete_user_pool_domain(&pool, "x")),
+            "InvalidParameterException"
+        );
         state.delete_user_pool_domain(&pool, "people").unwrap();
         let protect = |word: &str| settings(json!({ "DeletionProtection": word }));
-        state.update_user_pool(&pool, protect("ACTIVE"), NOW).unwrap();
-        assert_eq!(code(state.delete_user_pool(&pool)), "InvalidParameterException");
-        state.update_user_pool(&pool, protect("INACTIVE"), NOW).unwrap();
+        state
+            .update_user_pool(&pool, protect("ACTIVE"), NOW)
+            .unwrap();
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "InvalidParameterException"
+        );
+        state
+            .update_user_pool(&pool, protect("INACTIVE"), NOW)
+            .unwrap();
         state.delete_user_pool(&pool).unwrap();
-        assert_eq!(code(state.delete_user_pool(&pool)), "ResourceNotFoundException");
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "ResourceNotFoundException"
+        );
     }
 
     #[test]
@@ -465,7 +499,10 @@ mod tests {
         let oauth = json!({ "AllowedOAuthFlowsUserPoolClient": true });
         assert_eq!(create(oauth, false), "InvalidOAuthFlowException");
         let credentials = json!({ "AllowedOAuthFlows": ["client_credentials"] });
-        assert_eq!(create(credentials.clone(), false), "InvalidOAuthFlowException");
+        assert_eq!(
+            create(credentials.clone(), false),
+            "InvalidOAuthFlowException"
+        );
         assert_eq!(create(credentials, true), "");
         let both = json!({ "AllowedOAuthFlows": ["client_credentials", "code"] });
         assert_eq!(create(both, true), "InvalidOAuthFlowException");
@@ -479,7 +516,13 @@ mod tests {
         ] {
             assert_eq!(create(wrong, false), "InvalidParameterException");
         }
-        assert_eq!(create(json!({ "CallbackURLs": ["http://localhost:8080/x"] }), false), "");
+        assert_eq!(
+            create(
+                json!({ "CallbackURLs": ["http://localhost:8080/x"] }),
+                false
+            ),
+            ""
+        );
     }
 
     #[test]
@@ -488,17 +531,32 @@ mod tests {
         let mut create = |generate, secret| {
             state.create_user_pool_client(&pool, "web", generate, secret, Settings::new(), NOW)
         };
-        assert_eq!(code(create(true, Some("x".repeat(24)))), "InvalidParameterException");
+        assert_eq!(
+            code(create(true, Some("x".repeat(24)))),
+            "InvalidParameterException"
+        );
         let without = create(false, None).unwrap();
         let with = create(true, None).unwrap();
-        assert_eq!(state.user_pool_client(&pool, &without).unwrap().secret, None);
+        assert_eq!(
+            state.user_pool_client(&pool, &without).unwrap().secret,
+            None
+        );
         let client = state.user_pool_client(&pool, &with).unwrap();
         assert_eq!(client.id.len(), 26);
         assert_eq!(client.secret.as_ref().unwrap().len(), 51);
         assert_eq!(client.settings["RefreshTokenValidity"], 30);
-        assert_eq!(code(state.user_pool_client(&pool, "x")), "ResourceNotFoundException");
-        assert_eq!(code(state.user_pool_client("eu-west-1_x", &with)), "ResourceNotFoundException");
+        assert_eq!(
+            code(state.user_pool_client(&pool, "x")),
+            "ResourceNotFoundException"
+        );
+        assert_eq!(
+            code(state.user_pool_client("eu-west-1_x", &with)),
+            "ResourceNotFoundException"
+        );
         state.delete_user_pool_client(&pool, &with).unwrap();
-        assert_eq!(code(state.delete_user_pool_client(&pool, &with)), "ResourceNotFoundException");
+        assert_eq!(
+            code(state.delete_user_pool_client(&pool, &with)),
+            "ResourceNotFoundException"
+        );
     }
 }

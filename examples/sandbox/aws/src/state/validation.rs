@@ -1,10 +1,15 @@
 //! How ACM finds out whether a requested certificate may be issued: by a CNAME
 //! record for each domain, or by mail, which nobody answers here.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::{Answer, CertificateStatus, Refusal, State, Transition, dns_name};
+
+/// The domain of the values of its records.
+const PROOF: &str = ".acm-validations.aws.";
 
 /// For how long a request waits for its validation.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(72);
@@ -25,8 +30,6 @@ pub struct Validation {
     pub by_dns: bool,
     /// One for each name, in their order.
     pub domains: Vec<DomainValidation>,
-    /// ACM is about to look at the records.
-    looking: bool,
 }
 
 /// The validation of one name.
@@ -36,6 +39,8 @@ pub struct DomainValidation {
     pub name: String,
     /// The domain that gets the mail.
     pub validation_domain: String,
+    /// Whether its record was seen, which ACM finds out a while later.
+    proven: bool,
     /// Whether it is done.
     pub succeeded: bool,
 }
@@ -84,15 +89,12 @@ impl Validation {
                         || name.clone(),
                         |option| option.validation_domain.to_ascii_lowercase(),
                     ),
+                    proven: false,
                     succeeded: false,
                 }
             })
             .collect();
-        Ok(Self {
-            by_dns,
-            domains,
-            looking: false,
-        })
+        Ok(Self { by_dns, domains })
     }
 
     pub(super) fn succeed(&mut self) {
@@ -119,8 +121,22 @@ pub fn record(account: &str, name: &str) -> (String, String) {
         .collect();
     (
         format!("_{}.{bare}.", &name[..32]),
-        format!("_{}.{letters}.acm-validations.aws.", &value[..32]),
+        format!("_{}.{letters}{PROOF}", &value[..32]),
     )
+}
+
+/// Names and values of the CNAME records of ACM in the public zones of a state.
+pub(super) fn proofs(state: &State) -> impl Iterator<Item = (String, String)> + '_ {
+    state
+        .hosted_zones
+        .values()
+        .filter(|zone| !zone.private)
+        .flat_map(|zone| zone.records.values())
+        .filter(|record| record.kind == "CNAME" && record.name.starts_with('_'))
+        .filter_map(|record| {
+            let value = dns_name::canonical(record.values.first()?);
+            value.ends_with(PROOF).then(|| (record.name.clone(), value))
+        })
 }
 
 impl State {
@@ -133,55 +149,42 @@ impl State {
     }
 
     /// After a change of records: lets ACM look at the requests that one of
-    /// them may prove.
-    pub(super) fn look_at_validations(&mut self, now: Timestamp) {
-        let proven: Vec<String> = self
-            .certificates
-            .values()
-            .filter(|certificate| certificate.status == CertificateStatus::PendingValidation)
-            .filter(|certificate| {
-                certificate.validation.as_ref().is_some_and(|validation| {
-                    validation.by_dns
-                        && !validation.looking
-                        && validation
-                            .domains
-                            .iter()
-                            .any(|domain| !domain.succeeded && self.is_proven(&domain.name))
-                })
-            })
-            .map(|certificate| certificate.arn.clone())
-            .collect();
-        for arn in proven {
-            if let Some(certificate) = self.certificates.get_mut(&arn)
-                && let Some(validation) = &mut certificate.validation
+    /// them proves.
+    pub(crate) fn look_at_validations(&mut self, now: Timestamp) {
+        let proofs: BTreeSet<(String, String)> = proofs(self).collect();
+        let delay = self.timing.certificate_issue_ms;
+        let mut proven = Vec::new();
+        for certificate in self.certificates.values_mut() {
+            let waits = certificate.status == CertificateStatus::PendingValidation;
+            let Some(validation) = certificate.validation.as_mut().filter(|it| it.by_dns) else {
+                continue;
+            };
+            for domain in validation
+                .domains
+                .iter_mut()
+                .filter(|it| waits && !it.proven)
             {
-                validation.looking = true;
+                let record = record(&self.account, &domain.name);
+                if proofs.contains(&record) || self.elsewhere.proofs.contains(&record) {
+                    domain.proven = true;
+                    proven.push((certificate.arn.clone(), domain.name.clone()));
+                }
             }
-            let delay = self.timing.certificate_issue_ms;
-            self.schedule(now, delay, Transition::ValidationLook(arn));
+        }
+        for (arn, name) in proven {
+            self.schedule(now, delay, Transition::ValidationLook(arn, name));
         }
     }
 
-    /// ACM looks at the records of a request, and issues the certificate when
-    /// all of them are there.
-    pub(super) fn validate_certificate(&mut self, arn: &str, now: Timestamp) {
-        let proven: Vec<bool> = match self.certificates.get(arn) {
-            Some(certificate) if certificate.status == CertificateStatus::PendingValidation => {
-                certificate
-                    .names
-                    .iter()
-                    .map(|name| self.is_proven(name))
-                    .collect()
-            }
-            _ => return,
-        };
+    /// ACM has found the record of a name; the certificate is issued with the last.
+    pub(super) fn validate_name(&mut self, arn: &str, name: &str, now: Timestamp) {
         let mut done = false;
         if let Some(certificate) = self.certificates.get_mut(arn)
+            && certificate.status == CertificateStatus::PendingValidation
             && let Some(validation) = &mut certificate.validation
         {
-            validation.looking = false;
-            for (domain, proven) in validation.domains.iter_mut().zip(proven) {
-                domain.succeeded |= proven;
+            for domain in &mut validation.domains {
+                domain.succeeded |= domain.name == name;
             }
             done = validation.domains.iter().all(|domain| domain.succeeded);
         }
@@ -197,19 +200,6 @@ impl State {
         {
             certificate.status = CertificateStatus::ValidationTimedOut;
         }
-    }
-
-    /// Whether the CNAME record of a name stands in a public zone.
-    fn is_proven(&self, name: &str) -> bool {
-        let (name, value) = record(&self.account, name);
-        let key = dns_name::reversed(&name);
-        self.hosted_zones
-            .values()
-            .filter(|zone| !zone.private && dns_name::is_within(&name, &zone.name))
-            .flat_map(|zone| zone.records.values())
-            .filter(|record| record.kind == "CNAME" && dns_name::reversed(&record.name) == key)
-            .flat_map(|record| &record.values)
-            .any(|found| dns_name::canonical(found) == value)
     }
 
     /// ResendValidationEmail.

@@ -16,6 +16,10 @@ impl State {
         if region == self.region && self.vpcs.contains_key(vpc) {
             return Ok(());
         }
+        let far = self.elsewhere.vpcs.get(vpc);
+        if far.is_some_and(|far| far.region == region && far.account == self.account) {
+            return Ok(());
+        }
         Err(Refusal::new(
             "InvalidVPCId",
             format!("The VPC: {vpc} in region {region} does not exist or is not yours"),
@@ -49,6 +53,14 @@ impl State {
         comment: Option<String>,
         now: Timestamp,
     ) -> Answer<String> {
+        let bare = super::route53::bare_id(id);
+        if self.elsewhere.hosted_zones.contains_key(bare) {
+            // The owner of the zone has to authorize this, and its zone is not ours to change.
+            return Err(Refusal::new(
+                "NotAuthorizedException",
+                format!("The VPC {vpc} is not authorized for the hosted zone {bare}"),
+            ));
+        }
         let zone = self.hosted_zone(id)?;
         zone.check_idle(now)?;
         if !zone.private {
@@ -116,7 +128,7 @@ impl State {
 
     /// ListHostedZonesByVPC: the private zones of a VPC, by id.
     pub fn zones_of_vpc(&self, vpc: &str, region: &str) -> Answer<Vec<&HostedZone>> {
-        if region == self.region && !self.vpcs.contains_key(vpc) {
+        if self.check_zone_vpc(vpc, region).is_err() {
             return Err(invalid(format!(
                 "The VPC {vpc} in region {region} does not exist or is not yours"
             )));

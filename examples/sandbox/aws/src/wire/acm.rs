@@ -1,210 +1,249 @@
-//! Certificate Manager: JSON in, JSON out.
+//! Certificate Manager: what the operations answer.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::page;
-use crate::state::{
-    Answer, Certificate, CertificateStatus, Refusal, State,
-    acm::{NewCertificate, Pem},
+use super::{answers::seconds, page, params::Input};
+use crate::{
+    authority,
+    state::{
+        Answer, Certificate, CertificateStatus, Refusal, State,
+        acm::{NewCertificate, Pem},
+        validation::{self, DomainOption, DomainValidation},
+    },
 };
-
-/// The prefix of `X-Amz-Target`.
-pub const TARGET: &str = "CertificateManager.";
 
 /// Carries out an action; `None` when the service does not have it.
 pub fn handle(
     action: &str,
-    body: &str,
+    input: &Input,
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Value>> {
+    // Records may have been made meanwhile where this region does not see them.
+    state.look_at_validations(now);
     Some(match action {
-        "ImportCertificate" => import(body, state, now),
-        "RequestCertificate" => request(body, state, now),
-        "ListCertificates" => list(body, state),
-        "DescribeCertificate" => describe(body, state),
-        "DeleteCertificate" => delete(body, state),
-        "ListTagsForCertificate" => list_tags(body, state),
+        "ImportCertificate" => import(input, state, now),
+        "RequestCertificate" => request(input, state, now),
+        "ListCertificates" => list(input, state),
+        "DescribeCertificate" => describe(input, state),
+        "GetCertificate" => get(input, state),
+        "DeleteCertificate" => delete(input, state),
+        "UpdateCertificateOptions" => update_options(input, state),
+        "ResendValidationEmail" => resend(input, state),
+        "AddTagsToCertificate" => add_tags(input, state),
+        "RemoveTagsFromCertificate" => remove_tags(input, state),
+        "ListTagsForCertificate" => list_tags(input, state),
         _ => return None,
     })
 }
 
-fn read<T: DeserializeOwned>(body: &str) -> Answer<T> {
-    let body = if body.trim().is_empty() { "{}" } else { body };
-    serde_json::from_str(body)
-        .map_err(|error| Refusal::new("ValidationException", error.to_string()))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Tag {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-fn pairs(tags: Vec<Tag>) -> Vec<(String, String)> {
-    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Import {
-    certificate_arn: Option<String>,
-    certificate: String,
-    private_key: String,
-    certificate_chain: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-fn import(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
-    let import: Import = read(body)?;
+fn import(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
     let pem = Pem {
-        certificate: blob(&import.certificate)?,
-        private_key: blob(&import.private_key)?,
-        chain: import.certificate_chain.as_deref().map(blob).transpose()?,
+        certificate: text_of_bytes(input, "Certificate")?
+            .ok_or_else(|| input.missing("Certificate"))?,
+        private_key: text_of_bytes(input, "PrivateKey")?
+            .ok_or_else(|| input.missing("PrivateKey"))?,
+        chain: text_of_bytes(input, "CertificateChain")?,
     };
-    let arn = import.certificate_arn.as_deref();
-    let arn = state.import_certificate(arn, pem, &pairs(import.tags), now)?;
+    let arn = input.text("CertificateArn");
+    let tags = input.pairs("Tags")?;
+    input.done()?;
+    let arn = state.import_certificate(arn.as_deref(), pem, &tags, now)?;
     Ok(json!({ "CertificateArn": arn }))
 }
 
-/// Blobs travel in base64.
-fn blob(text: &str) -> Answer<String> {
-    STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| {
-            Refusal::new(
-                "ValidationException",
-                "The value is not valid base64 of a text",
-            )
-        })
+/// PEM travels as bytes.
+fn text_of_bytes(input: &Input, name: &str) -> Answer<Option<String>> {
+    let Some(bytes) = input.bytes(name)? else {
+        return Ok(None);
+    };
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| input.invalid(format!("The value of {name} is not PEM.")))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Request {
-    domain_name: String,
-    #[serde(default)]
-    subject_alternative_names: Vec<String>,
-    validation_method: Option<String>,
-    key_algorithm: Option<String>,
-    idempotency_token: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-fn request(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
-    let request: Request = read(body)?;
-    if request
-        .validation_method
-        .as_deref()
-        .is_some_and(|method| method != "DNS")
-    {
-        return Err(Refusal::new(
-            "InvalidParameterException",
-            "Only the validation method DNS is simulated",
-        ));
+fn request(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
+    let options = input.part("Options");
+    // No certificate can opt out of transparency logs any more.
+    options.skip(&["CertificateTransparencyLoggingPreference"]);
+    let mut domain_options = Vec::new();
+    for option in input.list("DomainValidationOptions") {
+        domain_options.push(DomainOption {
+            domain: option.need("DomainName")?,
+            validation_domain: option.need("ValidationDomain")?,
+        });
     }
     let new = NewCertificate {
-        domain_name: request.domain_name,
-        alternative_names: request.subject_alternative_names,
-        key_algorithm: request.key_algorithm,
-        idempotency_token: request.idempotency_token,
-        tags: pairs(request.tags),
-        validation_method: Some("DNS".to_owned()),
-        ..NewCertificate::default()
+        domain_name: input.need("DomainName")?,
+        alternative_names: input.texts("SubjectAlternativeNames"),
+        validation_method: input.text("ValidationMethod"),
+        domain_options,
+        key_algorithm: input.text("KeyAlgorithm"),
+        exportable: options.text("Export").as_deref() == Some("ENABLED"),
+        authority_arn: input.text("CertificateAuthorityArn"),
+        idempotency_token: input.text("IdempotencyToken"),
+        tags: input.pairs("Tags")?,
     };
+    input.done()?;
     let arn = state.request_certificate(&new, now)?;
     Ok(json!({ "CertificateArn": arn }))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Includes {
-    #[serde(default)]
+/// What a listing wants to see.
+struct Filter {
+    statuses: Vec<String>,
     key_types: Vec<String>,
+    key_usages: Vec<String>,
+    extended_key_usages: Vec<String>,
+    export: Option<String>,
+    managed_by: Option<String>,
+    origins: Vec<String>,
+    hierarchies: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct List {
-    #[serde(default)]
-    certificate_statuses: Vec<String>,
-    #[serde(default)]
-    includes: Includes,
-    max_items: Option<usize>,
-    next_token: Option<String>,
-    sort_by: Option<String>,
-    sort_order: Option<String>,
-}
-
-/// Without `Includes.keyTypes` only RSA keys of 1024 and 2048 bits are listed.
-fn list(body: &str, state: &State) -> Answer<Value> {
-    let list: List = read(body)?;
-    if list.sort_by.is_some() || list.sort_order.is_some() {
-        return Err(Refusal::new(
-            "ValidationException",
-            "Sorting is not simulated",
-        ));
-    }
-    let size = list.max_items.unwrap_or(1000);
-    if !(1..=1000).contains(&size) {
-        return Err(Refusal::new(
-            "ValidationException",
-            "1 validation error detected: Value at 'maxItems' failed to satisfy constraint: Member must be between 1 and 1000",
-        ));
-    }
-    let listed = |certificate: &&Certificate| {
+impl Filter {
+    /// Without key types only RSA keys of 1024 and 2048 bits are listed.
+    fn takes(&self, certificate: &Certificate) -> bool {
         let key = &certificate.key_algorithm;
-        let statuses = &list.certificate_statuses;
-        let key_listed = if list.includes.key_types.is_empty() {
+        let key_taken = if self.key_types.is_empty() {
             matches!(key.as_str(), "RSA_2048" | "RSA_1024")
         } else {
-            list.includes.key_types.contains(key)
+            self.key_types.contains(key)
         };
-        key_listed
-            && (statuses.is_empty() || statuses.iter().any(|s| s == certificate.status.as_str()))
+        let details = &certificate.details;
+        let one_of = |wanted: &[String], there: &[&str]| {
+            wanted.is_empty() || wanted.iter().any(|want| there.contains(&want.as_str()))
+        };
+        let extended: Vec<&str> = details
+            .extended_key_usages
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        key_taken
+            && one_of(&self.statuses, &[certificate.status.as_str()])
+            && one_of(&self.key_usages, &details.key_usages)
+            && one_of(&self.extended_key_usages, &extended)
+            && one_of(&self.origins, &[origin(certificate)])
+            && self
+                .export
+                .as_ref()
+                .is_none_or(|wanted| wanted == export(certificate))
+            && self.managed_by.is_none()
+            && self.hierarchies.is_empty()
+    }
+}
+
+fn list(input: &Input, state: &State) -> Answer<Value> {
+    let includes = input.part("Includes");
+    let filter = Filter {
+        statuses: input.texts("CertificateStatuses"),
+        key_types: includes.texts("keyTypes"),
+        key_usages: includes.texts("keyUsage"),
+        extended_key_usages: includes.texts("extendedKeyUsage"),
+        export: includes.text("exportOption"),
+        managed_by: includes.text("managedBy"),
+        origins: input.texts("CertificateKeyPairOrigins"),
+        hierarchies: input.texts("RootHierarchyTypes"),
     };
+    let size = input.number("MaxItems")?.unwrap_or(1000);
+    let token = input.text("NextToken");
+    let by = input.text("SortBy");
+    let order = input.text("SortOrder");
+    input.done()?;
+    if by.is_some() != order.is_some() {
+        return Err(Refusal::new(
+            "ValidationException",
+            "SortBy and SortOrder have to be specified together",
+        ));
+    }
+    let all = state.certificates.values();
+    let mut listed: Vec<&Certificate> = all.filter(|it| filter.takes(it)).collect();
+    // Tokens count on an order of texts.
+    let key = |certificate: &Certificate| {
+        let at = certificate.created.as_microsecond();
+        let at = match order.as_deref() {
+            Some("ASCENDING") => i64::MAX / 2 + at,
+            Some(_) => i64::MAX / 2 - at,
+            None => 0,
+        };
+        format!("{at:020} {}", certificate.arn)
+    };
+    listed.sort_by_key(|certificate| key(certificate));
     let page = page::cut(
-        state.certificates.values().filter(listed),
-        |certificate| certificate.arn.clone(),
-        list.next_token.as_deref(),
+        listed,
+        |certificate| key(certificate),
+        token.as_deref(),
         size,
     )
     .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
     let summaries: Vec<Value> = page
         .items
         .iter()
-        .map(|certificate| {
-            let mut summary = json!({
-                "CertificateArn": certificate.arn,
-                "DomainName": certificate.domain_name,
-                "SubjectAlternativeNameSummaries": certificate.names.iter().take(100).collect::<Vec<_>>(),
-                "HasAdditionalSubjectAlternativeNames": certificate.names.len() > 100,
-                "Status": certificate.status.as_str(),
-                "Type": kind(certificate),
-                "KeyAlgorithm": certificate.key_algorithm,
-                "InUse": !state.users_of_certificate(&certificate.arn).is_empty(),
-                "CreatedAt": seconds(certificate.created),
-            });
-            if certificate.status == CertificateStatus::Issued {
-                summary["NotAfter"] = seconds(certificate.not_after);
-            }
-            summary
-        })
+        .map(|certificate| summary(state, certificate))
         .collect();
     let mut answer = json!({ "CertificateSummaryList": summaries });
     if let Some(next) = page.next {
         answer["NextToken"] = Value::from(next);
     }
     Ok(answer)
+}
+
+fn summary(state: &State, certificate: &Certificate) -> Value {
+    let names: Vec<&String> = certificate.names.iter().take(100).collect();
+    let extended: Vec<&str> = certificate
+        .details
+        .extended_key_usages
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    let mut summary = common(state, certificate);
+    summary.insert("SubjectAlternativeNameSummaries".to_owned(), json!(names));
+    summary.insert(
+        "HasAdditionalSubjectAlternativeNames".to_owned(),
+        json!(certificate.names.len() > 100),
+    );
+    summary.insert(
+        "KeyUsages".to_owned(),
+        json!(certificate.details.key_usages),
+    );
+    summary.insert("ExtendedKeyUsages".to_owned(), json!(extended));
+    summary.insert("ExportOption".to_owned(), json!(export(certificate)));
+    let used = !state.users_of_certificate(&certificate.arn).is_empty();
+    summary.insert("InUse".to_owned(), json!(used));
+    summary.insert("Exported".to_owned(), json!(false));
+    Value::Object(summary)
+}
+
+/// What list and description have in common.
+fn common(state: &State, certificate: &Certificate) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    put("CertificateArn", json!(certificate.arn));
+    put("DomainName", json!(certificate.domain_name));
+    put("Status", json!(certificate.status.as_str()));
+    put("Type", json!(kind(certificate)));
+    put("KeyAlgorithm", json!(certificate.key_algorithm));
+    put("CertificateKeyPairOrigin", json!(origin(certificate)));
+    put("CreatedAt", seconds(certificate.created));
+    let renewable = !certificate.imported
+        && certificate.status == CertificateStatus::Issued
+        && !state.users_of_certificate(&certificate.arn).is_empty();
+    let renewable = if renewable { "ELIGIBLE" } else { "INELIGIBLE" };
+    put("RenewalEligibility", json!(renewable));
+    if let Some(issued) = certificate.issued {
+        let name = if certificate.imported {
+            "ImportedAt"
+        } else {
+            "IssuedAt"
+        };
+        put(name, seconds(issued));
+        put("NotBefore", seconds(certificate.not_before));
+        put("NotAfter", seconds(certificate.not_after));
+    }
+    fields
 }
 
 fn kind(certificate: &Certificate) -> &'static str {
@@ -215,89 +254,194 @@ fn kind(certificate: &Certificate) -> &'static str {
     }
 }
 
-/// Epoch seconds with fraction.
-fn seconds(at: Timestamp) -> Value {
-    let whole = at.as_second();
-    let millis = at.subsec_millisecond();
-    serde_json::from_str(&format!("{whole}.{millis:03}")).unwrap_or_else(|_| Value::from(whole))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct One {
-    certificate_arn: String,
-}
-
-fn describe(body: &str, state: &State) -> Answer<Value> {
-    let one: One = read(body)?;
-    let certificate = state.certificate(&one.certificate_arn)?;
-    let mut detail = json!({
-        "CertificateArn": certificate.arn,
-        "DomainName": certificate.domain_name,
-        "SubjectAlternativeNames": certificate.names,
-        "Status": certificate.status.as_str(),
-        "Type": kind(certificate),
-        "KeyAlgorithm": certificate.key_algorithm,
-        "InUseBy": state.users_of_certificate(&certificate.arn),
-        "CreatedAt": seconds(certificate.created),
-    });
-    if let Some(issued) = certificate.issued {
-        let name = if certificate.imported {
-            "ImportedAt"
-        } else {
-            "IssuedAt"
-        };
-        detail[name] = seconds(issued);
-        detail["NotAfter"] = seconds(certificate.not_after);
+fn origin(certificate: &Certificate) -> &'static str {
+    if certificate.imported {
+        "CUSTOMER_PROVIDED"
+    } else {
+        "AWS_MANAGED"
     }
-    if !certificate.imported {
-        let options: Vec<Value> = certificate
-            .names
+}
+
+fn export(certificate: &Certificate) -> &'static str {
+    if certificate.exportable {
+        "ENABLED"
+    } else {
+        "DISABLED"
+    }
+}
+
+fn one(input: &Input) -> Answer<String> {
+    let arn = input.need("CertificateArn")?;
+    input.done()?;
+    Ok(arn)
+}
+
+fn describe(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    let certificate = state.certificate(&arn)?;
+    let details = &certificate.details;
+    let mut detail = common(state, certificate);
+    let mut put = |name: &str, value: Value| {
+        detail.insert(name.to_owned(), value);
+    };
+    put("SubjectAlternativeNames", json!(certificate.names));
+    put("InUseBy", json!(state.users_of_certificate(&arn)));
+    put("Subject", json!(details.subject));
+    put("Issuer", json!(details.issuer));
+    put("SignatureAlgorithm", json!(details.signature_algorithm));
+    if !details.serial.is_empty() {
+        put("Serial", json!(details.serial));
+    }
+    let usages: Vec<Value> = details
+        .key_usages
+        .iter()
+        .map(|name| json!({ "Name": name }))
+        .collect();
+    put("KeyUsages", Value::from(usages));
+    let usages: Vec<Value> = details
+        .extended_key_usages
+        .iter()
+        .map(|(name, id)| json!({ "Name": name, "OID": id }))
+        .collect();
+    put("ExtendedKeyUsages", Value::from(usages));
+    // Only what ACM logs itself is in the transparency logs by its doing.
+    let logged = if certificate.imported {
+        "DISABLED"
+    } else {
+        "ENABLED"
+    };
+    put(
+        "Options",
+        json!({
+            "CertificateTransparencyLoggingPreference": logged,
+            "Export": export(certificate),
+        }),
+    );
+    if let Some(validation) = &certificate.validation {
+        let options: Vec<Value> = validation
+            .domains
             .iter()
-            .map(|name| option(certificate, name))
+            .map(|domain| option(state, certificate, domain, validation.by_dns))
             .collect();
-        detail["DomainValidationOptions"] = Value::from(options);
+        put("DomainValidationOptions", Value::from(options));
     }
     Ok(json!({ "Certificate": detail }))
 }
 
-fn option(certificate: &Certificate, name: &str) -> Value {
-    let bare = name.trim_start_matches("*.");
-    let token: String = certificate
-        .arn
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(32)
-        .collect();
-    let status = match certificate.status {
-        CertificateStatus::Issued => "SUCCESS",
-        _ => "PENDING_VALIDATION",
+fn option(
+    state: &State,
+    certificate: &Certificate,
+    domain: &DomainValidation,
+    by_dns: bool,
+) -> Value {
+    let status = if domain.succeeded {
+        "SUCCESS"
+    } else if certificate.status == CertificateStatus::ValidationTimedOut {
+        "FAILED"
+    } else {
+        "PENDING_VALIDATION"
     };
-    json!({
-        "DomainName": name,
-        "ValidationDomain": name,
+    let mut option = json!({
+        "DomainName": domain.name,
+        "ValidationDomain": domain.validation_domain,
         "ValidationStatus": status,
-        "ValidationMethod": "DNS",
-        "ResourceRecord": {
-            "Name": format!("_{token}.{bare}."),
-            "Type": "CNAME",
-            "Value": format!("_{token}.acm-validations.aws."),
-        },
-    })
+        "ValidationMethod": if by_dns { "DNS" } else { "EMAIL" },
+    });
+    if by_dns {
+        let (name, value) = validation::record(&state.account, &domain.name);
+        option["ResourceRecord"] = json!({ "Name": name, "Type": "CNAME", "Value": value });
+    } else {
+        let above = domain.validation_domain.trim_start_matches("*.");
+        let mails: Vec<String> = [
+            "admin",
+            "administrator",
+            "hostmaster",
+            "postmaster",
+            "webmaster",
+        ]
+        .iter()
+        .map(|person| format!("{person}@{above}"))
+        .collect();
+        option["ValidationEmails"] = json!(mails);
+    }
+    option
 }
 
-fn delete(body: &str, state: &mut State) -> Answer<Value> {
-    let one: One = read(body)?;
-    state.delete_certificate(&one.certificate_arn)?;
+fn get(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    let certificate = state.certificate(&arn)?;
+    if let Some(pem) = &certificate.pem {
+        let mut answer = json!({ "Certificate": pem.certificate });
+        if let Some(chain) = &pem.chain {
+            answer["CertificateChain"] = json!(chain);
+        }
+        return Ok(answer);
+    }
+    if certificate.issued.is_none() {
+        return Err(match certificate.status {
+            CertificateStatus::PendingValidation => Refusal::new(
+                "RequestInProgressException",
+                format!("The certificate {arn} has not been issued yet."),
+            ),
+            _ => Refusal::new(
+                "ResourceNotFoundException",
+                format!("The certificate {arn} was not issued."),
+            ),
+        });
+    }
+    let broken = |error: rcgen::Error| Refusal::new("InternalFailure", error.to_string());
+    let issued = authority::issued(certificate).map_err(broken)?;
+    let chain = authority::pem().map_err(broken)?;
+    Ok(json!({ "Certificate": issued.pem, "CertificateChain": chain }))
+}
+
+fn delete(input: &Input, state: &mut State) -> Answer<Value> {
+    let arn = one(input)?;
+    state.delete_certificate(&arn)?;
     Ok(json!({}))
 }
 
-fn list_tags(body: &str, state: &State) -> Answer<Value> {
-    let one: One = read(body)?;
-    state.certificate(&one.certificate_arn)?;
+fn update_options(input: &Input, state: &mut State) -> Answer<Value> {
+    let options = input.part("Options");
+    options.skip(&["CertificateTransparencyLoggingPreference"]);
+    let export = options.text("Export");
+    let arn = one(input)?;
+    let exportable = export.map(|export| export == "ENABLED");
+    state.update_certificate_options(&arn, exportable)?;
+    Ok(json!({}))
+}
+
+fn resend(input: &Input, state: &State) -> Answer<Value> {
+    let domain = input.need("Domain")?;
+    let above = input.need("ValidationDomain")?;
+    let arn = one(input)?;
+    state.resend_validation(&arn, &domain, &above)?;
+    Ok(json!({}))
+}
+
+fn add_tags(input: &Input, state: &mut State) -> Answer<Value> {
+    let tags = input.pairs("Tags")?;
+    let arn = one(input)?;
+    state.tag_certificate(&arn, &tags)?;
+    Ok(json!({}))
+}
+
+fn remove_tags(input: &Input, state: &mut State) -> Answer<Value> {
+    let mut tags = Vec::new();
+    for tag in input.list("Tags") {
+        tags.push((tag.need("Key")?, tag.text("Value")));
+    }
+    let arn = one(input)?;
+    state.untag_certificate(&arn, &tags)?;
+    Ok(json!({}))
+}
+
+fn list_tags(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    state.certificate(&arn)?;
     let tags: Vec<Value> = state
         .tags
-        .get(&one.certificate_arn)
+        .get(&arn)
         .into_iter()
         .flatten()
         .map(|(key, value)| json!({ "Key": key, "Value": value }))

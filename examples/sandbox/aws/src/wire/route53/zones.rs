@@ -1,14 +1,14 @@
-//! Hosted zones and their tags.
+//! Hosted zones.
 
 use jiff::Timestamp;
 
-use super::{Done, Request, invalid, write_change};
+use super::{changed, invalid, max_items, write_change};
 use crate::{
     state::{
-        Answer, HostedZone, State, dns_name,
+        Answer, HostedZone, Refusal, State, dns_name,
         route53::{NewZone, bare_id},
     },
-    wire::xml::{Element, Xml},
+    wire::{params::Input, xml::Xml},
 };
 
 fn write(xml: &mut Xml, zone: &HostedZone) {
@@ -37,27 +37,30 @@ fn write_delegation(xml: &mut Xml, zone: &HostedZone) {
     }
 }
 
-pub fn create(request: &Request, state: &mut State, now: Timestamp) -> Answer<Done> {
-    request.only(&[])?;
-    let body = request.document("CreateHostedZoneRequest")?;
-    let known = ["Name", "CallerReference", "HostedZoneConfig", "VPC"];
-    if let Some(stray) = body.stray(&known) {
-        return Err(invalid(format!("Unexpected element '{stray}'")));
-    }
-    let text = |element: &Element, name: &str| element.text_of(name).map(str::to_owned);
-    let vpc = body.child("VPC");
+pub fn create(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let vpc = input.part("VPC");
+    let config = input.part("HostedZoneConfig");
     let new = NewZone {
-        name: text(&body, "Name").ok_or_else(|| invalid("A name is needed"))?,
-        caller_reference: text(&body, "CallerReference").unwrap_or_default(),
-        comment: body
-            .child("HostedZoneConfig")
-            .and_then(|config| text(config, "Comment")),
-        vpc: vpc.map(|vpc| {
-            let part = |name| text(vpc, name).unwrap_or_default();
+        name: input.need("Name")?,
+        caller_reference: input.need("CallerReference")?,
+        comment: config.text("Comment"),
+        vpc: input.has("VPC").then(|| {
+            let part = |name| vpc.text(name).unwrap_or_default();
             (part("VPCId"), part("VPCRegion"))
         }),
-        private: None,
+        private: config.flag("PrivateZone")?,
     };
+    let delegation_set = input.text("DelegationSetId");
+    let fallback = input.flag("EnablePublicDNSFallback")?;
+    input.done()?;
+    if let Some(id) = delegation_set {
+        return Err(no_delegation_set(&id));
+    }
+    if fallback == Some(true) && new.vpc.is_none() {
+        return Err(invalid(
+            "Public DNS fallback is supported only for private hosted zones",
+        ));
+    }
     let (id, change) = state.create_hosted_zone(new, now)?;
     let zone = state.hosted_zone(&id)?;
     let mut xml = Xml::default();
@@ -72,44 +75,83 @@ pub fn create(request: &Request, state: &mut State, now: Timestamp) -> Answer<Do
     } else {
         write_delegation(&mut xml, zone);
     }
-    Ok(Done {
-        xml,
-        status: 201,
-        location: Some(format!(
-            "https://route53.amazonaws.com/2013-04-01/hostedzone/{id}"
-        )),
-    })
+    xml.header(
+        "location",
+        format!("https://route53.amazonaws.com/2013-04-01/hostedzone/{id}"),
+    );
+    Ok(xml)
 }
 
-pub fn get(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let zone = state.hosted_zone(&request.id)?;
+/// Reusable delegation sets cannot be made here.
+fn no_delegation_set(id: &str) -> Refusal {
+    Refusal::new(
+        "NoSuchDelegationSet",
+        format!("No delegation set found with ID: {}", bare_id(id)),
+    )
+}
+
+pub fn get(input: &Input, state: &State) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    input.done()?;
+    let zone = state.hosted_zone(&id)?;
     let mut xml = Xml::default();
     write(&mut xml, zone);
     write_delegation(&mut xml, zone);
     Ok(xml)
 }
 
-pub fn delete(request: &Request, state: &mut State, now: Timestamp) -> Answer<Xml> {
-    request.only(&[])?;
-    let change = state.delete_hosted_zone(&request.id, now)?;
+pub fn count(input: &Input, state: &State) -> Answer<Xml> {
+    input.done()?;
     let mut xml = Xml::default();
-    write_change(&mut xml, state.change(&change)?);
+    xml.leaf("HostedZoneCount", state.hosted_zones.len());
     Ok(xml)
 }
 
-pub fn list(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&["marker", "maxitems", "hostedzonetype", "delegationsetid"])?;
-    if request.text("delegationsetid").is_some() {
-        return Err(invalid("Reusable delegation sets are not simulated"));
+pub fn update_comment(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    let comment = input.text("Comment");
+    input.done()?;
+    state.update_zone_comment(&id, comment, now)?;
+    let mut xml = Xml::default();
+    write(&mut xml, state.hosted_zone(&id)?);
+    Ok(xml)
+}
+
+pub fn delete(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    input.done()?;
+    let change = state.delete_hosted_zone(&id, now)?;
+    changed(state, &change)
+}
+
+/// No zone is signed here.
+pub fn signing(input: &Input, state: &State) -> Answer<Xml> {
+    let id = input.need("HostedZoneId")?;
+    input.done()?;
+    if state.hosted_zone(&id)?.private {
+        return Err(Refusal::new(
+            "InvalidArgument",
+            "DNSSEC is not supported for private hosted zones",
+        ));
     }
-    let size = request.max_items(100)?;
-    let marker = request.text("marker");
-    let only_private = match request.text("hostedzonetype") {
-        None => false,
-        Some("PrivateHostedZone") => true,
-        Some(_) => return Err(invalid("The value of hostedzonetype is not valid")),
-    };
+    let mut xml = Xml::default();
+    xml.nest("Status", |xml| {
+        xml.leaf("ServeSignature", "NOT_SIGNING");
+    });
+    xml.nest("KeySigningKeys", |_| {});
+    Ok(xml)
+}
+
+pub fn list(input: &Input, state: &State) -> Answer<Xml> {
+    let size = max_items(input, 100)?;
+    let marker = input.text("Marker");
+    let delegation_set = input.text("DelegationSetId");
+    let only_private = input.text("HostedZoneType").is_some();
+    input.done()?;
+    if let Some(id) = delegation_set {
+        return Err(no_delegation_set(&id));
+    }
+    let marker = marker.as_deref();
     let mut zones = state
         .hosted_zones
         .values()
@@ -133,13 +175,21 @@ pub fn list(request: &Request, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-pub fn list_by_name(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&["dnsname", "hostedzoneid", "maxitems"])?;
-    let size = request.max_items(100)?;
-    let start_name = request.text("dnsname");
-    let start_id = request.text("hostedzoneid").map(bare_id);
+pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
+    let size = max_items(input, 100)?;
+    let start_name = input.text("DNSName");
+    let start_id = input.text("HostedZoneId");
+    input.done()?;
+    let start_name = start_name.as_deref();
+    let start_id = start_id.as_deref().map(bare_id);
     if start_id.is_some() && start_name.is_none() {
         return Err(invalid("hostedzoneid can only be given with dnsname"));
+    }
+    if let Some(name) = start_name.filter(|name| dns_name::fault(name).is_some()) {
+        return Err(Refusal::new(
+            "InvalidDomainName",
+            format!("{name} is not a valid domain name"),
+        ));
     }
     let start = start_name.map(|name| {
         let labels = dns_name::reversed(&dns_name::canonical(name));
@@ -169,60 +219,4 @@ pub fn list_by_name(request: &Request, state: &State) -> Answer<Xml> {
         .maybe("NextHostedZoneId", next.map(|zone| &zone.id))
         .leaf("MaxItems", size);
     Ok(xml)
-}
-
-fn write_tag_set(xml: &mut Xml, state: &State, id: &str) {
-    xml.leaf("ResourceType", "hostedzone")
-        .leaf("ResourceId", id);
-    let tags = state.tags.get(id).into_iter().flatten();
-    xml.list("Tags", "Tag", tags, |xml, (key, value)| {
-        xml.leaf("Key", key).leaf("Value", value);
-    });
-}
-
-pub fn list_tags(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let id = &state.hosted_zone(&request.id)?.id;
-    let mut xml = Xml::default();
-    xml.nest("ResourceTagSet", |xml| write_tag_set(xml, state, id));
-    Ok(xml)
-}
-
-pub fn list_many_tags(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let body = request.document("ListTagsForResourcesRequest")?;
-    let ids: Vec<&str> = body
-        .items("ResourceIds")
-        .iter()
-        .map(|item| bare_id(item.text.trim()))
-        .collect();
-    if ids.is_empty() || ids.len() > 10 {
-        return Err(invalid("1 to 10 resource ids can be specified"));
-    }
-    for id in &ids {
-        state.hosted_zone(id)?;
-    }
-    let mut xml = Xml::default();
-    xml.list("ResourceTagSets", "ResourceTagSet", ids, |xml, id| {
-        write_tag_set(xml, state, id);
-    });
-    Ok(xml)
-}
-
-pub fn change_tags(request: &Request, state: &mut State) -> Answer<Xml> {
-    request.only(&[])?;
-    let body = request.document("ChangeTagsForResourceRequest")?;
-    let mut add = Vec::new();
-    for tag in body.items("AddTags") {
-        let part = |name| tag.text_of(name).unwrap_or_default().to_owned();
-        add.push((part("Key"), part("Value")));
-    }
-    let remove: Vec<String> = body
-        .items("RemoveTagKeys")
-        .iter()
-        .map(|key| key.text.trim().to_owned())
-        .collect();
-    let id = state.hosted_zone(&request.id)?.id.clone();
-    state.change_route53_tags(&id, &add, &remove)?;
-    Ok(Xml::default())
 }
