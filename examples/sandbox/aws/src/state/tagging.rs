@@ -152,14 +152,14 @@ impl State {
             "ec2" => self.create_ec2_tags(&[ec2_id(parts.resource)?], tags),
             "route53" => {
                 let id = zone_id(parts.resource)?;
-                self.check_room(&id, tags)?;
-                self.change_zone_tags(&id, tags, &[])
+                self.check_tag_room(&id, tags)?;
+                self.change_route53_tags(&id, tags, &[])
             }
             "wafv2" | "waf-regional" => self.tag_waf(arn, tags),
             "shield" => self.tag_protection(arn, tags),
             "acm" => {
                 self.certificate(arn)?;
-                self.check_room(arn, tags)?;
+                self.check_tag_room(arn, tags)?;
                 let present = self.tags.entry(arn.to_owned()).or_default();
                 present.extend(tags.iter().cloned());
                 Ok(())
@@ -177,7 +177,7 @@ impl State {
                 let keys: Vec<_> = keys.iter().map(|key| (key.clone(), None)).collect();
                 self.delete_ec2_tags(&[ec2_id(parts.resource)?], &keys)
             }
-            "route53" => self.change_zone_tags(&zone_id(parts.resource)?, &[], keys),
+            "route53" => self.change_route53_tags(&zone_id(parts.resource)?, &[], keys),
             "wafv2" | "waf-regional" => self.untag_waf(arn, keys),
             "shield" => self.untag_protection(arn, keys),
             "acm" => {
@@ -191,7 +191,7 @@ impl State {
         }
     }
 
-    fn check_room(&self, key: &str, tags: &[(String, String)]) -> Answer<()> {
+    fn check_tag_room(&self, key: &str, tags: &[(String, String)]) -> Answer<()> {
         let mut after = self.tags.get(key).cloned().unwrap_or_default();
         after.extend(tags.iter().cloned());
         if after.len() > self.quotas.limit("tags-per-resource") {

@@ -284,10 +284,7 @@ mod tests {
         let new = NewLoadBalancer {
             name: "web".to_owned(),
             subnets: ids.public_subnets,
-            security_groups: Vec::new(),
-            scheme: None,
-            ip_address_type: None,
-            tags: Vec::new(),
+            ..NewLoadBalancer::default()
         };
         let balancer = state.create_load_balancer(new, NOW).unwrap();
         (state, balancer)

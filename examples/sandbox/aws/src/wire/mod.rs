@@ -6,10 +6,12 @@
 
 mod acm;
 mod answers;
+mod cognito;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
+mod iam;
 mod incoming;
 mod model;
 mod page;
@@ -257,7 +259,8 @@ fn dispatch(
         Service::WafRegional => waf_regional::handle(action, input, state, now).map(json),
         Service::Shield => shield::handle(action, input, state, now).map(json),
         Service::Tagging => tagging::handle(action, input, state, now).map(json),
-        Service::Iam | Service::Cognito => None,
+        Service::Iam => iam::handle(action, input, state, now).map(xml),
+        Service::Cognito => cognito::handle(action, input, state, now).map(json),
     }
 }
 
