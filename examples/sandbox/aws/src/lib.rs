@@ -19,6 +19,7 @@ pub mod journal;
 pub mod shared;
 pub mod simulator;
 pub mod state;
+pub mod throttle;
 pub mod timing;
 mod wire;
 pub mod world;
