@@ -11,11 +11,13 @@ pub mod attributes;
 pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
+pub mod elsewhere;
 pub mod ids;
 pub mod instance;
 mod ipv6;
 pub mod listener;
 pub mod load_balancer;
+pub mod outside;
 mod placement;
 pub mod quotas;
 pub mod refusal;
@@ -45,6 +47,7 @@ pub use self::{
         WeightedTargetGroup,
     },
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    outside::Outside,
     quotas::Quotas,
     refusal::{Answer, Refusal},
     route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
@@ -95,6 +98,10 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// What was declared of the world outside.
+    pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -150,6 +157,8 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),

@@ -127,7 +127,8 @@ fn write(xml: &mut Xml, state: &State, instance: &Instance) {
                 .leaf("status", "in-use");
             xml.maybe("privateIpAddress", interface.private_ips.first());
             write_groups(xml, state, &interface.security_groups);
-            write_attachment(xml, interface);
+            // The instance is around it here, and stands in it elsewhere.
+            write_attachment(xml, interface, false);
             write_addresses(xml, interface);
         },
     );
@@ -141,13 +142,15 @@ fn write_groups<'a>(xml: &mut Xml, state: &State, ids: impl IntoIterator<Item = 
     });
 }
 
-fn write_attachment(xml: &mut Xml, interface: &NetworkInterface) {
+fn write_attachment(xml: &mut Xml, interface: &NetworkInterface, alone: bool) {
     if let Some(attachment) = &interface.attachment {
         xml.nest("attachment", |xml| {
-            xml.leaf("attachmentId", &attachment.id)
-                .maybe("instanceId", attachment.instance_id.as_ref())
-                .maybe("instanceOwnerId", interface.requester.as_ref())
-                .leaf("deviceIndex", attachment.device_index)
+            xml.leaf("attachmentId", &attachment.id);
+            if alone {
+                xml.maybe("instanceId", attachment.instance_id.as_ref())
+                    .maybe("instanceOwnerId", interface.requester.as_ref());
+            }
+            xml.leaf("deviceIndex", attachment.device_index)
                 .leaf("status", "attached");
         });
     }
@@ -363,7 +366,7 @@ fn write_interface(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
         .leaf("interfaceType", "interface");
     xml.maybe("privateIpAddress", interface.private_ips.first());
     write_groups(xml, state, &interface.security_groups);
-    write_attachment(xml, interface);
+    write_attachment(xml, interface, true);
     write_addresses(xml, interface);
     write_tags(xml, state.tags.get(&interface.id));
 }

@@ -57,7 +57,7 @@ fn once(
         return make(state);
     };
     if let Some(before) = state.client_tokens.get(&token) {
-        if before.parameters == *input.sent() {
+        if before.parameters == input.sent() {
             return Ok(before.ids.clone());
         }
         return Err(Refusal::new(
@@ -67,7 +67,7 @@ fn once(
     }
     let ids = make(state)?;
     let made = MadeOnce {
-        parameters: input.sent().clone(),
+        parameters: input.sent(),
         ids: ids.clone(),
     };
     state.client_tokens.insert(token, made);
