@@ -15,6 +15,7 @@ use crate::{
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
     state::Outside,
+    throttle::{Limits, Throttles},
 };
 
 /// What the wire and the control share.
@@ -26,6 +27,8 @@ pub struct Control {
     pub faults: Arc<Faults>,
     /// Calls.
     pub journal: Arc<Journal>,
+    /// Token buckets.
+    pub throttle: Arc<Throttles>,
 }
 
 type Told = Result<StatusCode, (StatusCode, String)>;
@@ -40,6 +43,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/limits", get(limits).post(limit))
         .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/reset", post(reset))
         .route("/_sim/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
@@ -51,14 +55,18 @@ async fn faults(Extract(control): Extract<Control>) -> Json<Vec<Fault>> {
 }
 
 async fn add_fault(Extract(control): Extract<Control>, body: String) -> Told {
-    let fault: Fault = parse(&body)?;
-    if fault
-        .status
-        .is_some_and(|status| !(400..600).contains(&status))
-    {
-        return Err(bad("the status of a fault has to be from 400 to 599"));
+    // One or a list; of a list all or none.
+    let faults: Vec<Fault> = if body.trim_start().starts_with('[') {
+        parse(&body)?
+    } else {
+        vec![parse(&body)?]
+    };
+    for fault in &faults {
+        fault.check().map_err(|why| bad(&why))?;
     }
-    control.faults.add(fault);
+    for fault in faults {
+        control.faults.add(fault);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -98,6 +106,19 @@ async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
         (quotas, state.timing)
     });
     Json(serde_json::json!({ "quotas": quotas, "timing": timing }))
+}
+
+async fn limits(Extract(control): Extract<Control>) -> Json<Limits> {
+    Json(control.throttle.limits())
+}
+
+async fn limit(Extract(control): Extract<Control>, body: String) -> Told {
+    let change = parse(&body)?;
+    control
+        .throttle
+        .configure(&change)
+        .map_err(|why| bad(&why))?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize)]

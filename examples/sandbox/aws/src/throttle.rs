@@ -5,7 +5,10 @@
 //! call takes a token from each bucket that it belongs to, or from none and is
 //! refused. Pure: the time comes in as milliseconds.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -206,6 +209,37 @@ impl Throttle {
         }
         self.levels.extend(taken);
         Ok(())
+    }
+}
+
+/// The buckets behind a lock.
+#[derive(Debug, Default)]
+pub struct Throttles(Mutex<Throttle>);
+
+impl Throttles {
+    /// As [`Throttle::limits`].
+    pub fn limits(&self) -> Limits {
+        self.lock().limits().clone()
+    }
+
+    /// As [`Throttle::configure`].
+    ///
+    /// # Errors
+    /// As [`Limits::change`].
+    pub fn configure(&self, change: &LimitsChange) -> Result<(), String> {
+        self.lock().configure(change)
+    }
+
+    /// As [`Throttle::take`].
+    ///
+    /// # Errors
+    /// As [`Throttle::take`].
+    pub fn take(&self, call: Charged<'_>, now_ms: f64) -> Result<(), Refusal> {
+        self.lock().take(call, now_ms)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Throttle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
