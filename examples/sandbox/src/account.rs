@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::anyhow;
 use sandbox_aws::dataplane::Addresses;
 
-use sandbox_aws::{SharedState, Simulator, World, WorldIds};
+use sandbox_aws::{Profile, SharedState, Simulator, World, WorldIds};
 
 use crate::kubelet::cloud::{Cloud, Network};
 use crate::kubelet::node::PlayedNode;
@@ -52,9 +52,10 @@ impl Account {
     ///
     /// # Errors
     /// The port is taken.
-    pub async fn empty(listen: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn empty(listen: SocketAddr, time: Profile) -> anyhow::Result<Self> {
         let options = sandbox_aws::Options {
             listen,
+            timing: time.timing(),
             ..sandbox_aws::Options::default()
         };
         Self::start(options).await

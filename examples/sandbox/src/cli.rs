@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
+use sandbox_aws::Profile;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -111,6 +112,11 @@ struct AwsArgs {
         value_parser = loopback
     )]
     listen: SocketAddr,
+
+    /// How long AWS takes for what it does later: instant; quick, a second or
+    /// so where AWS takes minutes; real. Single knobs: POST /_sim/config.
+    #[arg(long, value_name = "PROFILE", default_value = "quick")]
+    time: Profile,
 }
 
 impl Cli {
@@ -143,7 +149,7 @@ impl Cli {
                 demo::run(options, ended).await
             }
             Command::Aws(args) => {
-                let account = Account::empty(args.listen).await?;
+                let account = Account::empty(args.listen, args.time).await?;
                 terminal::print(&format!(
                     "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
                     account.endpoint_url(),

@@ -1,6 +1,6 @@
 //! `/_sim`: what the simulator itself can be asked and told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -8,7 +8,8 @@ use axum::{
     http::StatusCode,
     routing::{any, get, post},
 };
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     SharedState, State, Timing,
@@ -16,6 +17,7 @@ use crate::{
     journal::{Call, Count, Journal},
     state::Outside,
     throttle::{Limits, Throttles},
+    timing::Profile,
 };
 
 /// What the wire and the control share.
@@ -43,6 +45,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/time", get(time).post(forward))
         .route("/_sim/limits", get(limits).post(limit))
         .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/reset", post(reset))
@@ -108,6 +111,35 @@ async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
     Json(serde_json::json!({ "quotas": quotas, "timing": timing }))
 }
 
+#[derive(Serialize)]
+struct Time {
+    /// The simulated time.
+    now: Timestamp,
+    /// How far it is ahead of the wall's.
+    ahead_ms: i64,
+}
+
+async fn time(Extract(control): Extract<Control>) -> Json<Time> {
+    let ahead_ms = *control.state.moves().borrow();
+    let now = control.state.now();
+    Json(Time { now, ahead_ms })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forward {
+    forward_ms: u64,
+}
+
+async fn forward(
+    Extract(control): Extract<Control>,
+    body: String,
+) -> Result<Json<Time>, (StatusCode, String)> {
+    let Forward { forward_ms } = parse(&body)?;
+    control.state.forward(Duration::from_millis(forward_ms));
+    Ok(time(Extract(control)).await)
+}
+
 async fn limits(Extract(control): Extract<Control>) -> Json<Limits> {
     Json(control.throttle.limits())
 }
@@ -126,6 +158,9 @@ async fn limit(Extract(control): Extract<Control>, body: String) -> Told {
 struct Config {
     #[serde(default)]
     quotas: BTreeMap<String, usize>,
+    /// The table of knobs to begin with; the one in force where it is absent.
+    #[serde(default)]
+    time: Option<Profile>,
     #[serde(default)]
     timing: serde_json::Map<String, serde_json::Value>,
 }
@@ -135,12 +170,14 @@ async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
     let (mut quotas, timing) = control
         .state
         .read(|state| (state.quotas.clone(), state.timing));
+    let timing = config.time.map_or(timing, Profile::timing);
     // Named knobs change, the others keep their value.
     let mut timing = serde_json::to_value(timing).map_err(|error| bad(&error.to_string()))?;
     for (name, value) in config.timing {
         timing[&name] = value;
     }
     let timing: Timing = serde_json::from_value(timing).map_err(|error| bad(&error.to_string()))?;
+    timing.check().map_err(|why| bad(&why))?;
     for (name, value) in config.quotas {
         if !quotas.set(&name, value) {
             let names: Vec<&str> = quotas.names().collect();

@@ -27,5 +27,5 @@ pub mod world;
 pub use shared::SharedState;
 pub use simulator::{Options, Simulator};
 pub use state::State;
-pub use timing::Timing;
+pub use timing::{Profile, Timing};
 pub use world::{World, WorldIds};

@@ -191,6 +191,49 @@ async fn calls_above_the_limits_are_throttled_and_have_no_effect() {
 }
 
 #[tokio::test]
+async fn time_has_profiles_and_can_be_moved_forward() {
+    let aws = Aws::start().await;
+    let told = aws.sim(
+        Method::POST,
+        "config",
+        r#"{"time":"real","timing":{"spread":0}}"#,
+    );
+    told.await.ok();
+    let config = aws.sim(Method::GET, "config", "").await;
+    assert!(
+        config.body.contains("\"provisioning_ms\":150000"),
+        "{}",
+        config.body
+    );
+    let arn = aws.balancer("web").await;
+    let state = async || {
+        let parameters = [("LoadBalancerArns.member.1", arn.as_str())];
+        let answer = aws.elb("DescribeLoadBalancers", &parameters).await;
+        answer.ok().all("Code").concat()
+    };
+    assert_eq!(state().await, "provisioning");
+    let forward = async |ms: &str| {
+        let body = format!("{{\"forward_ms\":{ms}}}");
+        aws.sim(Method::POST, "time", &body).await
+    };
+    forward("149000").await.ok();
+    assert_eq!(state().await, "provisioning");
+    forward("2000").await.ok();
+    assert_eq!(state().await, "active");
+    assert!(
+        aws.sim(Method::GET, "time", "")
+            .await
+            .body
+            .contains("\"ahead_ms\":151000")
+    );
+    assert_eq!(forward("-1").await.status, 400);
+    let told = aws
+        .sim(Method::POST, "config", r#"{"timing":{"spread":2}}"#)
+        .await;
+    assert_eq!(told.status, 400);
+}
+
+#[tokio::test]
 async fn a_reset_empties_the_account() {
     let aws = Aws::start().await;
     aws.balancer("web").await;

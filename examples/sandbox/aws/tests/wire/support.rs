@@ -24,6 +24,8 @@ const TIMING: Timing = Timing {
     draining_ms: Some(HOUR_MS),
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
+    scale: 1.0,
+    spread: 0.0,
 };
 
 pub struct Aws {
