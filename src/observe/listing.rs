@@ -204,11 +204,14 @@ impl Groups {
             );
             if !merge::same(&merged, &known.observed) {
                 if !first {
-                    self.drifted.insert(id);
+                    self.drifted.insert(id.clone());
                 }
                 if has_more(&merged, &known.observed) {
                     known.read = None;
                 }
+            }
+            if merge::other_state(&merged, &known.observed) {
+                self.other_state.insert(id);
             }
             known.observed = merged;
         }

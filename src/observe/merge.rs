@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::spec::{
-    Arn, Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, Observed, Rule, SecurityGroup,
+    Arn, Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed, Rule,
+    SecurityGroup,
 };
 
 /// How long an answer of AWS to a write of our own is trusted over a read.
@@ -109,6 +110,18 @@ fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
 /// which AWS lists things and provisioning states do not count.
 pub fn same(a: &Observed, b: &Observed) -> bool {
     parts(a) == parts(b)
+}
+
+/// Whether a load balancer that both know is in another provisioning state.
+pub fn other_state(a: &Observed, b: &Observed) -> bool {
+    let states = |observed: &Observed| -> BTreeMap<Arn, LoadBalancerState> {
+        let lbs = observed.load_balancers.iter();
+        lbs.map(|lb| (lb.arn.clone(), lb.state)).collect()
+    };
+    let before = states(b);
+    states(a)
+        .iter()
+        .any(|(arn, state)| before.get(arn).is_some_and(|before| before != state))
 }
 
 /// How far a read went.

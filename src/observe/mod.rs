@@ -84,6 +84,9 @@ struct Groups {
     /// Groups that a listing or a full read found to differ from what was
     /// remembered, for the next tick of verification.
     drifted: BTreeSet<GroupId>,
+    /// Groups whose load balancer was found in another provisioning state by
+    /// whatever read, until somebody was told.
+    other_state: BTreeSet<GroupId>,
 }
 
 /// One group.
@@ -161,9 +164,14 @@ impl Memory {
         let mut groups = lock(&self.groups);
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
-        known.observed = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+        let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+        let other_state = merge::other_state(&merged, &known.observed);
+        known.observed = merged;
         known.read = Some(begun);
         known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
+        if other_state {
+            groups.other_state.insert(group.clone());
+        }
         Ok(())
     }
 
@@ -243,9 +251,16 @@ impl Memory {
             .collect())
     }
 
+    /// Groups whose load balancer has come into another provisioning state
+    /// since this was last asked, whichever read has seen it.
+    pub fn take_other_state(&self) -> BTreeSet<GroupId> {
+        std::mem::take(&mut lock(&self.groups).other_state)
+    }
+
     /// Asks for the state of all load balancers that were not active when
-    /// last seen, 20 in one call; answers the groups where it has changed.
-    pub async fn poll_load_balancers(&self) -> Result<BTreeSet<GroupId>, Error> {
+    /// last seen, 20 in one call. What has changed is told by
+    /// [`Memory::take_other_state`].
+    pub async fn poll_load_balancers(&self) -> Result<(), Error> {
         let waiting: Vec<(GroupId, Arn)> = {
             let groups = lock(&self.groups);
             groups
@@ -261,7 +276,6 @@ impl Memory {
                 })
                 .collect()
         };
-        let mut changed = BTreeSet::new();
         for chunk in waiting.chunks(elb::CHUNK) {
             let arns: Vec<Arn> = chunk.iter().map(|(_, arn)| arn.clone()).collect();
             let answer = match elb::load_balancers_by_arn(&self.aws, &arns).await {
@@ -270,8 +284,9 @@ impl Memory {
                 Err(error) if error.class == Class::Gone => {
                     for (group, _) in chunk {
                         self.mark_stale(group);
-                        changed.insert(group.clone());
                     }
+                    let gone = chunk.iter().map(|(group, _)| group.clone());
+                    lock(&self.groups).other_state.extend(gone);
                     continue;
                 }
                 answer => answer?,
@@ -292,11 +307,11 @@ impl Memory {
                     && lb.state != *state
                 {
                     lb.state = *state;
-                    changed.insert(group.clone());
+                    groups.other_state.insert(group.clone());
                 }
             }
         }
-        Ok(changed)
+        Ok(())
     }
 }
 

@@ -75,33 +75,38 @@ impl Reconciler {
     }
 
     /// Looks at the state of all load balancers that are being provisioned,
-    /// in one call.
+    /// in one call, and wakes what waits for them. Another read may have been
+    /// faster.
     async fn poll_provisioning(&self) {
-        let now = Instant::now();
-        if self.memory.provisioning() == 0 {
-            lock(&self.background).poll = None;
+        if self.poll_is_due(Instant::now())
+            && let Err(error) = self.memory.poll_load_balancers().await
+        {
+            tracing::warn!(%error, "cannot look at load balancers");
+        }
+        let changed = self.memory.take_other_state();
+        if changed.is_empty() {
             return;
         }
-        {
-            let mut background = lock(&self.background);
-            let (due, pause) = *background.poll.get_or_insert((now + POLL.0, POLL.0));
-            if due > now {
-                return;
-            }
-            let pause = (pause * 2).min(POLL.1);
-            background.poll = Some((now + pause, pause));
+        lock(&self.background).poll = None;
+        for group in changed {
+            self.parts.queue.wake(Key::Group(group));
         }
-        match self.memory.poll_load_balancers().await {
-            Ok(changed) if changed.is_empty() => {}
-            Ok(changed) => {
-                lock(&self.background).poll = None;
-                for group in changed {
-                    self.parts.queue.wake(Key::Group(group));
-                }
-                self.parts.queue.wake(Key::Dns);
-            }
-            Err(error) => tracing::warn!(%error, "cannot look at load balancers"),
+        self.parts.queue.wake(Key::Dns);
+    }
+
+    fn poll_is_due(&self, now: Instant) -> bool {
+        let mut background = lock(&self.background);
+        if self.memory.provisioning() == 0 {
+            background.poll = None;
+            return false;
         }
+        let (due, pause) = *background.poll.get_or_insert((now + POLL.0, POLL.0));
+        if due > now {
+            return false;
+        }
+        let pause = (pause * 2).min(POLL.1);
+        background.poll = Some((now + pause, pause));
+        true
     }
 
     /// Reads a little of what is remembered again, and wakes what is not as

@@ -344,10 +344,9 @@ async fn an_error_at_any_call_of_a_creation_is_recovered_from() {
                 service: Some(service.to_owned()),
                 action: Some(action.to_owned()),
                 times,
-                code: code.to_owned(),
-                status: None,
+                code: Some(code.to_owned()),
                 after,
-                skip: 0,
+                ..Fault::default()
             });
             let case = format!("{action} {code} {times}");
             let first = bench.apply(Work::Group(&group()), &plan).await;

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::anyhow;
 use sandbox_aws::dataplane::Addresses;
 use sandbox_aws::state::outside::Issuer;
-use sandbox_aws::{SharedState, Simulator, World, WorldIds};
+use sandbox_aws::{Profile, SharedState, Simulator, World, WorldIds};
 
 use crate::control_plane::TOKEN_ISSUER;
 use crate::kubelet::cloud::{Cloud, Network};
@@ -58,9 +58,14 @@ impl Account {
     ///
     /// # Errors
     /// The port is taken.
-    pub async fn empty(listen: SocketAddr, only_known_keys: bool) -> anyhow::Result<Self> {
+    pub async fn empty(
+        listen: SocketAddr,
+        time: Profile,
+        only_known_keys: bool,
+    ) -> anyhow::Result<Self> {
         let options = sandbox_aws::Options {
             listen,
+            timing: time.timing(),
             only_known_keys,
             ..sandbox_aws::Options::default()
         };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
+use sandbox_aws::Profile;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -116,6 +117,11 @@ struct AwsArgs {
     /// STS. Without it any other key has all rights in account 123456789012.
     #[arg(long)]
     only_known_keys: bool,
+
+    /// How long AWS takes for what it does later: instant; quick, a second or
+    /// so where AWS takes minutes; real. Single knobs: POST /_sim/config.
+    #[arg(long, value_name = "PROFILE", default_value = "quick")]
+    time: Profile,
 }
 
 impl Cli {
@@ -148,7 +154,8 @@ impl Cli {
                 demo::run(options, ended).await
             }
             Command::Aws(args) => {
-                let account = Account::empty(args.listen, args.only_known_keys).await?;
+                let known = args.only_known_keys;
+                let account = Account::empty(args.listen, args.time, known).await?;
                 terminal::print(&format!(
                     "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
                     account.endpoint_url(),

@@ -220,16 +220,39 @@ async fn a_load_balancer_that_is_being_made_is_polled_in_one_call() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());
     memory.recall(&group()).await.unwrap();
-    assert!(memory.poll_load_balancers().await.unwrap().is_empty());
-    memory.remember(&group(), |observed| {
-        observed.load_balancers[0].state = LoadBalancerState::Provisioning;
-    });
+    memory.poll_load_balancers().await.unwrap();
+    assert!(memory.take_other_state().is_empty());
+    memory.remember(&group(), being_made);
     let before = server.seen().len();
-    let changed = memory.poll_load_balancers().await.unwrap();
+    memory.poll_load_balancers().await.unwrap();
     assert_eq!(server.seen().len(), before + 1);
-    assert_eq!(changed, BTreeSet::from([group()]));
+    assert_eq!(memory.take_other_state(), BTreeSet::from([group()]));
     let observed = memory.remembered(&group());
     assert_eq!(observed.load_balancers[0].state, LoadBalancerState::Active);
-    assert!(memory.poll_load_balancers().await.unwrap().is_empty());
+    memory.poll_load_balancers().await.unwrap();
+    assert!(memory.take_other_state().is_empty());
     assert_eq!(server.seen().len(), before + 1, "none is waited for now");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_load_balancer_is_told_whichever_read_sees_it_first() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    memory.facts().await.unwrap();
+
+    memory.remember(&group(), being_made);
+    let due = Instant::now() + Duration::from_mins(6);
+    let drift = memory.verify_tick(due).await.unwrap();
+    assert!(drift.is_empty(), "it is what was waited for: {drift:?}");
+    assert_eq!(memory.take_other_state(), BTreeSet::from([group()]));
+
+    memory.remember(&group(), being_made);
+    memory.mark_stale(&group());
+    memory.recall(&group()).await.unwrap();
+    assert_eq!(memory.take_other_state(), BTreeSet::from([group()]));
+}
+
+fn being_made(observed: &mut Observed) {
+    observed.load_balancers[0].state = LoadBalancerState::Provisioning;
 }

@@ -228,10 +228,8 @@ fn fault(service: &str, action: &str, code: &str, times: u64) -> Fault {
         service: Some(service.to_owned()),
         action: Some(action.to_owned()),
         times,
-        code: code.to_owned(),
-        status: None,
-        after: false,
-        skip: 0,
+        code: Some(code.to_owned()),
+        ..Fault::default()
     }
 }
 

@@ -10,12 +10,10 @@ use crate::support::Scene;
 fn fault(code: &str, service: Option<&str>, skip: u64) -> Fault {
     Fault {
         service: service.map(str::to_owned),
-        action: None,
-        times: 1,
-        code: code.to_owned(),
-        status: None,
+        code: Some(code.to_owned()),
         after: code == CONNECTION_RESET,
         skip,
+        ..Fault::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/_sim`: what the simulator itself can be asked and told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -8,7 +8,8 @@ use axum::{
     http::StatusCode,
     routing::{any, get, post},
 };
-use serde::Deserialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     SharedState, State, Timing, authority,
@@ -16,6 +17,8 @@ use crate::{
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
     state::Outside,
+    throttle::{Limits, Throttles},
+    timing::Profile,
 };
 
 /// What the wire and the control share.
@@ -29,6 +32,8 @@ pub struct Control {
     pub journal: Arc<Journal>,
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// Token buckets.
+    pub throttle: Arc<Throttles>,
 }
 
 type Told = Result<StatusCode, (StatusCode, String)>;
@@ -44,6 +49,8 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/ca.pem", get(authority_pem))
+        .route("/_sim/time", get(time).post(forward))
+        .route("/_sim/limits", get(limits).post(limit))
         .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/keys", get(callers).post(add_keys))
         .route("/_sim/roles", get(callers).post(add_roles))
@@ -57,14 +64,18 @@ async fn faults(Extract(control): Extract<Control>) -> Json<Vec<Fault>> {
 }
 
 async fn add_fault(Extract(control): Extract<Control>, body: String) -> Told {
-    let fault: Fault = parse(&body)?;
-    if fault
-        .status
-        .is_some_and(|status| !(400..600).contains(&status))
-    {
-        return Err(bad("the status of a fault has to be from 400 to 599"));
+    // One or a list; of a list all or none.
+    let faults: Vec<Fault> = if body.trim_start().starts_with('[') {
+        parse(&body)?
+    } else {
+        vec![parse(&body)?]
+    };
+    for fault in &faults {
+        fault.check().map_err(|why| bad(&why))?;
     }
-    control.faults.add(fault);
+    for fault in faults {
+        control.faults.add(fault);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -111,11 +122,56 @@ async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
     Json(serde_json::json!({ "quotas": quotas, "timing": timing }))
 }
 
+#[derive(Serialize)]
+struct Time {
+    /// The simulated time.
+    now: Timestamp,
+    /// How far it is ahead of the wall's.
+    ahead_ms: i64,
+}
+
+async fn time(Extract(control): Extract<Control>) -> Json<Time> {
+    let ahead_ms = *control.state.moves().borrow();
+    let now = control.state.now();
+    Json(Time { now, ahead_ms })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forward {
+    forward_ms: u64,
+}
+
+async fn forward(
+    Extract(control): Extract<Control>,
+    body: String,
+) -> Result<Json<Time>, (StatusCode, String)> {
+    let Forward { forward_ms } = parse(&body)?;
+    control.state.forward(Duration::from_millis(forward_ms));
+    Ok(time(Extract(control)).await)
+}
+
+async fn limits(Extract(control): Extract<Control>) -> Json<Limits> {
+    Json(control.throttle.limits())
+}
+
+async fn limit(Extract(control): Extract<Control>, body: String) -> Told {
+    let change = parse(&body)?;
+    control
+        .throttle
+        .configure(&change)
+        .map_err(|why| bad(&why))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     #[serde(default)]
     quotas: BTreeMap<String, usize>,
+    /// The table of knobs to begin with; the one in force where it is absent.
+    #[serde(default)]
+    time: Option<Profile>,
     #[serde(default)]
     timing: serde_json::Map<String, serde_json::Value>,
 }
@@ -125,12 +181,14 @@ async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
     let (mut quotas, timing) = control
         .state
         .read(|state| (state.quotas.clone(), state.timing));
+    let timing = config.time.map_or(timing, Profile::timing);
     // Named knobs change, the others keep their value.
     let mut timing = serde_json::to_value(timing).map_err(|error| bad(&error.to_string()))?;
     for (name, value) in config.timing {
         timing[&name] = value;
     }
     let timing: Timing = serde_json::from_value(timing).map_err(|error| bad(&error.to_string()))?;
+    timing.check().map_err(|why| bad(&why))?;
     for (name, value) in config.quotas {
         if !quotas.set(&name, value) {
             let names: Vec<&str> = quotas.names().collect();

@@ -2,81 +2,152 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
+
+/// Where the draws begin.
+const SEED: u64 = 0xFA17;
 
 /// The code of a fault that loses the answer: the connection is cut.
 pub const CONNECTION_RESET: &str = "ConnectionReset";
 
 /// A fault that waits for its calls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Fault {
-    /// Service as in the scope of signatures; absent for any.
-    #[serde(default)]
+    /// Service as in the scope of signatures, `*` and `?` as in file names;
+    /// absent for any.
     pub service: Option<String>,
-    /// Operation; absent for any.
-    #[serde(default)]
+    /// Operation, in the same way.
     pub action: Option<String>,
-    /// How many calls fail.
-    #[serde(default = "once")]
+    /// How many calls meet it.
     pub times: u64,
-    /// Error code, or `ConnectionReset`.
-    pub code: String,
+    /// How likely each of its calls meets it: above 0, at most 1.
+    pub probability: f64,
+    /// Error code, or `ConnectionReset`; absent where the call is only slow.
+    pub code: Option<String>,
+    /// Text of the error; absent for the one that goes with the code.
+    pub message: Option<String>,
     /// HTTP status; absent for the one that goes with the code.
-    #[serde(default)]
     pub status: Option<u16>,
+    /// The call is held up for this long before anything is done about it.
+    pub delay_ms: u64,
+    /// The body of the answer comes in pieces over this long.
+    pub body_ms: u64,
     /// Whether the call is carried out before it fails.
-    #[serde(default)]
     pub after: bool,
     /// How many calls pass first.
-    #[serde(default)]
     pub skip: u64,
 }
 
-fn once() -> u64 {
-    1
+impl Default for Fault {
+    fn default() -> Self {
+        Self {
+            service: None,
+            action: None,
+            times: 1,
+            probability: 1.0,
+            code: None,
+            message: None,
+            status: None,
+            delay_ms: 0,
+            body_ms: 0,
+            after: false,
+            skip: 0,
+        }
+    }
+}
+
+impl Fault {
+    /// Says what is wrong with it, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if self.status.is_some_and(|s| !(400..600).contains(&s)) {
+            return Err("the status of a fault has to be from 400 to 599".to_owned());
+        }
+        if !(self.probability > 0.0 && self.probability <= 1.0) {
+            return Err("the probability of a fault has to be above 0 and at most 1".to_owned());
+        }
+        if self.code.is_none() && self.delay_ms == 0 && self.body_ms == 0 {
+            return Err("a fault needs a code, delay_ms or body_ms".to_owned());
+        }
+        if self.code.is_none() && (self.after || self.status.is_some() || self.message.is_some()) {
+            return Err("after, status and message go with a code".to_owned());
+        }
+        Ok(())
+    }
+
+    fn is_for(&self, service: &str, action: &str) -> bool {
+        let matches = |glob: &Option<String>, name: &str| {
+            glob.as_deref()
+                .is_none_or(|glob| wildcard(glob.as_bytes(), name.as_bytes()))
+        };
+        matches(&self.service, service) && matches(&self.action, action)
+    }
+}
+
+/// Whether a name is what a pattern with `*` and `?` stands for.
+fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, rest) => rest.is_none(),
+        (Some((b'*', pattern)), _) => {
+            (0..=name.len()).any(|skipped| wildcard(pattern, &name[skipped..]))
+        }
+        (Some((b'?', pattern)), Some((_, name))) => wildcard(pattern, name),
+        (Some((wanted, pattern)), Some((found, name))) => {
+            wanted == found && wildcard(pattern, name)
+        }
+        (Some(_), None) => false,
+    }
 }
 
 /// All faults that wait.
-#[derive(Debug, Default)]
-pub struct Faults(Mutex<Vec<Fault>>);
+#[derive(Debug)]
+pub struct Faults(Mutex<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    faults: Vec<Fault>,
+    /// Draws for probabilities; the same in every run.
+    draws: StdRng,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self(Mutex::new(Waiting {
+            faults: Vec::new(),
+            draws: StdRng::seed_from_u64(SEED),
+        }))
+    }
+}
 
 impl Faults {
     /// Adds a fault.
     pub fn add(&self, fault: Fault) {
-        self.lock().push(fault);
+        self.lock().faults.push(fault);
     }
 
     /// Removes all faults.
     pub fn clear(&self) {
-        self.lock().clear();
+        self.lock().faults.clear();
     }
 
     /// The faults that still wait.
     pub fn all(&self) -> Vec<Fault> {
-        self.lock().clone()
+        self.lock().faults.clone()
     }
 
     /// The fault that a call meets; counts it.
     pub fn meet(&self, service: &str, action: &str) -> Option<Fault> {
-        let mut faults = self.lock();
+        let mut waiting = self.lock();
+        let Waiting { faults, draws } = &mut *waiting;
         let mut met = None;
-        for fault in faults.iter_mut() {
-            let of_service = fault
-                .service
-                .as_deref()
-                .is_none_or(|wanted| wanted == service);
-            let matches = of_service
-                && fault
-                    .action
-                    .as_deref()
-                    .is_none_or(|wanted| wanted == action);
-            if !matches {
-                continue;
-            }
+        for fault in faults.iter_mut().filter(|f| f.is_for(service, action)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
-            } else if met.is_none() && fault.times > 0 {
+            } else if met.is_none()
+                && fault.times > 0
+                && (fault.probability >= 1.0 || draws.random_bool(fault.probability))
+            {
                 fault.times -= 1;
                 met = Some(fault.clone());
             }
@@ -85,7 +156,7 @@ impl Faults {
         met
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,12 +173,60 @@ mod tests {
         faults.add(serde_json::from_str(fault).unwrap());
         assert_eq!(faults.meet("ec2", "DescribeSubnets"), None);
         assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
-        assert_eq!(faults.meet("ec2", "DescribeVpcs").unwrap().code, "X");
+        assert_eq!(
+            faults.meet("ec2", "DescribeVpcs").unwrap().code.unwrap(),
+            "X"
+        );
         assert!(faults.meet("ec2", "DescribeVpcs").is_some());
         assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
         assert!(faults.all().is_empty());
         faults.add(serde_json::from_str(r#"{"code":"X","skip":1}"#).unwrap());
         assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
         assert!(faults.meet("route53", "GetChange").is_some());
+    }
+
+    #[test]
+    fn names_may_be_patterns() {
+        let fault = |service: &str, action: &str| Fault {
+            service: Some(service.to_owned()),
+            action: Some(action.to_owned()),
+            ..Fault::default()
+        };
+        assert!(fault("elastic*", "Create*").is_for("elasticloadbalancing", "CreateRule"));
+        assert!(fault("*", "*Tags").is_for("ec2", "DeleteTags"));
+        assert!(!fault("ec?", "Create*").is_for("ec2", "DeleteTags"));
+        assert!(!fault("ec2", "Describe").is_for("ec2", "DescribeVpcs"));
+        assert!(Fault::default().is_for("acm", "ListCertificates"));
+    }
+
+    #[test]
+    fn a_likely_fault_is_met_about_as_often_and_alike_in_every_run() {
+        let met = || {
+            let faults = Faults::default();
+            let fault = r#"{"code":"X","times":100000,"probability":0.25}"#;
+            faults.add(serde_json::from_str(fault).unwrap());
+            let calls = (0..1000).map(|_| faults.meet("ec2", "DescribeVpcs").is_some());
+            calls.collect::<Vec<bool>>()
+        };
+        let first = met();
+        assert_eq!(first, met());
+        let count = first.iter().filter(|met| **met).count();
+        assert!((200..300).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn a_fault_that_says_nothing_is_refused() {
+        for text in [
+            r#"{}"#,
+            r#"{"code":"X","probability":0}"#,
+            r#"{"code":"X","status":200}"#,
+            r#"{"delay_ms":5,"after":true}"#,
+        ] {
+            let fault: Fault = serde_json::from_str(text).unwrap();
+            assert!(fault.check().is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<Fault>(r#"{"cod":"X"}"#).is_err());
+        let slow: Fault = serde_json::from_str(r#"{"delay_ms":5}"#).unwrap();
+        assert_eq!(slow.check(), Ok(()));
     }
 }

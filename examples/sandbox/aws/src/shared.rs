@@ -6,9 +6,10 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use crate::state::{State, elsewhere::Elsewhere, ids::Ids};
@@ -33,6 +34,8 @@ pub struct SharedState {
     home: Arc<Place>,
     place: Arc<Place>,
     version: Arc<watch::Sender<u64>>,
+    /// How far the simulated time is ahead of the wall's, in milliseconds.
+    ahead_ms: Arc<watch::Sender<i64>>,
 }
 
 impl SharedState {
@@ -47,7 +50,45 @@ impl SharedState {
             place: home.clone(),
             home,
             version: Arc::new(watch::Sender::new(0)),
+            ahead_ms: Arc::new(watch::Sender::new(0)),
         }
+    }
+
+    /// The simulated time, which AWS's states and the expiry of tokens go by.
+    /// Signatures, sockets and TLS go by the wall's.
+    pub fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_millis(*self.ahead_ms.borrow());
+        let now = Timestamp::now();
+        now.checked_add(ahead).unwrap_or(now)
+    }
+
+    /// Moves the simulated time forward: all that is due until then happens in
+    /// its order, one account after the other where two are due at once.
+    pub fn forward(&self, by: Duration) {
+        let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        {
+            let mut states = self.lock();
+            self.ahead_ms
+                .send_modify(|ahead| *ahead = ahead.saturating_add(by_ms));
+            let now = self.now();
+            let next = |states: &States| {
+                let due = states.iter();
+                let due = due.filter_map(|(place, state)| Some((state.next_due()?, place.clone())));
+                due.min().filter(|(at, _)| *at <= now)
+            };
+            while let Some((at, place)) = next(&states) {
+                if let Some(state) = states.get_mut(&place) {
+                    state.advance(at);
+                }
+            }
+        }
+        self.tell();
+    }
+
+    /// How far the simulated time is ahead, in milliseconds; wait on it for
+    /// the next move.
+    pub fn moves(&self) -> watch::Receiver<i64> {
+        self.ahead_ms.subscribe()
     }
 
     /// A handle on another account or region. It is made when it is first used.
@@ -108,7 +149,7 @@ impl SharedState {
         let answer = {
             let mut states = self.lock();
             let state = self.present(&mut states);
-            let now = Timestamp::now();
+            let now = self.now();
             state.advance(now);
             change(state, now)
         };
@@ -120,7 +161,7 @@ impl SharedState {
     pub fn write_everywhere(&self, mut change: impl FnMut(&mut State, Timestamp)) {
         {
             let mut states = self.lock();
-            let now = Timestamp::now();
+            let now = self.now();
             for state in states.values_mut() {
                 state.advance(now);
                 change(state, now);
@@ -134,7 +175,7 @@ impl SharedState {
         let changed = {
             let mut states = self.lock();
             let state = self.present(&mut states);
-            let now = Timestamp::now();
+            let now = self.now();
             let due = state.advance(now);
             change(state, now) || due
         };
@@ -151,7 +192,7 @@ impl SharedState {
             let others = states.iter().filter(|(place, _)| **place != *self.place);
             let elsewhere = Elsewhere::of(others.map(|(_, state)| state));
             let state = self.present(&mut states);
-            let now = Timestamp::now();
+            let now = self.now();
             let due = state.advance(now);
             state.elsewhere = elsewhere;
             let changed = change(state, now) || due;
@@ -165,7 +206,7 @@ impl SharedState {
 
     /// Makes the transitions that are due; tells the followers if there were any.
     pub fn advance(&self) {
-        let now = Timestamp::now();
+        let now = self.now();
         let mut changed = false;
         for state in self.lock().values_mut() {
             changed |= state.advance(now);
@@ -252,5 +293,21 @@ mod tests {
             false
         });
         home.read(|state| assert!(state.elsewhere.vpcs.is_empty()));
+    }
+
+    #[test]
+    fn time_moves_forward_and_what_is_due_happens_in_order() {
+        let timing = Timing {
+            insync_ms: 60_000,
+            ..Timing::default()
+        };
+        let home = SharedState::new(State::new("123456789012", "us-east-1", timing));
+        let change = home.write(|state, now| state.add_change("Z1", None, now));
+        let insync = || home.read(|state| state.changes[&change].insync);
+        home.forward(Duration::from_secs(59));
+        assert!(!insync());
+        home.forward(Duration::from_secs(2));
+        assert!(insync());
+        assert!(*home.moves().borrow() == 61_000);
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     dns,
     faults::Faults,
     journal::Journal,
+    throttle::Throttles,
     wire,
 };
 
@@ -76,6 +77,7 @@ impl Simulator {
             state: SharedState::new(account),
             faults: Arc::new(Faults::default()),
             journal: Arc::new(Journal::default()),
+            throttle: Arc::new(Throttles::default()),
         };
         let listener = TcpListener::bind(options.listen)
             .await

@@ -4,6 +4,8 @@
 //! desk, one that does not wait at all hides the bugs that matter. The default
 //! is therefore short but never zero.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 /// The delays of everything that AWS does after its answer, in milliseconds.
@@ -41,6 +43,107 @@ pub struct Timing {
     pub trust_store_ms: u64,
     /// A capacity reservation is `pending` for this long (AWS: minutes).
     pub capacity_ms: u64,
+    /// Multiplies every duration above but the latency and those of health checks.
+    pub scale: f64,
+    /// Each of these durations is drawn from around its value: 0.5 is from half
+    /// of it to one and a half times it, 0 is exactly it.
+    pub spread: f64,
+}
+
+/// A table of knobs by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Nothing takes time.
+    Instant,
+    /// A second or so where AWS takes minutes.
+    #[default]
+    Quick,
+    /// As AWS.
+    Real,
+}
+
+impl Profile {
+    /// The names, as on a command line.
+    pub const NAMES: [&str; 3] = ["instant", "quick", "real"];
+
+    /// The knobs of the profile.
+    pub fn timing(self) -> Timing {
+        match self {
+            Self::Instant => Timing {
+                provisioning_ms: 0,
+                insync_ms: 0,
+                eni_release_ms: 0,
+                draining_ms: Some(0),
+                health_scale: 0.01,
+                certificate_issue_ms: 0,
+                tag_linger_ms: 0,
+                trust_store_ms: 0,
+                capacity_ms: 0,
+                ..Timing::default()
+            },
+            Self::Quick => Timing::default(),
+            Self::Real => Timing {
+                provisioning_ms: 150_000,
+                insync_ms: 30_000,
+                eni_release_ms: 180_000,
+                draining_ms: None,
+                health_scale: 1.0,
+                certificate_issue_ms: 300_000,
+                waf_propagation_ms: 30_000,
+                tag_linger_ms: 300_000,
+                trust_store_ms: 10_000,
+                capacity_ms: 300_000,
+                spread: 0.6,
+                ..Timing::default()
+            },
+        }
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "instant" => Ok(Self::Instant),
+            "quick" => Ok(Self::Quick),
+            "real" => Ok(Self::Real),
+            other => Err(format!(
+                "there is no profile '{other}'; there are {}",
+                Self::NAMES.join(", ")
+            )),
+        }
+    }
+}
+
+impl Timing {
+    /// How long something takes that has a knob here: `drawn` is from 0 to 1.
+    pub fn duration_ms(&self, knob_ms: u64, drawn: f64) -> u64 {
+        let around = 1.0 + self.spread * (2.0 * drawn - 1.0);
+        // Milliseconds of years fit.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss
+        )]
+        let duration = (knob_ms as f64 * self.scale * around).max(0.0) as u64;
+        duration
+    }
+
+    /// Says what is wrong with it, for people.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.scale.is_finite() && self.scale >= 0.0) {
+            return Err("scale has to be a number that is not below 0".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.spread) {
+            return Err("spread has to be from 0 to 1".to_owned());
+        }
+        if !(self.health_scale.is_finite() && self.health_scale >= 0.0) {
+            return Err("health_scale has to be a number that is not below 0".to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Default for Timing {
@@ -58,6 +161,30 @@ impl Default for Timing {
             tag_linger_ms: 1000,
             trust_store_ms: 500,
             capacity_ms: 1000,
+            scale: 1.0,
+            spread: 0.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn durations_are_scaled_and_spread() {
+        let real = Profile::Real.timing();
+        assert_eq!(real.duration_ms(150_000, 0.5), 150_000);
+        assert_eq!(real.duration_ms(150_000, 0.0), 60_000, "1 to 4 minutes");
+        assert_eq!(real.duration_ms(150_000, 1.0), 240_000);
+        let scaled = Timing {
+            scale: 0.01,
+            ..real
+        };
+        assert_eq!(scaled.duration_ms(150_000, 0.5), 1_500);
+        assert_eq!(Profile::Quick.timing().duration_ms(1_500, 0.9), 1_500);
+        assert_eq!("real".parse(), Ok(Profile::Real));
+        assert!("slow".parse::<Profile>().unwrap_err().contains("instant"));
     }
 }

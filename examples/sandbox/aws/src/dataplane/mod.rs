@@ -174,7 +174,7 @@ async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
         probes.follow(&shared, targets);
 
         let wait = if complete { Duration::MAX } else { RETRY };
-        let wait = due.map_or(wait, |due| wait.min(until(due)));
+        let wait = due.map_or(wait, |due| wait.min(until(due, shared.state.now())));
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { break },
             () = sleep(wait) => {}
@@ -183,8 +183,8 @@ async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
     }
 }
 
-fn until(due: Timestamp) -> Duration {
-    Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default()
+fn until(due: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(due.duration_since(now)).unwrap_or_default()
 }
 
 /// Closes and opens listeners; tells whether all that are wanted are open.

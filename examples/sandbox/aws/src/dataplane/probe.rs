@@ -9,7 +9,7 @@ use axum::http::{Request, Uri};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -75,10 +75,13 @@ impl Probes {
     }
 }
 
-/// Probes one target, at once and then at the group's interval, start to start.
+/// Probes one target, at once and then at the group's interval, start to start,
+/// by the simulated time: where that is moved over an interval or more, the
+/// target is probed once.
 async fn probe(shared: &Shared, (group, target): Probed) {
+    let mut moves = shared.state.moves();
     loop {
-        let started = Instant::now();
+        let started = shared.state.now();
         let state = shared.state.of_arn(&group);
         let settings = state.read(|state| {
             let check = &state.target_groups.get(&group)?.health_check;
@@ -103,7 +106,19 @@ async fn probe(shared: &Shared, (group, target): Probed) {
             .state
             .of_arn(&group)
             .update(|state, _| state.record_probe(&group, &target, outcome));
-        sleep_until(started + scaled(check.interval_seconds, scale)).await;
+        let interval = scaled(check.interval_seconds, scale);
+        loop {
+            let passed = shared.state.now().duration_since(started);
+            let passed = Duration::try_from(passed).unwrap_or_default();
+            let Some(left) = interval.checked_sub(passed).filter(|left| !left.is_zero()) else {
+                break;
+            };
+            tokio::select! {
+                () = sleep(left) => {}
+                // Closed only with the state itself, and this holds one.
+                _ = moves.changed() => {}
+            }
+        }
     }
 }
 

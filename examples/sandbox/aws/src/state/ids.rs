@@ -44,6 +44,12 @@ impl Ids {
         self.next() % bound.max(1)
     }
 
+    /// A number from 0 up to 1.
+    pub fn fraction(&mut self) -> f64 {
+        f64::from(u32::try_from(self.next() >> 32).unwrap_or_default())
+            / (f64::from(u32::MAX) + 1.0)
+    }
+
     /// `length` lower-case hexadecimal digits.
     pub fn hex(&mut self, length: usize) -> String {
         self.text(b"0123456789abcdef", length)

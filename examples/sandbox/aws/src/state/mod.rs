@@ -117,6 +117,8 @@ pub struct State {
     pub quotas: Quotas,
     /// Source of ids.
     pub ids: ids::Ids,
+    /// Source of what is left to chance.
+    pub draws: ids::Ids,
     /// Zones of the region.
     pub availability_zones: Vec<AvailabilityZone>,
     /// Load balancers by ARN, with listeners and rules inside.
@@ -215,6 +217,7 @@ impl State {
             timing,
             quotas: Quotas::default(),
             ids: ids::Ids::new(0x5EED),
+            draws: ids::Ids::new(0xD1CE),
             availability_zones: vpc::zones_of(region),
             load_balancers: BTreeMap::new(),
             target_groups: BTreeMap::new(),
@@ -254,8 +257,9 @@ impl State {
             if entry.key().0 > now {
                 break;
             }
-            let transition = entry.remove();
-            self.carry_out(transition, now);
+            // What follows from it counts from then, however late this is.
+            let ((at, _), transition) = entry.remove_entry();
+            self.carry_out(transition, at);
             changed = true;
         }
         changed
@@ -284,7 +288,11 @@ impl State {
         self.due.keys().next().map(|(at, _)| *at)
     }
 
-    fn schedule(&mut self, now: Timestamp, delay_ms: u64, transition: Transition) -> Timestamp {
+    /// Schedules what takes `knob_ms` by the knobs; how long it takes in truth
+    /// is drawn.
+    fn schedule(&mut self, now: Timestamp, knob_ms: u64, transition: Transition) -> Timestamp {
+        let drawn = self.draws.fraction();
+        let delay_ms = self.timing.duration_ms(knob_ms, drawn);
         let delay = SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(i64::MAX));
         let at = now.checked_add(delay).unwrap_or(Timestamp::MAX);
         self.schedule_at(at, transition);

@@ -269,7 +269,7 @@ impl State {
     }
 
     /// Begins a change that will be `INSYNC` after a while.
-    pub(super) fn add_change(
+    pub(crate) fn add_change(
         &mut self,
         zone_id: &str,
         comment: Option<String>,

@@ -27,6 +27,25 @@ pub struct Incoming {
     pub shown: BTreeMap<String, String>,
 }
 
+impl Incoming {
+    /// Whether a list of EC2 is asked for whole: no filter, no ids, no page.
+    pub fn is_unfiltered(&self) -> bool {
+        let narrows = |name: &String| {
+            name.starts_with("Filter") || name.contains("Id.") || name == "MaxResults"
+        };
+        !self.shown.keys().any(narrows)
+    }
+
+    /// Changes of record sets in it; an UPSERT counts twice.
+    pub fn changes(&self) -> u32 {
+        let changes = self.shown.iter();
+        changes
+            .filter(|(name, _)| name.starts_with("change."))
+            .map(|(_, change)| if change.starts_with("UPSERT ") { 2 } else { 1 })
+            .sum()
+    }
+}
+
 /// Tells service and action; `None` when no service here is meant. In the
 /// order of aws.md 1.8: the target of JSON, the path of Route 53, the version
 /// of a form.

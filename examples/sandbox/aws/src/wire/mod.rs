@@ -36,6 +36,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, Uri},
     response::Response,
 };
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::Value;
 use tracing::{debug, error, warn};
@@ -57,6 +58,7 @@ use crate::{
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
     state::{Answer, Refusal, State},
+    throttle::Charged,
 };
 
 /// Larger bodies are refused; AWS's own limits are far below.
@@ -103,7 +105,23 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         headers: &parts.headers,
         body: &body,
     };
-    let outcome = answer(&control, &incoming, signature.as_ref(), &request, &id);
+    let fault = control
+        .faults
+        .meet(incoming.service.scope(), &incoming.action);
+    let (delay, slow_body) = fault
+        .as_ref()
+        .map_or((0, 0), |fault| (fault.delay_ms, fault.body_ms));
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
+    let outcome = answer(
+        &control,
+        &incoming,
+        signature.as_ref(),
+        &request,
+        fault,
+        &id,
+    );
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -130,6 +148,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     );
     control.journal.record(call);
     match outcome {
+        Some(outgoing) if slow_body > 0 => {
+            slowly(respond(incoming.service, outgoing, &id), slow_body)
+        }
         Some(outgoing) => respond(incoming.service, outgoing, &id),
         None => cut(),
     }
@@ -141,6 +162,7 @@ fn answer(
     incoming: &Incoming,
     signature: Option<&Signature>,
     request: &Signed,
+    fault: Option<Fault>,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
@@ -153,9 +175,22 @@ fn answer(
         Ok(caller) => caller,
         Err(refusal) => return Some(refuse(&refusal)),
     };
-    let fault = control.faults.meet(service.scope(), &incoming.action);
-    if let Some(fault) = fault.as_ref().filter(|fault| !fault.after) {
-        return injected(service, fault, id);
+    // A fault that only makes the call slow has been met.
+    let failing = fault.and_then(|fault| Some((fault.code.clone()?, fault)));
+    if let Some((code, fault)) = failing.as_ref().filter(|(_, fault)| !fault.after) {
+        return injected(service, code, fault, id);
+    }
+    let state = place(control, service, signature, &caller);
+    let charged = Charged {
+        account: &state.place().account,
+        region: &state.place().region,
+        service: service.scope(),
+        action: &incoming.action,
+        unfiltered: incoming.is_unfiltered(),
+        changes: incoming.changes(),
+    };
+    if let Err(refusal) = control.throttle.take(charged, control.journal.now()) {
+        return Some(refuse(&refusal));
     }
     let reads = ["Describe", "List", "Get", "AssumeRole"];
     let reading = reads
@@ -165,7 +200,6 @@ fn answer(
         caller: &caller,
         callers,
     };
-    let state = place(control, service, signature, &caller);
     let mut outcome = None;
     let mut change = |state: &mut State, now| {
         let answered = carry_out(incoming, operation, &calling, state, now, id);
@@ -178,8 +212,8 @@ fn answer(
     } else {
         state.update(&mut change);
     }
-    if let Some(fault) = fault {
-        return injected(service, &fault, id);
+    if let Some((code, fault)) = failing {
+        return injected(service, &code, &fault, id);
     }
     outcome.map(|answered| answered.unwrap_or_else(|refusal| refuse(&refusal)))
 }
@@ -332,16 +366,17 @@ fn refused(service: Service, refusal: &Refusal, status: Option<u16>, id: &str) -
     }
 }
 
-fn injected(service: Service, fault: &Fault, id: &str) -> Option<Outgoing> {
-    if fault.code == CONNECTION_RESET {
+fn injected(service: Service, code: &str, fault: &Fault, id: &str) -> Option<Outgoing> {
+    if code == CONNECTION_RESET {
         return None;
     }
-    let text = match fault.code.as_str() {
+    let text = match code {
         "Throttling" | "ThrottlingException" => "Rate exceeded",
         "RequestLimitExceeded" => "Request limit exceeded.",
         _ => "A fault on demand",
     };
-    let refusal = Refusal::new(fault.code.clone(), text);
+    let text = fault.message.as_deref().unwrap_or(text);
+    let refusal = Refusal::new(code.to_owned(), text);
     Some(refused(service, &refusal, fault.status, id))
 }
 
@@ -361,6 +396,28 @@ fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
                 "the answer cannot be written",
             )
         })
+}
+
+/// An answer whose body comes in pieces over a time in milliseconds.
+fn slowly(response: Response, over_ms: u64) -> Response {
+    const PIECES: u32 = 10;
+    let pause = Duration::from_millis(over_ms) / PIECES;
+    let (parts, body) = response.into_parts();
+    let pieces = futures::stream::once(async move {
+        let body = axum::body::to_bytes(body, MAX_BODY)
+            .await
+            .unwrap_or_default();
+        let size = body.len().div_ceil(PIECES as usize).max(1);
+        let pieces = body.chunks(size).map(Bytes::copy_from_slice);
+        pieces.collect::<Vec<Bytes>>()
+    });
+    let paced = pieces
+        .flat_map(futures::stream::iter)
+        .then(move |piece| async move {
+            tokio::time::sleep(pause).await;
+            Ok::<Bytes, std::io::Error>(piece)
+        });
+    Response::from_parts(parts, Body::from_stream(paced))
 }
 
 /// An answer that breaks off: the client sees a connection that was cut.

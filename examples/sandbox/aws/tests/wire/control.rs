@@ -123,6 +123,117 @@ async fn faults_before_and_after_the_call() {
 }
 
 #[tokio::test]
+async fn faults_in_a_list_slow_ones_and_ones_that_make_no_sense() {
+    let aws = Aws::start().await;
+    let faults = json!([
+        { "service": "ec*", "action": "Describe?pcs", "delay_ms": 40, "body_ms": 30 },
+        { "service": "*", "action": "DescribeSubnets", "code": "InternalError", "message": "so" },
+    ]);
+    let told = aws.sim(Method::POST, "faults", &faults.to_string()).await;
+    told.ok();
+    aws.ec2("DescribeVpcs", &[]).await.ok();
+    let refused = aws.ec2("DescribeSubnets", &[]).await;
+    assert_eq!(refused.code(), "InternalError");
+    assert!(refused.body.contains("<Message>so</Message>"));
+    let log = aws.sim(Method::GET, "log", "").await;
+    let log: serde_json::Value = serde_json::from_str(&log.body).unwrap();
+    let of = |action: &str| {
+        let mut calls = log.as_array().unwrap().iter();
+        let call = calls.find(|call| call["action"] == action).unwrap();
+        call["ended"].as_f64().unwrap() - call["started"].as_f64().unwrap()
+    };
+    assert!(of("DescribeVpcs") >= 40.0, "held up");
+
+    let bad = json!([{ "code": "X" }, { "code": "Y", "probability": 2 }]);
+    let told = aws.sim(Method::POST, "faults", &bad.to_string()).await;
+    assert_eq!(told.status, 400);
+    assert!(told.body.contains("probability"), "{}", told.body);
+    assert_eq!(aws.sim(Method::GET, "faults", "").await.body, "[]");
+}
+
+#[tokio::test]
+async fn calls_above_the_limits_are_throttled_and_have_no_effect() {
+    let aws = Aws::start().await;
+    let limits = json!({
+        "mode": "real",
+        "buckets": { "ec2:security-groups:*": { "burst": 2, "per_second": 0.001 } },
+    });
+    aws.sim(Method::POST, "limits", &limits.to_string())
+        .await
+        .ok();
+    let mut codes = Vec::new();
+    for name in ["a", "b", "c"] {
+        let parameters = [
+            ("GroupName", name),
+            ("GroupDescription", name),
+            ("VpcId", aws.world.vpc.as_str()),
+        ];
+        let reply = aws.ec2("CreateSecurityGroup", &parameters).await;
+        let code = if reply.status == 200 {
+            String::new()
+        } else {
+            reply.code()
+        };
+        codes.push((reply.status, code));
+    }
+    assert_eq!(codes[1], (200, String::new()));
+    assert_eq!(codes[2], (503, "RequestLimitExceeded".to_owned()));
+    let groups = aws.ec2("DescribeSecurityGroups", &[]).await.ok();
+    let names = groups.all("groupName");
+    assert!(names.contains(&"b".to_owned()) && !names.contains(&"c".to_owned()));
+
+    let bad = json!({ "buckets": { "no-such": { "burst": 1, "per_second": 1 } } });
+    let told = aws.sim(Method::POST, "limits", &bad.to_string()).await;
+    assert_eq!(told.status, 400);
+    assert!(told.body.contains("no-such") && told.body.contains("route53:account"));
+    let shown = aws.sim(Method::GET, "limits", "").await;
+    assert!(shown.body.contains("\"mode\":\"real\""), "{}", shown.body);
+}
+
+#[tokio::test]
+async fn time_has_profiles_and_can_be_moved_forward() {
+    let aws = Aws::start().await;
+    let told = aws.sim(
+        Method::POST,
+        "config",
+        r#"{"time":"real","timing":{"spread":0}}"#,
+    );
+    told.await.ok();
+    let config = aws.sim(Method::GET, "config", "").await;
+    assert!(
+        config.body.contains("\"provisioning_ms\":150000"),
+        "{}",
+        config.body
+    );
+    let arn = aws.balancer("web").await;
+    let state = async || {
+        let parameters = [("LoadBalancerArns.member.1", arn.as_str())];
+        let answer = aws.elb("DescribeLoadBalancers", &parameters).await;
+        answer.ok().all("Code").concat()
+    };
+    assert_eq!(state().await, "provisioning");
+    let forward = async |ms: &str| {
+        let body = format!("{{\"forward_ms\":{ms}}}");
+        aws.sim(Method::POST, "time", &body).await
+    };
+    forward("149000").await.ok();
+    assert_eq!(state().await, "provisioning");
+    forward("2000").await.ok();
+    assert_eq!(state().await, "active");
+    assert!(
+        aws.sim(Method::GET, "time", "")
+            .await
+            .body
+            .contains("\"ahead_ms\":151000")
+    );
+    assert_eq!(forward("-1").await.status, 400);
+    let told = aws
+        .sim(Method::POST, "config", r#"{"timing":{"spread":2}}"#)
+        .await;
+    assert_eq!(told.status, 400);
+}
+
+#[tokio::test]
 async fn a_reset_empties_the_account() {
     let aws = Aws::start().await;
     aws.balancer("web").await;

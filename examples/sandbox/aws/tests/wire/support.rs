@@ -29,6 +29,8 @@ const TIMING: Timing = Timing {
     tag_linger_ms: HOUR_MS,
     trust_store_ms: HOUR_MS,
     capacity_ms: HOUR_MS,
+    scale: 1.0,
+    spread: 0.0,
 };
 
 pub struct Aws {
