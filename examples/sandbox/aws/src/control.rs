@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     SharedState, State, Timing, authority,
     callers::{Callers, NewKey, Role},
+    events::events,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
     state::Outside,
@@ -49,6 +50,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/ca.pem", get(authority_pem))
+        .route("/_sim/events", get(events))
         .route("/_sim/time", get(time).post(forward))
         .route("/_sim/limits", get(limits).post(limit))
         .route("/_sim/outside", get(outside).post(declare))

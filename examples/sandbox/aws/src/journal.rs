@@ -9,7 +9,9 @@ use std::{
     time::Instant,
 };
 
+use jiff::Timestamp;
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// The most calls that are kept in order; older ones are only counted.
 const KEPT: usize = 100_000;
@@ -19,6 +21,8 @@ const KEPT: usize = 100_000;
 pub struct Call {
     /// Running number from 1, in the order in which calls came in.
     pub number: u64,
+    /// When it came in, by the clock on the wall.
+    pub at: Timestamp,
     /// Milliseconds from the start of the simulator to the request.
     pub started: f64,
     /// Milliseconds from the start of the simulator to the answer.
@@ -31,8 +35,27 @@ pub struct Call {
     pub status: u16,
     /// Error code, if it was refused.
     pub code: Option<String>,
+    /// ARN of who called; absent where that could not be told.
+    pub caller: Option<String>,
+    /// The id in the answer.
+    pub request_id: String,
     /// Parameters, secrets left out.
     pub parameters: BTreeMap<String, String>,
+    /// The body of the answer to a write, its beginning where it is long;
+    /// absent for reads and where there may be secrets in it.
+    pub answer: Option<String>,
+}
+
+/// Bytes of an answer that are kept.
+const ANSWER: usize = 2_000;
+
+/// The beginning of an answer that is kept.
+pub fn kept(answer: &str) -> String {
+    let mut end = answer.len().min(ANSWER);
+    while !answer.is_char_boundary(end) {
+        end -= 1;
+    }
+    answer[..end].to_owned()
 }
 
 /// How often something was called with which outcome.
@@ -54,11 +77,14 @@ pub struct Journal {
     start: Instant,
     begun: AtomicU64,
     calls: Mutex<Calls>,
+    recorded: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
     last: VecDeque<Call>,
+    /// How many were recorded since the start.
+    recorded: u64,
     counts: BTreeMap<(String, String, u16), u64>,
 }
 
@@ -68,6 +94,7 @@ impl Default for Journal {
             start: Instant::now(),
             begun: AtomicU64::new(0),
             calls: Mutex::default(),
+            recorded: watch::Sender::new(0),
         }
     }
 }
@@ -93,6 +120,28 @@ impl Journal {
         if calls.last.len() > KEPT {
             calls.last.pop_front();
         }
+        calls.recorded += 1;
+        let recorded = calls.recorded;
+        drop(calls);
+        self.recorded.send_replace(recorded);
+    }
+
+    /// How many calls were recorded; wait on it to follow them.
+    pub fn recorded(&self) -> watch::Receiver<u64> {
+        self.recorded.subscribe()
+    }
+
+    /// The calls that were recorded after the first `count`, in the order of
+    /// their answers, as far as they are kept; and how many there are now.
+    pub fn recorded_after(&self, count: u64) -> (Vec<Call>, u64) {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let missed = calls.recorded.saturating_sub(count);
+        let missed = usize::try_from(missed).unwrap_or(usize::MAX);
+        let skipped = calls.last.len().saturating_sub(missed);
+        (
+            calls.last.range(skipped..).cloned().collect(),
+            calls.recorded,
+        )
     }
 
     /// The counts, by service, action and status.

@@ -19,6 +19,7 @@ pub mod callers;
 pub mod control;
 pub mod dataplane;
 pub mod dns;
+mod events;
 pub mod faults;
 pub mod journal;
 pub mod shared;

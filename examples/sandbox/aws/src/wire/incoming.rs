@@ -36,6 +36,12 @@ impl Incoming {
         !self.shown.keys().any(narrows)
     }
 
+    /// Whether it only asks.
+    pub fn is_read(&self) -> bool {
+        let reads = ["Describe", "List", "Get", "AssumeRole"];
+        reads.iter().any(|prefix| self.action.starts_with(prefix))
+    }
+
     /// Changes of record sets in it; an UPSERT counts twice.
     pub fn changes(&self) -> u32 {
         let changes = self.shown.iter();

@@ -56,7 +56,7 @@ use crate::{
     callers::Caller,
     control::Control,
     faults::{CONNECTION_RESET, Fault},
-    journal::Call,
+    journal::{Call, kept},
     state::{Answer, Refusal, State},
     throttle::Charged,
 };
@@ -83,6 +83,7 @@ struct Outgoing {
 /// Serves a request to AWS.
 pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -> Response {
     let (number, started) = control.journal.begin();
+    let at = Timestamp::now();
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
@@ -93,7 +94,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         let scope = signature.map(|signature| signature.service);
         return unknown(
             &control,
-            (number, started),
+            (number, started, at),
             &parts.headers,
             (&parts.uri, scope),
             &id,
@@ -114,20 +115,20 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    let outcome = answer(
-        &control,
-        &incoming,
-        signature.as_ref(),
-        &request,
-        fault,
-        &id,
-    );
+    let (caller, outcome) = match authenticated(&control, &incoming, signature.as_ref(), &request) {
+        Ok(caller) => {
+            let outcome = answer(&control, &incoming, signature.as_ref(), &caller, fault, &id);
+            (Some(caller), outcome)
+        }
+        Err(refusal) => (None, Some(refused(incoming.service, &refusal, None, &id))),
+    };
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
     }
     let call = Call {
         number,
+        at,
         started,
         ended: control.journal.now(),
         service: incoming.service.scope().to_owned(),
@@ -137,6 +138,12 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             Some(outgoing) => outgoing.code.clone(),
             None => Some(CONNECTION_RESET.to_owned()),
         },
+        caller: caller.map(|caller| caller.arn),
+        request_id: id.clone(),
+        answer: outcome
+            .as_ref()
+            .filter(|_| !incoming.is_read() && !incoming.service.has_secrets())
+            .map(|outgoing| kept(&outgoing.body)),
         parameters: incoming.shown,
     };
     debug!(
@@ -156,31 +163,38 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     }
 }
 
+/// Who calls, or why it is not let in.
+fn authenticated(
+    control: &Control,
+    incoming: &Incoming,
+    signature: Option<&Signature>,
+    request: &Signed,
+) -> Result<Caller, Refusal> {
+    let service = incoming.service;
+    let operation = service.model().operations.get(&incoming.action);
+    let unsigned = operation.is_some_and(|operation| operation.unsigned);
+    let now = Timestamp::now();
+    authenticate(&control.callers, service, signature, request, unsigned, now)
+}
+
 /// Answers a request; `None` when the answer is to be lost.
 fn answer(
     control: &Control,
     incoming: &Incoming,
     signature: Option<&Signature>,
-    request: &Signed,
+    caller: &Caller,
     fault: Option<Fault>,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
     let refuse = |refusal: &Refusal| refused(service, refusal, None, id);
     let operation = service.model().operations.get(&incoming.action);
-    let unsigned = operation.is_some_and(|operation| operation.unsigned);
-    let callers = &control.callers;
-    let now = Timestamp::now();
-    let caller = match authenticate(callers, service, signature, request, unsigned, now) {
-        Ok(caller) => caller,
-        Err(refusal) => return Some(refuse(&refusal)),
-    };
     // A fault that only makes the call slow has been met.
     let failing = fault.and_then(|fault| Some((fault.code.clone()?, fault)));
     if let Some((code, fault)) = failing.as_ref().filter(|(_, fault)| !fault.after) {
         return injected(service, code, fault, id);
     }
-    let state = place(control, service, signature, &caller);
+    let state = place(control, service, signature, caller);
     let charged = Charged {
         account: &state.place().account,
         region: &state.place().region,
@@ -192,13 +206,10 @@ fn answer(
     if let Err(refusal) = control.throttle.take(charged, control.journal.now()) {
         return Some(refuse(&refusal));
     }
-    let reads = ["Describe", "List", "Get", "AssumeRole"];
-    let reading = reads
-        .iter()
-        .any(|prefix| incoming.action.starts_with(prefix));
+    let reading = incoming.is_read();
     let calling = Calling {
-        caller: &caller,
-        callers,
+        caller,
+        callers: &control.callers,
     };
     let mut outcome = None;
     let mut change = |state: &mut State, now| {
@@ -434,7 +445,7 @@ fn cut() -> Response {
 /// try again after anything that looks like an outage.
 fn unknown(
     control: &Control,
-    (number, started): (u64, f64),
+    (number, started, at): (u64, f64, Timestamp),
     headers: &HeaderMap,
     (uri, scope): (&Uri, Option<String>),
     id: &str,
@@ -460,13 +471,17 @@ fn unknown(
     let outgoing = refused(form, &form.unknown_action(&action), Some(400), id);
     control.journal.record(Call {
         number,
+        at,
         started,
         ended: control.journal.now(),
         service,
         action,
         status: outgoing.status,
         code: outgoing.code.clone(),
+        caller: None,
+        request_id: id.to_owned(),
         parameters: BTreeMap::new(),
+        answer: None,
     });
     respond(form, outgoing, id)
 }

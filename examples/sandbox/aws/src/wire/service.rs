@@ -39,6 +39,11 @@ pub enum Service {
 }
 
 impl Service {
+    /// Whether its answers may have secrets in them.
+    pub fn has_secrets(self) -> bool {
+        matches!(self, Self::Sts | Self::Iam | Self::Acm | Self::Cognito)
+    }
+
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Elb,

@@ -191,6 +191,32 @@ async fn calls_above_the_limits_are_throttled_and_have_no_effect() {
 }
 
 #[tokio::test]
+async fn calls_and_changes_of_state_are_told_as_they_happen() {
+    let aws = Aws::start().await;
+    let arn = aws.balancer("web").await;
+    let mut events = aws.events("?since=0").await;
+    let call = events
+        .next("call", |call| call["action"] == "CreateLoadBalancer")
+        .await;
+    assert_eq!(call["service"], "elasticloadbalancing");
+    assert_eq!(call["parameters"]["Name"], "web");
+    assert_eq!(call["caller"], "arn:aws:iam::123456789012:root");
+    assert!(call["answer"].as_str().unwrap().contains(&arn));
+    let body = r#"{"forward_ms": 3600000}"#;
+    aws.sim(Method::POST, "time", body).await.ok();
+    let change = events
+        .next("state", |change| change["resource"] == arn)
+        .await;
+    assert_eq!(change["before"], "provisioning");
+    assert_eq!(change["after"], "active");
+    aws.elb("DescribeLoadBalancers", &[]).await.ok();
+    let call = events
+        .next("call", |call| call["action"] == "DescribeLoadBalancers")
+        .await;
+    assert_eq!(call["answer"], json!(null), "reads are not kept");
+}
+
+#[tokio::test]
 async fn time_has_profiles_and_can_be_moved_forward() {
     let aws = Aws::start().await;
     let told = aws.sim(

@@ -132,6 +132,17 @@ impl Aws {
         }
     }
 
+    /// Follows `/_sim/events`.
+    pub async fn events(&self, query: &str) -> Events {
+        let uri = format!("{}/_sim/events{query}", self.simulator.endpoint());
+        let request = Request::get(uri).body(Full::default()).unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        Events {
+            body: answer.into_body(),
+            text: String::new(),
+        }
+    }
+
     /// Makes everything happen that was due in two hours.
     pub fn let_time_pass(&self) {
         self.simulator.state().write(|state, now| {
@@ -337,4 +348,35 @@ pub async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("{what} did not happen in half a minute");
+}
+
+/// A stream of server-sent events.
+pub struct Events {
+    body: hyper::body::Incoming,
+    text: String,
+}
+
+impl Events {
+    /// The data of the next event of a kind that is the one looked for.
+    pub async fn next(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let mut lines = event.lines();
+                    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                };
+                let data = field("data")
+                    .filter(|_| field("event") == Some(kind))
+                    .map(|data| serde_json::from_str::<Value>(data).unwrap());
+                self.text = rest.to_owned();
+                if let Some(data) = data.filter(|data| wanted(data)) {
+                    return data;
+                }
+            }
+            let next = tokio::time::timeout(Duration::from_secs(20), self.body.frame());
+            let frame = next.await.expect("an event").unwrap().unwrap();
+            let bytes = frame.into_data().unwrap_or_default();
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
 }
