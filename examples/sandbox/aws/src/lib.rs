@@ -22,6 +22,7 @@ pub mod dns;
 mod events;
 pub mod faults;
 pub mod journal;
+mod own;
 pub mod shared;
 pub mod simulator;
 pub mod state;

@@ -15,6 +15,7 @@ use crate::{
     dns,
     faults::Faults,
     journal::Journal,
+    own::own_only,
     throttle::Throttles,
     wire,
 };
@@ -98,7 +99,8 @@ impl Simulator {
             .fallback(wire::serve)
             .with_state(control.clone())
             .merge(control::router(control.clone()))
-            .merge(plane.router());
+            .merge(plane.router())
+            .layer(axum::middleware::from_fn(own_only));
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
         // Small answers must not wait for more to send with them.

@@ -217,6 +217,29 @@ async fn calls_and_changes_of_state_are_told_as_they_happen() {
 }
 
 #[tokio::test]
+async fn pages_of_others_change_nothing() {
+    let aws = Aws::start().await;
+    let own = aws.simulator.endpoint();
+    for (headers, status) in [
+        (vec![("origin", "http://example.com")], 403),
+        (vec![("origin", "null")], 403),
+        (vec![("host", "sim.example.com")], 403),
+        (vec![("origin", own.as_str())], 204),
+        (vec![], 204),
+    ] {
+        let reply = aws.send(Method::POST, "/_sim/reset", &headers, String::new());
+        assert_eq!(reply.await.unwrap().status, status, "{headers:?}");
+    }
+    let headers = [("origin", "http://example.com")];
+    let reply = aws.send(Method::GET, "/_sim/calls", &headers, String::new());
+    assert_eq!(
+        reply.await.unwrap().status,
+        200,
+        "reading is nobody's secret"
+    );
+}
+
+#[tokio::test]
 async fn time_has_profiles_and_can_be_moved_forward() {
     let aws = Aws::start().await;
     let told = aws.sim(
