@@ -6,10 +6,13 @@
 
 mod acm;
 mod answers;
+mod cbor;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
+#[cfg(test)]
+mod fuzz;
 mod incoming;
 mod model;
 mod page;
@@ -31,13 +34,16 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
     credentials::authenticate,
     incoming::{Incoming, identify},
-    model::{Operation, Protocol, decode},
+    model::{
+        Operation, Protocol,
+        decode::{self, Content},
+    },
     params::{Input, Params},
     service::{Service, document},
     signature::{Signature, Signed},
@@ -113,7 +119,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             Some(outgoing) => outgoing.code.clone(),
             None => Some(CONNECTION_RESET.to_owned()),
         },
-        parameters: incoming.shown,
+        parameters: incoming.shown.clone(),
     };
     debug!(
         service = call.service,
@@ -124,6 +130,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     );
     control.journal.record(call);
     match outcome {
+        Some(outgoing) if matches!(incoming.content, Content::Cbor(_)) => {
+            respond_in_cbor(&incoming, outgoing, &id)
+        }
         Some(outgoing) => respond(incoming.service, outgoing, &id),
         None => cut(),
     }
@@ -355,6 +364,30 @@ fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
                 "the answer cannot be written",
             )
         })
+}
+
+/// The answer of a JSON service to a caller that speaks rpcv2Cbor.
+fn respond_in_cbor(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
+    let model = incoming.service.model();
+    let operation = model.operations.get(&incoming.action);
+    let output = operation
+        .and_then(|operation| operation.output.as_deref())
+        .and_then(|name| model.shape(name))
+        .filter(|_| outgoing.code.is_none());
+    let value = serde_json::from_str(&outgoing.body).unwrap_or_else(|_| json!({}));
+    let body = cbor::write(&value, output.map(|shape| (model, shape)));
+    let response = Response::builder()
+        .status(outgoing.status)
+        .header("content-type", "application/cbor")
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("x-amzn-requestid", id)
+        .body(Body::from(body));
+    response.unwrap_or_else(|_| {
+        plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer cannot be written",
+        )
+    })
 }
 
 /// An answer that breaks off: the client sees a connection that was cut.
