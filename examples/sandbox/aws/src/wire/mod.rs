@@ -7,11 +7,14 @@
 mod acm;
 mod answers;
 mod cognito;
+mod cbor;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
 mod iam;
+#[cfg(test)]
+mod fuzz;
 mod incoming;
 mod model;
 mod page;
@@ -38,13 +41,16 @@ use axum::{
 };
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
     credentials::authenticate,
     incoming::{Incoming, identify},
-    model::{Operation, Protocol, decode},
+    model::{
+        Operation, Protocol,
+        decode::{self, Content},
+    },
     params::{Input, Params},
     service::{Service, document},
     signature::{Signature, Signed},
@@ -144,7 +150,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             .as_ref()
             .filter(|_| !incoming.is_read() && !incoming.service.has_secrets())
             .map(|outgoing| kept(&outgoing.body)),
-        parameters: incoming.shown,
+        parameters: incoming.shown.clone(),
     };
     debug!(
         service = call.service,
@@ -156,10 +162,18 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     control.journal.record(call);
     match outcome {
         Some(outgoing) if slow_body > 0 => {
-            slowly(respond(incoming.service, outgoing, &id), slow_body)
+            slowly(written(&incoming, outgoing, &id), slow_body)
         }
-        Some(outgoing) => respond(incoming.service, outgoing, &id),
+        Some(outgoing) => written(&incoming, outgoing, &id),
         None => cut(),
+    }
+}
+
+/// An answer in the protocol of its request.
+fn written(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
+    match incoming.content {
+        Content::Cbor(_) => respond_in_cbor(incoming, outgoing, id),
+        _ => respond(incoming.service, outgoing, id),
     }
 }
 
@@ -429,6 +443,30 @@ fn slowly(response: Response, over_ms: u64) -> Response {
             Ok::<Bytes, std::io::Error>(piece)
         });
     Response::from_parts(parts, Body::from_stream(paced))
+}
+
+/// The answer of a JSON service to a caller that speaks rpcv2Cbor.
+fn respond_in_cbor(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
+    let model = incoming.service.model();
+    let operation = model.operations.get(&incoming.action);
+    let output = operation
+        .and_then(|operation| operation.output.as_deref())
+        .and_then(|name| model.shape(name))
+        .filter(|_| outgoing.code.is_none());
+    let value = serde_json::from_str(&outgoing.body).unwrap_or_else(|_| json!({}));
+    let body = cbor::write(&value, output.map(|shape| (model, shape)));
+    let response = Response::builder()
+        .status(outgoing.status)
+        .header("content-type", "application/cbor")
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("x-amzn-requestid", id)
+        .body(Body::from(body));
+    response.unwrap_or_else(|_| {
+        plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer cannot be written",
+        )
+    })
 }
 
 /// An answer that breaks off: the client sees a connection that was cut.
