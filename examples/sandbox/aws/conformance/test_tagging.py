@@ -158,7 +158,7 @@ def test_filters(aws, groups):
         )
 
 
-@rule("tagging.pages", "tagging.token")
+@rule("tagging.pages", "tagging.token", "traps.44")
 def test_pages(aws, groups):
     key = name("key")
     made = {groups({key: "1"}) for _ in range(5)}

@@ -128,6 +128,20 @@ def test_validation_error_is_no_modelled_error(aws, balancer):
     )
 
 
+@rule("traps.3")
+def test_a_quota_has_a_code_that_sounds_like_throttling(aws):
+    names = [f"{name('c')}.example.com" for _ in range(11)]
+    refused(
+        "LimitExceededException",
+        lambda: aws.acm.request_certificate(
+            DomainName=names[0],
+            SubjectAlternativeNames=names,
+            ValidationMethod="DNS",
+        ),
+        status=400,
+    )
+
+
 # Creating again
 
 

@@ -482,7 +482,7 @@ def test_only_some_kinds_can_be_associated(aws, acl, vpc, balancer):
     aws.elbv2.delete_target_group(TargetGroupArn=group)
 
 
-@rule("wafv2.disassociate", "wafv2.for_resource.none")
+@rule("wafv2.disassociate", "wafv2.for_resource.none", "traps.42")
 def test_disassociate(aws, acl, balancer):
     summary, arn = acl(), balancer()
     assert "WebACL" not in aws.wafv2.get_web_acl_for_resource(ResourceArn=arn)
@@ -854,7 +854,7 @@ def shield(aws):
     return aws.shield
 
 
-@rule("shield.state", "shield.no_subscription", "shield.subscribe")
+@rule("shield.state", "shield.no_subscription", "shield.subscribe", "traps.43")
 def test_without_subscription(aws):
     """In an account of its own, since a subscription binds for a year."""
     key, account = f"AKIA{uuid.uuid4().hex[:16].upper()}", str(uuid.uuid4().int)[:12]

@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Answer, Refusal, State, Tags,
     regions::partition,
-    tags::check_lengths,
+    tags::{check_lengths, check_tag},
     wafv2::{ArnParts, arn_parts},
 };
 
 /// EC2 ids by the word in their ARN.
-const EC2_KINDS: [(&str, &str); 15] = [
+const EC2_KINDS: [(&str, &str); 18] = [
     ("coip-pool", "ipv4pool-coip"),
+    ("egress-only-internet-gateway", "eigw"),
     ("elastic-ip", "eipalloc"),
     ("image", "ami"),
     ("instance", "i"),
     ("internet-gateway", "igw"),
     ("ipam-pool", "ipam-pool"),
+    ("natgateway", "nat"),
+    ("network-acl", "acl"),
     ("network-interface", "eni"),
     ("prefix-list", "pl"),
     ("route-table", "rtb"),
@@ -39,17 +42,17 @@ pub struct TagFilter {
 
 /// A resource with its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tagged {
+pub struct Tagged<'a> {
     /// ARN.
     pub arn: String,
     /// Tags, none if they were removed.
-    pub tags: Tags,
+    pub tags: &'a Tags,
 }
 
 impl State {
     /// Every resource that has or had tags and fits all filters, by ARN. No
     /// resource types mean every type.
-    pub fn tagged_resources(&self, filters: &[TagFilter], types: &[String]) -> Vec<Tagged> {
+    pub fn tagged_resources(&self, filters: &[TagFilter], types: &[String]) -> Vec<Tagged<'_>> {
         let mut found: Vec<Tagged> = self
             .tags
             .ever_tagged()
@@ -57,10 +60,7 @@ impl State {
             .filter_map(|(key, tags)| {
                 let arn = self.arn_of_key(key)?;
                 let wanted = types.is_empty() || types.iter().any(|kind| is_of_type(&arn, kind));
-                wanted.then(|| Tagged {
-                    arn,
-                    tags: tags.clone(),
-                })
+                wanted.then_some(Tagged { arn, tags })
             })
             .collect();
         found.sort_by(|a, b| a.arn.cmp(&b.arn));
@@ -68,7 +68,7 @@ impl State {
     }
 
     /// Resources by ARN; those that do not exist or never had tags are left out.
-    pub fn tagged_resources_of(&self, arns: &[String]) -> Answer<Vec<Tagged>> {
+    pub fn tagged_resources_of(&self, arns: &[String]) -> Answer<Vec<Tagged<'_>>> {
         for arn in arns {
             self.checked_arn(arn)?;
         }
@@ -151,18 +151,14 @@ impl State {
             "elasticloadbalancing" => self.add_tags(&owned, tags),
             "ec2" => self.create_ec2_tags(&[ec2_id(parts.resource)?], tags),
             "route53" => {
-                let id = zone_id(parts.resource)?;
-                self.check_tag_room(&id, tags)?;
-                self.change_route53_tags(&id, tags, &[])
+                let id = self.zone_of(parts.resource)?;
+                self.put_tags(&id, tags)
             }
             "wafv2" | "waf-regional" => self.tag_waf(arn, tags),
             "shield" => self.tag_protection(arn, tags),
             "acm" => {
                 self.certificate(arn)?;
-                self.check_tag_room(arn, tags)?;
-                let present = self.tags.entry(arn.to_owned()).or_default();
-                present.extend(tags.iter().cloned());
-                Ok(())
+                self.put_tags(arn, tags)
             }
             _ => Err(unsupported(arn)),
         }
@@ -177,27 +173,49 @@ impl State {
                 let keys: Vec<_> = keys.iter().map(|key| (key.clone(), None)).collect();
                 self.delete_ec2_tags(&[ec2_id(parts.resource)?], &keys)
             }
-            "route53" => self.change_route53_tags(&zone_id(parts.resource)?, &[], keys),
+            "route53" => {
+                let id = self.zone_of(parts.resource)?;
+                self.drop_tags(&id, keys);
+                Ok(())
+            }
             "wafv2" | "waf-regional" => self.untag_waf(arn, keys),
             "shield" => self.untag_protection(arn, keys),
             "acm" => {
                 self.certificate(arn)?;
-                if let Some(tags) = self.tags.get_mut(arn) {
-                    tags.retain(|key, _| !keys.contains(key));
-                }
+                self.drop_tags(arn, keys);
                 Ok(())
             }
             _ => Err(unsupported(arn)),
         }
     }
 
-    fn check_tag_room(&self, key: &str, tags: &[(String, String)]) -> Answer<()> {
+    /// Sets tags by the rules that Route 53 and ACM share.
+    fn put_tags(&mut self, key: &str, tags: &[(String, String)]) -> Answer<()> {
         let mut after = self.tags.get(key).cloned().unwrap_or_default();
-        after.extend(tags.iter().cloned());
+        for (name, value) in tags {
+            check_tag(name, value).map_err(|text| invalid(&text))?;
+            after.insert(name.clone(), value.clone());
+        }
         if after.len() > self.quotas.limit("tags-per-resource") {
             return Err(invalid("A resource can have at most 50 tags"));
         }
+        self.tags.insert(key.to_owned(), after);
         Ok(())
+    }
+
+    fn drop_tags(&mut self, key: &str, keys: &[String]) {
+        if let Some(tags) = self.tags.get_mut(key) {
+            tags.retain(|key, _| !keys.contains(key));
+        }
+    }
+
+    /// The id of the hosted zone that an ARN names.
+    fn zone_of(&self, resource: &str) -> Answer<String> {
+        resource
+            .strip_prefix("hostedzone/")
+            .filter(|id| self.hosted_zones.contains_key(*id))
+            .map(str::to_owned)
+            .ok_or_else(|| invalid(&format!("The resource {resource} does not exist")))
     }
 
     /// An ARN of this partition, taken apart.
@@ -263,13 +281,6 @@ fn ec2_id(resource: &str) -> Answer<String> {
     Err(invalid(&format!(
         "'{kind}' is not a recognized EC2ResourceType id {id}"
     )))
-}
-
-fn zone_id(resource: &str) -> Answer<String> {
-    resource
-        .strip_prefix("hostedzone/")
-        .map(str::to_owned)
-        .ok_or_else(|| invalid(&format!("{resource} can not be tagged")))
 }
 
 fn unsupported(arn: &str) -> Refusal {
@@ -342,7 +353,7 @@ mod tests {
         }
         let zone = state.arn_of_key("Z0123").unwrap();
         assert_eq!(zone, "arn:aws:route53:::hostedzone/Z0123");
-        assert_eq!(state.arn_of_key("nat-0123456789abcdef0"), None);
+        assert_eq!(state.arn_of_key("ami-0123456789abcdef0-x"), None);
         assert!(ec2_id("subnet/vpc-1").is_err());
     }
 

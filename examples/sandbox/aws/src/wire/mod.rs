@@ -6,15 +6,15 @@
 
 mod acm;
 mod answers;
-mod cognito;
 mod cbor;
+mod cognito;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
-mod iam;
 #[cfg(test)]
 mod fuzz;
+mod iam;
 mod incoming;
 mod model;
 mod page;

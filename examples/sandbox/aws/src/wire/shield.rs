@@ -10,17 +10,16 @@ use super::{
 };
 use crate::state::{
     Answer, State,
-    shield::{Protection, ProtectionFilter},
+    shield::{Protection, ProtectionFilter, RESOURCE_TYPES},
 };
 
-/// Types in the limits of a subscription.
-const LIMITED: [&str; 6] = [
-    "CLOUDFRONT_DISTRIBUTION",
-    "ROUTE_53_HOSTED_ZONE",
-    "ELASTIC_IP_ALLOCATION",
-    "CLASSIC_LOAD_BALANCER",
-    "APPLICATION_LOAD_BALANCER",
+/// Types in the limits of a subscription, by their older names.
+const LIMITED: [&str; 5] = [
     "GLOBAL_ACCELERATOR",
+    "ROUTE53_HOSTED_ZONE",
+    "CF_DISTRIBUTION",
+    "ELB_LOAD_BALANCER",
+    "EC2_ELASTIC_IP_ALLOCATION",
 ];
 
 /// Carries out an action; `None` when the service does not have it.
@@ -66,19 +65,21 @@ fn describe_subscription(input: &Input, state: &State) -> Answer<Value> {
     input.done()?;
     let subscription = state.subscription()?;
     let most = state.quotas.limit("shield-protections-per-resource-type");
-    let limits: Vec<Value> = LIMITED
-        .iter()
-        .map(|kind| json!({ "Type": kind, "Max": most }))
-        .collect();
+    let limits = |kinds: &[&str]| -> Value {
+        kinds
+            .iter()
+            .map(|kind| json!({ "Type": kind, "Max": most }))
+            .collect()
+    };
     Ok(json!({ "Subscription": {
         "StartTime": seconds(subscription.start),
         "EndTime": seconds(subscription.end),
         "TimeCommitmentInSeconds": subscription.commitment_s,
         "AutoRenew": if subscription.auto_renew { "ENABLED" } else { "DISABLED" },
-        "Limits": limits,
+        "Limits": limits(&LIMITED),
         "ProactiveEngagementStatus": "DISABLED",
         "SubscriptionLimits": {
-            "ProtectionLimits": { "ProtectedResourceTypeLimits": limits },
+            "ProtectionLimits": { "ProtectedResourceTypeLimits": limits(&RESOURCE_TYPES) },
             "ProtectionGroupLimits": {
                 "MaxProtectionGroups": 100,
                 "PatternTypeLimits": { "ArbitraryPatternLimits": { "MaxMembers": 1000 } },

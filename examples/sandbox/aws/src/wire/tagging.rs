@@ -103,7 +103,7 @@ fn get_resources(input: &Input, state: &State, now: Timestamp) -> Answer<Value> 
 
 /// How many resources go on a page. A resource is not split; one without tags
 /// counts as one tag.
-fn page_size(left: &[Tagged], resources: usize, tags: Option<usize>) -> usize {
+fn page_size(left: &[Tagged<'_>], resources: usize, tags: Option<usize>) -> usize {
     let most = tags.unwrap_or(usize::MAX);
     let mut used = 0;
     let fitting = left.iter().take(resources).take_while(|one| {
@@ -114,12 +114,12 @@ fn page_size(left: &[Tagged], resources: usize, tags: Option<usize>) -> usize {
 }
 
 /// Without a policy on tags everything complies.
-fn mappings(found: &[Tagged], compliance: bool, only_others: bool, next: &str) -> Value {
+fn mappings(found: &[Tagged<'_>], compliance: bool, only_others: bool, next: &str) -> Value {
     let shown: Vec<Value> = found
         .iter()
         .filter(|_| !only_others)
         .map(|one| {
-            let mut shown = json!({ "ResourceARN": one.arn, "Tags": tag_list(&one.tags) });
+            let mut shown = json!({ "ResourceARN": one.arn, "Tags": tag_list(one.tags) });
             if compliance {
                 shown["ComplianceDetails"] = json!({
                     "NoncompliantKeys": [],
@@ -263,26 +263,31 @@ fn fingerprint(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Tags;
 
-    fn tagged(counts: &[usize]) -> Vec<Tagged> {
-        counts
+    /// The size of a page, from resources with so many tags each.
+    fn size(counts: &[usize], resources: usize, tags: Option<usize>) -> usize {
+        let word = |n: usize| (n.to_string(), String::new());
+        let all: Vec<Tags> = counts
             .iter()
-            .map(|count| Tagged {
+            .map(|count| (0..*count).map(word).collect())
+            .collect();
+        let left: Vec<Tagged> = all
+            .iter()
+            .map(|tags| Tagged {
                 arn: String::new(),
-                tags: (0..*count)
-                    .map(|n| (n.to_string(), String::new()))
-                    .collect(),
+                tags,
             })
-            .collect()
+            .collect();
+        page_size(&left, resources, tags)
     }
 
     #[test]
     fn a_page_holds_whole_resources() {
-        let ten = tagged(&[10; 22]);
-        assert_eq!(page_size(&ten, 100, Some(100)), 10);
-        assert_eq!(page_size(&ten[20..], 100, Some(100)), 2);
-        assert_eq!(page_size(&tagged(&[50, 0, 50]), 100, Some(100)), 2);
-        assert_eq!(page_size(&ten, 3, Some(100)), 3);
-        assert_eq!(page_size(&[], 3, None), 0);
+        assert_eq!(size(&[10; 22], 100, Some(100)), 10);
+        assert_eq!(size(&[10; 2], 100, Some(100)), 2);
+        assert_eq!(size(&[50, 0, 50], 100, Some(100)), 2);
+        assert_eq!(size(&[10; 22], 3, Some(100)), 3);
+        assert_eq!(size(&[], 3, None), 0);
     }
 }
