@@ -314,7 +314,7 @@ class Vpc:
     def security_group(self):
         """A further security group."""
         made = self.aws.ec2.create_security_group(
-            GroupName=self.aws.name("sg"), Description="of a test", VpcId=self.id
+            GroupName=self.aws.name("group"), Description="of a test", VpcId=self.id
         )
         return made["GroupId"]
 
