@@ -2,8 +2,7 @@
 //! negotiation and mutual authentication.
 
 use super::{
-    Answer, CertificateStatus, Listener, LoadBalancer, Protocol, Refusal, State, TrustStoreStatus,
-    arn,
+    Answer, Listener, LoadBalancer, Protocol, Refusal, State, TrustStoreStatus, arn,
     listener::{NewListener, family},
     ssl_policy,
 };
@@ -85,17 +84,6 @@ const ALPN: [&str; 5] = [
     "HTTP2Optional",
     "HTTP2Preferred",
     "None",
-];
-
-/// Algorithms of keys that listeners can use.
-const KEYS: [&str; 7] = [
-    "RSA_1024",
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "EC_prime256v1",
-    "EC_secp384r1",
-    "EC_secp521r1",
 ];
 
 impl State {
@@ -340,24 +328,7 @@ impl State {
     /// Whether ELB can use a certificate.
     fn check_certificate(&self, arn: &str) -> Answer<()> {
         check_certificate_arn(arn)?;
-        let Some(certificate) = self.certificates.get(arn) else {
-            return Err(Refusal::new(
-                "CertificateNotFound",
-                format!("Certificate '{arn}' not found"),
-            ));
-        };
-        if certificate.status != CertificateStatus::Issued
-            || !certificate.domain_name.contains('.')
-            || !KEYS.contains(&certificate.key_algorithm.as_str())
-        {
-            return Err(Refusal::new(
-                "UnsupportedCertificate",
-                format!(
-                    "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
-                ),
-            ));
-        }
-        Ok(())
+        self.check_listener_certificate(arn)
     }
 }
 

@@ -58,9 +58,18 @@ const DEFAULTS: &[(&str, usize)] = &[
     ("rules-per-security-group", 60),
     // ACM.
     ("certificates", 2500),
+    ("imported-certificates", 2500),
+    ("domain-names-per-certificate", 10),
+    // IAM and Cognito.
+    ("server-certificates", 20),
+    ("user-pools", 1000),
     // Route 53.
     ("hosted-zones", 500),
     ("records-per-hosted-zone", 10_000),
+    ("values-per-record-set", 400),
+    ("record-sets-per-name-and-type", 100),
+    ("vpcs-per-hosted-zone", 300),
+    ("health-checks", 200),
 ];
 
 /// How many of the quotas DescribeAccountLimits shows: the first ones.
