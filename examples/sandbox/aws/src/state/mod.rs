@@ -18,7 +18,6 @@ pub mod dns_name;
 pub mod elsewhere;
 pub mod fixed_response;
 pub mod forward;
-
 pub mod health_check;
 pub mod ids;
 pub mod instance;

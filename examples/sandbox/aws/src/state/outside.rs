@@ -23,6 +23,8 @@ pub struct Outside {
     pub coip_pools: Vec<Pool>,
     /// Issuers of web identities (OpenID Connect).
     pub issuers: Vec<Issuer>,
+    /// Clients of Cognito user pools of other accounts and regions.
+    pub cognito: Vec<PoolClient>,
 }
 
 /// An issuer: its URL, or an object with more.
@@ -133,6 +135,18 @@ pub struct DescribedPool {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A client of a Cognito user pool; it has a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolClient {
+    /// ARN of the user pool.
+    pub user_pool_arn: String,
+    /// Id of the client.
+    pub client_id: String,
+    /// Prefix or name of the pool's domain.
+    pub domain: String,
+}
+
 fn yes() -> bool {
     true
 }
@@ -182,15 +196,12 @@ impl Outside {
             .any(|known| known.name() == bucket && known.takes_logs_in(region))
     }
 
-    /// The text of a bundle of CA certificates.
-    pub fn ca_bundle(&self, object: &Object) -> Option<&str> {
-        self.ca_bundles.get(&object.to_key()).map(String::as_str)
-    }
-
-    /// The text of a revocation list.
-    pub fn revocation_list(&self, object: &Object) -> Option<&str> {
-        self.revocation_lists
-            .get(&object.to_key())
+    /// The text of an object in S3, whatever it was declared as.
+    pub fn object(&self, object: &Object) -> Option<&str> {
+        let key = object.to_key();
+        self.ca_bundles
+            .get(&key)
+            .or_else(|| self.revocation_lists.get(&key))
             .map(String::as_str)
     }
 
@@ -255,11 +266,11 @@ mod tests {
             key: "ca.pem".to_owned(),
             version: None,
         };
-        assert_eq!(outside.ca_bundle(&object), Some("one"));
+        assert_eq!(outside.object(&object), Some("one"));
         object.version = Some("2".to_owned());
-        assert_eq!(outside.ca_bundle(&object), Some("two"));
+        assert_eq!(outside.object(&object), Some("two"));
         object.version = Some("3".to_owned());
-        assert_eq!(outside.ca_bundle(&object), None);
+        assert_eq!(outside.object(&object), None);
         assert!(outside.has_ipam_pool("ipam-pool-1"));
         assert_eq!(outside.coip_pools[0].cidrs(), ["192.0.2.0/24"]);
         assert!(!outside.has_coip_pool("ipv4pool-coip-2"));

@@ -71,6 +71,7 @@ const DEFAULTS: &[(&str, usize)] = &[
     ("certificates", 2500),
     ("imported-certificates", 2500),
     ("domain-names-per-certificate", 10),
+    // IAM and Cognito.
     ("server-certificates", 20),
     // Cognito.
     ("user-pools", 1000),

@@ -214,7 +214,7 @@ impl State {
     }
 
     fn count_revoked_in(&self, source: &Object) -> Answer<usize> {
-        let text = self.outside.revocation_list(source).ok_or_else(|| {
+        let text = self.outside.object(source).ok_or_else(|| {
             Refusal::new(
                 "RevocationContentNotFound",
                 format!(
@@ -284,7 +284,7 @@ impl State {
     /// The text of a bundle and how many certificates it has.
     fn checked_bundle(&self, source: &Object) -> Answer<(String, usize)> {
         let place = format!("s3://{}/{}", source.bucket, source.key);
-        let bundle = self.outside.ca_bundle(source).ok_or_else(|| {
+        let bundle = self.outside.object(source).ok_or_else(|| {
             Refusal::new(
                 "CaCertificatesBundleNotFound",
                 format!("The CA certificates bundle '{place}' does not exist"),

@@ -70,7 +70,7 @@ async fn load_balancers_that_cannot_be() {
             "ValidationError",
         ),
         (
-            vec![("Name", "x"), two[0], two[1], ("Type", "network")],
+            vec![("Name", "x"), two[0], two[1], ("Type", "classic")],
             "ValidationError",
         ),
         (

@@ -2,21 +2,21 @@
 
 /// One element: its tag, its content, and all of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Element<'a> {
-    pub(super) tag: u8,
-    pub(super) content: &'a [u8],
-    pub(super) whole: &'a [u8],
+pub(in crate::state) struct Element<'a> {
+    pub(in crate::state) tag: u8,
+    pub(in crate::state) content: &'a [u8],
+    pub(in crate::state) whole: &'a [u8],
 }
 
-pub(super) const BOOLEAN: u8 = 0x01;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const OBJECT_ID: u8 = 0x06;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(in crate::state) const BOOLEAN: u8 = 0x01;
+pub(in crate::state) const INTEGER: u8 = 0x02;
+pub(in crate::state) const BIT_STRING: u8 = 0x03;
+pub(in crate::state) const OCTET_STRING: u8 = 0x04;
+pub(in crate::state) const OBJECT_ID: u8 = 0x06;
+pub(in crate::state) const SEQUENCE: u8 = 0x30;
 
 /// The first element and what follows it.
-pub(super) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
+pub(in crate::state) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&length, rest) = rest.split_first()?;
     let (length, rest) = if length < 0x80 {
@@ -45,7 +45,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
 }
 
 /// All elements one after another; `None` when there is something else between.
-pub(super) fn all(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
+pub(in crate::state) fn all(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
     let mut elements = Vec::new();
     while !bytes.is_empty() {
         let (element, rest) = first(bytes)?;
@@ -57,25 +57,25 @@ pub(super) fn all(mut bytes: &[u8]) -> Option<Vec<Element<'_>>> {
 
 impl<'a> Element<'a> {
     /// The elements inside, when this has the tag.
-    pub(super) fn inside(&self, tag: u8) -> Option<Vec<Element<'a>>> {
+    pub(in crate::state) fn inside(&self, tag: u8) -> Option<Vec<Element<'a>>> {
         (self.tag == tag).then(|| all(self.content)).flatten()
     }
 
     /// The bytes of a bit string that fills its last byte.
-    pub(super) fn bits(&self) -> Option<&'a [u8]> {
+    pub(in crate::state) fn bits(&self) -> Option<&'a [u8]> {
         let (_, bits) = self.content.split_first()?;
         (self.tag == BIT_STRING).then_some(bits)
     }
 
     /// The number of an integer without leading zeros.
-    pub(super) fn number(&self) -> Option<&'a [u8]> {
+    pub(in crate::state) fn number(&self) -> Option<&'a [u8]> {
         let zeros = self.content.iter().take_while(|byte| **byte == 0).count();
         (self.tag == INTEGER).then(|| &self.content[zeros..])
     }
 }
 
 /// An object identifier in dots.
-pub(super) fn dotted(content: &[u8]) -> String {
+pub(in crate::state) fn dotted(content: &[u8]) -> String {
     let mut numbers: Vec<u64> = Vec::new();
     let mut number: u64 = 0;
     for byte in content {

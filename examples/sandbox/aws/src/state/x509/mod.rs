@@ -1,7 +1,7 @@
 //! X.509 certificates and private keys, read from PEM: what ACM and IAM show of
 //! them, whether a key belongs to a certificate, who signed whom.
 
-mod der;
+pub(super) mod der;
 mod key;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
