@@ -357,6 +357,13 @@ impl State {
                 })
             })
             .map(|balancer| balancer.arn.clone())
+            .chain(
+                self.elsewhere
+                    .load_balancers
+                    .iter()
+                    .filter(|(_, balancer)| balancer.certificates.contains(arn))
+                    .map(|(balancer, _)| balancer.clone()),
+            )
             .collect()
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     AliasTarget, Answer, HostedZone, RecordKey, RecordSet, Refusal, State, dns_name,
-    record_set::RoutingPolicy, regions::canonical_zone,
+    record_set::RoutingPolicy, regions,
 };
 
 /// `ResourceRecord` elements of one request, aliases included.
@@ -278,13 +278,15 @@ impl State {
             Some(zone) if zone == alias.hosted_zone_id => vec![missing],
             Some(_) => vec![outside, missing],
             None => {
-                let domain = format!(".elb.{}.{}.", self.region, self.dns_suffix());
-                let domain_of_region = format!(".{}.elb.{}.", self.region, self.dns_suffix());
-                let within = bare.ends_with(&domain) || bare.ends_with(&domain_of_region);
-                if canonical_zone(&self.region) == alias.hosted_zone_id && !within {
-                    vec![outside, missing]
-                } else {
+                let within = regions::region_of_zone(&alias.hosted_zone_id).is_none_or(|region| {
+                    let suffix = regions::dns_suffix(region);
+                    bare.ends_with(&format!(".{region}.elb.{suffix}."))
+                        || bare.ends_with(&format!(".elb.{region}.{suffix}."))
+                });
+                if within {
                     vec![missing]
+                } else {
+                    vec![outside, missing]
                 }
             }
         }

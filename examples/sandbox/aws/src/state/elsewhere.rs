@@ -30,6 +30,8 @@ pub struct FarLoadBalancer {
     pub account: String,
     /// Its region.
     pub region: String,
+    /// ARNs of the certificates that its listeners use.
+    pub certificates: BTreeSet<String>,
 }
 
 /// A VPC of another region or account.
@@ -64,6 +66,12 @@ impl Elsewhere {
                         canonical_hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
                         account: account.clone(),
                         region: region.clone(),
+                        certificates: balancer
+                            .listeners
+                            .values()
+                            .flat_map(|it| it.certificate.iter().chain(&it.sni_certificates))
+                            .cloned()
+                            .collect(),
                     },
                 );
             }

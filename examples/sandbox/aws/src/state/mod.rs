@@ -216,11 +216,7 @@ impl State {
 
     /// The end of load balancer names.
     fn dns_suffix(&self) -> &'static str {
-        if regions::partition(&self.region) == "aws-cn" {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        }
+        regions::dns_suffix(&self.region)
     }
 
     /// When the next transition is due.
