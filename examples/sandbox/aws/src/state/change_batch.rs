@@ -203,10 +203,11 @@ impl State {
         }
         // Twice the same record set: only to be made anew after its deletion.
         let before = draft.changed.get(&key).map(|(before, _)| *before);
-        let invalid_set = match (before, action) {
-            (None, _) | (Some(ChangeAction::Delete), _) => false,
-            (Some(ChangeAction::Create), ChangeAction::Create) => false,
-            (Some(_), _) => true,
+        let invalid_set = match before {
+            None | Some(ChangeAction::Delete) => false,
+            // Its own refusal says that better.
+            Some(ChangeAction::Create) => action != ChangeAction::Create,
+            Some(ChangeAction::Upsert) => true,
         };
         if invalid_set {
             return vec![format!(
