@@ -490,14 +490,14 @@ mod tests {
                 "x".to_owned(),
                 "192.0.2.1".to_owned(),
                 "192.0.2.1".to_owned(),
-            ]
+            ];
         });
         assert_eq!(two.len(), 2, "{two:?}");
         assert!(two[1].contains("Duplicate Resource Record"));
         let many = record(&|r| {
             r.values = (0..401)
                 .map(|n| format!("10.0.{}.{}", n / 256, n % 256))
-                .collect()
+                .collect();
         });
         assert!(many[0].contains("more than 400"), "{many:?}");
         let cname = record(&|r| {

@@ -127,7 +127,7 @@ fn json_members(body: &str) -> BTreeMap<String, String> {
 
 /// Without secrets, and without what frames a request.
 fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    const SECRET: [&str; 8] = [
+    const SECRET: [&str; 9] = [
         "WebIdentityToken",
         "PrivateKey",
         "Certificate",
@@ -136,6 +136,7 @@ fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
         "Passphrase",
         "ClientSecret",
         "TokenCode",
+        "UserData",
     ];
     parameters.retain(|name, _| {
         let last = name.rsplit('.').next().unwrap_or(name);

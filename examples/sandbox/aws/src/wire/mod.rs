@@ -18,7 +18,10 @@ mod page;
 mod params;
 mod route53;
 mod service;
+mod signature;
 mod sts;
+mod trust;
+mod web_token;
 mod xml;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -34,15 +37,18 @@ use serde_json::Value;
 use tracing::{debug, error, warn};
 
 use self::{
-    credentials::Credentials,
+    credentials::authenticate,
     incoming::{Incoming, identify},
     model::{Operation, Protocol, decode},
     params::{Input, Params},
     service::{Service, document},
+    signature::{Signature, Signed},
+    sts::Calling,
     xml::Xml,
 };
 use crate::{
     SharedState,
+    callers::Caller,
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
@@ -76,9 +82,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let id = uuid();
-    let credentials = Credentials::of(&parts.headers, parts.uri.query());
+    let signature = Signature::of(&parts.headers, parts.uri.query());
     let Some(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body) else {
-        let scope = credentials.map(|credentials| credentials.service);
+        let scope = signature.map(|signature| signature.service);
         return unknown(
             &control,
             (number, started),
@@ -87,7 +93,13 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             &id,
         );
     };
-    let outcome = answer(&control, &incoming, credentials.as_ref(), &id);
+    let request = Signed {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+        body: &body,
+    };
+    let outcome = answer(&control, &incoming, signature.as_ref(), &request, &id);
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -123,24 +135,20 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
 fn answer(
     control: &Control,
     incoming: &Incoming,
-    credentials: Option<&Credentials>,
+    signature: Option<&Signature>,
+    request: &Signed,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
     let refuse = |refusal: &Refusal| refused(service, refusal, None, id);
     let operation = service.model().operations.get(&incoming.action);
-    match credentials {
-        None if !operation.is_some_and(|operation| operation.unsigned) => {
-            return Some(refuse(&service.no_credentials()));
-        }
-        Some(credentials) if credentials.service != service.scope() => {
-            return Some(refuse(&service.bad_signature(format!(
-                "Credential should be scoped to correct service: '{}'.",
-                service.scope()
-            ))));
-        }
-        _ => {}
-    }
+    let unsigned = operation.is_some_and(|operation| operation.unsigned);
+    let callers = &control.callers;
+    let now = Timestamp::now();
+    let caller = match authenticate(callers, service, signature, request, unsigned, now) {
+        Ok(caller) => caller,
+        Err(refusal) => return Some(refuse(&refusal)),
+    };
     let fault = control.faults.meet(service.scope(), &incoming.action);
     if let Some(fault) = fault.as_ref().filter(|fault| !fault.after) {
         return injected(service, fault, id);
@@ -149,10 +157,14 @@ fn answer(
     let reading = reads
         .iter()
         .any(|prefix| incoming.action.starts_with(prefix));
-    let state = place(control, service, credentials);
+    let calling = Calling {
+        caller: &caller,
+        callers,
+    };
+    let state = place(control, service, signature, &caller);
     let mut outcome = None;
     let mut change = |state: &mut State, now| {
-        let answered = carry_out(incoming, operation, state, now, id);
+        let answered = carry_out(incoming, operation, &calling, state, now, id);
         let changed = answered.is_ok() && !reading;
         outcome = Some(answered);
         changed
@@ -172,19 +184,25 @@ fn answer(
 }
 
 /// The account and region that a call is for.
-fn place(control: &Control, service: Service, credentials: Option<&Credentials>) -> SharedState {
+fn place(
+    control: &Control,
+    service: Service,
+    signature: Option<&Signature>,
+    caller: &Caller,
+) -> SharedState {
     let home = control.state.home();
-    let region = credentials
-        .map(|credentials| credentials.region.as_str())
+    let region = signature
+        .map(|signature| signature.region.as_str())
         .filter(|region| !service.is_global() && !region.is_empty())
         .unwrap_or(&home.place().region)
         .to_owned();
-    home.at(&home.place().account, &region)
+    home.at(&caller.account, &region)
 }
 
 fn carry_out(
     incoming: &Incoming,
     operation: Option<&Operation>,
+    calling: &Calling,
     state: &mut State,
     now: Timestamp,
     id: &str,
@@ -201,7 +219,8 @@ fn carry_out(
         return Err(refusal);
     }
     let params = Params::new(service, tree);
-    let answered = dispatch(service, action, &params.root(), state, now).ok_or_else(unknown)??;
+    let answered =
+        dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
     let outgoing = envelope(service, action, operation, answered, id);
     // What a client could not read must not pass a test.
     if cfg!(debug_assertions) {
@@ -223,6 +242,7 @@ fn dispatch(
     service: Service,
     action: &str,
     input: &Input,
+    calling: &Calling,
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Answered>> {
@@ -231,7 +251,7 @@ fn dispatch(
     match service {
         Service::Elb => elb::handle(action, input, state, now).map(xml),
         Service::Ec2 => ec2::handle(action, input, state, now).map(xml),
-        Service::Sts => sts::handle(action, input, state, now).map(xml),
+        Service::Sts => sts::handle(action, input, calling, state, now).map(xml),
         Service::Route53 => route53::handle(action, input, state, now).map(xml),
         Service::Acm => acm::handle(action, input, state, now).map(json),
         Service::Iam => iam::handle(action, input, state, now).map(xml),
