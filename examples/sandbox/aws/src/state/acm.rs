@@ -1,6 +1,8 @@
 //! Certificates of ACM: requests and imports. How requests are validated stands
 //! in `validation`.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
@@ -344,6 +346,21 @@ impl State {
         {
             certificate.status = CertificateStatus::Expired;
         }
+    }
+
+    /// ARNs of all certificates that listeners of this region use.
+    pub fn certificates_in_use(&self) -> BTreeSet<&str> {
+        self.load_balancers
+            .values()
+            .flat_map(|balancer| balancer.listeners.values())
+            .flat_map(|listener| {
+                listener
+                    .certificate
+                    .iter()
+                    .chain(&listener.sni_certificates)
+            })
+            .map(String::as_str)
+            .collect()
     }
 
     /// ARNs of the load balancers that use a certificate of ACM or IAM.

@@ -169,6 +169,12 @@ impl State {
         }
         let id = zone.id.clone();
         let changed = draft.changed;
+        if !zone.private {
+            for (key, (_, record)) in changed.iter().filter(|(key, _)| key.kind == "CNAME") {
+                let name = dns_name::canonical(&dns_name::reversed(&key.reversed));
+                self.note_proof(&id, &name, record.as_ref());
+            }
+        }
         if let Some(zone) = self.hosted_zones.get_mut(&id) {
             for (key, (_, record)) in changed {
                 match record {

@@ -107,6 +107,9 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Health checks of Route 53 by id.
     pub health_checks: BTreeMap<String, health_check::HealthCheck>,
+    /// Values of the CNAME records of public zones that prove names to ACM, by
+    /// zone id and name.
+    pub proofs: BTreeMap<(String, String), String>,
     /// Caller references of Route 53 that were ever used.
     pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
@@ -178,6 +181,7 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             health_checks: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
             server_certificates: BTreeMap::new(),
