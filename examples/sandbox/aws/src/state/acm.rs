@@ -1,6 +1,8 @@
 //! Certificates of ACM: requests and imports. How requests are validated stands
 //! in `validation`.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
@@ -346,6 +348,21 @@ impl State {
         }
     }
 
+    /// ARNs of all certificates that listeners of this region use.
+    pub fn certificates_in_use(&self) -> BTreeSet<&str> {
+        self.load_balancers
+            .values()
+            .flat_map(|balancer| balancer.listeners.values())
+            .flat_map(|listener| {
+                listener
+                    .certificate
+                    .iter()
+                    .chain(&listener.sni_certificates)
+            })
+            .map(String::as_str)
+            .collect()
+    }
+
     /// ARNs of the load balancers that use a certificate of ACM or IAM.
     pub fn users_of_certificate(&self, arn: &str) -> Vec<String> {
         self.load_balancers
@@ -357,6 +374,13 @@ impl State {
                 })
             })
             .map(|balancer| balancer.arn.clone())
+            .chain(
+                self.elsewhere
+                    .load_balancers
+                    .iter()
+                    .filter(|(_, balancer)| balancer.certificates.contains(arn))
+                    .map(|(balancer, _)| balancer.clone()),
+            )
             .collect()
     }
 

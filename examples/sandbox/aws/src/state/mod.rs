@@ -146,6 +146,9 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Health checks of Route 53 by id.
     pub health_checks: BTreeMap<String, health_check::HealthCheck>,
+    /// Values of the CNAME records of public zones that prove names to ACM, by
+    /// zone id and name.
+    pub proofs: BTreeMap<(String, String), String>,
     /// Caller references of Route 53 that were ever used.
     pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
@@ -231,6 +234,7 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             health_checks: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
             server_certificates: BTreeMap::new(),
@@ -275,11 +279,7 @@ impl State {
 
     /// The end of load balancer names.
     fn dns_suffix(&self) -> &'static str {
-        if regions::partition(&self.region) == "aws-cn" {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        }
+        regions::dns_suffix(&self.region)
     }
 
     /// When the next transition is due.

@@ -364,12 +364,12 @@ mod tests {
         }
     }
 
-    fn alias() -> Option<AliasTarget> {
-        Some(AliasTarget {
+    fn alias() -> AliasTarget {
+        AliasTarget {
             hosted_zone_id: "Z1".to_owned(),
             dns_name: "LB.example.com".to_owned(),
             evaluate_target_health: false,
-        })
+        }
     }
 
     #[test]
@@ -379,7 +379,7 @@ mod tests {
         let cases = [
             (
                 NewRecordSet {
-                    alias: alias(),
+                    alias: Some(alias()),
                     ..simple()
                 },
                 "but found more than one",
@@ -434,7 +434,7 @@ mod tests {
                     multi_value: Some(true),
                     ttl: None,
                     values: None,
-                    alias: alias(),
+                    alias: Some(alias()),
                     ..simple()
                 },
                 "MultiValueAnswer cannot be specified",
@@ -490,14 +490,14 @@ mod tests {
                 "x".to_owned(),
                 "192.0.2.1".to_owned(),
                 "192.0.2.1".to_owned(),
-            ]
+            ];
         });
         assert_eq!(two.len(), 2, "{two:?}");
         assert!(two[1].contains("Duplicate Resource Record"));
         let many = record(&|r| {
             r.values = (0..401)
                 .map(|n| format!("10.0.{}.{}", n / 256, n % 256))
-                .collect()
+                .collect();
         });
         assert!(many[0].contains("more than 400"), "{many:?}");
         let cname = record(&|r| {
@@ -529,7 +529,7 @@ mod tests {
         assert!(multi[0].contains("not permitted for multivalue answer"));
         let primary = record(&|r| {
             r.values.clear();
-            r.alias = alias();
+            r.alias = Some(alias());
             r.routing = routed(RoutingPolicy::Failover("PRIMARY".to_owned()));
         });
         assert!(primary[0].contains("primary failover alias"));

@@ -1,6 +1,8 @@
 //! Server certificates of IAM: the certificates of load balancers before ACM,
 //! and still those of regions without it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::{
@@ -135,20 +137,37 @@ impl State {
         }
         let arn = self.server_certificate_arn(&certificate.path, &certificate.name);
         let before = std::mem::replace(&mut certificate.arn, arn.clone());
-        for balancer in self.load_balancers.values_mut() {
-            for listener in balancer.listeners.values_mut() {
-                if listener.certificate.as_ref() == Some(&before) {
-                    listener.certificate = Some(arn.clone());
-                }
-                if listener.sni_certificates.remove(&before) {
-                    listener.sni_certificates.insert(arn.clone());
-                }
-            }
-        }
+        self.rename_certificate(&before, &arn);
         self.server_certificates.remove(&name.to_ascii_lowercase());
         self.server_certificates
             .insert(certificate.name.to_ascii_lowercase(), certificate);
         Ok(())
+    }
+
+    /// Takes over the server certificates of the account, of which every region
+    /// knows.
+    pub(crate) fn take_server_certificates(&mut self, all: &BTreeMap<String, ServerCertificate>) {
+        let before = std::mem::replace(&mut self.server_certificates, all.clone());
+        for certificate in before.into_values() {
+            let now = all.values().find(|now| now.id == certificate.id);
+            if let Some(now) = now.filter(|now| now.arn != certificate.arn) {
+                self.rename_certificate(&certificate.arn, &now.arn);
+            }
+        }
+    }
+
+    /// What uses a certificate goes on under its new ARN.
+    fn rename_certificate(&mut self, before: &str, after: &str) {
+        for balancer in self.load_balancers.values_mut() {
+            for listener in balancer.listeners.values_mut() {
+                if listener.certificate.as_deref() == Some(before) {
+                    listener.certificate = Some(after.to_owned());
+                }
+                if listener.sni_certificates.remove(before) {
+                    listener.sni_certificates.insert(after.to_owned());
+                }
+            }
+        }
     }
 
     /// DeleteServerCertificate: refused while a listener uses it.

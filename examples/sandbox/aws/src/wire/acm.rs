@@ -177,10 +177,11 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
         size,
     )
     .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
+    let used = state.certificates_in_use();
     let summaries: Vec<Value> = page
         .items
         .iter()
-        .map(|certificate| summary(state, certificate))
+        .map(|certificate| summary(certificate, used.contains(certificate.arn.as_str())))
         .collect();
     let mut answer = json!({ "CertificateSummaryList": summaries });
     if let Some(next) = page.next {
@@ -189,7 +190,7 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
     Ok(answer)
 }
 
-fn summary(state: &State, certificate: &Certificate) -> Value {
+fn summary(certificate: &Certificate, used: bool) -> Value {
     let names: Vec<&String> = certificate.names.iter().take(100).collect();
     let extended: Vec<&str> = certificate
         .details
@@ -197,7 +198,7 @@ fn summary(state: &State, certificate: &Certificate) -> Value {
         .iter()
         .map(|(name, _)| *name)
         .collect();
-    let mut summary = common(state, certificate);
+    let mut summary = common(certificate, used);
     summary.insert("SubjectAlternativeNameSummaries".to_owned(), json!(names));
     summary.insert(
         "HasAdditionalSubjectAlternativeNames".to_owned(),
@@ -209,14 +210,13 @@ fn summary(state: &State, certificate: &Certificate) -> Value {
     );
     summary.insert("ExtendedKeyUsages".to_owned(), json!(extended));
     summary.insert("ExportOption".to_owned(), json!(export(certificate)));
-    let used = !state.users_of_certificate(&certificate.arn).is_empty();
     summary.insert("InUse".to_owned(), json!(used));
     summary.insert("Exported".to_owned(), json!(false));
     Value::Object(summary)
 }
 
 /// What list and description have in common.
-fn common(state: &State, certificate: &Certificate) -> Map<String, Value> {
+fn common(certificate: &Certificate, used: bool) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
@@ -228,9 +228,8 @@ fn common(state: &State, certificate: &Certificate) -> Map<String, Value> {
     put("KeyAlgorithm", json!(certificate.key_algorithm));
     put("CertificateKeyPairOrigin", json!(origin(certificate)));
     put("CreatedAt", seconds(certificate.created));
-    let renewable = !certificate.imported
-        && certificate.status == CertificateStatus::Issued
-        && !state.users_of_certificate(&certificate.arn).is_empty();
+    let renewable =
+        !certificate.imported && certificate.status == CertificateStatus::Issued && used;
     let renewable = if renewable { "ELIGIBLE" } else { "INELIGIBLE" };
     put("RenewalEligibility", json!(renewable));
     if let Some(issued) = certificate.issued {
@@ -280,12 +279,13 @@ fn describe(input: &Input, state: &State) -> Answer<Value> {
     let arn = one(input)?;
     let certificate = state.certificate(&arn)?;
     let details = &certificate.details;
-    let mut detail = common(state, certificate);
+    let users = state.users_of_certificate(&arn);
+    let mut detail = common(certificate, !users.is_empty());
     let mut put = |name: &str, value: Value| {
         detail.insert(name.to_owned(), value);
     };
     put("SubjectAlternativeNames", json!(certificate.names));
-    put("InUseBy", json!(state.users_of_certificate(&arn)));
+    put("InUseBy", json!(users));
     put("Subject", json!(details.subject));
     put("Issuer", json!(details.issuer));
     put("SignatureAlgorithm", json!(details.signature_algorithm));

@@ -237,6 +237,9 @@ fn answer(
     } else {
         state.update(&mut change);
     }
+    if service == Service::Iam && !reading {
+        state.share_server_certificates();
+    }
     if let Some((code, fault)) = failing {
         return injected(service, &code, &fault, id);
     }
