@@ -90,6 +90,7 @@ impl Target {
             faults: Arc::new(Faults::default()),
             journal: Arc::new(Journal::default()),
             callers: Arc::new(Callers::new("123456789012", "us-east-1", false)),
+            throttle: Arc::default(),
         };
         let mut target = Self {
             control,

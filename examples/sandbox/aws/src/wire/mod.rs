@@ -161,9 +161,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     );
     control.journal.record(call);
     match outcome {
-        Some(outgoing) if slow_body > 0 => {
-            slowly(written(&incoming, outgoing, &id), slow_body)
-        }
+        Some(outgoing) if slow_body > 0 => slowly(written(&incoming, outgoing, &id), slow_body),
         Some(outgoing) => written(&incoming, outgoing, &id),
         None => cut(),
     }

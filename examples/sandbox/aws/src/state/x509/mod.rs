@@ -52,12 +52,6 @@ pub struct Facts {
     key: Vec<u8>,
 }
 
-/// Tag, content and what follows of the first DER element.
-pub(super) fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (element, rest) = der::first(bytes)?;
-    Some((element.tag, element.content, rest))
-}
-
 /// The DER bytes of the first PEM block with this label.
 pub(super) fn pem_block(text: &str, label: &str) -> Option<Vec<u8>> {
     pem_blocks(text, label).into_iter().next()?
