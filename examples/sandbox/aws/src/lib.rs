@@ -15,6 +15,7 @@
 //! * `dataplane` and `dns` serve what the state says and report target health.
 
 mod authority;
+mod authorization;
 pub mod callers;
 pub mod control;
 pub mod dataplane;

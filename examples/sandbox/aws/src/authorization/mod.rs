@@ -1,0 +1,122 @@
+//! Whether a caller may do what it asks for: policies, and what each call
+//! needs.
+//!
+//! Pure. A caller without a policy has all rights. Source: the aws reference,
+//! section 6.
+
+mod needs;
+mod policy;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+pub use self::policy::check as check_policy;
+use self::policy::{Decision, decide};
+use crate::{callers::Caller, state::State};
+
+/// Condition keys with their values.
+type Context = BTreeMap<String, Vec<String>>;
+
+/// One action that a call needs on one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Need {
+    /// `service:Operation`.
+    action: String,
+    /// An ARN, or `*` for actions that know no resources.
+    resource: String,
+    /// Condition keys beside those of the caller.
+    context: Context,
+}
+
+/// An action that is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// `service:Operation`.
+    pub action: String,
+    /// The resource that it is denied on.
+    pub resource: String,
+    /// Who is denied.
+    pub caller: String,
+    /// Whether a statement denies it; else none allows it.
+    pub explicit: bool,
+}
+
+impl Denial {
+    /// The denial as AWS says it.
+    pub fn text(&self) -> String {
+        let Self {
+            action,
+            resource,
+            caller,
+            ..
+        } = self;
+        let why = if self.explicit {
+            "with an explicit deny in an identity-based policy".to_owned()
+        } else {
+            format!("because no identity-based policy allows the {action} action")
+        };
+        format!(
+            "User: {caller} is not authorized to perform: {action} on resource: {resource} {why}"
+        )
+    }
+}
+
+/// Judges a call: `service` as in the scope of signatures, parameters as their
+/// decoded tree.
+///
+/// # Errors
+/// The first of the actions that it needs and may not do.
+pub fn authorize(
+    caller: &Caller,
+    service: &str,
+    operation: &str,
+    input: &Value,
+    state: &State,
+) -> Result<(), Box<Denial>> {
+    if caller.policies.is_empty() {
+        return Ok(());
+    }
+    for mut need in needs::of(service, operation, input, state) {
+        need.context.extend(of_caller(caller, state));
+        // Each policy binds: a session may do what its role and its own policy
+        // both allow.
+        for policy in &caller.policies {
+            let decision = decide(policy, &need.action, &need.resource, &need.context);
+            if decision != Decision::Allowed {
+                return Err(Box::new(Denial {
+                    action: need.action,
+                    resource: need.resource,
+                    caller: caller.arn.clone(),
+                    explicit: decision == Decision::Denied,
+                }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The condition keys of every call.
+fn of_caller(caller: &Caller, state: &State) -> Context {
+    let mut context = Context::from([
+        ("aws:principalarn".to_owned(), vec![caller.arn.clone()]),
+        (
+            "aws:principalaccount".to_owned(),
+            vec![caller.account.clone()],
+        ),
+        ("aws:userid".to_owned(), vec![caller.user_id.clone()]),
+        ("aws:requestedregion".to_owned(), vec![state.region.clone()]),
+        ("aws:sourceaccount".to_owned(), vec![state.account.clone()]),
+    ]);
+    let tags = caller.session.iter().flat_map(|session| &session.tags);
+    for (key, value) in tags {
+        context.insert(
+            format!("aws:principaltag/{key}").to_lowercase(),
+            vec![value.clone()],
+        );
+    }
+    context
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,522 @@
+//! What each call needs: actions, resources, condition keys.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Context, Need};
+use crate::state::{State, regions::partition};
+
+/// Reads of EC2 that Elastic Load Balancing makes with the rights of who
+/// places a load balancer.
+const PLACEMENT: [&str; 7] = [
+    "ec2:DescribeAccountAttributes",
+    "ec2:DescribeAddresses",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeVpcs",
+    "ec2:GetSecurityGroupsForVpc",
+];
+
+/// What stands for the part of an ARN that is not known before it is made.
+const TO_BE: &str = "0000000000000000";
+
+/// The kinds of EC2 by the prefix of their ids.
+const EC2_KINDS: [(&str, &str); 18] = [
+    ("acl", "network-acl"),
+    ("ami", "image"),
+    ("dopt", "dhcp-options"),
+    ("eigw", "egress-only-internet-gateway"),
+    ("eipalloc", "elastic-ip"),
+    ("eni", "network-interface"),
+    ("i", "instance"),
+    ("igw", "internet-gateway"),
+    ("nat", "natgateway"),
+    ("pcx", "vpc-peering-connection"),
+    ("pl", "prefix-list"),
+    ("rtb", "route-table"),
+    ("sg", "security-group"),
+    ("sgr", "security-group-rule"),
+    ("subnet", "subnet"),
+    ("vol", "volume"),
+    ("vpc", "vpc"),
+    ("vpce", "vpc-endpoint"),
+];
+
+/// All that a call needs, in the order in which it is looked at.
+pub(super) fn of(service: &str, operation: &str, input: &Value, state: &State) -> Vec<Need> {
+    let call = Call {
+        operation,
+        input,
+        state,
+    };
+    match service {
+        "elasticloadbalancing" => call.of_elb(),
+        "ec2" => call.of_ec2(),
+        "route53" => call.of_route53(),
+        "acm" => call.of_acm(),
+        "wafv2" | "waf-regional" => call.of_waf(service),
+        "tagging" => call.of_tagging(),
+        "cognito-idp" => call.of_cognito(),
+        "sts" => call.of_sts(),
+        other => vec![call.need(&format!("{other}:{operation}"), "*")],
+    }
+}
+
+struct Call<'a> {
+    operation: &'a str,
+    input: &'a Value,
+    state: &'a State,
+}
+
+impl<'a> Call<'a> {
+    /// An action on a resource, with the tags that the resource has and those
+    /// that the request carries.
+    fn need(&self, action: &str, resource: &str) -> Need {
+        let mut context = Context::new();
+        for (key, value) in self.tags_of(resource) {
+            for prefix in ["aws", "elasticloadbalancing", "ec2"] {
+                let name = format!("{prefix}:ResourceTag/{key}").to_lowercase();
+                context.insert(name, vec![value.clone()]);
+            }
+        }
+        let carried = self.carried_tags();
+        for (key, value) in &carried {
+            let name = format!("aws:RequestTag/{key}").to_lowercase();
+            context.insert(name, vec![value.clone()]);
+        }
+        let mut keys: Vec<String> = carried.into_iter().map(|(key, _)| key).collect();
+        keys.extend(self.texts("TagKeys"));
+        if !keys.is_empty() {
+            context.insert("aws:tagkeys".to_owned(), keys);
+        }
+        Need {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context,
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.input.get(name).and_then(Value::as_str)
+    }
+
+    fn texts(&self, name: &str) -> Vec<String> {
+        let all = self.input.get(name).and_then(Value::as_array);
+        let all = all.into_iter().flatten();
+        all.filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn objects(&self, name: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        let all = self.input.get(name).and_then(Value::as_array);
+        all.into_iter().flatten()
+    }
+
+    /// The tags that a request would put on something.
+    fn carried_tags(&self) -> Vec<(String, String)> {
+        let pair = |tag: &Value| {
+            let part = |name: &str| tag.get(name).and_then(Value::as_str);
+            Some((
+                part("Key")?.to_owned(),
+                part("Value").unwrap_or_default().to_owned(),
+            ))
+        };
+        let specified = self.objects("TagSpecification").flat_map(|specification| {
+            let tags = specification.get("Tag").and_then(Value::as_array);
+            tags.into_iter().flatten()
+        });
+        let listed = ["Tags", "Tag", "AddTags", "TagList"];
+        let listed = listed.iter().flat_map(|name| self.objects(name));
+        let mut tags: Vec<(String, String)> = specified.chain(listed).filter_map(pair).collect();
+        // The tagging API has a map.
+        let map = self.input.get("Tags").and_then(Value::as_object);
+        tags.extend(
+            map.into_iter()
+                .flatten()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))),
+        );
+        tags
+    }
+
+    /// The tags that a resource has, by its ARN.
+    fn tags_of(&self, arn: &str) -> BTreeMap<String, String> {
+        let tags = &self.state.tags;
+        let id = arn.rsplit('/').next().unwrap_or(arn);
+        let found = tags.get(arn).or_else(|| {
+            let by_id = arn.contains(":ec2:") || arn.contains(":route53:");
+            tags.get(id).filter(|_| by_id)
+        });
+        found
+            .map(|tags| tags.clone().into_iter().collect())
+            .unwrap_or_default()
+    }
+
+    fn arn(&self, service: &str, path: &str) -> String {
+        let State {
+            region, account, ..
+        } = self.state;
+        format!(
+            "arn:{}:{service}:{region}:{account}:{path}",
+            partition(region)
+        )
+    }
+
+    fn global_arn(&self, service: &str, path: &str) -> String {
+        format!("arn:{}:{service}:::{path}", partition(&self.state.region))
+    }
+
+    /// An action that knows no resources.
+    fn unbound(&self, action: &str) -> Need {
+        self.need(action, "*")
+    }
+
+    fn of_elb(&self) -> Vec<Need> {
+        let action = format!("elasticloadbalancing:{}", self.operation);
+        let name = self.text("Name").unwrap_or_default();
+        let mut needs = match self.operation {
+            "CreateLoadBalancer" => {
+                let family = match self.text("Type") {
+                    Some("network") => "net",
+                    Some("gateway") => "gwy",
+                    _ => "app",
+                };
+                let path = format!("loadbalancer/{family}/{name}/{TO_BE}");
+                let mut need = self.need(&action, &self.arn("elasticloadbalancing", &path));
+                need.extend(
+                    "elasticloadbalancing:scheme",
+                    [self.text("Scheme").unwrap_or("internet-facing").to_owned()],
+                );
+                need.extend("elasticloadbalancing:subnet", self.texts("Subnets"));
+                need.extend(
+                    "elasticloadbalancing:securitygroup",
+                    self.texts("SecurityGroups"),
+                );
+                vec![need]
+            }
+            "CreateTargetGroup" => {
+                let path = format!("targetgroup/{name}/{TO_BE}");
+                vec![self.need(&action, &self.arn("elasticloadbalancing", &path))]
+            }
+            "CreateTrustStore" => {
+                let path = format!("truststore/{name}/{TO_BE}");
+                vec![self.need(&action, &self.arn("elasticloadbalancing", &path))]
+            }
+            "CreateListener" | "ModifyListener" => {
+                let mut need = self.need(&action, self.first_arn());
+                need.extend(
+                    "elasticloadbalancing:listenerprotocol",
+                    self.text("Protocol").map(str::to_owned),
+                );
+                need.extend(
+                    "elasticloadbalancing:securitypolicy",
+                    self.text("SslPolicy").map(str::to_owned),
+                );
+                vec![need]
+            }
+            "SetRulePriorities" => {
+                let rules = self.objects("RulePriorities");
+                let arns = rules.filter_map(|rule| rule.get("RuleArn").and_then(Value::as_str));
+                arns.map(|arn| self.need(&action, arn)).collect()
+            }
+            "AddTags" | "RemoveTags" => {
+                let arns = self.texts("ResourceArns");
+                arns.iter().map(|arn| self.need(&action, arn)).collect()
+            }
+            read if read.starts_with("Describe") => vec![self.unbound(&action)],
+            _ => vec![self.need(&action, self.first_arn())],
+        };
+        needs.extend(self.tag_on_create());
+        if matches!(self.operation, "CreateLoadBalancer" | "SetSubnets") {
+            needs.extend(PLACEMENT.iter().map(|action| self.unbound(action)));
+        }
+        if self.operation == "CreateLoadBalancer" && self.state.load_balancers.is_empty() {
+            needs.push(self.service_linked_role());
+        }
+        needs.extend(self.authentication());
+        needs
+    }
+
+    /// The resource that a call names.
+    fn first_arn(&self) -> &'a str {
+        let names = [
+            "RuleArn",
+            "ListenerArn",
+            "TargetGroupArn",
+            "LoadBalancerArn",
+            "TrustStoreArn",
+            "ResourceArn",
+        ];
+        let mut named = names.iter().filter_map(|name| self.text(name));
+        named.next().unwrap_or("*")
+    }
+
+    /// Tags in a call that creates something need a right of their own.
+    fn tag_on_create(&self) -> Option<Need> {
+        let creates = self.operation.starts_with("Create");
+        if !creates || self.carried_tags().is_empty() {
+            return None;
+        }
+        let created = match self.operation {
+            "CreateListener" => self.under("loadbalancer/", "listener/"),
+            "CreateRule" => self.under("listener/", "listener-rule/"),
+            _ => {
+                let name = self.text("Name").unwrap_or_default();
+                let kind = match self.operation {
+                    "CreateTargetGroup" => "targetgroup",
+                    "CreateTrustStore" => "truststore",
+                    _ => match self.text("Type") {
+                        Some("network") => "loadbalancer/net",
+                        Some("gateway") => "loadbalancer/gwy",
+                        _ => "loadbalancer/app",
+                    },
+                };
+                self.arn("elasticloadbalancing", &format!("{kind}/{name}/{TO_BE}"))
+            }
+        };
+        let mut need = self.need("elasticloadbalancing:AddTags", &created);
+        need.extend(
+            "elasticloadbalancing:createaction",
+            [self.operation.to_owned()],
+        );
+        Some(need)
+    }
+
+    /// The ARN-to-be of what is made under the one that a call names.
+    fn under(&self, from: &str, to: &str) -> String {
+        let parent = self
+            .first_arn()
+            .replacen(&format!(":{from}"), &format!(":{to}"), 1);
+        format!("{parent}/{TO_BE}")
+    }
+
+    fn service_linked_role(&self) -> Need {
+        const SERVICE: &str = "elasticloadbalancing.amazonaws.com";
+        let State {
+            region, account, ..
+        } = self.state;
+        let role = format!(
+            "arn:{}:iam::{account}:role/aws-service-role/{SERVICE}/AWSServiceRoleForElasticLoadBalancing",
+            partition(region)
+        );
+        let mut need = Need {
+            action: "iam:CreateServiceLinkedRole".to_owned(),
+            resource: role,
+            context: Context::new(),
+        };
+        need.extend("iam:awsservicename", [SERVICE.to_owned()]);
+        need
+    }
+
+    /// What AWS looks up with the caller's rights for actions that
+    /// authenticate.
+    fn authentication(&self) -> Vec<Need> {
+        let actions = ["Actions", "DefaultActions"];
+        let actions = actions.iter().flat_map(|name| self.objects(name));
+        let pools = actions.filter_map(|action| {
+            let config = action.get("AuthenticateCognitoConfig")?;
+            config.get("UserPoolArn").and_then(Value::as_str)
+        });
+        pools
+            .map(|pool| self.need("cognito-idp:DescribeUserPoolClient", pool))
+            .collect()
+    }
+
+    fn of_ec2(&self) -> Vec<Need> {
+        let operation = self.operation;
+        let action = format!("ec2:{operation}");
+        if operation.starts_with("Describe") || operation.starts_with("Get") {
+            return vec![self.unbound(&action)];
+        }
+        let tagging = matches!(operation, "CreateTags" | "DeleteTags");
+        let resources = if tagging {
+            let ids = self.texts("ResourceId");
+            ids.iter().map(|id| self.ec2_arn(id)).collect()
+        } else {
+            vec![self.ec2_resource()]
+        };
+        let needs = resources
+            .iter()
+            .map(|resource| self.need(&action, resource));
+        let mut needs: Vec<Need> = needs.collect();
+        for specification in self.objects("TagSpecification") {
+            let kind = specification.get("ResourceType").and_then(Value::as_str);
+            let kind = kind.unwrap_or("*");
+            let mut need = self.need("ec2:CreateTags", &self.arn("ec2", &format!("{kind}/*")));
+            need.extend("ec2:createaction", [operation.to_owned()]);
+            needs.push(need);
+        }
+        needs
+    }
+
+    /// The resource that a write of EC2 is about.
+    fn ec2_resource(&self) -> String {
+        if self.operation == "CreateSecurityGroup" {
+            return self.arn("ec2", "security-group/*");
+        }
+        let names = [
+            "GroupId",
+            "NetworkInterfaceId",
+            "AllocationId",
+            "PrefixListId",
+            "RouteTableId",
+            "InternetGatewayId",
+            "SubnetId",
+            "VpcPeeringConnectionId",
+            "VpcId",
+        ];
+        let mut named = names.iter().filter_map(|name| self.text(name));
+        if let Some(id) = named.next() {
+            return self.ec2_arn(id);
+        }
+        if let [instance] = self.texts("InstanceId").as_slice() {
+            return self.ec2_arn(instance);
+        }
+        "*".to_owned()
+    }
+
+    fn ec2_arn(&self, id: &str) -> String {
+        let prefix = id.split_once('-').map_or(id, |(prefix, _)| prefix);
+        let kinds = EC2_KINDS.iter();
+        let kind = kinds.clone().find(|(known, _)| *known == prefix);
+        let kind = kind.map_or("*", |(_, kind)| kind);
+        self.arn("ec2", &format!("{kind}/{id}"))
+    }
+
+    fn of_route53(&self) -> Vec<Need> {
+        let action = format!("route53:{}", self.operation);
+        let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
+        let zone = ["HostedZoneId", "Id", "ResourceId"];
+        let zone = zone.iter().find_map(|name| self.text(name)).map(bare);
+        let unbound = self.operation.starts_with("ListHostedZones")
+            || matches!(self.operation, "CreateHostedZone" | "GetHostedZoneCount");
+        let mut need = match (zone, self.operation) {
+            (Some(id), "GetChange") => self.need(
+                &action,
+                &self.global_arn("route53", &format!("change/{id}")),
+            ),
+            (Some(id), _) if !unbound => self.need(
+                &action,
+                &self.global_arn("route53", &format!("hostedzone/{id}")),
+            ),
+            _ => self.unbound(&action),
+        };
+        let batch = self
+            .input
+            .get("ChangeBatch")
+            .and_then(|batch| batch.get("Changes"));
+        let changes: Vec<&Value> = batch
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .collect();
+        let part = |name: &str| -> Vec<String> {
+            let records = changes
+                .iter()
+                .filter_map(|change| change.get("ResourceRecordSet"));
+            let texts = records.filter_map(|record| record.get(name).and_then(Value::as_str));
+            texts.map(str::to_owned).collect()
+        };
+        let names = part("Name");
+        let names = names
+            .iter()
+            .map(|name| name.trim_end_matches('.').to_lowercase());
+        const KEY: &str = "route53:changeresourcerecordsets";
+        need.extend(&format!("{KEY}normalizedrecordnames"), names);
+        need.extend(&format!("{KEY}recordtypes"), part("Type"));
+        let actions = changes
+            .iter()
+            .filter_map(|change| change.get("Action")?.as_str());
+        need.extend(&format!("{KEY}actions"), actions.map(str::to_owned));
+        vec![need]
+    }
+
+    fn of_acm(&self) -> Vec<Need> {
+        let action = format!("acm:{}", self.operation);
+        vec![self.need(&action, self.text("CertificateArn").unwrap_or("*"))]
+    }
+
+    fn of_waf(&self, service: &str) -> Vec<Need> {
+        let action = format!("{service}:{}", self.operation);
+        let resource = self
+            .text("ResourceArn")
+            .or_else(|| self.text("ResourceARN"));
+        let resource = resource.unwrap_or("*");
+        let acl = self.text("WebACLArn").or_else(|| self.text("ARN"));
+        match self.operation {
+            "AssociateWebACL" => vec![
+                self.need(&action, acl.unwrap_or(resource)),
+                self.need(&action, resource),
+                self.need("elasticloadbalancing:SetWebAcl", resource),
+            ],
+            "DisassociateWebACL" => vec![
+                self.need(&action, resource),
+                self.need("elasticloadbalancing:SetWebAcl", resource),
+            ],
+            "GetWebACLForResource" => vec![
+                self.need(&action, resource),
+                self.unbound(&format!("{service}:GetWebACL")),
+            ],
+            _ => vec![self.need(&action, acl.unwrap_or(resource))],
+        }
+    }
+
+    fn of_tagging(&self) -> Vec<Need> {
+        let mut needs = vec![self.unbound(&format!("tag:{}", self.operation))];
+        let tags = self.operation == "TagResources";
+        if !tags && self.operation != "UntagResources" {
+            return needs;
+        }
+        for arn in self.texts("ResourceARNList") {
+            let service = arn.splitn(4, ':').nth(2).unwrap_or_default();
+            let action = match (service, tags) {
+                ("elasticloadbalancing", true) => "AddTags",
+                ("elasticloadbalancing", false) => "RemoveTags",
+                ("ec2", true) => "CreateTags",
+                ("ec2", false) => "DeleteTags",
+                ("route53", _) => "ChangeTagsForResource",
+                ("acm", true) => "AddTagsToCertificate",
+                ("acm", false) => "RemoveTagsFromCertificate",
+                (_, true) => "TagResource",
+                (_, false) => "UntagResource",
+            };
+            needs.push(self.need(&format!("{service}:{action}"), &arn));
+        }
+        needs
+    }
+
+    fn of_cognito(&self) -> Vec<Need> {
+        let action = format!("cognito-idp:{}", self.operation);
+        match self.text("UserPoolId") {
+            Some(pool) => vec![self.need(
+                &action,
+                &self.arn("cognito-idp", &format!("userpool/{pool}")),
+            )],
+            None => vec![self.unbound(&action)],
+        }
+    }
+
+    fn of_sts(&self) -> Vec<Need> {
+        match self.operation {
+            "AssumeRole" => {
+                let role = self.text("RoleArn").unwrap_or("*");
+                vec![self.need("sts:AssumeRole", role)]
+            }
+            // Nobody needs a right to ask who one is, and a web identity is
+            // judged by the role's trust policy alone.
+            "GetCallerIdentity" | "AssumeRoleWithWebIdentity" => Vec::new(),
+            operation => vec![self.unbound(&format!("sts:{operation}"))],
+        }
+    }
+}
+
+impl Need {
+    /// Adds a condition key, where it has a value.
+    fn extend(&mut self, key: &str, values: impl IntoIterator<Item = String>) {
+        let values: Vec<String> = values.into_iter().collect();
+        if !values.is_empty() {
+            self.context.insert(key.to_lowercase(), values);
+        }
+    }
+}
