@@ -183,8 +183,15 @@ fn invent(dice: &mut Dice, model: &Model, names: &[String], shape: &Shape, depth
         Kind::Boolean => Value::Bool(dice.one_in(2)),
         Kind::Integer | Kind::Long => {
             let (min, max) = (shape.min.unwrap_or(0.0), shape.max.unwrap_or(100.0));
-            let drawn =
-                [min, max, min - 1.0, max + 1.0, (min + max) / 2.0, 80.0, 2e9][dice.below(7)];
+            let drawn = [
+                min,
+                max,
+                min - 1.0,
+                max + 1.0,
+                f64::midpoint(min, max),
+                80.0,
+                2e9,
+            ][dice.below(7)];
             #[allow(clippy::cast_possible_truncation)]
             Value::from(drawn as i64)
         }
