@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     SharedState, State, Timing, authority,
+    authorization::check_policy,
     callers::{Callers, NewKey, Role},
     events::events,
     faults::{Fault, Faults},
@@ -251,6 +252,7 @@ async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
         if key.id.is_empty() || !key.account.as_ref().is_none_or(digits) {
             return Err(bad("a key has an id, and an account of twelve digits"));
         }
+        check(&key.id, key.policy.as_ref())?;
         control.callers.register(key);
     }
     Ok(StatusCode::NO_CONTENT)
@@ -263,9 +265,17 @@ async fn add_roles(Extract(control): Extract<Control>, body: String) -> Told {
         {
             return Err(bad(&format!("'{}' is no ARN of a role", role.arn)));
         }
+        check(&role.arn, role.policy.as_ref())?;
         control.callers.register_role(role);
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses a policy that cannot be judged.
+fn check(whose: &str, policy: Option<&serde_json::Value>) -> Result<(), (StatusCode, String)> {
+    policy
+        .map_or(Ok(()), check_policy)
+        .map_err(|why| bad(&format!("the policy of {whose}: {why}")))
 }
 
 /// Empties all accounts; quotas, timing and what lies outside stay, and no id

@@ -39,6 +39,8 @@ pub struct Call {
     pub caller: Option<String>,
     /// The id in the answer.
     pub request_id: String,
+    /// What policies denied, in plain words also where the answer hides it.
+    pub denied: Option<String>,
     /// Parameters, secrets left out.
     pub parameters: BTreeMap<String, String>,
     /// The body of the answer to a write, its beginning where it is long;

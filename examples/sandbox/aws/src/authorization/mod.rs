@@ -6,13 +6,15 @@
 
 mod needs;
 mod policy;
+mod trust;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 
-pub use self::policy::check as check_policy;
 use self::policy::{Decision, decide};
+pub use self::{policy::check as check_policy, trust::Wish};
 use crate::{callers::Caller, state::State};
 
 /// Condition keys with their values.
@@ -38,8 +40,19 @@ pub struct Denial {
     pub resource: String,
     /// Who is denied.
     pub caller: String,
-    /// Whether a statement denies it; else none allows it.
-    pub explicit: bool,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why something is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A statement denies it.
+    Explicit,
+    /// No statement allows it.
+    NotAllowed,
+    /// The trust policy of the role does not let the caller in.
+    TrustPolicy,
 }
 
 impl Denial {
@@ -49,17 +62,40 @@ impl Denial {
             action,
             resource,
             caller,
-            ..
+            reason,
         } = self;
-        let why = if self.explicit {
-            "with an explicit deny in an identity-based policy".to_owned()
-        } else {
-            format!("because no identity-based policy allows the {action} action")
+        let why = match reason {
+            Reason::Explicit => " with an explicit deny in an identity-based policy".to_owned(),
+            Reason::NotAllowed => {
+                format!(" because no identity-based policy allows the {action} action")
+            }
+            Reason::TrustPolicy => String::new(),
         };
         format!(
-            "User: {caller} is not authorized to perform: {action} on resource: {resource} {why}"
+            "User: {caller} is not authorized to perform: {action} on resource: {resource}{why}"
         )
     }
+}
+
+/// A denial in the form in which EC2 hides it from who is denied.
+pub fn encode(denial: &Denial) -> String {
+    let message = json!({
+        "allowed": false,
+        "explicitDeny": denial.reason == Reason::Explicit,
+        "context": {
+            "principal": { "arn": denial.caller },
+            "action": denial.action,
+            "resource": denial.resource,
+        },
+    });
+    URL_SAFE_NO_PAD.encode(message.to_string())
+}
+
+/// What [`encode`] has hidden; `None` for what is no such message.
+pub fn decode(message: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(message).ok()?).ok()?;
+    let value: Value = serde_json::from_str(&text).ok()?;
+    value.get("context").is_some().then_some(text)
 }
 
 /// Judges a call: `service` as in the scope of signatures, parameters as their
@@ -88,7 +124,11 @@ pub fn authorize(
                     action: need.action,
                     resource: need.resource,
                     caller: caller.arn.clone(),
-                    explicit: decision == Decision::Denied,
+                    reason: if decision == Decision::Denied {
+                        Reason::Explicit
+                    } else {
+                        Reason::NotAllowed
+                    },
                 }));
             }
         }

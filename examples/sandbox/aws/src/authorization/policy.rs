@@ -80,7 +80,7 @@ pub fn check(policy: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn statements(policy: &Value) -> Vec<&Map<String, Value>> {
+pub(super) fn statements(policy: &Value) -> Vec<&Map<String, Value>> {
     match policy.get("Statement") {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_object).collect(),
         Some(Value::Object(one)) => vec![one],
@@ -94,7 +94,7 @@ fn conditions(statement: &Map<String, Value>) -> impl Iterator<Item = (&String, 
 }
 
 /// A text or a list of texts; numbers and booleans as their text.
-fn texts(value: &Value) -> Vec<String> {
+pub(super) fn texts(value: &Value) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
@@ -123,15 +123,18 @@ fn applies(
     };
     let about = any_action("Action").unwrap_or_else(|| !any_action("NotAction").unwrap_or(true))
         && any_resource("Resource").unwrap_or_else(|| !any_resource("NotResource").unwrap_or(true));
-    about
-        && conditions(statement).all(|(operator, keys)| {
-            let operator = Operator::parse(operator);
-            let keys = keys.as_object().into_iter().flatten();
-            operator.is_some_and(|operator| {
-                let mut keys = keys;
-                keys.all(|(key, wanted)| operator.holds(key, &texts(wanted), context))
-            })
+    about && conditions_hold(statement, context)
+}
+
+/// Whether all conditions of a statement are met; one that is not known is
+/// not.
+pub(super) fn conditions_hold(statement: &Map<String, Value>, context: &Context) -> bool {
+    conditions(statement).all(|(operator, keys)| {
+        Operator::parse(operator).is_some_and(|operator| {
+            let mut keys = keys.as_object().into_iter().flatten();
+            keys.all(|(key, wanted)| operator.holds(key, &texts(wanted), context))
         })
+    })
 }
 
 /// A pattern with `${aws:…}` filled in.
@@ -159,7 +162,7 @@ fn filled(pattern: &str, context: &Context) -> String {
 }
 
 /// Whether a text is what a pattern with `*` and `?` stands for.
-fn like(pattern: &str, text: &str) -> bool {
+pub(super) fn like(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

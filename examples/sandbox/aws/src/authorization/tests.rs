@@ -168,7 +168,11 @@ fn a_deny_wins_and_every_policy_binds() {
         None
     );
     let denial = authorize(&caller(vec![but]), ELB, "DescribeRules", &read, &state()).unwrap_err();
-    assert!(denial.explicit);
+    assert_eq!(denial.reason, Reason::Explicit);
+    let encoded = encode(&denial);
+    assert!(!encoded.contains("DescribeRules"));
+    assert!(decode(&encoded).unwrap().contains("DescribeRules"));
+    assert_eq!(decode("bm90aGluZw"), None);
     assert_eq!(
         denial.text(),
         "User: arn:aws:iam::123456789012:user/eve is not authorized to perform: \

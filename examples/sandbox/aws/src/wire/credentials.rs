@@ -118,19 +118,6 @@ impl Service {
             Protocol::Json => Refusal::new("ExpiredTokenException", text),
         }
     }
-
-    /// A caller that lacks the right to do something.
-    pub fn denied(self, caller: &Caller, action: &str, resource: &str) -> Refusal {
-        let text = format!(
-            "User: {} is not authorized to perform: {action} on resource: {resource}",
-            caller.arn
-        );
-        match self.protocol() {
-            Protocol::Query | Protocol::RestXml => Refusal::new("AccessDenied", text),
-            Protocol::Ec2 => Refusal::new("UnauthorizedOperation", text),
-            Protocol::Json => Refusal::new("AccessDeniedException", text),
-        }
-    }
 }
 
 /// What EC2 says about all bad credentials.

@@ -25,13 +25,12 @@ mod shield;
 mod signature;
 mod sts;
 mod tagging;
-mod trust;
 mod waf_regional;
 mod wafv2;
 mod web_token;
 mod xml;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -59,6 +58,7 @@ use self::{
 };
 use crate::{
     SharedState, Timing,
+    authorization::authorize,
     callers::{Caller, Callers},
     control::Control,
     faults::{CONNECTION_RESET, Fault},
@@ -121,13 +121,16 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     if delay > 0 {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
+    let denied = Cell::new(None);
     let (caller, outcome) = match authenticated(&control, &incoming, signature.as_ref(), &request) {
         Ok(caller) => {
-            let outcome = answer(&control, &incoming, signature.as_ref(), &caller, fault, &id);
+            let signature = signature.as_ref();
+            let outcome = answer(&control, &incoming, signature, &caller, fault, &denied, &id);
             (Some(caller), outcome)
         }
         Err(refusal) => (None, Some(refused(incoming.service, &refusal, None, &id))),
     };
+    let denied = denied.into_inner();
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -146,6 +149,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         },
         caller: caller.map(|caller| caller.arn),
         request_id: id.clone(),
+        denied,
         answer: outcome
             .as_ref()
             .filter(|_| !incoming.is_read() && !incoming.service.has_secrets())
@@ -196,6 +200,7 @@ fn answer(
     signature: Option<&Signature>,
     caller: &Caller,
     fault: Option<Fault>,
+    denied: &Cell<Option<String>>,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
@@ -222,6 +227,7 @@ fn answer(
     let calling = Calling {
         caller,
         callers: &control.callers,
+        denied,
     };
     let mut outcome = None;
     let mut change = |state: &mut State, now| {
@@ -286,6 +292,11 @@ fn carry_out(
         Err(_) if !exists(service, action) => return Err(unknown()),
         other => other?,
     };
+    let caller = calling.caller;
+    if let Err(denial) = authorize(caller, service.scope(), action, &tree, state) {
+        calling.denied.set(Some(denial.text()));
+        return Err(service.denied(&denial));
+    }
     let params = Params::new(service, tree);
     let answered =
         dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
@@ -313,6 +324,7 @@ fn exists(service: Service, action: &str) -> bool {
     let calling = Calling {
         caller: &callers.root(),
         callers: &callers,
+        denied: &Cell::default(),
     };
     let nothing = Params::new(service, json!({}));
     let now = Timestamp::UNIX_EPOCH;
@@ -540,6 +552,7 @@ fn unknown(
         code: outgoing.code.clone(),
         caller: None,
         request_id: id.to_owned(),
+        denied: None,
         parameters: BTreeMap::new(),
         answer: None,
     });

@@ -9,7 +9,10 @@ use super::{
     model::{Model, Protocol},
     xml::Xml,
 };
-use crate::state::Refusal;
+use crate::{
+    authorization::{self, Denial},
+    state::Refusal,
+};
 
 /// A service of AWS that is simulated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -216,6 +219,23 @@ impl Service {
                 "UnknownOperationException",
                 format!("The operation {action} is not known."),
             ),
+        }
+    }
+
+    /// The refusal of a call that policies do not let through.
+    pub fn denied(self, denial: &Denial) -> Refusal {
+        match self {
+            Self::Ec2 => Refusal::new(
+                "UnauthorizedOperation",
+                format!(
+                    "You are not authorized to perform this operation. Encoded authorization failure message: {}",
+                    authorization::encode(denial)
+                ),
+            ),
+            Self::Elb | Self::Sts | Self::Iam | Self::Route53 => {
+                Refusal::new("AccessDenied", denial.text())
+            }
+            _ => Refusal::new("AccessDeniedException", denial.text()),
         }
     }
 

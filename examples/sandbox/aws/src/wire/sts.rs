@@ -1,6 +1,6 @@
 //! Security Token Service: who calls, and temporary keys.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -8,11 +8,11 @@ use serde_json::Value;
 use super::{
     params::Input,
     service::Service,
-    trust::Wish,
     web_token::WebToken,
     xml::{Xml, time},
 };
 use crate::{
+    authorization::{self, Denial, Reason, Wish, check_policy},
     callers::{Caller, Callers, Key, Role, Session},
     state::{Answer, Refusal, State, ids::Ids, regions::partition},
 };
@@ -23,6 +23,8 @@ pub struct Calling<'a> {
     pub caller: &'a Caller,
     /// Everybody.
     pub callers: &'a Callers,
+    /// What was denied, in plain words, for the log.
+    pub denied: &'a Cell<Option<String>>,
 }
 
 /// Carries out an action; `None` when the service does not have it.
@@ -103,7 +105,7 @@ impl Assumption {
             Some(text) => Some(
                 serde_json::from_str::<Value>(&text)
                     .ok()
-                    .filter(Value::is_object)
+                    .filter(|policy| check_policy(policy).is_ok())
                     .ok_or_else(|| {
                         Refusal::new(
                             "MalformedPolicyDocument",
@@ -239,7 +241,14 @@ fn assume(input: &Input, calling: &Calling, state: &mut State, now: Timestamp) -
     let assumption = Assumption::read(input)?;
     input.done()?;
     let caller = calling.caller;
-    let denied = || Service::Sts.denied(caller, "sts:AssumeRole", &assumption.role.arn);
+    let denied = || {
+        Service::Sts.denied(&Denial {
+            action: "sts:AssumeRole".to_owned(),
+            resource: assumption.role.arn.clone(),
+            caller: caller.arn.clone(),
+            reason: Reason::TrustPolicy,
+        })
+    };
     if mfa.is_some() {
         return Err(Refusal::new(
             "AccessDenied",
@@ -436,10 +445,15 @@ fn access_key(input: &Input, calling: &Calling) -> Answer<Xml> {
 
 /// No message was encoded here, so none can be decoded.
 fn decode_message(input: &Input) -> Answer<Xml> {
-    input.need("EncodedMessage")?;
+    let message = input.need("EncodedMessage")?;
     input.done()?;
-    Err(Refusal::new(
-        "InvalidAuthorizationMessageException",
-        "Message is not valid",
-    ))
+    let decoded = authorization::decode(&message).ok_or_else(|| {
+        Refusal::new(
+            "InvalidAuthorizationMessageException",
+            "Message is not valid",
+        )
+    })?;
+    let mut xml = Xml::default();
+    xml.leaf("DecodedMessage", decoded);
+    Ok(xml)
 }
