@@ -4,7 +4,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
+use sandbox_aws::callers::Role;
 use sandbox_aws::dataplane::Addresses;
 use sandbox_aws::state::outside::Issuer;
 use sandbox_aws::{Profile, SharedState, Simulator, World, WorldIds};
@@ -15,6 +16,9 @@ use crate::kubelet::node::PlayedNode;
 
 /// The region of every account here.
 const REGION: &str = "us-west-2";
+
+/// What a user lets the controller do.
+const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");
 
 /// A running AWS. Ends when it is dropped.
 pub struct Account {
@@ -50,6 +54,14 @@ impl Account {
                 world.build(state, now)
             })
             .map_err(|refusal| anyhow!("the AWS refuses a cluster named '{name}': {refusal}"))?;
+        // With no more rights than a user is told to give it.
+        account.simulator.callers().register_role(Role {
+            arn: account.controller_role_arn(),
+            trust_policy: None,
+            policy: Some(serde_json::from_str(IAM_POLICY).context("deploy/iam-policy.json")?),
+            issuer: Some(TOKEN_ISSUER.to_owned()),
+            max_session_seconds: 43_200,
+        });
         Ok(account)
     }
 

@@ -94,6 +94,7 @@ fn what(state: &State, action: &ActionKind) -> String {
         }
         ActionKind::Redirect(redirect) => format!("{}:{}", redirect.protocol, redirect.port),
         ActionKind::FixedResponse(answer) => answer.status.to_string(),
+        other => panic!("not made by the controller: {other:?}"),
     }
 }
 

@@ -19,12 +19,16 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
+use sandbox_aws::callers::NewKey;
 use sandbox_aws::journal::Call;
 use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
 use tokio::sync::RwLock;
 
 pub use process::{Controller, command};
+
+/// What a user lets the controller do.
+const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");
 
 /// How long something may take that takes a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -66,6 +70,11 @@ impl Scene {
             ..sandbox_aws::Options::default()
         };
         let aws = Simulator::start(options).await.unwrap();
+        // What the published policy does not allow fails here, not at a user's.
+        aws.callers().register(NewKey {
+            policy: Some(serde_json::from_str(IAM_POLICY).unwrap()),
+            ..NewKey::of("test", "test-secret")
+        });
         let world = World {
             cluster_name: name.to_owned(),
             ..World::default()

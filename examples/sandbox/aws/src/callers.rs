@@ -34,6 +34,21 @@ pub struct NewKey {
     pub expires: Option<Timestamp>,
 }
 
+impl NewKey {
+    /// A key of the configured account with all rights.
+    pub fn of(id: &str, secret: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            account: None,
+            user: None,
+            token: None,
+            policy: None,
+            expires: None,
+        }
+    }
+}
+
 /// A role as it is registered under `/_sim/roles`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -143,6 +143,11 @@ impl Simulator {
         &self.control.journal
     }
 
+    /// Keys and roles.
+    pub fn callers(&self) -> &Callers {
+        &self.control.callers
+    }
+
     /// Faults on demand.
     pub fn faults(&self) -> &Faults {
         &self.control.faults

@@ -16,9 +16,11 @@ const HOST: &str = "shop.example.com";
 /// A load balancer that answers on port 443 and redirects from port 80, with a
 /// record of the host.
 fn furnish(account: &mut State, now: Timestamp) {
-    use sandbox_aws::state::action::{NewAction, NewFixedResponse, NewRedirect};
     use sandbox_aws::state::listener::NewListener;
     use sandbox_aws::state::load_balancer::NewLoadBalancer;
+    use sandbox_aws::state::{
+        action::NewAction, fixed_response::NewFixedResponse, redirect::NewRedirect,
+    };
 
     let gateway = account.internet_gateways.values().next().unwrap();
     let vpc = gateway.vpc_id.clone().unwrap();
