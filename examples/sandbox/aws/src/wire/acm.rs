@@ -120,7 +120,8 @@ impl Filter {
             .iter()
             .map(|(name, _)| *name)
             .collect();
-        key_taken
+        !certificate.names.is_empty()
+            && key_taken
             && one_of(&self.statuses, &[certificate.status.as_str()])
             && one_of(&self.key_usages, &details.key_usages)
             && one_of(&self.extended_key_usages, &extended)
@@ -222,7 +223,9 @@ fn common(certificate: &Certificate, used: bool) -> Map<String, Value> {
         fields.insert(name.to_owned(), value);
     };
     put("CertificateArn", json!(certificate.arn));
-    put("DomainName", json!(certificate.domain_name));
+    if !certificate.domain_name.is_empty() {
+        put("DomainName", json!(certificate.domain_name));
+    }
     put("Status", json!(certificate.status.as_str()));
     put("Type", json!(kind(certificate)));
     put("KeyAlgorithm", json!(certificate.key_algorithm));
@@ -284,7 +287,9 @@ fn describe(input: &Input, state: &State) -> Answer<Value> {
     let mut put = |name: &str, value: Value| {
         detail.insert(name.to_owned(), value);
     };
-    put("SubjectAlternativeNames", json!(certificate.names));
+    if !certificate.names.is_empty() {
+        put("SubjectAlternativeNames", json!(certificate.names));
+    }
     put("InUseBy", json!(users));
     put("Subject", json!(details.subject));
     put("Issuer", json!(details.issuer));
