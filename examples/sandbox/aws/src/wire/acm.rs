@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{answers::seconds, page, params::Input};
+use super::{answers::seconds, page::Paging, params::Input};
 use crate::{
     authority,
     state::{
@@ -147,8 +147,7 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
         origins: input.texts("CertificateKeyPairOrigins"),
         hierarchies: input.texts("RootHierarchyTypes"),
     };
-    let size = input.number("MaxItems")?.unwrap_or(1000);
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxItems", "NextToken", 1000)?;
     let by = input.text("SortBy");
     let order = input.text("SortOrder");
     input.done()?;
@@ -171,13 +170,7 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
         format!("{at:020} {}", certificate.arn)
     };
     listed.sort_by_key(|certificate| key(certificate));
-    let page = page::cut(
-        listed,
-        |certificate| key(certificate),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
+    let page = paging.cut(input, listed, |certificate| key(certificate))?;
     let used = state.certificates_in_use();
     let summaries: Vec<Value> = page
         .items

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{answers::seconds, page, params::Input};
+use super::{answers::seconds, page::Paging, params::Input};
 use crate::state::{
     Answer, Refusal, State,
     user_pool::{PoolClient, PoolDomain, Settings, UserPool},
@@ -161,16 +161,9 @@ fn delete_pool(input: &Input, state: &mut State) -> Answer<Value> {
 }
 
 fn list_pools(input: &Input, state: &State) -> Answer<Value> {
-    let size: usize = input.need_number("MaxResults")?;
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxResults", "NextToken", 60)?;
     input.done()?;
-    let page = page::cut(
-        state.user_pools.values(),
-        |pool| pool.id.clone(),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(bad_token)?;
+    let page = paging.cut(input, state.user_pools.values(), |pool| pool.id.clone())?;
     let pools: Vec<Value> = page
         .items
         .iter()
@@ -299,16 +292,10 @@ fn delete_client(input: &Input, state: &mut State) -> Answer<Value> {
 
 fn list_clients(input: &Input, state: &State) -> Answer<Value> {
     let pool = pool_id(input)?;
-    let size = input.number("MaxResults")?.unwrap_or(60);
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxResults", "NextToken", 60)?;
     input.done()?;
-    let page = page::cut(
-        state.user_pool(&pool)?.clients.values(),
-        |client| client.id.clone(),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(bad_token)?;
+    let clients = state.user_pool(&pool)?.clients.values();
+    let page = paging.cut(input, clients, |client| client.id.clone())?;
     let clients: Vec<Value> = page
         .items
         .iter()
@@ -358,11 +345,4 @@ fn list_tags(input: &Input, state: &State) -> Answer<Value> {
     let arn = pool_arn(input, state)?;
     input.done()?;
     Ok(json!({ "Tags": state.tags.get(&arn).cloned().unwrap_or_default() }))
-}
-
-fn bad_token() -> Refusal {
-    Refusal::new(
-        "InvalidParameterException",
-        "The pagination token is not valid.",
-    )
 }

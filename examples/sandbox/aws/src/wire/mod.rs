@@ -6,11 +6,14 @@
 
 mod acm;
 mod answers;
+mod cbor;
 mod cognito;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
+#[cfg(test)]
+mod fuzz;
 mod iam;
 mod incoming;
 mod model;
@@ -33,13 +36,16 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
     credentials::authenticate,
     incoming::{Incoming, identify},
-    model::{Operation, Protocol, decode},
+    model::{
+        Operation, Protocol,
+        decode::{self, Content},
+    },
     params::{Input, Params},
     service::{Service, document},
     signature::{Signature, Signed},
@@ -47,8 +53,8 @@ use self::{
     xml::Xml,
 };
 use crate::{
-    SharedState,
-    callers::Caller,
+    SharedState, Timing,
+    callers::{Caller, Callers},
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
@@ -115,7 +121,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             Some(outgoing) => outgoing.code.clone(),
             None => Some(CONNECTION_RESET.to_owned()),
         },
-        parameters: incoming.shown,
+        parameters: incoming.shown.clone(),
     };
     debug!(
         service = call.service,
@@ -126,6 +132,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     );
     control.journal.record(call);
     match outcome {
+        Some(outgoing) if matches!(incoming.content, Content::Cbor(_)) => {
+            respond_in_cbor(&incoming, outgoing, &id)
+        }
         Some(outgoing) => respond(incoming.service, outgoing, &id),
         None => cut(),
     }
@@ -213,11 +222,18 @@ fn carry_out(
         service.unknown_action(action)
     };
     let operation = operation.ok_or_else(unknown)?;
-    let (tree, violations) = decode::decode(service.model(), operation, &incoming.content)
-        .map_err(|malformed| service.malformed(&malformed))?;
-    if let Some(refusal) = service.complain(&violations) {
-        return Err(refusal);
-    }
+    let tree = match decode::decode(service.model(), operation, &incoming.content) {
+        Err(malformed) => Err(Service::malformed(&malformed)),
+        Ok((tree, violations)) => match service.complain(&violations) {
+            Some(refusal) => Err(refusal),
+            None => Ok(tree),
+        },
+    };
+    // Whether there is such an action comes before what is wrong with its call.
+    let tree = match tree {
+        Err(_) if !exists(service, action) => return Err(unknown()),
+        other => other?,
+    };
     let params = Params::new(service, tree);
     let answered =
         dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
@@ -235,6 +251,20 @@ fn carry_out(
         }
     }
     Ok(outgoing)
+}
+
+/// Whether an action is carried out at all: tried without parameters, in an
+/// account that nobody has.
+fn exists(service: Service, action: &str) -> bool {
+    let callers = Callers::new("000000000000", "us-east-1", false);
+    let mut state = State::new("000000000000", "us-east-1", Timing::default());
+    let calling = Calling {
+        caller: &callers.root(),
+        callers: &callers,
+    };
+    let nothing = Params::new(service, json!({}));
+    let now = Timestamp::UNIX_EPOCH;
+    dispatch(service, action, &nothing.root(), &calling, &mut state, now).is_some()
 }
 
 /// Carries out an action; `None` when there is no such action.
@@ -357,6 +387,30 @@ fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
                 "the answer cannot be written",
             )
         })
+}
+
+/// The answer of a JSON service to a caller that speaks rpcv2Cbor.
+fn respond_in_cbor(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
+    let model = incoming.service.model();
+    let operation = model.operations.get(&incoming.action);
+    let output = operation
+        .and_then(|operation| operation.output.as_deref())
+        .and_then(|name| model.shape(name))
+        .filter(|_| outgoing.code.is_none());
+    let value = serde_json::from_str(&outgoing.body).unwrap_or_else(|_| json!({}));
+    let body = cbor::write(&value, output.map(|shape| (model, shape)));
+    let response = Response::builder()
+        .status(outgoing.status)
+        .header("content-type", "application/cbor")
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("x-amzn-requestid", id)
+        .body(Body::from(body));
+    response.unwrap_or_else(|_| {
+        plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer cannot be written",
+        )
+    })
 }
 
 /// An answer that breaks off: the client sees a connection that was cut.
