@@ -447,6 +447,21 @@ def test_options_of_a_certificate(aws):
     refused("InvalidStateException", update, 400)
 
 
+@rule("acm.renew", "acm.account")
+def test_renewal_and_settings_of_the_account(aws):
+    arn = aws.acm.import_certificate(**pair("ec"))["CertificateArn"]
+    refused("ValidationException", lambda: aws.acm.renew_certificate(CertificateArn=arn), 400)
+    days = lambda: aws.acm.get_account_configuration()["ExpiryEvents"]["DaysBeforeExpiry"]
+    put = lambda n: aws.acm.put_account_configuration(
+        IdempotencyToken="t", ExpiryEvents={"DaysBeforeExpiry": n}
+    )
+    assert days() == 45
+    put(30)
+    assert days() == 30
+    refused("ValidationException", lambda: put(0), 400)
+    put(45)
+
+
 # Listings
 
 

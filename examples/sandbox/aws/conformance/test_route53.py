@@ -600,6 +600,7 @@ def test_the_delegation_cannot_go(zone):
     kinds = {record["Type"]: record for record in zone.records()}
     zone.refuse("at least one NS record", ("DELETE", kinds["NS"]))
     zone.refuse("exactly one SOA record", ("DELETE", kinds["SOA"]))
+    zone.refuse_create("exactly one SOA record", {**kinds["SOA"], "Name": zone.at("a")})
     zone.change(("UPSERT", {**kinds["NS"], "TTL": 60}))
     zone.change(("UPSERT", {**kinds["SOA"], "TTL": 60}))
 

@@ -207,12 +207,7 @@ impl State {
             )));
         }
         if let Some(certificate) = &domain.certificate {
-            let known = self.certificates.get(certificate);
-            if known.is_none_or(|known| known.issued.is_none()) {
-                return Err(parameter(format!(
-                    "The certificate {certificate} does not exist or is not issued."
-                )));
-            }
+            self.check_domain_certificate(certificate)?;
         }
         if self.pool_of_domain(&domain.domain).is_some() {
             return Err(parameter(
@@ -224,6 +219,43 @@ impl State {
             return Err(parameter("User pool already has a domain configured."));
         }
         pool.domain = Some(domain);
+        Ok(())
+    }
+
+    /// UpdateUserPoolDomain: another certificate or version of the login pages.
+    pub fn update_user_pool_domain(
+        &mut self,
+        pool: &str,
+        domain: &str,
+        certificate: Option<String>,
+        login_version: Option<u8>,
+    ) -> Answer<&PoolDomain> {
+        if let Some(certificate) = &certificate {
+            self.check_domain_certificate(certificate)?;
+        }
+        let own = self.user_pool_mut(pool)?.domain.as_mut();
+        let own = own
+            .filter(|own| own.domain == domain)
+            .ok_or_else(|| parameter("No such domain or user pool exists."))?;
+        if let Some(certificate) = certificate {
+            if own.certificate.is_none() {
+                return Err(parameter("A prefix domain has no certificate."));
+            }
+            own.certificate = Some(certificate);
+        }
+        if let Some(version) = login_version {
+            own.login_version = version;
+        }
+        Ok(own)
+    }
+
+    fn check_domain_certificate(&self, arn: &str) -> Answer<()> {
+        let known = self.certificates.get(arn);
+        if known.is_none_or(|known| known.issued.is_none()) {
+            return Err(parameter(format!(
+                "The certificate {arn} does not exist or is not issued."
+            )));
+        }
         Ok(())
     }
 

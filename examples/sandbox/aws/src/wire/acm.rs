@@ -34,6 +34,9 @@ pub fn handle(
         "AddTagsToCertificate" => add_tags(input, state),
         "RemoveTagsFromCertificate" => remove_tags(input, state),
         "ListTagsForCertificate" => list_tags(input, state),
+        "RenewCertificate" => renew(input, state),
+        "GetAccountConfiguration" => account(input, state),
+        "PutAccountConfiguration" => configure_account(input, state),
         _ => return None,
     })
 }
@@ -414,6 +417,38 @@ fn resend(input: &Input, state: &State) -> Answer<Value> {
     let above = input.need("ValidationDomain")?;
     let arn = one(input)?;
     state.resend_validation(&arn, &domain, &above)?;
+    Ok(json!({}))
+}
+
+/// Only exported certificates of a private authority are renewed by hand, and
+/// there is none here.
+fn renew(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    state.certificate(&arn)?;
+    Err(Refusal::new(
+        "ValidationException",
+        format!("The certificate {arn} is not eligible for renewal."),
+    ))
+}
+
+fn account(input: &Input, state: &State) -> Answer<Value> {
+    input.done()?;
+    Ok(json!({ "ExpiryEvents": { "DaysBeforeExpiry": state.expiry_event_days } }))
+}
+
+fn configure_account(input: &Input, state: &mut State) -> Answer<Value> {
+    input.skip(&["IdempotencyToken"]);
+    let days: Option<u32> = input.part("ExpiryEvents").number("DaysBeforeExpiry")?;
+    input.done()?;
+    if let Some(days) = days {
+        if days > 45 {
+            return Err(Refusal::new(
+                "ValidationException",
+                "DaysBeforeExpiry must be at most 45.",
+            ));
+        }
+        state.expiry_event_days = days;
+    }
     Ok(json!({}))
 }
 

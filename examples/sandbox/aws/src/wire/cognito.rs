@@ -75,6 +75,7 @@ pub fn handle(
         "ListUserPools" => list_pools(input, state),
         "CreateUserPoolDomain" => create_domain(input, state),
         "DescribeUserPoolDomain" => describe_domain(input, state),
+        "UpdateUserPoolDomain" => update_domain(input, state),
         "DeleteUserPoolDomain" => delete_domain(input, state),
         "CreateUserPoolClient" => create_client(input, state, now),
         "DescribeUserPoolClient" => describe_client(input, state),
@@ -198,6 +199,20 @@ fn create_domain(input: &Input, state: &mut State) -> Answer<Value> {
         answer["CloudFrontDomain"] = json!(distribution(&domain.domain));
     }
     state.create_user_pool_domain(&id, domain)?;
+    Ok(answer)
+}
+
+fn update_domain(input: &Input, state: &mut State) -> Answer<Value> {
+    let id = pool_id(input)?;
+    let domain = input.need("Domain")?;
+    let certificate = input.part("CustomDomainConfig").text("CertificateArn");
+    let version = input.number("ManagedLoginVersion")?;
+    input.done()?;
+    let own = state.update_user_pool_domain(&id, &domain, certificate, version)?;
+    let mut answer = json!({ "ManagedLoginVersion": own.login_version });
+    if own.certificate.is_some() {
+        answer["CloudFrontDomain"] = json!(distribution(&domain));
+    }
     Ok(answer)
 }
 
