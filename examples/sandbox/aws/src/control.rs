@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    SharedState, State, Timing,
+    SharedState, State, Timing, authority,
     callers::{Callers, NewKey, Role},
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
@@ -43,6 +43,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/keys", get(callers).post(add_keys))
         .route("/_sim/roles", get(callers).post(add_roles))
@@ -91,6 +92,11 @@ struct After {
 
 async fn log(Extract(control): Extract<Control>, Query(query): Query<After>) -> Json<Vec<Call>> {
     Json(control.journal.after(query.after))
+}
+
+/// The certificate of the authority that issues certificates here.
+async fn authority_pem() -> Result<&'static str, (StatusCode, String)> {
+    authority::pem().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {

@@ -2,7 +2,7 @@
 //! balancers that aliases and protections point to, VPCs of private zones.
 //! Present only while such a call is carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::State;
 
@@ -15,6 +15,8 @@ pub struct Elsewhere {
     pub vpcs: BTreeMap<String, FarVpc>,
     /// Hosted zones by id.
     pub hosted_zones: BTreeMap<String, FarZone>,
+    /// Names and values of CNAME records that prove names to ACM.
+    pub proofs: BTreeSet<(String, String)>,
 }
 
 /// A load balancer of another region or account.
@@ -28,6 +30,8 @@ pub struct FarLoadBalancer {
     pub account: String,
     /// Its region.
     pub region: String,
+    /// ARNs of the certificates that its listeners use.
+    pub certificates: BTreeSet<String>,
 }
 
 /// A VPC of another region or account.
@@ -62,6 +66,12 @@ impl Elsewhere {
                         canonical_hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
                         account: account.clone(),
                         region: region.clone(),
+                        certificates: balancer
+                            .listeners
+                            .values()
+                            .flat_map(|it| it.certificate.iter().chain(&it.sni_certificates))
+                            .cloned()
+                            .collect(),
                     },
                 );
             }
@@ -70,6 +80,9 @@ impl Elsewhere {
                 elsewhere
                     .vpcs
                     .insert(id.clone(), FarVpc { account, region });
+            }
+            for ((_, name), value) in &state.proofs {
+                elsewhere.proofs.insert((name.clone(), value.clone()));
             }
             for zone in state.hosted_zones.values() {
                 let (account, name) = (account.clone(), zone.name.clone());

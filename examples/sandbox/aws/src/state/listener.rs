@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Answer, CertificateStatus, Refusal, State,
+    Answer, Refusal, State,
     action::{NewAction, Site},
     arn, attributes,
     rule::Rule,
@@ -315,7 +315,7 @@ impl State {
         let listener = self.listener(arn)?;
         require_https(listener)?;
         let certificate = only_certificate(certificates)?.to_owned();
-        self.check_certificate(&certificate)?;
+        self.check_listener_certificate(&certificate)?;
         let known = listener.sni_certificates.contains(&certificate);
         let on_balancer: usize = self
             .load_balancer(&listener.load_balancer_arn)?
@@ -382,7 +382,7 @@ impl State {
                 Refusal::validation("A certificate must be specified for HTTPS listeners")
             })?,
             Some([(certificate, None)]) => {
-                self.check_certificate(certificate)?;
+                self.check_listener_certificate(certificate)?;
                 certificate.clone()
             }
             Some(_) => {
@@ -403,26 +403,6 @@ impl State {
             ));
         }
         Ok((Some(policy), Some(certificate)))
-    }
-
-    /// Whether ELB can use a certificate.
-    fn check_certificate(&self, arn: &str) -> Answer<()> {
-        let Some(certificate) = self.certificates.get(arn) else {
-            return Err(Refusal::new(
-                "CertificateNotFound",
-                format!("Certificate '{arn}' not found"),
-            ));
-        };
-        if certificate.status != CertificateStatus::Issued || !certificate.domain_name.contains('.')
-        {
-            return Err(Refusal::new(
-                "UnsupportedCertificate",
-                format!(
-                    "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod change_batch;
 pub mod condition;
 pub mod dns_name;
 pub mod elsewhere;
+pub mod health_check;
 pub mod ids;
 pub mod instance;
 pub mod ip_set;
@@ -20,7 +21,10 @@ pub mod listener;
 pub mod load_balancer;
 pub mod outside;
 mod placement;
+mod places;
 pub mod quotas;
+pub mod record_set;
+mod record_value;
 pub mod refusal;
 pub mod regex_pattern_set;
 pub mod regions;
@@ -29,6 +33,7 @@ pub mod route53;
 pub mod rule;
 pub mod rule_group;
 pub mod security_group;
+pub mod server_certificate;
 pub mod shield;
 pub mod ssl_policy;
 pub mod tag_store;
@@ -36,14 +41,17 @@ pub mod tagging;
 pub mod tags;
 pub mod target;
 pub mod target_group;
+pub mod user_pool;
+pub mod validation;
 pub mod vpc;
 pub mod waf_regional;
 pub mod wafv2;
 pub mod web_acl;
 mod web_acl_rule;
 mod x509;
+mod zone_vpcs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -59,8 +67,9 @@ pub use self::{
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
     outside::Outside,
     quotas::Quotas,
+    record_set::{AliasTarget, RecordSet, RoutingPolicy},
     refusal::{Answer, Refusal},
-    route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
+    route53::{Change, HostedZone, RecordKey},
     rule::{Condition, Patterns, QueryPair, Rule},
     security_group::{Peer, Permission, SecurityGroup, SecurityGroupRule},
     tags::Tags,
@@ -106,8 +115,21 @@ pub struct State {
     pub hosted_zones: BTreeMap<String, HostedZone>,
     /// Route 53 changes by id without prefix.
     pub changes: BTreeMap<String, Change>,
+    /// Health checks of Route 53 by id.
+    pub health_checks: BTreeMap<String, health_check::HealthCheck>,
+    /// Values of the CNAME records of public zones that prove names to ACM, by
+    /// zone id and name.
+    pub proofs: BTreeMap<(String, String), String>,
+    /// Caller references of Route 53 that were ever used.
+    pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Days before the expiry of certificates from which ACM tells of it.
+    pub expiry_event_days: u32,
+    /// Server certificates of IAM by their name in lower case.
+    pub server_certificates: BTreeMap<String, server_certificate::ServerCertificate>,
+    /// User pools of Cognito by id.
+    pub user_pools: BTreeMap<String, user_pool::UserPool>,
     /// What was declared of the world outside.
     pub outside: Outside,
     /// Other regions and accounts, while a call needs to know of them.
@@ -149,8 +171,12 @@ enum Transition {
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
     InterfaceGone(String),
-    /// A requested certificate is issued.
-    CertificateIssued(String),
+    /// ACM finds the record of a name of a requested certificate.
+    ValidationLook(String, String),
+    /// Nobody has proven a requested certificate in time.
+    ValidationTimedOut(String),
+    /// The validity of a certificate, as it was at that time, is over.
+    CertificateExpired(String, Timestamp),
 }
 
 impl State {
@@ -174,7 +200,13 @@ impl State {
             network_interfaces: BTreeMap::new(),
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            health_checks: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
+            expiry_event_days: 45,
+            server_certificates: BTreeMap::new(),
+            user_pools: BTreeMap::new(),
             outside: Outside::default(),
             elsewhere: elsewhere::Elsewhere::default(),
             tags: tag_store::TagStore::default(),
@@ -214,11 +246,7 @@ impl State {
 
     /// The end of load balancer names.
     fn dns_suffix(&self) -> &'static str {
-        if regions::partition(&self.region) == "aws-cn" {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        }
+        regions::dns_suffix(&self.region)
     }
 
     /// When the next transition is due.
@@ -229,9 +257,13 @@ impl State {
     fn schedule(&mut self, now: Timestamp, delay_ms: u64, transition: Transition) -> Timestamp {
         let delay = SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(i64::MAX));
         let at = now.checked_add(delay).unwrap_or(Timestamp::MAX);
+        self.schedule_at(at, transition);
+        at
+    }
+
+    fn schedule_at(&mut self, at: Timestamp, transition: Transition) {
         self.scheduled += 1;
         self.due.insert((at, self.scheduled), transition);
-        at
     }
 
     fn carry_out(&mut self, transition: Transition, now: Timestamp) {
@@ -248,7 +280,9 @@ impl State {
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
-            Transition::CertificateIssued(arn) => self.issue_certificate(&arn, now),
+            Transition::ValidationLook(arn, name) => self.validate_name(&arn, &name, now),
+            Transition::ValidationTimedOut(arn) => self.time_validation_out(&arn),
+            Transition::CertificateExpired(arn, at) => self.expire_certificate(&arn, at),
         }
     }
 }

@@ -51,6 +51,23 @@ pub fn canonical_zone(region: &str) -> &'static str {
         .map_or("Z00000000000000000000", |(_, zone)| zone)
 }
 
+/// The region whose load balancers Route 53 knows under a zone id.
+pub fn region_of_zone(id: &str) -> Option<&'static str> {
+    CANONICAL_ZONES
+        .iter()
+        .find(|(_, zone)| *zone == id)
+        .map(|(region, _)| *region)
+}
+
+/// The end of the names of load balancers in a region.
+pub fn dns_suffix(region: &str) -> &'static str {
+    if partition(region) == "aws-cn" {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
 /// The first part of an ARN in a region.
 pub fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {

@@ -7,12 +7,14 @@
 mod acm;
 mod answers;
 mod cbor;
+mod cognito;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
 #[cfg(test)]
 mod fuzz;
+mod iam;
 mod incoming;
 mod model;
 mod page;
@@ -185,6 +187,9 @@ fn answer(
     } else {
         state.update(&mut change);
     }
+    if service == Service::Iam && !reading {
+        state.share_server_certificates();
+    }
     if let Some(fault) = fault {
         return injected(service, &fault, id);
     }
@@ -289,11 +294,12 @@ fn dispatch(
         Service::Sts => sts::handle(action, input, calling, state, now).map(xml),
         Service::Route53 => route53::handle(action, input, state, now).map(xml),
         Service::Acm => acm::handle(action, input, state, now).map(json),
+        Service::Iam => iam::handle(action, input, state, now).map(xml),
+        Service::Cognito => cognito::handle(action, input, state, now).map(json),
         Service::WafV2 => wafv2::handle(action, input, state, now).map(json),
         Service::WafRegional => waf_regional::handle(action, input, state, now).map(json),
         Service::Shield => shield::handle(action, input, state, now).map(json),
         Service::Tagging => tagging::handle(action, input, state, now).map(json),
-        Service::Iam | Service::Cognito => None,
     }
 }
 

@@ -79,7 +79,8 @@ pub fn decode(
     body: &str,
 ) -> Result<Value, Malformed> {
     let mut fields = Map::new();
-    if let Some(root) = &operation.root {
+    // A structure of which nothing is given may be left out.
+    if let Some(root) = operation.root.as_ref().filter(|_| !body.trim().is_empty()) {
         let element = Element::parse(body)
             .filter(|element| element.name == *root)
             .filter(|element| element.namespace.as_deref() == Some(NAMESPACE))
