@@ -235,6 +235,12 @@ def test_parameters_that_a_request_cannot_have(aws, more, code):
     refused(code, lambda: request(aws, "a.example.com", **more), 400)
 
 
+@rule("acm.request.parameters")
+def test_too_many_tags_have_a_code_of_their_own(aws):
+    tags = [{"Key": f"k{n}", "Value": ""} for n in range(51)]
+    refused("TooManyTagsException", lambda: request(aws, "a.example.com", Tags=tags), 400)
+
+
 @rule("acm.request.token")
 def test_a_token_asks_for_one_certificate(aws):
     name = aws.name("t") + ".example.com"
@@ -441,6 +447,21 @@ def test_options_of_a_certificate(aws):
     refused("InvalidStateException", update, 400)
 
 
+@rule("acm.renew", "acm.account")
+def test_renewal_and_settings_of_the_account(aws):
+    arn = aws.acm.import_certificate(**pair("ec"))["CertificateArn"]
+    refused("ValidationException", lambda: aws.acm.renew_certificate(CertificateArn=arn), 400)
+    days = lambda: aws.acm.get_account_configuration()["ExpiryEvents"]["DaysBeforeExpiry"]
+    put = lambda n: aws.acm.put_account_configuration(
+        IdempotencyToken="t", ExpiryEvents={"DaysBeforeExpiry": n}
+    )
+    assert days() == 45
+    put(30)
+    assert days() == 30
+    refused("ValidationException", lambda: put(0), 400)
+    put(45)
+
+
 # Listings
 
 
@@ -467,9 +488,8 @@ def test_what_a_summary_says(aws):
     assert summary["HasAdditionalSubjectAlternativeNames"] is False
     assert summary["InUse"] is False and summary["ExportOption"] == "DISABLED"
     assert summary["KeyUsages"] == ["DIGITAL_SIGNATURE", "KEY_ENCIPHERMENT"]
-    pending = listed(aws, CertificateStatuses=["PENDING_VALIDATION"])
-    assert arn not in pending
-    assert "NotAfter" not in pending[request(aws)] if request(aws) in pending else True
+    pending = request(aws)
+    assert "NotAfter" not in listed(aws, CertificateStatuses=["PENDING_VALIDATION"])[pending]
 
 
 @rule("acm.list.filters")

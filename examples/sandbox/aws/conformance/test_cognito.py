@@ -1,11 +1,13 @@
 """User pools of Cognito, their domains and clients."""
 
+import pathlib
 import re
 
 import pytest
 
 from conftest import refused, rule
 
+CERTIFICATES = pathlib.Path(__file__).parent / "certificates"
 CALLBACK = "https://app.example.com/oauth2/idpresponse"
 OAUTH = {
     "AllowedOAuthFlowsUserPoolClient": True,
@@ -87,6 +89,28 @@ def test_domains_of_a_pool(aws, pool):
     delete = lambda: aws.cognito.delete_user_pool_domain(UserPoolId=pool, Domain=domain)
     delete()
     refused("InvalidParameterException", delete, 400)
+
+
+@rule("cognito.domain.custom")
+def test_a_domain_of_ones_own_has_a_certificate(aws, pool):
+    arn = aws.acm.import_certificate(
+        Certificate=(CERTIFICATES / "rsa.pem").read_bytes(),
+        PrivateKey=(CERTIFICATES / "rsa.key").read_bytes(),
+    )["CertificateArn"]
+    domain = aws.name("auth") + ".example.net"
+    where = {"UserPoolId": pool, "Domain": domain}
+    unknown = {"CertificateArn": arn[:-4] + "0000"}
+    create = aws.cognito.create_user_pool_domain
+    refused("InvalidParameterException", lambda: create(**where, CustomDomainConfig=unknown), 400)
+    made = create(**where, CustomDomainConfig={"CertificateArn": arn})
+    assert made["CloudFrontDomain"].endswith(".cloudfront.net")
+    shown = aws.cognito.describe_user_pool_domain(Domain=domain)["DomainDescription"]
+    assert shown["CustomDomainConfig"] == {"CertificateArn": arn}
+    assert aws.cognito.describe_user_pool(UserPoolId=pool)["UserPool"]["CustomDomain"] == domain
+    update = aws.cognito.update_user_pool_domain
+    assert update(**where, ManagedLoginVersion=2)["ManagedLoginVersion"] == 2
+    refused("InvalidParameterException", lambda: update(**where, CustomDomainConfig=unknown), 400)
+    aws.cognito.delete_user_pool_domain(**where)
 
 
 @rule("cognito.client")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import eventually, refused, rule
+from conftest import Vpc, eventually, refused, rule
 
 CERTIFICATES = pathlib.Path(__file__).parent / "certificates"
 
@@ -145,6 +145,30 @@ def test_a_certificate_in_use_stays(aws, vpc, name):
     assert balancer in error.message and data["ServerCertificateId"] in error.message
     aws.elbv2.delete_load_balancer(LoadBalancerArn=balancer)
     eventually(delete)
+
+
+@rule("iam.listener")
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_every_region_knows_the_certificates(aws, name, region):
+    there = aws.as_(region=region)
+    balancer = there.elbv2.create_load_balancer(
+        Name=aws.name("lb"), Subnets=Vpc(there).subnets, Scheme="internal"
+    )["LoadBalancers"][0]["LoadBalancerArn"]
+    arn = upload(aws, name)["ServerCertificateMetadata"]["Arn"]
+    there.elbv2.create_listener(
+        LoadBalancerArn=balancer,
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": arn}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}],
+    )
+    delete = lambda: aws.iam.delete_server_certificate(ServerCertificateName=name)
+    refused("DeleteConflict", delete, 409)
+    new = name + "-new"
+    aws.iam.update_server_certificate(ServerCertificateName=name, NewServerCertificateName=new)
+    listener = there.elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"][0]
+    assert listener["Certificates"][0]["CertificateArn"].endswith(f":server-certificate/{new}")
+    there.elbv2.delete_load_balancer(LoadBalancerArn=balancer)
 
 
 @rule("iam.tags")

@@ -1,10 +1,12 @@
 """Route 53: hosted zones, record sets, health checks."""
 
+import concurrent.futures
 import re
 
+import botocore.exceptions
 import pytest
 
-from conftest import eventually, refused, rule
+from conftest import Vpc, eventually, refused, rule
 
 
 class Zone:
@@ -598,6 +600,7 @@ def test_the_delegation_cannot_go(zone):
     kinds = {record["Type"]: record for record in zone.records()}
     zone.refuse("at least one NS record", ("DELETE", kinds["NS"]))
     zone.refuse("exactly one SOA record", ("DELETE", kinds["SOA"]))
+    zone.refuse_create("exactly one SOA record", {**kinds["SOA"], "Name": zone.at("a")})
     zone.change(("UPSERT", {**kinds["NS"], "TTL": 60}))
     zone.change(("UPSERT", {**kinds["SOA"], "TTL": 60}))
 
@@ -725,6 +728,19 @@ def test_aliases_to_a_load_balancer(zone, balancer):
     }
     assert aaaa["AliasTarget"]["DNSName"] == f"dualstack.{name.lower()}."
     assert "TTL" not in a and not a.get("ResourceRecords")
+
+
+@rule("route53.alias.other_region")
+def test_aliases_to_a_load_balancer_of_another_region(aws, zone):
+    there = aws.as_(region="eu-central-1")
+    balancer = there.elbv2.create_load_balancer(
+        Name=aws.name("lb"), Subnets=Vpc(there).subnets, Scheme="internal"
+    )["LoadBalancers"][0]
+    canonical, name = balancer["CanonicalHostedZoneId"], balancer["DNSName"]
+    assert ".eu-central-1.elb." in name
+    zone.create(zone.alias("a", canonical, name))
+    home = "Z35SXDOTRQ7X7K"
+    zone.refuse_create("does not lie within the target zone", zone.alias("b", home, name))
 
 
 @rule("route53.alias.not_found", "route53.alias.zone")
@@ -1010,6 +1026,26 @@ def test_a_health_check_has_to_exist(zone):
     )
     error = zone.refuse_create("11111111", record, code="NoSuchHealthCheck")
     assert error.status == 404
+
+
+@rule("route53.change.busy")
+def test_changes_of_a_zone_do_not_overlap(aws, zone):
+    def change(n):
+        try:
+            return zone.create(zone.simple(f"h{n}"))["Status"]
+        except botocore.exceptions.ClientError as error:
+            return error.response["Error"]["Code"]
+
+    zone.aws.route53  # made before the threads share it
+    try:
+        aws.sim.post("config", {"timing": {"latency_ms": 500}})
+        with concurrent.futures.ThreadPoolExecutor() as threads:
+            together = list(threads.map(change, range(3)))
+        after = change(3)
+    finally:
+        aws.sim.post("config", {"timing": {"latency_ms": 0}})
+    assert sorted(together) == ["PENDING", "PriorRequestNotComplete", "PriorRequestNotComplete"]
+    assert after == "PENDING"
 
 
 @rule("route53.change.busy")

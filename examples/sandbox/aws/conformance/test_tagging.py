@@ -3,7 +3,9 @@
 import time
 
 import pytest
-from conftest import ACCOUNT, REGION, Aws, refused, rule
+from conftest import ACCOUNT, HERE, REGION, Aws, refused, rule
+
+CERTIFICATES = HERE / "certificates"
 
 name = Aws.name
 
@@ -91,6 +93,8 @@ def test_resources_of_all_services(aws, vpc, groups):
         },
         Tags=tag,
     )["Summary"]
+    pool = aws.cognito.create_user_pool(PoolName=name(), UserPoolTags={key: "1"})
+    pool = pool["UserPool"]
     by_type = {
         "ec2:vpc": [ec2_arn("vpc", vpc.id)],
         "ec2:subnet": [ec2_arn("subnet", subnet) for subnet in subnets],
@@ -102,6 +106,7 @@ def test_resources_of_all_services(aws, vpc, groups):
         "elasticloadbalancing:listener-rule": [listener_rule],
         "acm:certificate": [certificate],
         "wafv2:webacl": [acl["ARN"]],
+        "cognito-idp:userpool": [pool["Arn"]],
     }
     found = resources(aws, TagFilters=having(key))
     wanted = {arn for arns in by_type.values() for arn in arns}
@@ -121,6 +126,7 @@ def test_resources_of_all_services(aws, vpc, groups):
     )
     aws.elbv2.delete_load_balancer(LoadBalancerArn=balancer)
     aws.acm.delete_certificate(CertificateArn=certificate)
+    aws.cognito.delete_user_pool(UserPoolId=pool["Id"])
     aws.wafv2.delete_web_acl(
         Name=acl["Name"], Scope="REGIONAL", Id=acl["Id"], LockToken=acl["LockToken"]
     )
@@ -403,22 +409,38 @@ def test_envelopes(aws):
 
 
 @rule("tagging.global")
-def test_hosted_zones_are_listed_in_one_region(aws):
-    key = name("key")
+def test_what_belongs_to_no_region_is_listed_in_one(aws):
+    key, certificate = name("key"), name("certificate")
+    tag = [{"Key": key, "Value": "1"}]
     zone = aws.route53.create_hosted_zone(
         Name=f"{name('zone')}.example.com", CallerReference=name()
     )["HostedZone"]["Id"].split("/")[-1]
     aws.route53.change_tags_for_resource(
-        ResourceType="hostedzone", ResourceId=zone, AddTags=[{"Key": key, "Value": "1"}]
+        ResourceType="hostedzone", ResourceId=zone, AddTags=tag
     )
-    arn = f"arn:aws:route53:::hostedzone/{zone}"
-    regions = [aws.as_(region=region) for region in ("us-east-1", "us-west-2")]
-    found = [resources(there, TagFilters=having(key)) for there in regions]
-    assert sorted(found, key=len) == [{}, {arn: {key: "1"}}]
-    there = regions[found.index({arn: {key: "1"}})]
-    call = {"ResourceARNList": [arn]}
-    there.tagging.tag_resources(**call, Tags={f"{key}-b": "2"})
-    there.tagging.untag_resources(**call, TagKeys=[key])
-    tags = aws.route53.list_tags_for_resource(ResourceType="hostedzone", ResourceId=zone)
-    assert tags["ResourceTagSet"]["Tags"] == [{"Key": f"{key}-b", "Value": "2"}]
-    aws.route53.delete_hosted_zone(Id=zone)
+    uploaded = aws.iam.upload_server_certificate(
+        ServerCertificateName=certificate,
+        CertificateBody=(CERTIFICATES / "rsa.pem").read_text(),
+        PrivateKey=(CERTIFICATES / "rsa.key").read_text(),
+        Tags=tag,
+    )["ServerCertificateMetadata"]["Arn"]
+    try:
+        arns = [f"arn:aws:route53:::hostedzone/{zone}", uploaded]
+        regions = [aws.as_(region=region) for region in ("us-east-1", "us-west-2")]
+        found = [resources(there, TagFilters=having(key)) for there in regions]
+        wanted = {arn: {key: "1"} for arn in arns}
+        assert sorted(found, key=len) == [{}, wanted]
+        there = regions[found.index(wanted)].tagging
+        answer = there.tag_resources(ResourceARNList=arns, Tags={f"{key}-b": "2"})
+        assert answer["FailedResourcesMap"] == {}
+        there.untag_resources(ResourceARNList=arns, TagKeys=[key])
+        wanted = [{"Key": f"{key}-b", "Value": "2"}]
+        tags = aws.route53.list_tags_for_resource(
+            ResourceType="hostedzone", ResourceId=zone
+        )
+        assert tags["ResourceTagSet"]["Tags"] == wanted
+        tags = aws.iam.list_server_certificate_tags(ServerCertificateName=certificate)
+        assert tags["Tags"] == wanted
+    finally:
+        aws.route53.delete_hosted_zone(Id=zone)
+        aws.iam.delete_server_certificate(ServerCertificateName=certificate)

@@ -323,6 +323,9 @@ fn neighbours(draft: &Draft, record: &RecordSet, key: &RecordKey, most: usize) -
             zone.name
         )];
     }
+    if record.kind == "SOA" && record.name != zone.name {
+        return vec!["A HostedZone must contain exactly one SOA record.".to_owned()];
+    }
     let others: Vec<&RecordSet> = draft
         .of_name(&record.name)
         .into_iter()

@@ -153,6 +153,8 @@ pub struct State {
     pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Days before the expiry of certificates from which ACM tells of it.
+    pub expiry_event_days: u32,
     /// Server certificates of IAM by their name in lower case.
     pub server_certificates: BTreeMap<String, server_certificate::ServerCertificate>,
     /// User pools of Cognito by id.
@@ -237,6 +239,7 @@ impl State {
             proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
+            expiry_event_days: 45,
             server_certificates: BTreeMap::new(),
             user_pools: BTreeMap::new(),
             outside: Outside::default(),

@@ -298,6 +298,11 @@ impl State {
                 let far = self.elsewhere.hosted_zones.get(id);
                 self.hosted_zones.contains_key(id) || ours(far.map(|far| &far.account))
             }
+            // All of EC2 that exists has an entry of tags, if only an empty one.
+            "ELASTIC_IP_ALLOCATION" => {
+                resource.contains(&format!(":{}:{}:", self.region, self.account))
+                    && self.tags.contains_key(id)
+            }
             _ => false,
         };
         if known {

@@ -151,8 +151,16 @@ impl State {
             "elasticloadbalancing" => self.add_tags(&owned, tags),
             "ec2" => self.create_ec2_tags(&[ec2_id(parts.resource)?], tags),
             "route53" => {
-                let id = self.zone_of(parts.resource)?;
+                let id = self.route53_key(parts.resource)?;
                 self.put_tags(&id, tags)
+            }
+            "iam" => {
+                let name = self.server_certificate_name(arn)?;
+                self.tag_server_certificate(&name, tags)
+            }
+            "cognito-idp" => {
+                self.check_user_pool(arn)?;
+                self.put_tags(arn, tags)
             }
             "wafv2" | "waf-regional" => self.tag_waf(arn, tags),
             "shield" => self.tag_protection(arn, tags),
@@ -174,8 +182,17 @@ impl State {
                 self.delete_ec2_tags(&[ec2_id(parts.resource)?], &keys)
             }
             "route53" => {
-                let id = self.zone_of(parts.resource)?;
+                let id = self.route53_key(parts.resource)?;
                 self.drop_tags(&id, keys);
+                Ok(())
+            }
+            "iam" => {
+                let name = self.server_certificate_name(arn)?;
+                self.untag_server_certificate(&name, keys)
+            }
+            "cognito-idp" => {
+                self.check_user_pool(arn)?;
+                self.drop_tags(arn, keys);
                 Ok(())
             }
             "wafv2" | "waf-regional" => self.untag_waf(arn, keys),
@@ -209,13 +226,26 @@ impl State {
         }
     }
 
-    /// The id of the hosted zone that an ARN names.
-    fn zone_of(&self, resource: &str) -> Answer<String> {
-        resource
-            .strip_prefix("hostedzone/")
-            .filter(|id| self.hosted_zones.contains_key(*id))
-            .map(str::to_owned)
-            .ok_or_else(|| invalid(&format!("The resource {resource} does not exist")))
+    /// The id of the hosted zone or health check that an ARN names.
+    fn route53_key(&self, resource: &str) -> Answer<String> {
+        let known = match resource.split_once('/') {
+            Some(("hostedzone", id)) => self.hosted_zones.contains_key(id).then_some(id),
+            Some(("healthcheck", id)) => self.health_checks.contains_key(id).then_some(id),
+            _ => None,
+        };
+        known.map(str::to_owned).ok_or_else(|| absent(resource))
+    }
+
+    /// The name of the server certificate that an ARN names.
+    fn server_certificate_name(&self, arn: &str) -> Answer<String> {
+        let mut certificates = self.server_certificates.values();
+        let found = certificates.find(|one| one.arn == arn);
+        found.map(|one| one.name.clone()).ok_or_else(|| absent(arn))
+    }
+
+    fn check_user_pool(&self, arn: &str) -> Answer<()> {
+        let known = self.user_pools.values().any(|pool| pool.arn == arn);
+        if known { Ok(()) } else { Err(absent(arn)) }
     }
 
     /// An ARN of this partition, taken apart.
@@ -234,6 +264,14 @@ impl State {
         }
         if key.starts_with('Z') && key.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Some(format!("arn:{partition}:route53:::hostedzone/{key}"));
+        }
+        if self.health_checks.contains_key(key) {
+            return Some(format!("arn:{partition}:route53:::healthcheck/{key}"));
+        }
+        if key.starts_with("ASCA") {
+            let mut certificates = self.server_certificates.values();
+            let found = certificates.find(|one| one.id == key);
+            return found.map(|one| one.arn.clone());
         }
         let (prefix, _) = key.rsplit_once('-')?;
         let (kind, _) = EC2_KINDS.iter().find(|(_, known)| *known == prefix)?;
@@ -283,11 +321,15 @@ fn ec2_id(resource: &str) -> Answer<String> {
     )))
 }
 
+fn absent(resource: &str) -> Refusal {
+    invalid(&format!("The resource {resource} does not exist"))
+}
+
 fn unsupported(arn: &str) -> Refusal {
     invalid(&format!("The resource {arn} can not be tagged"))
 }
 
-pub(super) fn invalid(text: &str) -> Refusal {
+fn invalid(text: &str) -> Refusal {
     Refusal::new("InvalidParameterException", text)
 }
 
