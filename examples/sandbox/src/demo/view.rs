@@ -195,6 +195,7 @@ fn actions(account: &State, actions: &[Action]) -> String {
                 redirect.protocol, redirect.port, redirect.status
             ),
             ActionKind::FixedResponse(answer) => format!("answer {}", answer.status),
+            other => other.as_str().to_owned(),
         })
         .collect();
     actions.join(", ")

@@ -40,14 +40,16 @@ pub(super) struct Wanted {
     pub(super) protocol: Protocol,
 }
 
-/// Every listener of an active load balancer, by ARN.
+/// Every listener of an active load balancer that speaks HTTP, by ARN.
 pub(super) fn wanted(state: &State) -> BTreeMap<String, Wanted> {
     state
         .load_balancers
         .values()
         .filter(|balancer| balancer.state == LoadBalancerState::Active)
         .flat_map(|balancer| {
-            balancer.listeners.values().map(move |listener| {
+            let listeners = balancer.listeners.values();
+            let spoken = listeners.filter(|listener| listener.protocol.is_http());
+            spoken.map(move |listener| {
                 let wanted = Wanted {
                     balancer: balancer.arn.clone(),
                     name: balancer.name.clone(),
@@ -161,7 +163,6 @@ async fn connection(
     let served = async {
         stream.set_nodelay(true)?;
         match protocol {
-            Protocol::Http => http(&shared, &listener, stream, peer, close).await,
             Protocol::Https => {
                 let config = shared
                     .state
@@ -171,6 +172,7 @@ async fn connection(
                 let stream = timeout(HANDSHAKE, accept).await??;
                 http(&shared, &listener, stream, peer, close).await
             }
+            _ => http(&shared, &listener, stream, peer, close).await,
         }
     };
     tokio::select! {

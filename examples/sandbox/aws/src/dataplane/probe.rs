@@ -8,12 +8,15 @@ use axum::http::header::{CONNECTION, HOST, USER_AGENT};
 use axum::http::{Request, Uri};
 use http_body_util::Empty;
 use hyper::body::Bytes;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::upstream::{Failure, Transport, exchange};
-use crate::state::{HealthCheck, Matcher, ProbeFailure, Protocol, State, TargetKey};
+use crate::state::{
+    HealthCheck, Matcher, ProbeFailure, Protocol, State, TargetGroup, TargetKey, TargetType,
+};
 
 /// Timeouts are scaled with the intervals, but a busy machine gets at least this long.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(1);
@@ -26,13 +29,19 @@ pub(super) fn wanted(state: &State) -> BTreeSet<Probed> {
     state
         .target_groups
         .values()
-        .filter(|group| group.health_check.enabled)
+        .filter(|group| group.health_check.enabled && is_reachable(group))
         .flat_map(|group| {
             let probed = |key: &&TargetKey| state.is_probed(group, key);
             let keys = group.targets.keys().filter(probed);
             keys.map(|key| (group.arn.clone(), key.clone()))
         })
         .collect()
+}
+
+/// Whether the targets of a group are somewhere: functions and load balancers
+/// are not probed here.
+fn is_reachable(group: &TargetGroup) -> bool {
+    matches!(group.target_type, TargetType::Instance | TargetType::Ip)
 }
 
 /// The probes that run, each until it is dropped from here.
@@ -111,28 +120,36 @@ async fn ask(
     socket: SocketAddr,
     limit: Duration,
 ) -> Result<(), ProbeFailure> {
-    if let Matcher::Grpc(_) = check.matcher {
+    let (path, matcher) = match (&check.path, &check.matcher) {
+        (Some(path), Some(matcher @ Matcher::Http(_))) => (path, matcher),
         // Needs HTTP/2, which no target is spoken to in.
-        return Err(ProbeFailure::FailedHealthChecks);
-    }
-    let path: Uri = check
-        .path
-        .parse()
-        .map_err(|_| ProbeFailure::FailedHealthChecks)?;
+        (_, Some(Matcher::Grpc(_))) => return Err(ProbeFailure::FailedHealthChecks),
+        _ => return connect(socket).await,
+    };
+    let path: Uri = path.parse().map_err(|_| ProbeFailure::FailedHealthChecks)?;
     let request = Request::get(path)
         .header(HOST, format!("{id}:{port}"))
         .header(USER_AGENT, "ELB-HealthChecker/2.0")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|_| ProbeFailure::FailedHealthChecks)?;
-    let transport = match check.protocol {
-        Protocol::Http => Transport::Plain,
-        Protocol::Https => Transport::Tls,
+    let transport = if check.protocol == Protocol::Https {
+        Transport::Tls
+    } else {
+        Transport::Plain
     };
     match exchange(socket, transport, request, limit).await {
-        Ok(answer) if check.matcher.matches(answer.status().as_u16()) => Ok(()),
+        Ok(answer) if matcher.matches(answer.status().as_u16()) => Ok(()),
         Ok(answer) => Err(ProbeFailure::ResponseCodeMismatch(answer.status().as_u16())),
         Err(Failure::Silent) => Err(ProbeFailure::Timeout),
         Err(Failure::Broken(_) | Failure::Departed) => Err(ProbeFailure::FailedHealthChecks),
     }
+}
+
+/// A TCP check: whoever takes the connection is healthy.
+async fn connect(socket: SocketAddr) -> Result<(), ProbeFailure> {
+    TcpStream::connect(socket)
+        .await
+        .map(|_| ())
+        .map_err(|_| ProbeFailure::FailedHealthChecks)
 }

@@ -94,18 +94,21 @@ pub(crate) fn decide(
                 None => Decision::Answer(Answer::error(503)),
             }
         }
-        None => Decision::Answer(Answer::error(500)),
+        // Nobody is let through unseen while who asks cannot be looked at here.
+        Some(_) | None => Decision::Answer(Answer::error(500)),
     }
 }
 
 fn scheme(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Https => "https",
+    if protocol == Protocol::Https {
+        "https"
+    } else {
+        "http"
     }
 }
 
-/// The action that answers: of the first rule whose conditions are all met, else the default one.
+/// The first action of the first rule whose conditions are all met, else of
+/// the default ones. It answers itself, or looks at who asks.
 fn action<'a>(listener: &'a Listener, parts: &Parts, peer: IpAddr) -> Option<&'a ActionKind> {
     let actions = listener
         .rules
@@ -116,10 +119,7 @@ fn action<'a>(listener: &'a Listener, parts: &Parts, peer: IpAddr) -> Option<&'a
                 .all(|condition| met(condition, parts, peer))
         })
         .map_or(&listener.default_actions, |rule| &rule.actions);
-    actions
-        .iter()
-        .max_by_key(|action| action.order)
-        .map(|action| &action.kind)
+    actions.first().map(|action| &action.kind)
 }
 
 /// The group that gets the request; a group of weight 0 gets nothing.

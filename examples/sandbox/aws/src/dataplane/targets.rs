@@ -9,7 +9,7 @@ use crate::state::{HealthState, State, TargetGroup, TargetKey};
 
 /// The targets of a group that may get a request now.
 ///
-/// These are the healthy ones. When fewer than
+/// These are the healthy ones and those that are not checked. When fewer than
 /// `unhealthy_state_routing.minimum_healthy_targets.count` are healthy, the
 /// load balancer fails open and uses all that are in use, whatever their health.
 /// Draining and unused targets get nothing.
@@ -18,7 +18,7 @@ pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
     let mut usable = Vec::new();
     for key in group.targets.keys() {
         match state.target_health(group, key).state {
-            HealthState::Healthy => {
+            HealthState::Healthy | HealthState::Unavailable => {
                 healthy.push(key.clone());
                 usable.push(key.clone());
             }

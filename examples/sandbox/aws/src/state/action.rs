@@ -1,12 +1,62 @@
-//! Actions as they are asked for, the checks on them, and their stored form
-//! with every default filled in.
-
-use std::collections::BTreeSet;
+//! Actions of listeners and rules: which ones go together, and their stored
+//! form with every default filled in.
 
 use super::{
-    Action, ActionKind, Answer, FixedResponse, Forward, LoadBalancer, Protocol, Redirect, Refusal,
-    State, WeightedTargetGroup,
+    Answer, LoadBalancer, Protocol, Refusal, State, arn,
+    authenticate::{Cognito, NewCognito, NewOidc, Oidc, Secret},
+    fixed_response::{FixedResponse, NewFixedResponse},
+    forward::{Forward, NewForward},
+    jwt_validation::JwtValidation,
+    redirect::{NewRedirect, Redirect},
 };
+
+/// One action of a listener or rule, in stored form (every default filled in).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Action {
+    /// Position among several actions, lowest first.
+    pub order: Option<u32>,
+    /// What is done.
+    pub kind: ActionKind,
+}
+
+/// What an action does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActionKind {
+    /// Sends the request to one of several target groups.
+    Forward(Forward),
+    /// Answers with another location.
+    Redirect(Redirect),
+    /// Answers by itself.
+    FixedResponse(FixedResponse),
+    /// Has the user log in at an OpenID Connect provider first.
+    AuthenticateOidc(Oidc),
+    /// Has the user log in at Cognito first.
+    AuthenticateCognito(Cognito),
+    /// Looks at the client's token first.
+    JwtValidation(JwtValidation),
+}
+
+impl ActionKind {
+    /// The word on the wire.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Forward(_) => "forward",
+            Self::Redirect(_) => "redirect",
+            Self::FixedResponse(_) => "fixed-response",
+            Self::AuthenticateOidc(_) => "authenticate-oidc",
+            Self::AuthenticateCognito(_) => "authenticate-cognito",
+            Self::JwtValidation(_) => "jwt-validation",
+        }
+    }
+
+    /// Whether it ends the handling of a request.
+    pub fn is_routing(&self) -> bool {
+        matches!(
+            self,
+            Self::Forward(_) | Self::Redirect(_) | Self::FixedResponse(_)
+        )
+    }
+}
 
 /// An action as a caller spells it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,256 +73,186 @@ pub struct NewAction {
     pub redirect: Option<NewRedirect>,
     /// Parts of a fixed response.
     pub fixed_response: Option<NewFixedResponse>,
-}
-
-/// `ForwardConfig`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NewForward {
-    /// Groups with weights.
-    pub target_groups: Vec<(String, Option<u32>)>,
-    /// `TargetGroupStickinessConfig`: enabled, seconds.
-    pub stickiness: Option<(bool, Option<u32>)>,
-}
-
-/// `RedirectConfig`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NewRedirect {
-    /// Protocol.
-    pub protocol: Option<String>,
-    /// Port.
-    pub port: Option<String>,
-    /// Host.
-    pub host: Option<String>,
-    /// Path.
-    pub path: Option<String>,
-    /// Query.
-    pub query: Option<String>,
-    /// `HTTP_301` or `HTTP_302`.
-    pub status_code: String,
-}
-
-/// `FixedResponseConfig`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NewFixedResponse {
-    /// Status code as text.
-    pub status_code: String,
-    /// Body.
-    pub message_body: Option<String>,
-    /// Media type.
-    pub content_type: Option<String>,
+    /// OpenID Connect provider.
+    pub oidc: Option<NewOidc>,
+    /// Cognito user pool.
+    pub cognito: Option<NewCognito>,
+    /// Tokens that are good.
+    pub jwt_validation: Option<JwtValidation>,
 }
 
 /// Where actions are to be put.
 #[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
+pub(super) struct Site<'a> {
     /// The load balancer.
-    pub balancer: &'a LoadBalancer,
+    pub(super) balancer: &'a LoadBalancer,
     /// Protocol of the listener.
-    pub protocol: Protocol,
+    pub(super) protocol: Protocol,
     /// Port of the listener.
-    pub port: u16,
+    pub(super) port: u16,
     /// Listener or rule whose actions are replaced, if it exists already.
-    pub holder: Option<&'a str>,
+    pub(super) holder: Option<&'a str>,
 }
 
-const CONTENT_TYPES: [&str; 5] = [
-    "text/plain",
-    "text/css",
-    "text/html",
-    "application/javascript",
-    "application/json",
-];
+/// The most actions of one rule or listener.
+const MOST_ACTIONS: usize = 5;
 
 impl State {
     /// Checks a list of actions and fills in its defaults.
     pub(super) fn resolve_actions(&self, actions: &[NewAction], site: Site) -> Answer<Vec<Action>> {
-        let [action] = actions else {
-            return Err(if actions.is_empty() {
-                Refusal::validation("At least one action must be specified")
-            } else if actions.len() > 5 {
-                Refusal::new(
-                    "TooManyActions",
-                    "The maximum number of actions has been reached",
-                )
-            } else {
-                invalid("Exactly one forward, redirect or fixed-response action is permitted")
-            });
-        };
-        if action
-            .order
-            .is_some_and(|order| !(1..=50_000).contains(&order))
-        {
-            return Err(Refusal::validation(
-                "The order of an action must be from 1 to 50000",
+        if actions.is_empty() {
+            return Err(Refusal::validation("At least one action must be specified"));
+        }
+        if actions.len() > MOST_ACTIONS {
+            return Err(Refusal::new(
+                "TooManyActions",
+                format!("The maximum number of actions is '{MOST_ACTIONS}'"),
             ));
         }
-        let forwards = action.target_group_arn.is_some() || action.forward.is_some();
-        let stray = match action.kind.as_str() {
-            "forward" => action.redirect.is_some() || action.fixed_response.is_some(),
-            "redirect" => forwards || action.fixed_response.is_some(),
-            "fixed-response" => forwards || action.redirect.is_some(),
-            _ => false,
-        };
-        if stray {
-            return Err(invalid(&format!(
-                "The action of type '{}' has the configuration of another type",
-                action.kind
-            )));
-        }
-        let kind = match action.kind.as_str() {
-            "forward" => ActionKind::Forward(self.resolve_forward(action, site)?),
-            "redirect" => ActionKind::Redirect(resolve_redirect(action.redirect.as_ref(), site)?),
-            "fixed-response" => {
-                ActionKind::FixedResponse(resolve_fixed(action.fixed_response.as_ref())?)
-            }
-            "authenticate-oidc" | "authenticate-cognito" | "jwt-validation" => {
-                return Err(invalid(&format!(
-                    "The action type '{}' is not simulated",
-                    action.kind
-                )));
-            }
-            other => {
-                return Err(Refusal::validation(format!(
-                    "1 validation error detected: Value '{other}' at 'actions.1.member.type' failed to satisfy constraint: Member must satisfy enum value set: [redirect, fixed-response, forward, authenticate-oidc, authenticate-cognito, jwt-validation]"
-                )));
-            }
-        };
-        Ok(vec![Action {
-            order: action.order,
-            kind,
-        }])
+        check_orders(actions)?;
+        let mut resolved = actions
+            .iter()
+            .map(|action| self.resolve_action(action, site))
+            .collect::<Answer<Vec<Action>>>()?;
+        resolved.sort_by_key(|action| action.order);
+        self.check_composition(&resolved)?;
+        Ok(resolved)
     }
 
-    fn resolve_forward(&self, action: &NewAction, site: Site) -> Answer<Forward> {
-        let mut forward = match (&action.forward, &action.target_group_arn) {
-            (None, None) => return Err(invalid("A forward action needs a target group")),
-            (None, Some(arn)) => NewForward {
-                target_groups: vec![(arn.clone(), None)],
-                stickiness: None,
-            },
-            (Some(forward), None) => forward.clone(),
-            (Some(forward), Some(arn)) => {
-                if forward.target_groups.len() != 1 || forward.target_groups[0].0 != *arn {
-                    return Err(invalid(
-                        "TargetGroupArn and ForwardConfig must name the same single target group",
-                    ));
-                }
-                forward.clone()
+    fn resolve_action(&self, action: &NewAction, site: Site) -> Answer<Action> {
+        let given = [
+            ("forward", action.target_group_arn.is_some()),
+            ("forward", action.forward.is_some()),
+            ("redirect", action.redirect.is_some()),
+            ("fixed-response", action.fixed_response.is_some()),
+            ("authenticate-oidc", action.oidc.is_some()),
+            ("authenticate-cognito", action.cognito.is_some()),
+            ("jwt-validation", action.jwt_validation.is_some()),
+        ];
+        let kind = action.kind.as_str();
+        if !given.iter().any(|(known, _)| *known == kind) {
+            return Err(Refusal::validation(format!(
+                "1 validation error detected: Value '{kind}' at 'actions.1.member.type' failed to satisfy constraint: Member must satisfy enum value set: [redirect, fixed-response, forward, authenticate-oidc, authenticate-cognito, jwt-validation]"
+            )));
+        }
+        if let Some((other, _)) = given.iter().find(|(other, given)| *given && *other != kind) {
+            return Err(invalid(format!(
+                "The action of type '{kind}' has the configuration of the type '{other}'"
+            )));
+        }
+        if !given.iter().any(|(known, given)| *known == kind && *given) {
+            return Err(invalid(format!(
+                "The action of type '{kind}' needs its configuration"
+            )));
+        }
+        if arn::is_network(&site.balancer.arn) && kind != "forward" {
+            return Err(invalid(format!(
+                "The action type '{kind}' is not supported by network load balancers"
+            )));
+        }
+        let routes = matches!(kind, "forward" | "redirect" | "fixed-response");
+        if !routes && site.protocol != Protocol::Https {
+            return Err(only_https(kind));
+        }
+        let kind = match action {
+            NewAction {
+                redirect: Some(redirect),
+                ..
+            } => ActionKind::Redirect(Redirect::resolve(redirect, site)?),
+            NewAction {
+                fixed_response: Some(fixed),
+                ..
+            } => ActionKind::FixedResponse(FixedResponse::resolve(fixed)?),
+            NewAction {
+                oidc: Some(oidc), ..
+            } => ActionKind::AuthenticateOidc(oidc.resolve(self.secret_of(site.holder))?),
+            NewAction {
+                cognito: Some(cognito),
+                ..
+            } => ActionKind::AuthenticateCognito(cognito.resolve()?),
+            NewAction {
+                jwt_validation: Some(jwt),
+                ..
+            } => {
+                jwt.check()?;
+                ActionKind::JwtValidation(jwt.clone())
             }
+            _ => ActionKind::Forward(self.resolve_forward(action, site)?),
         };
-        let most = self
-            .quotas
-            .limit("target-groups-per-action-on-application-load-balancer");
-        if forward.target_groups.is_empty() {
-            return Err(invalid("A forward action needs a target group"));
-        }
-        if forward.target_groups.len() > most {
-            return Err(Refusal::new(
-                "TooManyTargetGroups",
-                format!("A forward action can have at most '{most}' target groups"),
-            ));
-        }
-        let lone = forward.target_groups.len() == 1;
-        let mut target_groups = Vec::new();
-        for (arn, weight) in forward.target_groups.drain(..) {
-            self.check_attachable(&arn, site)?;
-            let weight = match weight {
-                Some(weight) if weight > 999 => {
-                    return Err(Refusal::validation(
-                        "Target group weight must be from 0 to 999",
-                    ));
-                }
-                Some(weight) => weight,
-                None if lone => 1,
-                None => {
-                    return Err(invalid("Several target groups in one action need weights"));
-                }
-            };
-            target_groups.push(WeightedTargetGroup { arn, weight });
-        }
-        let stickiness_seconds = match forward.stickiness {
-            Some((true, Some(seconds))) if (1..=604_800).contains(&seconds) => Some(seconds),
-            Some((true, _)) => {
-                return Err(Refusal::validation(
-                    "Target group stickiness needs a duration from 1 to 604800 seconds",
-                ));
-            }
-            Some((false, _)) | None => None,
-        };
-        self.check_group_quotas(&target_groups, site)?;
-        Ok(Forward {
-            target_groups,
-            stickiness_seconds,
+        Ok(Action {
+            order: action.order,
+            kind,
         })
     }
 
-    /// Whether a target group may serve this load balancer.
-    fn check_attachable(&self, arn: &str, site: Site) -> Answer<()> {
-        let group = self.target_group(arn)?;
-        let configuration = |text: String| Refusal::new("InvalidConfigurationRequest", text);
-        if let Some(other) = self.load_balancer_of(group)
-            && other.arn != site.balancer.arn
-        {
-            return Err(Refusal::new(
-                "TargetGroupAssociationLimit",
-                format!(
-                    "The following target groups cannot be associated with more than one load balancer: {arn}"
-                ),
+    /// Whether these actions, in order, make up a list: at most one that looks
+    /// at the client, then exactly one that ends the handling.
+    fn check_composition(&self, actions: &[Action]) -> Answer<()> {
+        let Some((last, before)) = actions.split_last() else {
+            return Ok(());
+        };
+        let routing = actions
+            .iter()
+            .filter(|action| action.kind.is_routing())
+            .count();
+        if routing != 1 || !last.kind.is_routing() {
+            return Err(invalid(
+                "Exactly one action of type 'forward', 'redirect' or 'fixed-response' must be specified, and it must be the last one",
             ));
         }
-        if group
-            .vpc_id
-            .as_ref()
-            .is_some_and(|vpc| *vpc != site.balancer.vpc_id)
-        {
-            return Err(configuration(format!(
-                "The target group '{arn}' is in another VPC than the load balancer"
-            )));
+        if before.len() > 1 {
+            return Err(invalid(
+                "At most one action of type 'authenticate-oidc', 'authenticate-cognito' or 'jwt-validation' can be specified",
+            ));
         }
-        if let Some(version @ ("HTTP2" | "GRPC")) = group.protocol_version.as_deref()
-            && site.protocol == Protocol::Http
-        {
-            return Err(configuration(format!(
-                "Listener protocol 'HTTP' is not supported with a target group with the protocol-version '{version}'"
-            )));
+        if before.is_empty() {
+            return Ok(());
         }
-        if group.ip_address_type == "ipv6" && site.balancer.ip_address_type == "ipv4" {
-            return Err(configuration(format!(
-                "The IPv6 target group '{arn}' cannot be used by a load balancer with the address type 'ipv4'"
-            )));
+        let version = named_groups(actions)
+            .filter_map(|arn| self.target_groups.get(arn)?.protocol_version.as_deref())
+            .find(|version| matches!(*version, "HTTP2" | "GRPC"));
+        if let Some(version) = version {
+            return Err(Refusal::new(
+                "InvalidConfigurationRequest",
+                format!(
+                    "Only forward actions are supported with a target group with the protocol-version '{version}'"
+                ),
+            ));
         }
         Ok(())
     }
 
-    fn check_group_quotas(&self, added: &[WeightedTargetGroup], site: Site) -> Answer<()> {
-        let mut groups: BTreeSet<&str> = site.balancer.target_groups(site.holder);
-        groups.extend(added.iter().map(|group| group.arn.as_str()));
-        let most = self
-            .quotas
-            .limit("target-groups-per-application-load-balancer");
-        if groups.len() > most {
-            return Err(Refusal::new(
-                "TooManyUniqueTargetGroupsPerLoadBalancer",
-                format!(
-                    "You have reached the maximum number of unique target groups that you can associate with a load balancer of type 'application': [{most}]"
-                ),
-            ));
-        }
-        let targets: usize = groups
-            .iter()
-            .filter_map(|arn| self.target_groups.get(*arn))
-            .map(|group| group.targets.len())
-            .sum();
-        let most = self.quotas.limit("targets-per-application-load-balancer");
-        if targets > most {
-            return Err(Refusal::new(
-                "TooManyTargets",
-                format!(
-                    "The maximum number of targets per load balancer '{most}' has been reached"
-                ),
-            ));
+    /// Whether stored actions are possible at a site whose protocol changes.
+    pub(super) fn check_actions_fit(&self, actions: &[Action], site: Site) -> Answer<()> {
+        for action in actions {
+            match &action.kind {
+                ActionKind::Forward(forward) => {
+                    for group in &forward.target_groups {
+                        self.check_attachable(&group.arn, site)?;
+                    }
+                }
+                ActionKind::Redirect(redirect) => redirect.check_site(site)?,
+                ActionKind::FixedResponse(_) => {}
+                other if site.protocol != Protocol::Https => {
+                    return Err(only_https(other.as_str()));
+                }
+                _ => {}
+            }
         }
         Ok(())
+    }
+
+    /// The client secret that a listener or rule has.
+    fn secret_of(&self, holder: Option<&str>) -> Option<&Secret> {
+        let holder = holder?;
+        let actions = match self.listener(holder) {
+            Ok(listener) => &listener.default_actions,
+            Err(_) => &self.rule(holder).ok()?.2.actions,
+        };
+        actions.iter().find_map(|action| match &action.kind {
+            ActionKind::AuthenticateOidc(oidc) => Some(&oidc.client_secret),
+            _ => None,
+        })
     }
 
     /// Keeps in every target group who names it, after the actions of a
@@ -302,25 +282,6 @@ impl State {
     }
 }
 
-impl LoadBalancer {
-    /// ARNs of the target groups that its listeners and rules name, those of
-    /// one listener's default action or rule left out.
-    pub fn target_groups(&self, without: Option<&str>) -> BTreeSet<&str> {
-        let mut groups = BTreeSet::new();
-        for listener in self.listeners.values() {
-            if without != Some(listener.arn.as_str()) {
-                groups.extend(named_groups(&listener.default_actions));
-            }
-            for rule in listener.rules.values() {
-                if without != Some(rule.arn.as_str()) {
-                    groups.extend(named_groups(&rule.actions));
-                }
-            }
-        }
-        groups
-    }
-}
-
 /// ARNs of the target groups in a list of actions.
 pub fn named_groups(actions: &[Action]) -> impl Iterator<Item = &str> {
     actions
@@ -332,109 +293,41 @@ pub fn named_groups(actions: &[Action]) -> impl Iterator<Item = &str> {
         .map(|group| group.arn.as_str())
 }
 
-fn resolve_redirect(redirect: Option<&NewRedirect>, site: Site) -> Answer<Redirect> {
-    let Some(redirect) = redirect else {
-        return Err(invalid("A redirect action needs a RedirectConfig"));
-    };
-    let or =
-        |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
-    let stored = Redirect {
-        protocol: or(&redirect.protocol, "#{protocol}"),
-        port: or(&redirect.port, "#{port}"),
-        host: or(&redirect.host, "#{host}"),
-        path: or(&redirect.path, "/#{path}"),
-        query: or(&redirect.query, "#{query}"),
-        status: match redirect.status_code.as_str() {
-            "HTTP_301" => 301,
-            "HTTP_302" => 302,
-            other => {
-                return Err(Refusal::validation(format!(
-                    "1 validation error detected: Value '{other}' at 'redirectConfig.statusCode' failed to satisfy constraint: Member must satisfy enum value set: [HTTP_301, HTTP_302]"
-                )));
+/// Orders are needed among several actions, and have to differ.
+fn check_orders(actions: &[NewAction]) -> Answer<()> {
+    for (index, action) in actions.iter().enumerate() {
+        let Some(order) = action.order else {
+            if actions.len() == 1 {
+                continue;
             }
-        },
-    };
-    if !matches!(stored.protocol.as_str(), "HTTP" | "HTTPS" | "#{protocol}") {
-        return Err(Refusal::validation(format!(
-            "The redirect protocol '{}' is not valid",
-            stored.protocol
-        )));
-    }
-    let numbered = stored.port.parse::<u16>().is_ok_and(|port| port > 0);
-    if stored.port != "#{port}" && !numbered {
-        return Err(Refusal::validation(format!(
-            "The redirect port '{}' is not valid",
-            stored.port
-        )));
-    }
-    let length = |text: &str| text.chars().count();
-    if !(1..=128).contains(&length(&stored.host)) {
-        return Err(Refusal::validation(
-            "The redirect host must have 1 to 128 characters",
-        ));
-    }
-    if !(1..=128).contains(&length(&stored.path)) || !stored.path.starts_with('/') {
-        return Err(Refusal::validation(
-            "The redirect path must have 1 to 128 characters and begin with '/'",
-        ));
-    }
-    if length(&stored.query) > 128 || stored.query.starts_with('?') {
-        return Err(Refusal::validation(
-            "The redirect query must have at most 128 characters and no leading '?'",
-        ));
-    }
-    if site.protocol == Protocol::Https && stored.protocol == "HTTP" {
-        return Err(invalid("A redirect from HTTPS to HTTP is not permitted"));
-    }
-    let same_protocol =
-        stored.protocol == "#{protocol}" || stored.protocol == site.protocol.as_str();
-    let same_port = stored.port == "#{port}" || stored.port == site.port.to_string();
-    if same_protocol && same_port && stored.host == "#{host}" && stored.path == "/#{path}" {
-        return Err(invalid(
-            "The redirect leads back to itself: at least one of protocol, host, port and path must differ",
-        ));
-    }
-    Ok(stored)
-}
-
-fn resolve_fixed(fixed: Option<&NewFixedResponse>) -> Answer<FixedResponse> {
-    let Some(fixed) = fixed else {
-        return Err(invalid(
-            "A fixed-response action needs a FixedResponseConfig",
-        ));
-    };
-    let status = match fixed.status_code.parse::<u16>() {
-        Ok(code) if fixed.status_code.len() == 3 && matches!(code / 100, 2 | 4 | 5) => code,
-        _ => {
-            return Err(Refusal::validation(format!(
-                "1 validation error detected: Value '{}' at 'fixedResponseConfig.statusCode' failed to satisfy constraint: Member must satisfy regular expression pattern: ^(2|4|5)\\d\\d$",
-                fixed.status_code
+            return Err(invalid(
+                "An order must be specified for each of several actions",
+            ));
+        };
+        if !(1..=50_000).contains(&order) {
+            return Err(Refusal::validation(
+                "The order of an action must be from 1 to 50000",
+            ));
+        }
+        if actions[..index]
+            .iter()
+            .any(|other| other.order == Some(order))
+        {
+            return Err(invalid(format!(
+                "The order '{order}' was specified for more than one action"
             )));
         }
-    };
-    if fixed
-        .message_body
-        .as_ref()
-        .is_some_and(|body| body.chars().count() > 1024)
-    {
-        return Err(Refusal::validation(
-            "The message body must have at most 1024 characters",
-        ));
     }
-    if let Some(kind) = &fixed.content_type
-        && !CONTENT_TYPES.contains(&kind.as_str())
-    {
-        return Err(Refusal::validation(format!(
-            "The content type '{kind}' is not supported"
-        )));
-    }
-    Ok(FixedResponse {
-        status,
-        body: fixed.message_body.clone(),
-        content_type: fixed.content_type.clone(),
-    })
+    Ok(())
 }
 
-fn invalid(text: &str) -> Refusal {
+fn only_https(kind: &str) -> Refusal {
+    invalid(format!(
+        "The action type '{kind}' is supported by HTTPS listeners only"
+    ))
+}
+
+/// `InvalidLoadBalancerAction`.
+pub(super) fn invalid(text: impl Into<String>) -> Refusal {
     Refusal::new("InvalidLoadBalancerAction", text)
 }

@@ -2,7 +2,13 @@
 
 use ipnet::IpNet;
 
-use super::{Answer, Condition, Patterns, QueryPair, Quotas, Refusal};
+use super::{
+    Answer, Condition, Patterns, QueryPair, Quotas, Refusal,
+    condition_value::{
+        check_header_name, check_host, check_length, check_path, check_source, check_text,
+    },
+    regular_expression,
+};
 
 /// A condition as a caller spells it: the field and one of the configurations,
 /// or the older form with values beside the field.
@@ -24,8 +30,11 @@ pub struct NewCondition {
     pub http_request_method: Option<Vec<String>>,
     /// `QueryStringConfig`.
     pub query_string: Option<Vec<QueryPair>>,
-    /// `SourceIpConfig`.
+    /// `SourceIpConfig`: its values, or an address type, which only Network
+    /// Load Balancers know.
     pub source_ip: Option<Vec<String>>,
+    /// `IpAddressType` of `SourceIpConfig`.
+    pub source_ip_address_type: Option<String>,
 }
 
 /// Values or regular expressions as a caller spells them.
@@ -98,15 +107,23 @@ fn resolve_one(new: &NewCondition) -> Answer<Condition> {
         values: new.values.clone(),
         regex_values: new.regex_values.clone(),
     };
+    if older.values.len() > 1 {
+        return Err(Refusal::validation(format!(
+            "The condition with the field '{field}' can have one value in Values; several need its own configuration"
+        )));
+    }
     let has_older = older != NewPatterns::default();
     let either = |config: &Option<NewPatterns>| match config {
-        Some(_) if has_older => Err(Refusal::validation(format!(
-            "The condition with the field '{field}' has its values twice"
-        ))),
-        Some(config) => Ok(config.clone()),
-        None => Ok(older.clone()),
+        Some(config) if has_older && *config != NewPatterns::default() => Err(Refusal::validation(
+            format!("The condition with the field '{field}' has its values twice"),
+        )),
+        Some(config) if !has_older => Ok(config.clone()),
+        _ => Ok(older.clone()),
     };
-    if has_older && !matches!(field, "host-header" | "path-pattern") {
+    let plain = !older.values.is_empty() && !matches!(field, "host-header" | "path-pattern");
+    let regex = !older.regex_values.is_empty()
+        && !matches!(field, "host-header" | "path-pattern" | "http-header");
+    if plain || regex {
         return Err(Refusal::validation(format!(
             "The condition with the field '{field}' needs its own configuration"
         )));
@@ -124,12 +141,8 @@ fn resolve_one(new: &NewCondition) -> Answer<Condition> {
         )?)),
         "http-header" => {
             let (name, values) = new.http_header.clone().ok_or_else(|| empty(field))?;
-            if name.is_empty() || name.len() > 40 {
-                return Err(Refusal::validation(
-                    "A header name must have 1 to 40 characters",
-                ));
-            }
-            let patterns = patterns(values, field, |_| Ok(()))?;
+            check_header_name(&name)?;
+            let patterns = patterns(either(&Some(values))?, field, check_text)?;
             Ok(Condition::HttpHeader { name, patterns })
         }
         "http-request-method" => {
@@ -148,13 +161,21 @@ fn resolve_one(new: &NewCondition) -> Answer<Condition> {
         }
         "query-string" => {
             let pairs = new.query_string.clone().unwrap_or_default();
-            for pair in &pairs {
-                check_length(&pair.value)?;
-                check_length(pair.key.as_deref().unwrap_or("-"))?;
+            for text in pairs
+                .iter()
+                .flat_map(|pair| pair.key.iter().chain([&pair.value]))
+            {
+                check_length(text)?;
+                check_text(text)?;
             }
             some(pairs, field).map(Condition::QueryString)
         }
         "source-ip" => {
+            if new.source_ip_address_type.is_some() {
+                return Err(Refusal::validation(
+                    "An IP address type in a source-ip condition is supported by network load balancers only",
+                ));
+            }
             let sources = new.source_ip.clone().unwrap_or_default();
             let ranges: Vec<IpNet> = sources
                 .iter()
@@ -184,6 +205,11 @@ fn patterns(new: NewPatterns, field: &str, check: fn(&str) -> Answer<()>) -> Ans
         (true, false) => {
             for value in &new.regex_values {
                 check_length(value)?;
+                if let Some(fault) = regular_expression::fault(value) {
+                    return Err(Refusal::validation(format!(
+                        "The regular expression '{value}' is not valid: {fault}"
+                    )));
+                }
             }
             Ok(Patterns::Regexes(new.regex_values))
         }
@@ -201,49 +227,6 @@ fn empty(field: &str) -> Refusal {
     Refusal::validation(format!(
         "A condition with the field '{field}' must have at least one value"
     ))
-}
-
-fn check_length(value: &str) -> Answer<()> {
-    if value.is_empty() || value.chars().count() > 128 {
-        return Err(Refusal::validation(format!(
-            "Condition value '{value}' must have 1 to 128 characters"
-        )));
-    }
-    Ok(())
-}
-
-fn check_host(host: &str) -> Answer<()> {
-    let good = host
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "-.*?".contains(c));
-    let ending = host.rsplit_once('.').map_or("", |(_, ending)| ending);
-    if !good || ending.is_empty() || !ending.chars().all(|c| c.is_ascii_alphabetic()) {
-        return Err(Refusal::validation(format!(
-            "Condition value '{host}' contains a character that is not valid, has no '.', or has other characters than letters after the last '.'"
-        )));
-    }
-    Ok(())
-}
-
-fn check_path(path: &str) -> Answer<()> {
-    let good = path
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "_-.$/~\"'@:+&*?".contains(c));
-    if !good {
-        return Err(Refusal::validation(format!(
-            "Condition value '{path}' contains a character that is not valid"
-        )));
-    }
-    Ok(())
-}
-
-fn check_source(source: &str) -> Answer<IpNet> {
-    match source.parse::<IpNet>() {
-        Ok(range) if source != "255.255.255.255/32" => Ok(range),
-        _ => Err(Refusal::validation(format!(
-            "Condition value '{source}' is not a valid CIDR"
-        ))),
-    }
 }
 
 impl Condition {
@@ -272,6 +255,8 @@ impl Condition {
 
     fn wildcards(&self) -> usize {
         let count = |text: &str| text.chars().filter(|c| matches!(c, '*' | '?')).count();
+        // In a query string a backslash takes their meaning away.
+        let escaped = |text: &str| count(&text.replace("\\*", "").replace("\\?", ""));
         match self {
             Self::HostHeader(patterns)
             | Self::PathPattern(patterns)
@@ -281,7 +266,7 @@ impl Condition {
             },
             Self::QueryString(pairs) => pairs
                 .iter()
-                .map(|pair| count(&pair.value) + pair.key.as_deref().map_or(0, count))
+                .map(|pair| escaped(&pair.value) + pair.key.as_deref().map_or(0, escaped))
                 .sum(),
             Self::HttpRequestMethod(_) | Self::SourceIp(_) => 0,
         }
@@ -304,10 +289,76 @@ mod tests {
         }
     }
 
+    fn owned(values: &[&str]) -> Vec<String> {
+        values.iter().map(|value| (*value).to_owned()).collect()
+    }
+
     fn path(values: &[&str]) -> NewCondition {
         NewCondition {
             field: Some("path-pattern".to_owned()),
-            values: values.iter().map(|v| (*v).to_owned()).collect(),
+            path_pattern: Some(NewPatterns {
+                values: owned(values),
+                regex_values: Vec::new(),
+            }),
+            ..NewCondition::default()
+        }
+    }
+
+    fn regex(expression: &str) -> NewCondition {
+        NewCondition {
+            path_pattern: Some(NewPatterns {
+                values: Vec::new(),
+                regex_values: vec![expression.to_owned()],
+            }),
+            ..path(&[])
+        }
+    }
+
+    /// The older spelling of a path condition.
+    fn older(value: &str) -> NewCondition {
+        NewCondition {
+            field: Some("path-pattern".to_owned()),
+            values: vec![value.to_owned()],
+            ..NewCondition::default()
+        }
+    }
+
+    fn header(name: &str, values: &[&str]) -> NewCondition {
+        let patterns = NewPatterns {
+            values: owned(values),
+            regex_values: Vec::new(),
+        };
+        NewCondition {
+            field: Some("http-header".to_owned()),
+            http_header: Some((name.to_owned(), patterns)),
+            ..NewCondition::default()
+        }
+    }
+
+    fn method(values: &[&str]) -> NewCondition {
+        NewCondition {
+            field: Some("http-request-method".to_owned()),
+            http_request_method: Some(owned(values)),
+            ..NewCondition::default()
+        }
+    }
+
+    fn query(pairs: &[(Option<&str>, &str)]) -> NewCondition {
+        let pair = |(key, value): &(Option<&str>, &str)| QueryPair {
+            key: key.map(str::to_owned),
+            value: (*value).to_owned(),
+        };
+        NewCondition {
+            field: Some("query-string".to_owned()),
+            query_string: Some(pairs.iter().map(pair).collect()),
+            ..NewCondition::default()
+        }
+    }
+
+    fn source(ranges: &[&str]) -> NewCondition {
+        NewCondition {
+            field: Some("source-ip".to_owned()),
+            source_ip: Some(owned(ranges)),
             ..NewCondition::default()
         }
     }
@@ -321,17 +372,83 @@ mod tests {
             path(&["/a", "/a/*"])
         ]));
         assert!(ok(&[path(&["/a", "/b", "/c", "/d", "/e"])]));
+        assert!(ok(&[older("/a")]));
+        assert!(ok(&[header("X-Env", &["a b*"]), header("X-Env", &["c"])]));
+        assert!(ok(&[query(&[
+            (Some("v"), "1"),
+            (None, "\\*\\*\\*\\*\\*\\*")
+        ])]));
+        assert!(ok(&[regex("^/api/v[0-9]+/")]));
+        assert!(ok(&[
+            method(&["GET", "M-SEARCH"]),
+            source(&["10.0.0.0/8", "2001:db8::/32"])
+        ]));
         for bad in [
             vec![],
             vec![host(&["*"])],
             vec![host(&["localhost"])],
             vec![host(&["10.0.0.1"])],
+            vec![host(&["a_b.example.com"])],
             vec![host(&[])],
             vec![path(&["/ä"])],
             vec![path(&["/a"]), path(&["/b"])],
             vec![path(&["/a", "/b", "/c", "/d", "/e", "/f"])],
             vec![path(&["/*/*/*/*/*/*"])],
             vec![path(&[&"a".repeat(129)])],
+            vec![path(&[""])],
+            vec![NewCondition {
+                values: vec!["/a".to_owned(), "/b".to_owned()],
+                ..older("/a")
+            }],
+            vec![NewCondition {
+                path_pattern: path(&["/b"]).path_pattern,
+                ..older("/a")
+            }],
+            vec![NewCondition {
+                field: Some("cookie".to_owned()),
+                ..older("/a")
+            }],
+            vec![NewCondition {
+                field: Some("source-ip".to_owned()),
+                ..older("10.0.0.0/8")
+            }],
+            vec![NewCondition {
+                field: None,
+                ..host(&["a.example.com"])
+            }],
+            vec![NewCondition {
+                field: Some("path-pattern".to_owned()),
+                ..host(&["a.example.com"])
+            }],
+            vec![NewCondition {
+                path_pattern: Some(NewPatterns {
+                    values: vec!["/a".to_owned()],
+                    regex_values: vec!["^/a".to_owned()],
+                }),
+                ..path(&[])
+            }],
+            vec![regex("(?=a)")],
+            vec![regex(&"a".repeat(129))],
+            vec![header("Host", &["a"])],
+            vec![header("X Env", &["a"])],
+            vec![header("X-*", &["a"])],
+            vec![header(&"x".repeat(41), &["a"])],
+            vec![header("X-Env", &[])],
+            vec![header("X-Env", &["a\u{7f}"])],
+            vec![query(&[])],
+            vec![query(&[(None, "")])],
+            vec![query(&[(Some("a"), &"b".repeat(129))])],
+            vec![method(&["get"])],
+            vec![method(&[&"A".repeat(41)])],
+            vec![method(&["GET"]), method(&["PUT"])],
+            vec![source(&["10.0.0.1"])],
+            vec![source(&["255.255.255.255/32"])],
+            vec![source(&["10.0.0.0/33"])],
+            vec![source(&["10.0.0.0/8"]), source(&["11.0.0.0/8"])],
+            vec![NewCondition {
+                source_ip_address_type: Some("ipv4".to_owned()),
+                ..source(&[])
+            }],
         ] {
             assert_eq!(
                 resolve(&bad, &quotas).unwrap_err().code,

@@ -1,51 +1,37 @@
-//! Listeners and the actions that they and their rules carry.
+//! Listeners of Application and Network Load Balancers: how they are made,
+//! changed and removed. What belongs to TLS is in `listener_tls`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Answer, CertificateStatus, Refusal, State,
-    action::{NewAction, Site},
-    arn, attributes,
+    Answer, LoadBalancer, Protocol, Refusal, State,
+    action::{Action, NewAction, Site},
+    arn, attributes, listener_attributes,
+    listener_tls::{MutualAuthentication, NewMutualAuthentication, Security},
     rule::Rule,
-    ssl_policy,
 };
-
-/// Protocol of a listener of an Application Load Balancer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// Plain HTTP.
-    Http,
-    /// HTTP over TLS.
-    Https,
-}
-
-impl Protocol {
-    /// The word on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "HTTP",
-            Self::Https => "HTTPS",
-        }
-    }
-}
 
 /// A listener with its rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
-    /// `arn:…:listener/app/NAME/LBID/ID`.
+    /// `arn:…:listener/app/NAME/LBID/ID`, with `net` for Network Load Balancers.
     pub arn: String,
     /// ARN of its load balancer.
     pub load_balancer_arn: String,
     /// Port, 1 to 65535.
     pub port: u16,
-    /// HTTP or HTTPS.
+    /// Protocol towards clients.
     pub protocol: Protocol,
-    /// TLS policy; only on HTTPS.
+    /// TLS policy; only on HTTPS and TLS.
     pub ssl_policy: Option<String>,
-    /// Default certificate; only on HTTPS.
+    /// Default certificate; only on HTTPS and TLS.
     pub certificate: Option<String>,
     /// Certificates chosen by SNI, without the default one unless added to both.
     pub sni_certificates: BTreeSet<String>,
+    /// Policy for protocol negotiation; only on TLS.
+    pub alpn_policy: Option<String>,
+    /// How clients are asked for certificates; always on HTTPS, on TLS if set.
+    pub mutual_authentication: Option<MutualAuthentication>,
     /// What is done when no rule matches.
     pub default_actions: Vec<Action>,
     /// ARN under which the default rule is shown by DescribeRules.
@@ -56,76 +42,10 @@ pub struct Listener {
     pub rules: BTreeMap<u32, Rule>,
 }
 
-/// One action of a listener or rule, in stored form (every default filled in).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action {
-    /// Position among several actions, lowest first.
-    pub order: Option<u32>,
-    /// What is done.
-    pub kind: ActionKind,
-}
-
-/// What an action does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ActionKind {
-    /// Sends the request to one of several target groups.
-    Forward(Forward),
-    /// Answers with another location.
-    Redirect(Redirect),
-    /// Answers by itself.
-    FixedResponse(FixedResponse),
-}
-
-/// A weighted choice of target groups.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
-    /// One to five groups.
-    pub target_groups: Vec<WeightedTargetGroup>,
-    /// Seconds for which a client stays with its group; `None` is off.
-    pub stickiness_seconds: Option<u32>,
-}
-
-/// A target group with its share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WeightedTargetGroup {
-    /// ARN of the target group.
-    pub arn: String,
-    /// 0 to 999.
-    pub weight: u32,
-}
-
-/// A redirect; the parts may hold `#{protocol}`, `#{host}`, `#{port}`, `#{path}`, `#{query}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Redirect {
-    /// `HTTP`, `HTTPS` or `#{protocol}`.
-    pub protocol: String,
-    /// Port or `#{port}`.
-    pub port: String,
-    /// Host.
-    pub host: String,
-    /// Path with its leading slash.
-    pub path: String,
-    /// Query without the question mark.
-    pub query: String,
-    /// 301 or 302.
-    pub status: u16,
-}
-
-/// An answer of the load balancer itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FixedResponse {
-    /// 2xx, 4xx or 5xx.
-    pub status: u16,
-    /// At most 1024 characters.
-    pub body: Option<String>,
-    /// One of five media types.
-    pub content_type: Option<String>,
-}
-
-/// What CreateListener asks for.
+/// What CreateListener and ModifyListener ask for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewListener {
-    /// Load balancer.
+    /// Load balancer; not looked at by ModifyListener.
     pub load_balancer_arn: String,
     /// Protocol as text.
     pub protocol: Option<String>,
@@ -135,20 +55,14 @@ pub struct NewListener {
     pub ssl_policy: Option<String>,
     /// Certificates with `IsDefault`; `None` when the parameter is absent.
     pub certificates: Option<Vec<(String, Option<bool>)>>,
+    /// Policies for protocol negotiation; `None` when the parameter is absent.
+    pub alpn_policy: Option<Vec<String>>,
+    /// Mutual authentication.
+    pub mutual_authentication: Option<NewMutualAuthentication>,
     /// Default actions; `None` when the parameter is absent.
     pub default_actions: Option<Vec<NewAction>>,
-    /// Tags.
+    /// Tags; not looked at by ModifyListener.
     pub tags: Vec<(String, String)>,
-}
-
-/// Protocol with what belongs to TLS.
-type Tls = (Option<String>, Option<String>);
-
-impl Listener {
-    /// ARN of the trust store that client certificates are verified with.
-    pub fn trust_store(&self) -> Option<&str> {
-        None
-    }
 }
 
 impl State {
@@ -173,11 +87,11 @@ impl State {
     /// listener that exists.
     pub fn create_listener(&mut self, new: &NewListener) -> Answer<String> {
         let balancer = self.load_balancer(&new.load_balancer_arn)?;
-        let protocol = parse_protocol(new.protocol.as_deref())?
-            .ok_or_else(|| Refusal::validation("A protocol must be specified"))?;
-        let port =
-            parse_port(new.port)?.ok_or_else(|| Refusal::validation("A port must be specified"))?;
-        let (ssl_policy, certificate) = self.check_tls(protocol, new, None)?;
+        let protocol = parse_protocol(new.protocol.as_deref(), balancer)?
+            .ok_or_else(|| Refusal::validation("A listener protocol must be specified"))?;
+        let port = parse_port(new.port)?
+            .ok_or_else(|| Refusal::validation("A listener port must be specified"))?;
+        let security = self.checked_security(balancer, protocol, new, None)?;
         let site = Site {
             balancer,
             protocol,
@@ -189,8 +103,7 @@ impl State {
         let tags = self.checked_tags(&new.tags)?;
         if let Some(existing) = balancer.listeners.get(&port) {
             let same = existing.protocol == protocol
-                && existing.ssl_policy == ssl_policy
-                && existing.certificate == certificate
+                && existing.security() == security
                 && existing.default_actions == actions
                 && self.tags.get(&existing.arn).cloned().unwrap_or_default() == tags;
             if same {
@@ -204,8 +117,8 @@ impl State {
                 ),
             ));
         }
-        if balancer.listeners.len() >= self.quotas.limit("listeners-per-application-load-balancer")
-        {
+        let quota = format!("listeners-per-{}-load-balancer", family(&balancer.arn));
+        if balancer.listeners.len() >= self.quotas.limit(&quota) {
             return Err(Refusal::new(
                 "TooManyListeners",
                 format!(
@@ -220,14 +133,16 @@ impl State {
         let rule_base = arn.replacen(":listener/", ":listener-rule/", 1);
         let listener = Listener {
             default_rule_arn: format!("{rule_base}/{}", self.ids.hex(16)),
-            attributes: attributes::defaults(attribute_tables(protocol)),
+            attributes: attributes::defaults(listener_attributes::tables(protocol)),
             arn: arn.clone(),
             load_balancer_arn: load_balancer_arn.clone(),
             port,
             protocol,
-            ssl_policy,
-            certificate,
+            ssl_policy: security.ssl_policy,
+            certificate: security.certificate,
             sni_certificates: BTreeSet::new(),
+            alpn_policy: security.alpn_policy,
+            mutual_authentication: security.mutual_authentication,
             default_actions: actions.clone(),
             rules: BTreeMap::new(),
         };
@@ -244,14 +159,15 @@ impl State {
     pub fn modify_listener(&mut self, arn: &str, new: &NewListener) -> Answer<()> {
         let listener = self.listener(arn)?.clone();
         let balancer = self.load_balancer(&listener.load_balancer_arn)?;
-        let protocol = parse_protocol(new.protocol.as_deref())?.unwrap_or(listener.protocol);
+        let protocol =
+            parse_protocol(new.protocol.as_deref(), balancer)?.unwrap_or(listener.protocol);
         let port = parse_port(new.port)?.unwrap_or(listener.port);
         if port != listener.port && balancer.listeners.contains_key(&port) {
             return Err(Refusal::validation(format!(
                 "Listener port '{port}' is already in use"
             )));
         }
-        let (ssl_policy, certificate) = self.check_tls(protocol, new, Some(&listener))?;
+        let security = self.checked_security(balancer, protocol, new, Some(&listener))?;
         let site = Site {
             balancer,
             protocol,
@@ -262,19 +178,36 @@ impl State {
             Some(actions) => self.resolve_actions(actions, site)?,
             None => listener.default_actions.clone(),
         };
+        if protocol != listener.protocol {
+            self.check_actions_fit(&actions, site)?;
+            for rule in listener.rules.values() {
+                self.check_actions_fit(&rule.actions, site)?;
+            }
+        }
         let load_balancer_arn = listener.load_balancer_arn.clone();
         let balancer = self.load_balancer_mut(&load_balancer_arn)?;
         let Some(mut changed) = balancer.listeners.remove(&listener.port) else {
             return Err(not_found(arn));
         };
         if protocol != listener.protocol {
-            changed.attributes = attributes::defaults(attribute_tables(protocol));
+            // What the new protocol has too keeps its value.
+            let mut attributes = attributes::defaults(listener_attributes::tables(protocol));
+            for (key, value) in &mut attributes {
+                if let Some(kept) = listener.attributes.get(key) {
+                    value.clone_from(kept);
+                }
+            }
+            changed.attributes = attributes;
+        }
+        if !protocol.is_secure() {
             changed.sni_certificates.clear();
         }
         changed.protocol = protocol;
         changed.port = port;
-        changed.ssl_policy = ssl_policy;
-        changed.certificate = certificate;
+        changed.ssl_policy = security.ssl_policy;
+        changed.certificate = security.certificate;
+        changed.alpn_policy = security.alpn_policy;
+        changed.mutual_authentication = security.mutual_authentication;
         changed.default_actions.clone_from(&actions);
         balancer.listeners.insert(port, changed);
         self.set_references(arn, &listener.default_actions, &actions);
@@ -304,171 +237,65 @@ impl State {
         changes: &[(String, String)],
     ) -> Answer<()> {
         let listener = self.listener_mut(arn)?;
-        listener.attributes = attributes::changed(
+        let after = attributes::changed(
             "listener",
-            attribute_tables(listener.protocol),
+            listener_attributes::tables(listener.protocol),
             &listener.attributes,
             changes,
         )?;
-        Ok(())
-    }
-
-    /// AddListenerCertificates: one certificate per call; a repeat succeeds.
-    pub fn add_listener_certificate(
-        &mut self,
-        arn: &str,
-        certificates: &[(String, Option<bool>)],
-    ) -> Answer<String> {
-        let listener = self.listener(arn)?;
-        require_https(listener)?;
-        let certificate = only_certificate(certificates)?.to_owned();
-        self.check_certificate(&certificate)?;
-        let known = listener.sni_certificates.contains(&certificate);
-        let on_balancer: usize = self
-            .load_balancer(&listener.load_balancer_arn)?
-            .listeners
-            .values()
-            .map(|listener| listener.sni_certificates.len())
-            .sum();
-        if !known
-            && on_balancer
-                >= self
-                    .quotas
-                    .limit("certificates-per-application-load-balancer")
-        {
-            return Err(Refusal::new(
-                "TooManyCertificates",
-                "The maximum number of certificates on the load balancer has been reached",
-            ));
-        }
-        self.listener_mut(arn)?
-            .sni_certificates
-            .insert(certificate.clone());
-        Ok(certificate)
-    }
-
-    /// RemoveListenerCertificates: one certificate per call; the default one is refused.
-    pub fn remove_listener_certificate(
-        &mut self,
-        arn: &str,
-        certificates: &[(String, Option<bool>)],
-    ) -> Answer<()> {
-        let listener = self.listener_mut(arn)?;
-        let certificate = only_certificate(certificates)?;
-        if !listener.sni_certificates.remove(certificate)
-            && listener.certificate.as_deref() == Some(certificate)
-        {
-            return Err(Refusal::new(
-                "OperationNotPermitted",
-                format!("The default certificate '{certificate}' cannot be removed"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Policy and certificate that a listener would have.
-    fn check_tls(
-        &self,
-        protocol: Protocol,
-        new: &NewListener,
-        before: Option<&Listener>,
-    ) -> Answer<Tls> {
-        let given = new.certificates.as_deref();
-        if protocol == Protocol::Http {
-            let none_given = given.is_none_or(<[_]>::is_empty) && new.ssl_policy.is_none();
-            if none_given {
-                return Ok((None, None));
-            }
-            return Err(Refusal::validation(
-                "SslPolicy and Certificates can only be specified for HTTPS listeners",
-            ));
-        }
-        let kept = before.and_then(|listener| listener.certificate.clone());
-        let certificate = match given {
-            Some([]) | None => kept.ok_or_else(|| {
-                Refusal::validation("A certificate must be specified for HTTPS listeners")
-            })?,
-            Some([(certificate, None)]) => {
-                self.check_certificate(certificate)?;
-                certificate.clone()
-            }
-            Some(_) => {
-                return Err(Refusal::validation(
-                    "Exactly one certificate, without IsDefault, can be specified for a listener",
-                ));
-            }
-        };
-        let policy = new
-            .ssl_policy
-            .clone()
-            .or_else(|| before.and_then(|listener| listener.ssl_policy.clone()))
-            .unwrap_or_else(|| ssl_policy::DEFAULT.to_owned());
-        if !ssl_policy::exists(&policy) {
-            return Err(Refusal::new(
-                "SSLPolicyNotFound",
-                format!("SSL policy '{policy}' not found"),
-            ));
-        }
-        Ok((Some(policy), Some(certificate)))
-    }
-
-    /// Whether ELB can use a certificate.
-    fn check_certificate(&self, arn: &str) -> Answer<()> {
-        let Some(certificate) = self.certificates.get(arn) else {
-            return Err(Refusal::new(
-                "CertificateNotFound",
-                format!("Certificate '{arn}' not found"),
-            ));
-        };
-        if certificate.status != CertificateStatus::Issued || !certificate.domain_name.contains('.')
-        {
-            return Err(Refusal::new(
-                "UnsupportedCertificate",
-                format!(
-                    "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
-                ),
-            ));
-        }
+        listener_attributes::check(&after)?;
+        listener.attributes = after;
         Ok(())
     }
 }
 
-fn require_https(listener: &Listener) -> Answer<()> {
-    if listener.protocol == Protocol::Https {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        "UnsupportedProtocol",
-        "Certificates can only be added to HTTPS listeners",
-    ))
-}
-
-fn only_certificate(certificates: &[(String, Option<bool>)]) -> Answer<&str> {
-    match certificates {
-        [(certificate, None)] => Ok(certificate),
-        _ => Err(Refusal::validation(
-            "Exactly one certificate, without IsDefault, can be specified per call",
-        )),
+impl Listener {
+    /// What belongs to TLS.
+    fn security(&self) -> Security {
+        Security {
+            ssl_policy: self.ssl_policy.clone(),
+            certificate: self.certificate.clone(),
+            alpn_policy: self.alpn_policy.clone(),
+            mutual_authentication: self.mutual_authentication.clone(),
+        }
     }
 }
 
-/// The attribute tables of a listener.
-fn attribute_tables(protocol: Protocol) -> &'static [&'static [attributes::Spec]] {
-    match protocol {
-        Protocol::Http => &[attributes::LISTENER],
-        Protocol::Https => &[attributes::LISTENER, attributes::LISTENER_HTTPS],
+/// The kind of a load balancer, as the names of quotas and refusals spell it.
+pub(super) fn family(balancer: &str) -> &'static str {
+    if arn::is_network(balancer) {
+        "network"
+    } else {
+        "application"
     }
 }
 
-fn parse_protocol(text: Option<&str>) -> Answer<Option<Protocol>> {
-    match text {
-        None => Ok(None),
-        Some("HTTP") => Ok(Some(Protocol::Http)),
-        Some("HTTPS") => Ok(Some(Protocol::Https)),
-        Some(other) => Err(Refusal::validation(format!(
-            "Listener protocol '{other}' must be one of 'HTTPS, HTTP'"
-        ))),
+/// A protocol that listeners of this load balancer can have.
+fn parse_protocol(text: Option<&str>, balancer: &LoadBalancer) -> Answer<Option<Protocol>> {
+    let Some(text) = text else { return Ok(None) };
+    let network = arn::is_network(&balancer.arn);
+    let protocol = Protocol::named(text)
+        .filter(|protocol| protocol.is_http() != network && *protocol != Protocol::Geneve)
+        .ok_or_else(|| {
+            let known = if network {
+                "TCP, TLS, UDP, TCP_UDP, QUIC, TCP_QUIC"
+            } else {
+                "HTTP, HTTPS"
+            };
+            Refusal::validation(format!(
+                "Listener protocol '{text}' must be one of '{known}'"
+            ))
+        })?;
+    if protocol.has_datagrams() && balancer.ip_address_type != "ipv4" {
+        return Err(Refusal::new(
+            "InvalidConfigurationRequest",
+            format!(
+                "Listener protocol '{text}' is not supported by a load balancer with the address type '{}'",
+                balancer.ip_address_type
+            ),
+        ));
     }
+    Ok(Some(protocol))
 }
 
 fn parse_port(port: Option<u32>) -> Answer<Option<u16>> {

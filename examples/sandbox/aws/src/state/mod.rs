@@ -8,33 +8,47 @@ pub mod acm;
 pub mod action;
 pub mod arn;
 pub mod attributes;
+pub mod authenticate;
 mod bundle;
 pub mod capacity;
 pub mod change_batch;
 pub mod condition;
+mod condition_value;
 pub mod dns_name;
 pub mod elsewhere;
+pub mod fixed_response;
+pub mod forward;
+pub mod health_check;
 pub mod ids;
 pub mod instance;
 mod ipv6;
+pub mod jwt_validation;
 pub mod listener;
+mod listener_attributes;
+pub mod listener_tls;
 pub mod load_balancer;
 mod load_balancer_attributes;
 pub mod load_balancer_change;
 mod load_balancer_interface;
 pub mod outside;
 pub mod placement;
+pub mod protocol;
 pub mod quotas;
+pub mod redirect;
 pub mod refusal;
 pub mod regions;
 pub mod registration;
+mod regular_expression;
 pub mod route53;
 pub mod rule;
 pub mod security_group;
 pub mod ssl_policy;
 pub mod tags;
 pub mod target;
+mod target_check;
 pub mod target_group;
+mod target_group_attributes;
+pub mod transform;
 pub mod trust_store;
 pub mod vpc;
 mod x509;
@@ -47,21 +61,25 @@ use crate::timing::Timing;
 
 pub use self::{
     acm::{Certificate, CertificateStatus},
+    action::{Action, ActionKind},
+    fixed_response::FixedResponse,
+    forward::{Forward, WeightedTargetGroup},
+    health_check::{HealthCheck, Matcher},
     instance::{Instance, InstanceState, NetworkInterface},
-    listener::{
-        Action, ActionKind, FixedResponse, Forward, Listener, Protocol, Redirect,
-        WeightedTargetGroup,
-    },
+    listener::Listener,
     load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
     outside::Outside,
+    protocol::Protocol,
     quotas::Quotas,
+    redirect::Redirect,
     refusal::{Answer, Refusal},
     route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
     rule::{Condition, Patterns, QueryPair, Rule},
     security_group::{Peer, Permission, SecurityGroup, SecurityGroupRule},
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
-    target_group::{HealthCheck, Matcher, TargetGroup, TargetType},
+    target_group::{TargetGroup, TargetType},
+    transform::Transform,
     trust_store::{TrustStore, TrustStoreStatus},
     vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
 };

@@ -1,23 +1,25 @@
 //! RegisterTargets and DeregisterTargets.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{
-    Answer, InstanceState, Probed, Refusal, State, Target, TargetGroup, TargetKey, TargetType,
-    Transition,
+    Answer, Probed, Protocol, Refusal, State, Target, TargetGroup, TargetKey, TargetType,
+    Transition, listener::family,
 };
 
 /// A target as a caller spells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewTarget {
-    /// Instance id or address.
+    /// Instance id, address, or ARN of a function or load balancer.
     pub id: String,
     /// Port; the group's own if absent.
     pub port: Option<u32>,
     /// Zone name or `all`.
     pub availability_zone: Option<String>,
+    /// Server id of QUIC.
+    pub quic_server_id: Option<String>,
 }
 
 impl State {
@@ -33,17 +35,16 @@ impl State {
         if targets.is_empty() {
             return Err(Refusal::validation("At least one target must be specified"));
         }
-        let mut registered: BTreeMap<TargetKey, Option<String>> = BTreeMap::new();
+        let mut registered: BTreeMap<TargetKey, &NewTarget> = BTreeMap::new();
         for target in targets {
-            match group.target_type {
-                TargetType::Instance => self.check_instance_target(group, &target.id)?,
-                TargetType::Ip => self.check_ip_target(group, target)?,
-            }
-            registered.insert(key_of(group, target)?, target.availability_zone.clone());
+            self.check_target(group, target)?;
+            registered.insert(key_of(group, target)?, target);
         }
-        self.check_target_quotas(group, &registered)?;
+        check_server_ids(group, &registered)?;
+        self.check_target_quotas(group, registered.keys())?;
+        let everywhere = (group.target_type == TargetType::Lambda).then(|| "all".to_owned());
         let group = self.target_group_mut(arn)?;
-        for (key, availability_zone) in registered {
+        for (key, new) in registered {
             let known = group
                 .targets
                 .get(&key)
@@ -51,8 +52,10 @@ impl State {
             if known {
                 continue;
             }
+            let zone = new.availability_zone.clone();
             let target = Target {
-                availability_zone,
+                availability_zone: zone.or_else(|| everywhere.clone()),
+                quic_server_id: new.quic_server_id.clone(),
                 registered: now,
                 probed: Probed::Registering,
                 streak: 0,
@@ -130,126 +133,85 @@ impl State {
         named.iter().map(|target| key_of(group, target)).collect()
     }
 
-    fn check_instance_target(&self, group: &TargetGroup, id: &str) -> Answer<()> {
-        let usable = self.instances.get(id).is_some_and(|instance| {
-            instance.state == InstanceState::Running
-                && Some(&instance.vpc_id) == group.vpc_id.as_ref()
-        });
-        if usable {
-            return Ok(());
-        }
-        Err(Refusal::new(
-            "InvalidTarget",
-            format!(
-                "The following targets are not in a running state and cannot be registered: '{id}'"
-            ),
-        ))
-    }
-
-    fn check_ip_target(&self, group: &TargetGroup, target: &NewTarget) -> Answer<()> {
-        let id = &target.id;
-        let address: IpAddr = id
-            .parse()
-            .map_err(|_| Refusal::validation(format!("The IP address '{id}' is not valid")))?;
-        if address.is_ipv6() != (group.ip_address_type == "ipv6") {
-            return Err(Refusal::validation(format!(
-                "The IP address '{id}' is not of the address type '{}' of the target group",
-                group.ip_address_type
-            )));
-        }
-        let vpc = group.vpc_id.as_deref().unwrap_or_default();
-        let zone = target.availability_zone.as_deref();
-        if let Some(subnet) = self.subnet_of_address(vpc, id) {
-            return match zone {
-                Some("all") => Err(Refusal::validation(format!(
-                    "The IP address '{id}' is within the VPC, and cannot have its Availability Zone overridden to 'all' from '{}'",
-                    subnet.availability_zone
-                ))),
-                Some(zone) if zone != subnet.availability_zone => {
-                    Err(Refusal::validation(format!(
-                        "The IP address '{id}' is in the Availability Zone '{}', not in '{zone}'",
-                        subnet.availability_zone
-                    )))
-                }
-                _ => Ok(()),
-            };
-        }
-        let private = match address {
-            IpAddr::V4(v4) => {
-                v4.is_private() || (v4.octets()[0] == 100 && v4.octets()[1] & 0xC0 == 64)
-            }
-            IpAddr::V6(_) => false,
-        };
-        if !private {
-            return Err(Refusal::validation(format!(
-                "The IP address '{id}' is not within a permitted range: RFC 1918, 100.64.0.0/10 or a subnet of the VPC"
-            )));
-        }
-        let known = |zone: &str| {
-            zone == "all"
-                || self
-                    .availability_zones
-                    .iter()
-                    .any(|known| known.name == zone)
-        };
-        if zone.is_some_and(known) {
-            return Ok(());
-        }
-        Err(Refusal::validation(format!(
-            "You must specify a valid Availability Zone or select 'all' for all enabled Availability zones, since the IP address '{id}' is outside the VPC"
-        )))
-    }
-
-    fn check_target_quotas(
+    fn check_target_quotas<'a>(
         &self,
         group: &TargetGroup,
-        added: &BTreeMap<TargetKey, Option<String>>,
+        added: impl Iterator<Item = &'a TargetKey>,
     ) -> Answer<()> {
-        let fresh = added
-            .keys()
+        let fresh: Vec<&str> = added
             .filter(|key| !group.targets.contains_key(key))
-            .count();
-        let most = self.quotas.limit("targets-per-target-group");
-        if group.targets.len() + fresh > most {
+            .map(|key| key.id.as_str())
+            .collect();
+        let lone = matches!(group.target_type, TargetType::Lambda | TargetType::Alb);
+        let most = if lone {
+            1
+        } else {
+            self.quotas.limit("targets-per-target-group")
+        };
+        if group.targets.len() + fresh.len() > most {
             return Err(Refusal::new(
                 "TooManyTargets",
                 format!("The maximum number of targets per target group '{most}' has been reached"),
             ));
         }
-        if let Some(balancer) = self.load_balancer_of(group) {
-            let registered: usize = balancer
-                .target_groups(None)
-                .into_iter()
-                .filter_map(|arn| self.target_groups.get(arn))
-                .map(|group| group.targets.len())
-                .sum();
-            let most = self.quotas.limit("targets-per-application-load-balancer");
-            if registered + fresh > most {
-                return Err(Refusal::new(
-                    "TooManyTargets",
-                    format!(
-                        "The maximum number of targets per load balancer '{most}' has been reached"
-                    ),
-                ));
+        match self.load_balancer_of(group) {
+            Some(balancer) => {
+                let groups = balancer.target_groups(None);
+                self.check_target_load(family(&balancer.arn), &groups, &fresh)
             }
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Targets of QUIC groups, and only those, have server ids, each its own.
+fn check_server_ids(group: &TargetGroup, targets: &BTreeMap<TargetKey, &NewTarget>) -> Answer<()> {
+    let quic = group.protocol.is_some_and(Protocol::is_quic);
+    let mut taken: BTreeMap<&str, &TargetKey> = group
+        .targets
+        .iter()
+        .filter_map(|(key, target)| Some((target.quic_server_id.as_deref()?, key)))
+        .collect();
+    for (key, target) in targets {
+        let Some(id) = target.quic_server_id.as_deref() else {
+            if quic {
+                return Err(Refusal::validation(format!(
+                    "A QUIC server ID must be specified for the target '{}'",
+                    key.id
+                )));
+            }
+            continue;
+        };
+        let digits = id.strip_prefix("0x").unwrap_or_default();
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        if !quic || digits.len() != 16 || !digits.chars().all(hex) {
+            return Err(Refusal::validation(format!(
+                "The QUIC server ID '{id}' is not valid"
+            )));
+        }
+        if taken.insert(id, key).is_some_and(|other| other != key) {
+            return Err(Refusal::validation(format!(
+                "The QUIC server ID '{id}' is in use by another target"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn key_of(group: &TargetGroup, target: &NewTarget) -> Answer<TargetKey> {
     let port = match target.port.map(u16::try_from) {
-        Some(Ok(port)) if port > 0 => port,
+        Some(Ok(port)) if port > 0 => Some(port),
         Some(_) => {
             return Err(Refusal::validation(
                 "The port of a target must be from 1 to 65535",
             ));
         }
-        None => group.port.unwrap_or_default(),
+        None => None,
     };
     Ok(TargetKey {
         id: target.id.clone(),
-        port,
+        // Functions have none, whatever is given.
+        port: group.port.map_or(0, |own| port.unwrap_or(own)),
     })
 }
 
@@ -278,8 +240,7 @@ mod tests {
     fn target(id: &str) -> NewTarget {
         NewTarget {
             id: id.to_owned(),
-            port: None,
-            availability_zone: None,
+            ..NewTarget::default()
         }
     }
 

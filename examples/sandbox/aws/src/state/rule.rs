@@ -1,13 +1,13 @@
-//! Rules: conditions, actions, priorities.
+//! Rules: conditions, actions, transforms, priorities.
 
 use ipnet::IpNet;
 
 use super::{
     Answer, Listener, Refusal, State,
-    action::{NewAction, Site},
+    action::{Action, NewAction, Site},
     arn,
     condition::{self, NewCondition},
-    listener::Action,
+    transform::{self, NewTransform, Transform},
 };
 
 /// A rule of a listener. Its priority is its key in the listener.
@@ -19,6 +19,8 @@ pub struct Rule {
     pub conditions: Vec<Condition>,
     /// In order; the last one answers.
     pub actions: Vec<Action>,
+    /// At most one of each kind.
+    pub transforms: Vec<Transform>,
 }
 
 /// A condition; one of its values has to match.
@@ -81,8 +83,23 @@ pub struct NewRule {
     pub conditions: Vec<NewCondition>,
     /// Actions.
     pub actions: Vec<NewAction>,
+    /// Transforms.
+    pub transforms: Vec<NewTransform>,
     /// Tags.
     pub tags: Vec<(String, String)>,
+}
+
+/// What ModifyRule asks for; what is `None` stays as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RuleChange {
+    /// Conditions.
+    pub conditions: Option<Vec<NewCondition>>,
+    /// Actions.
+    pub actions: Option<Vec<NewAction>>,
+    /// Transforms.
+    pub transforms: Option<Vec<NewTransform>>,
+    /// Whether all transforms go.
+    pub reset_transforms: bool,
 }
 
 impl State {
@@ -129,6 +146,15 @@ impl State {
         let listener = self.listener(&new.listener_arn)?;
         let balancer = self.load_balancer(&listener.load_balancer_arn)?;
         check_priority(new.priority)?;
+        if arn::is_network(&listener.arn) {
+            return Err(Refusal::new(
+                "UnsupportedProtocol",
+                format!(
+                    "Rules are not supported by listeners with the protocol '{}'",
+                    listener.protocol.as_str()
+                ),
+            ));
+        }
         let conditions = condition::resolve(&new.conditions, &self.quotas)?;
         let site = Site {
             balancer,
@@ -137,6 +163,7 @@ impl State {
             holder: None,
         };
         let actions = self.resolve_actions(&new.actions, site)?;
+        let transforms = transform::resolve(&new.transforms)?;
         let tags = self.checked_tags(&new.tags)?;
         if listener.rules.contains_key(&new.priority) {
             return Err(in_use(new.priority));
@@ -157,6 +184,7 @@ impl State {
             arn: arn.clone(),
             conditions,
             actions: actions.clone(),
+            transforms,
         };
         self.listener_mut(&new.listener_arn)?
             .rules
@@ -167,13 +195,13 @@ impl State {
     }
 
     /// ModifyRule: the lists that are given are replaced whole.
-    pub fn modify_rule(
-        &mut self,
-        arn: &str,
-        conditions: Option<&[NewCondition]>,
-        actions: Option<&[NewAction]>,
-    ) -> Answer<()> {
+    pub fn modify_rule(&mut self, arn: &str, change: &RuleChange) -> Answer<()> {
         let (listener, priority, rule) = self.rule(arn)?;
+        if change.reset_transforms && change.transforms.is_some() {
+            return Err(Refusal::validation(
+                "Transforms and ResetTransforms cannot be specified at the same time",
+            ));
+        }
         let site = Site {
             balancer: self.load_balancer(&listener.load_balancer_arn)?,
             protocol: listener.protocol,
@@ -183,13 +211,18 @@ impl State {
         let before = rule.actions.clone();
         let changed = Rule {
             arn: arn.to_owned(),
-            conditions: match conditions {
+            conditions: match &change.conditions {
                 Some(conditions) => condition::resolve(conditions, &self.quotas)?,
                 None => rule.conditions.clone(),
             },
-            actions: match actions {
+            actions: match &change.actions {
                 Some(actions) => self.resolve_actions(actions, site)?,
                 None => before.clone(),
+            },
+            transforms: match &change.transforms {
+                Some(transforms) => transform::resolve(transforms)?,
+                None if change.reset_transforms => Vec::new(),
+                None => rule.transforms.clone(),
             },
         };
         let after = changed.actions.clone();

@@ -9,9 +9,9 @@ use super::{InstanceState, LoadBalancer, LoadBalancerState, State, TargetGroup, 
 /// Identity of a target: the same id on two ports is two targets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetKey {
-    /// Instance id or IP address.
+    /// Instance id, IP address, or ARN of a function or load balancer.
     pub id: String,
-    /// Port, the group's own if none was given.
+    /// Port, the group's own if none was given; 0 for functions.
     pub port: u16,
 }
 
@@ -20,6 +20,8 @@ pub struct TargetKey {
 pub struct Target {
     /// Zone as given at registration (`all` for addresses outside the VPC).
     pub availability_zone: Option<String>,
+    /// Server id, only of QUIC.
+    pub quic_server_id: Option<String>,
     /// When it was registered last; slow start counts from here.
     pub registered: Timestamp,
     /// What the probes found; only looked at while the group is in use.
@@ -67,6 +69,8 @@ pub enum HealthState {
     Unused,
     /// Deregistered, finishing what it has.
     Draining,
+    /// Used without being checked.
+    Unavailable,
 }
 
 impl HealthState {
@@ -78,6 +82,7 @@ impl HealthState {
             Self::Unhealthy => "unhealthy",
             Self::Unused => "unused",
             Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -98,6 +103,16 @@ impl State {
     pub fn load_balancer_of(&self, group: &TargetGroup) -> Option<&LoadBalancer> {
         let holder = group.references.first()?;
         self.load_balancers.get(&arn::load_balancer_of(holder)?)
+    }
+
+    /// Whether a zone could be shifted away from the targets of a group.
+    pub fn has_zonal_shift(&self, group: &TargetGroup) -> bool {
+        self.load_balancer_of(group).is_some_and(|balancer| {
+            balancer
+                .attributes
+                .get("zonal_shift.config.enabled")
+                .is_some_and(|value| value == "true")
+        })
     }
 
     /// The health of a target as DescribeTargetHealth tells it. A target that
@@ -148,6 +163,13 @@ impl State {
                 "Elb.RegistrationInProgress",
                 "Target registration is in progress",
             );
+        }
+        if !group.health_check.enabled {
+            return TargetHealth {
+                state: HealthState::Unavailable,
+                reason: Some("Target.HealthCheckDisabled"),
+                description: Some("Health checks are not enabled for this target".to_owned()),
+            };
         }
         match &target.probed {
             Probed::Registering => initial(
@@ -247,6 +269,7 @@ impl State {
                     .and_then(|target| target.availability_zone.clone())
                     .filter(|zone| zone != "all"),
             },
+            TargetType::Lambda | TargetType::Alb => None,
         }
     }
 

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Answer, Protocol, Refusal, State, arn, attributes,
+    ActionKind, Answer, HealthCheck, Protocol, Refusal, State, arn, attributes,
+    health_check::{self, NewHealthCheck},
     placement::check_elb_name,
     target::{Target, TargetKey},
+    target_group_attributes,
 };
 
 /// What the ids of targets are.
@@ -15,6 +17,10 @@ pub enum TargetType {
     Instance,
     /// IP addresses.
     Ip,
+    /// The ARN of a function.
+    Lambda,
+    /// The ARN of an Application Load Balancer, behind a Network Load Balancer.
+    Alb,
 }
 
 impl TargetType {
@@ -23,6 +29,8 @@ impl TargetType {
         match self {
             Self::Instance => "instance",
             Self::Ip => "ip",
+            Self::Lambda => "lambda",
+            Self::Alb => "alb",
         }
     }
 }
@@ -34,11 +42,11 @@ pub struct TargetGroup {
     pub arn: String,
     /// Name, unique in account and region.
     pub name: String,
-    /// HTTP or HTTPS; `None` for functions.
+    /// Protocol towards targets; `None` for functions.
     pub protocol: Option<Protocol>,
-    /// Port of targets that are registered without one.
+    /// Port of targets that are registered without one; `None` for functions.
     pub port: Option<u16>,
-    /// `HTTP1`, `HTTP2` or `GRPC`.
+    /// `HTTP1`, `HTTP2` or `GRPC`; only of HTTP and HTTPS.
     pub protocol_version: Option<String>,
     /// VPC; `None` for functions.
     pub vpc_id: Option<String>,
@@ -46,6 +54,8 @@ pub struct TargetGroup {
     pub target_type: TargetType,
     /// `ipv4` or `ipv6`.
     pub ip_address_type: String,
+    /// Port on which targets speak with the target optimizer.
+    pub target_control_port: Option<u16>,
     /// How targets are probed.
     pub health_check: HealthCheck,
     /// Attributes, defaults included.
@@ -56,58 +66,12 @@ pub struct TargetGroup {
     pub targets: BTreeMap<TargetKey, Target>,
 }
 
-/// The health check of a target group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// Off only for functions.
-    pub enabled: bool,
-    /// HTTP or HTTPS.
-    pub protocol: Protocol,
-    /// A port, or `None` for `traffic-port`.
-    pub port: Option<u16>,
-    /// Path, or the method for gRPC.
-    pub path: String,
-    /// Seconds from probe to probe, 5 to 300.
-    pub interval_seconds: u32,
-    /// Seconds until a probe has failed, 2 to 120.
-    pub timeout_seconds: u32,
-    /// Successes in a row that make an unhealthy target healthy, 2 to 10.
-    pub healthy_threshold: u32,
-    /// Failures in a row that make a target unhealthy, 2 to 10.
-    pub unhealthy_threshold: u32,
-    /// Codes that count as success.
-    pub matcher: Matcher,
-}
-
-/// Codes of a successful probe, as the user spelled them (`200`, `200,302`, `200-399`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Matcher {
-    /// HTTP status codes.
-    Http(String),
-    /// gRPC status codes.
-    Grpc(String),
-}
-
-impl Matcher {
-    /// Whether `code` is one of the codes.
-    pub fn matches(&self, code: u16) -> bool {
-        let (Self::Http(text) | Self::Grpc(text)) = self;
-        text.split(',').any(|part| {
-            let (from, to) = part.split_once('-').unwrap_or((part, part));
-            match (from.trim().parse::<u16>(), to.trim().parse::<u16>()) {
-                (Ok(from), Ok(to)) => (from..=to).contains(&code),
-                _ => false,
-            }
-        })
-    }
-}
-
 /// What CreateTargetGroup asks for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewTargetGroup {
     /// Name.
     pub name: String,
-    /// `HTTP` or `HTTPS`.
+    /// Protocol towards targets.
     pub protocol: Option<String>,
     /// Default port.
     pub port: Option<u32>,
@@ -115,40 +79,16 @@ pub struct NewTargetGroup {
     pub protocol_version: Option<String>,
     /// VPC.
     pub vpc_id: Option<String>,
-    /// `instance` or `ip`.
+    /// `instance`, `ip`, `lambda` or `alb`.
     pub target_type: Option<String>,
     /// `ipv4` or `ipv6`.
     pub ip_address_type: Option<String>,
+    /// Port for the target optimizer.
+    pub target_control_port: Option<u32>,
     /// Health check.
     pub health_check: NewHealthCheck,
     /// Tags.
     pub tags: Vec<(String, String)>,
-}
-
-/// The fields of a health check as a caller spells them; absent ones keep
-/// their default (on create) or their value (on modify).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct NewHealthCheck {
-    /// On or off.
-    pub enabled: Option<bool>,
-    /// Protocol.
-    pub protocol: Option<String>,
-    /// Port or `traffic-port`.
-    pub port: Option<String>,
-    /// Path.
-    pub path: Option<String>,
-    /// Seconds.
-    pub interval_seconds: Option<u32>,
-    /// Seconds.
-    pub timeout_seconds: Option<u32>,
-    /// Count.
-    pub healthy_threshold: Option<u32>,
-    /// Count.
-    pub unhealthy_threshold: Option<u32>,
-    /// HTTP codes.
-    pub http_code: Option<String>,
-    /// gRPC codes.
-    pub grpc_code: Option<String>,
 }
 
 impl State {
@@ -178,6 +118,7 @@ impl State {
                 && existing.vpc_id == group.vpc_id
                 && existing.target_type == group.target_type
                 && existing.ip_address_type == group.ip_address_type
+                && existing.target_control_port == group.target_control_port
                 && existing.health_check == group.health_check
                 && self.tags.get(&existing.arn).cloned().unwrap_or_default() == tags;
             if same {
@@ -211,8 +152,8 @@ impl State {
     /// ModifyTargetGroup: the health check.
     pub fn modify_target_group(&mut self, arn: &str, new: &NewHealthCheck) -> Answer<()> {
         let group = self.target_group_mut(arn)?;
-        let grpc = group.protocol_version.as_deref() == Some("GRPC");
-        group.health_check = resolve_check(new, &group.health_check, grpc)?;
+        group.health_check =
+            health_check::resolve(new, Some(&group.health_check), group.check_kind())?;
         Ok(())
     }
 
@@ -222,16 +163,60 @@ impl State {
         arn: &str,
         changes: &[(String, String)],
     ) -> Answer<()> {
-        let group = self.target_group_mut(arn)?;
+        let group = self.target_group(arn)?;
+        target_group_attributes::check_stickiness_type(group, changes)?;
         let after = attributes::changed(
             "target group",
-            &[attributes::TARGET_GROUP],
+            &target_group_attributes::tables(group),
             &group.attributes,
             changes,
         )?;
-        attributes::check_target_group(&after)?;
-        group.attributes = after;
+        target_group_attributes::check(&after)?;
+        let turned = |key: &str, value: &str| {
+            let now = after.get(key).map(String::as_str) == Some(value);
+            now && group.attributes.get(key).map(String::as_str) != Some(value)
+        };
+        let everywhere = |target: &Target| target.availability_zone.as_deref() == Some("all");
+        if turned("load_balancing.cross_zone.enabled", "false")
+            && group.targets.values().any(everywhere)
+        {
+            return Err(Refusal::new(
+                "InvalidConfigurationRequest",
+                "Cross-zone load balancing cannot be turned off while a target is registered for all Availability Zones",
+            ));
+        }
+        if turned("stickiness.enabled", "true") && self.is_shared_without_stickiness(group) {
+            return Err(Refusal::new(
+                "InvalidConfigurationRequest",
+                "You must enable group-level stickiness on a rule if you enabled target stickiness on one of its target groups",
+            ));
+        }
+        self.target_group_mut(arn)?.attributes = after;
         Ok(())
+    }
+
+    /// Whether an action chooses among this group and others afresh for each
+    /// request.
+    fn is_shared_without_stickiness(&self, group: &TargetGroup) -> bool {
+        let Some(balancer) = self.load_balancer_of(group) else {
+            return false;
+        };
+        let listeners = balancer.listeners.values();
+        let actions = listeners.flat_map(|listener| {
+            let rules = listener.rules.values().flat_map(|rule| &rule.actions);
+            listener.default_actions.iter().chain(rules)
+        });
+        actions.into_iter().any(|action| match &action.kind {
+            ActionKind::Forward(forward) => {
+                forward.stickiness_seconds.is_none()
+                    && forward.target_groups.len() > 1
+                    && forward
+                        .target_groups
+                        .iter()
+                        .any(|member| member.arn == group.arn)
+            }
+            _ => false,
+        })
     }
 
     /// DeleteTargetGroup: refused while a listener or rule names it; one that
@@ -253,32 +238,93 @@ impl State {
         Ok(())
     }
 
+    /// The target groups in which a load balancer is registered as a target.
+    pub fn target_groups_with_balancer<'a>(
+        &'a self,
+        balancer: &'a str,
+    ) -> impl Iterator<Item = &'a TargetGroup> {
+        self.target_groups.values().filter(move |group| {
+            group.target_type == TargetType::Alb
+                && group.targets.keys().any(|key| key.id == balancer)
+        })
+    }
+
     /// The group that a call asks for, without its ARN.
     fn resolve_group(&self, new: &NewTargetGroup) -> Answer<TargetGroup> {
-        let target_type = match new.target_type.as_deref() {
-            None | Some("instance") => TargetType::Instance,
-            Some("ip") => TargetType::Ip,
+        let target_type = target_type(new.target_type.as_deref())?;
+        let place = if target_type == TargetType::Lambda {
+            Place::nowhere(new)?
+        } else {
+            self.place_of_group(new, target_type)?
+        };
+        let http = place.protocol.is_some_and(Protocol::is_http);
+        let protocol_version = protocol_version(new.protocol_version.as_deref(), http)?;
+        let ip_address_type = match new.ip_address_type.as_deref() {
+            None => "ipv4",
+            Some(known @ ("ipv4" | "ipv6")) => known,
             Some(other) => {
                 return Err(Refusal::validation(format!(
-                    "The target type '{other}' is not simulated"
+                    "The IP address type '{other}' is not valid"
                 )));
             }
         };
-        let protocol = match new.protocol.as_deref() {
-            Some("HTTP") => Protocol::Http,
-            Some("HTTPS") => Protocol::Https,
-            Some(other) => {
-                return Err(Refusal::validation(format!(
-                    "The target group protocol '{other}' is not simulated"
-                )));
-            }
-            None => return Err(Refusal::validation("A protocol must be specified")),
+        let addressed = matches!(target_type, TargetType::Instance | TargetType::Ip);
+        if ip_address_type == "ipv6" && !addressed {
+            return Err(Refusal::validation(format!(
+                "The IP address type 'ipv6' is not supported for target groups with target type '{}'",
+                target_type.as_str()
+            )));
+        }
+        let target_control_port = port(new.target_control_port)?;
+        if target_control_port.is_some() && !(http && addressed) {
+            return Err(Refusal::validation(
+                "A target control port can only be specified for target groups with the HTTP or HTTPS protocol",
+            ));
+        }
+        let kind = health_check::Kind {
+            protocol: place.protocol,
+            grpc: protocol_version.as_deref() == Some("GRPC"),
+            target_type,
         };
-        let port = match new.port.map(u16::try_from) {
-            Some(Ok(port)) if port > 0 => port,
-            Some(_) => return Err(Refusal::validation("The port must be from 1 to 65535")),
-            None => return Err(Refusal::validation("A port must be specified")),
+        let mut group = TargetGroup {
+            arn: String::new(),
+            name: new.name.clone(),
+            protocol: place.protocol,
+            port: place.port,
+            protocol_version,
+            vpc_id: place.vpc_id,
+            target_type,
+            ip_address_type: ip_address_type.to_owned(),
+            target_control_port,
+            health_check: health_check::resolve(&new.health_check, None, kind)?,
+            attributes: BTreeMap::new(),
+            references: BTreeSet::new(),
+            targets: BTreeMap::new(),
         };
+        group.attributes = attributes::defaults(&target_group_attributes::tables(&group));
+        Ok(group)
+    }
+
+    /// Protocol, port and VPC of a group whose targets have addresses.
+    fn place_of_group(&self, new: &NewTargetGroup, target_type: TargetType) -> Answer<Place> {
+        let Some(text) = new.protocol.as_deref() else {
+            return Err(Refusal::validation("A protocol must be specified"));
+        };
+        let protocol = Protocol::named(text)
+            .filter(|protocol| target_type != TargetType::Alb || *protocol == Protocol::Tcp)
+            .ok_or_else(|| {
+                Refusal::validation(format!(
+                    "Protocol '{text}' is not valid for target groups with target type '{}'",
+                    target_type.as_str()
+                ))
+            })?;
+        let port =
+            port(new.port)?.ok_or_else(|| Refusal::validation("A port must be specified"))?;
+        if protocol == Protocol::Geneve && port != GENEVE_PORT {
+            return Err(Refusal::validation(format!(
+                "Port must be '{GENEVE_PORT}' for target groups with the GENEVE protocol"
+            )));
+        }
         let vpc_id = new
             .vpc_id
             .clone()
@@ -288,168 +334,96 @@ impl State {
                 "The VPC ID '{vpc_id}' is not found"
             )));
         }
-        let version = new
-            .protocol_version
-            .clone()
-            .unwrap_or_else(|| "HTTP1".to_owned());
-        if !matches!(version.as_str(), "HTTP1" | "HTTP2" | "GRPC") {
-            return Err(Refusal::validation(format!(
-                "The protocol version '{version}' is not valid"
-            )));
-        }
-        let ip_address_type = new
-            .ip_address_type
-            .clone()
-            .unwrap_or_else(|| "ipv4".to_owned());
-        if !matches!(ip_address_type.as_str(), "ipv4" | "ipv6") {
-            return Err(Refusal::validation(format!(
-                "The IP address type '{ip_address_type}' is not valid"
-            )));
-        }
-        let grpc = version == "GRPC";
-        Ok(TargetGroup {
-            arn: String::new(),
-            name: new.name.clone(),
+        Ok(Place {
             protocol: Some(protocol),
             port: Some(port),
-            protocol_version: Some(version),
             vpc_id: Some(vpc_id),
-            target_type,
-            ip_address_type,
-            health_check: resolve_check(&new.health_check, &default_check(grpc), grpc)?,
-            attributes: attributes::defaults(&[attributes::TARGET_GROUP]),
-            references: BTreeSet::new(),
-            targets: BTreeMap::new(),
         })
     }
 }
 
-fn default_check(grpc: bool) -> HealthCheck {
-    HealthCheck {
-        enabled: true,
-        protocol: Protocol::Http,
-        port: None,
-        path: if grpc { "/AWS.ALB/healthcheck" } else { "/" }.to_owned(),
-        interval_seconds: 30,
-        timeout_seconds: 5,
-        healthy_threshold: 5,
-        unhealthy_threshold: 2,
-        matcher: if grpc {
-            Matcher::Grpc("12".to_owned())
-        } else {
-            Matcher::Http("200".to_owned())
-        },
-    }
+/// The port of GENEVE, the only one that its groups can have.
+const GENEVE_PORT: u16 = 6081;
+
+/// Where the targets of a group are reached.
+struct Place {
+    protocol: Option<Protocol>,
+    port: Option<u16>,
+    vpc_id: Option<String>,
 }
 
-fn resolve_check(new: &NewHealthCheck, before: &HealthCheck, grpc: bool) -> Answer<HealthCheck> {
-    if new.enabled == Some(false) {
-        return Err(Refusal::validation(
-            "Health checks cannot be disabled for target groups of type 'instance' or 'ip'",
-        ));
-    }
-    let within = |name: &str, value: Option<u32>, before: u32, from: u32, to: u32| {
-        let value = value.unwrap_or(before);
-        if (from..=to).contains(&value) {
-            return Ok(value);
-        }
-        Err(Refusal::validation(format!(
-            "1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: Member must be between {from} and {to}"
-        )))
-    };
-    let interval_seconds = within(
-        "healthCheckIntervalSeconds",
-        new.interval_seconds,
-        before.interval_seconds,
-        5,
-        300,
-    )?;
-    let timeout_seconds = within(
-        "healthCheckTimeoutSeconds",
-        new.timeout_seconds,
-        before.timeout_seconds,
-        2,
-        120,
-    )?;
-    if timeout_seconds >= interval_seconds {
-        return Err(Refusal::validation(format!(
-            "Health check interval must be greater than the timeout, got interval {interval_seconds} and timeout {timeout_seconds}"
-        )));
-    }
-    let protocol = match new.protocol.as_deref() {
-        None => before.protocol,
-        Some("HTTP") => Protocol::Http,
-        Some("HTTPS") => Protocol::Https,
-        Some(other) => {
+impl Place {
+    /// Functions are called, not reached.
+    fn nowhere(new: &NewTargetGroup) -> Answer<Self> {
+        let stray = [
+            ("Protocol", new.protocol.is_some()),
+            ("Port", new.port.is_some()),
+            ("VpcId", new.vpc_id.is_some()),
+        ];
+        if let Some((name, _)) = stray.into_iter().find(|(_, given)| *given) {
             return Err(Refusal::validation(format!(
-                "Health check protocol '{other}' must be one of 'HTTP, HTTPS'"
+                "{name} cannot be specified for target groups with target type 'lambda'"
             )));
         }
-    };
-    let port = match new.port.as_deref() {
-        None => before.port,
-        Some("traffic-port") => None,
-        Some(text) => match text.parse::<u16>() {
-            Ok(port) if port > 0 => Some(port),
-            _ => {
-                return Err(Refusal::validation(format!(
-                    "Health check port '{text}' must be 'traffic-port' or from 1 to 65535"
-                )));
-            }
-        },
-    };
-    let path = new.path.clone().unwrap_or_else(|| before.path.clone());
-    if !path.starts_with('/') || path.chars().count() > 1024 {
-        return Err(Refusal::validation(format!(
-            "Health check path '{path}' must begin with a '/' character, and can be no longer than 1024 characters"
-        )));
+        Ok(Self {
+            protocol: None,
+            port: None,
+            vpc_id: None,
+        })
     }
-    let matcher = match (&new.http_code, &new.grpc_code) {
-        (None, None) => before.matcher.clone(),
-        (Some(codes), None) if !grpc && codes_within(codes, 200, 499) => {
-            Matcher::Http(codes.clone())
+}
+
+impl TargetGroup {
+    /// Whether clients stay with their target.
+    pub fn is_sticky(&self) -> bool {
+        self.attributes
+            .get("stickiness.enabled")
+            .is_some_and(|value| value == "true")
+    }
+
+    /// What its health check depends on.
+    fn check_kind(&self) -> health_check::Kind {
+        health_check::Kind {
+            protocol: self.protocol,
+            grpc: self.protocol_version.as_deref() == Some("GRPC"),
+            target_type: self.target_type,
         }
-        (None, Some(codes)) if grpc && codes_within(codes, 0, 99) => Matcher::Grpc(codes.clone()),
-        _ => {
-            return Err(Refusal::validation(
-                "Health check matcher must be HTTP codes from 200 to 499, or for gRPC codes from 0 to 99",
-            ));
+    }
+}
+
+fn target_type(text: Option<&str>) -> Answer<TargetType> {
+    Ok(match text {
+        None | Some("instance") => TargetType::Instance,
+        Some("ip") => TargetType::Ip,
+        Some("lambda") => TargetType::Lambda,
+        Some("alb") => TargetType::Alb,
+        Some(other) => {
+            return Err(Refusal::validation(format!(
+                "Target type '{other}' must be one of 'instance, ip, lambda, alb'"
+            )));
         }
-    };
-    Ok(HealthCheck {
-        enabled: true,
-        protocol,
-        port,
-        path,
-        interval_seconds,
-        timeout_seconds,
-        healthy_threshold: within(
-            "healthyThresholdCount",
-            new.healthy_threshold,
-            before.healthy_threshold,
-            2,
-            10,
-        )?,
-        unhealthy_threshold: within(
-            "unhealthyThresholdCount",
-            new.unhealthy_threshold,
-            before.unhealthy_threshold,
-            2,
-            10,
-        )?,
-        matcher,
     })
 }
 
-fn codes_within(text: &str, from: u16, to: u16) -> bool {
-    let good = |code: &str| {
-        code.parse::<u16>()
-            .is_ok_and(|code| (from..=to).contains(&code))
-    };
-    text.split(',').all(|part| match part.split_once('-') {
-        Some((low, high)) => good(low) && good(high),
-        None => good(part),
-    })
+fn protocol_version(text: Option<&str>, http: bool) -> Answer<Option<String>> {
+    match text {
+        None => Ok(http.then(|| "HTTP1".to_owned())),
+        Some(_) if !http => Err(Refusal::validation(
+            "A protocol version can only be specified for target groups with the HTTP or HTTPS protocol",
+        )),
+        Some(known @ ("HTTP1" | "HTTP2" | "GRPC")) => Ok(Some(known.to_owned())),
+        Some(other) => Err(Refusal::validation(format!(
+            "Protocol version '{other}' must be one of 'HTTP1, HTTP2, GRPC'"
+        ))),
+    }
+}
+
+fn port(port: Option<u32>) -> Answer<Option<u16>> {
+    match port.map(u16::try_from) {
+        None => Ok(None),
+        Some(Ok(port)) if port > 0 => Ok(Some(port)),
+        Some(_) => Err(Refusal::validation("The port must be from 1 to 65535")),
+    }
 }
 
 fn check_kind(arn: &str) -> Answer<()> {

@@ -4,10 +4,11 @@
 use super::world::{Server, World, eventually, serve};
 use crate::dns;
 use crate::state::action::NewAction;
+use crate::state::health_check::NewHealthCheck;
 use crate::state::listener::NewListener;
 use crate::state::load_balancer::NewLoadBalancer;
 use crate::state::registration::NewTarget;
-use crate::state::target_group::{NewHealthCheck, NewTargetGroup};
+use crate::state::target_group::NewTargetGroup;
 use crate::state::{HealthState, LoadBalancerState, TargetHealth, TargetKey};
 use crate::{State, Timing};
 
@@ -41,29 +42,25 @@ fn made(world: &World) -> Made {
             name: "shop".to_owned(),
             protocol: Some("HTTP".to_owned()),
             port: Some(80),
-            protocol_version: None,
             vpc_id: Some(vpc),
             target_type: Some("ip".to_owned()),
-            ip_address_type: None,
             health_check: NewHealthCheck {
                 path: Some("/healthz".to_owned()),
                 ..NewHealthCheck::default()
             },
-            tags: Vec::new(),
+            ..NewTargetGroup::default()
         };
         let group = state.create_target_group(&group).unwrap();
         let listener = NewListener {
             load_balancer_arn: balancer.clone(),
             protocol: Some("HTTP".to_owned()),
             port: Some(80),
-            ssl_policy: None,
-            certificates: None,
             default_actions: Some(vec![NewAction {
                 kind: "forward".to_owned(),
                 target_group_arn: Some(group.clone()),
                 ..NewAction::default()
             }]),
-            tags: Vec::new(),
+            ..NewListener::default()
         };
         state.create_listener(&listener).unwrap();
         let targets = [target()];
@@ -76,7 +73,7 @@ fn target() -> NewTarget {
     NewTarget {
         id: "10.0.48.11".to_owned(),
         port: Some(8080),
-        availability_zone: None,
+        ..NewTarget::default()
     }
 }
 

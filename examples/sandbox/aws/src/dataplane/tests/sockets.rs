@@ -213,7 +213,7 @@ async fn speaks_tls_with_targets_of_an_https_group() {
     let group = state.target_groups.get_mut(&group_arn("secure")).unwrap();
     group.protocol = Some(Protocol::Https);
     group.health_check.protocol = Protocol::Https;
-    group.health_check.path = "/".to_owned();
+    group.health_check.path = Some("/".to_owned());
     register(&mut state, "secure", "10.0.48.11");
     let rule = (1, "/*", forward(&[("secure", 1)]));
     set_rule(&mut state, "front", 8080, rule);

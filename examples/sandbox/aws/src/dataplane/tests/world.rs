@@ -89,6 +89,8 @@ pub(crate) fn add_listener(state: &mut State, balancer: &str, port: u16, protoco
         ssl_policy: None,
         certificate: None,
         sni_certificates: BTreeSet::new(),
+        alpn_policy: None,
+        mutual_authentication: None,
         default_actions: vec![fixed(404, "nothing here")],
         default_rule_arn: String::new(),
         attributes: BTreeMap::new(),
@@ -107,6 +109,7 @@ pub(crate) fn set_rule(state: &mut State, balancer: &str, port: u16, rule: (u32,
             path.to_owned(),
         ]))],
         actions: vec![action],
+        transforms: Vec::new(),
     };
     let balancer = state.load_balancers.get_mut(&balancer_arn(balancer));
     let listener = balancer.unwrap().listeners.get_mut(&port).unwrap();
@@ -124,16 +127,17 @@ pub(crate) fn add_group(state: &mut State, name: &str, balancer: &str, port: u16
         vpc_id: Some("vpc-1".to_owned()),
         target_type: TargetType::Ip,
         ip_address_type: "ipv4".to_owned(),
+        target_control_port: None,
         health_check: HealthCheck {
             enabled: true,
             protocol: Protocol::Http,
             port: None,
-            path: "/healthz".to_owned(),
+            path: Some("/healthz".to_owned()),
             interval_seconds: 15,
             timeout_seconds: 5,
             healthy_threshold: 2,
             unhealthy_threshold: 2,
-            matcher: Matcher::Http("200".to_owned()),
+            matcher: Some(Matcher::Http("200".to_owned())),
         },
         attributes: BTreeMap::new(),
         references: BTreeSet::from([listener_arn(balancer, port)]),
@@ -154,6 +158,7 @@ pub(crate) fn key(id: &str) -> TargetKey {
 pub(crate) fn register(state: &mut State, group: &str, id: &str) {
     let target = Target {
         availability_zone: None,
+        quic_server_id: None,
         registered: Timestamp::UNIX_EPOCH,
         probed: Probed::Registering,
         streak: 0,

@@ -1,23 +1,15 @@
-//! Operations on target groups and targets.
-
-use jiff::Timestamp;
+//! Operations on target groups.
 
 use super::{Paging, at_most_20, nothing, shapes};
 use crate::{
     state::{
-        Answer, Matcher, Refusal, State, TargetGroup,
-        registration::NewTarget,
-        target_group::{NewHealthCheck, NewTargetGroup},
+        Answer, Matcher, Protocol, Refusal, State, TargetGroup, TargetType,
+        health_check::NewHealthCheck, target_group::NewTargetGroup,
     },
     wire::{params::Input, xml::Xml},
 };
 
-pub fn handle(
-    action: &str,
-    input: &Input,
-    state: &mut State,
-    now: Timestamp,
-) -> Option<Answer<Xml>> {
+pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<Xml>> {
     Some(match action {
         "CreateTargetGroup" => create(input, state),
         "DescribeTargetGroups" => describe(input, state),
@@ -25,9 +17,6 @@ pub fn handle(
         "DeleteTargetGroup" => delete(input, state),
         "DescribeTargetGroupAttributes" => describe_attributes(input, state),
         "ModifyTargetGroupAttributes" => modify_attributes(input, state),
-        "RegisterTargets" => register(input, state, now),
-        "DeregisterTargets" => deregister(input, state, now),
-        "DescribeTargetHealth" => describe_health(input, state),
         _ => return None,
     })
 }
@@ -57,6 +46,7 @@ fn create(input: &Input, state: &mut State) -> Answer<Xml> {
         vpc_id: input.text("VpcId"),
         target_type: input.text("TargetType"),
         ip_address_type: input.text("IpAddressType"),
+        target_control_port: input.number("TargetControlPort")?,
         health_check: read_check(input)?,
         tags: input.pairs("Tags")?,
     };
@@ -78,36 +68,35 @@ fn write(xml: &mut Xml, state: &State, group: &TargetGroup) {
     let check = &group.health_check;
     xml.leaf("TargetGroupArn", &group.arn)
         .leaf("TargetGroupName", &group.name)
-        .maybe(
-            "Protocol",
-            group.protocol.map(crate::state::listener::Protocol::as_str),
-        )
+        .maybe("Protocol", group.protocol.map(Protocol::as_str))
         .maybe("Port", group.port)
-        .maybe("VpcId", group.vpc_id.as_ref())
-        .leaf("HealthCheckProtocol", check.protocol.as_str())
-        .leaf(
-            "HealthCheckPort",
-            check
-                .port
-                .map_or_else(|| "traffic-port".to_owned(), |port| port.to_string()),
-        )
-        .leaf("HealthCheckEnabled", check.enabled)
+        .maybe("VpcId", group.vpc_id.as_ref());
+    // Functions are not reached by a protocol on a port.
+    if group.target_type != TargetType::Lambda {
+        let port = check.port.map(|port| port.to_string());
+        xml.leaf("HealthCheckProtocol", check.protocol.as_str())
+            .leaf("HealthCheckPort", port.as_deref().unwrap_or("traffic-port"));
+    }
+    xml.leaf("HealthCheckEnabled", check.enabled)
         .leaf("HealthCheckIntervalSeconds", check.interval_seconds)
         .leaf("HealthCheckTimeoutSeconds", check.timeout_seconds)
         .leaf("HealthyThresholdCount", check.healthy_threshold)
         .leaf("UnhealthyThresholdCount", check.unhealthy_threshold)
-        .leaf("HealthCheckPath", &check.path);
-    xml.nest("Matcher", |xml| {
-        match &check.matcher {
-            Matcher::Http(codes) => xml.leaf("HttpCode", codes),
-            Matcher::Grpc(codes) => xml.leaf("GrpcCode", codes),
-        };
-    });
+        .maybe("HealthCheckPath", check.path.as_ref());
+    if let Some(matcher) = &check.matcher {
+        xml.nest("Matcher", |xml| {
+            match matcher {
+                Matcher::Http(codes) => xml.leaf("HttpCode", codes),
+                Matcher::Grpc(codes) => xml.leaf("GrpcCode", codes),
+            };
+        });
+    }
     let balancer = state.load_balancer_of(group).map(|balancer| &balancer.arn);
     xml.texts("LoadBalancerArns", "member", balancer);
     xml.leaf("TargetType", group.target_type.as_str())
         .maybe("ProtocolVersion", group.protocol_version.as_ref())
-        .leaf("IpAddressType", &group.ip_address_type);
+        .leaf("IpAddressType", &group.ip_address_type)
+        .maybe("TargetControlPort", group.target_control_port);
 }
 
 fn describe(input: &Input, state: &State) -> Answer<Xml> {
@@ -191,64 +180,5 @@ fn modify_attributes(input: &Input, state: &mut State) -> Answer<Xml> {
     state.modify_target_group_attributes(&arn, &changes)?;
     let mut xml = Xml::default();
     shapes::write_attributes(&mut xml, &state.target_group(&arn)?.attributes);
-    Ok(xml)
-}
-
-fn read_targets(input: &Input) -> Answer<Vec<NewTarget>> {
-    input
-        .list("Targets")
-        .iter()
-        .map(|target| {
-            Ok(NewTarget {
-                id: target.need("Id")?,
-                port: target.number("Port")?,
-                availability_zone: target.text("AvailabilityZone"),
-            })
-        })
-        .collect()
-}
-
-fn register(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
-    let arn = input.need("TargetGroupArn")?;
-    let targets = read_targets(input)?;
-    input.done()?;
-    nothing(state.register_targets(&arn, &targets, now))
-}
-
-fn deregister(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
-    let arn = input.need("TargetGroupArn")?;
-    let targets = read_targets(input)?;
-    input.done()?;
-    nothing(state.deregister_targets(&arn, &targets, now))
-}
-
-fn describe_health(input: &Input, state: &State) -> Answer<Xml> {
-    let arn = input.need("TargetGroupArn")?;
-    let named = read_targets(input)?;
-    input.done()?;
-    let group = state.target_group(&arn)?;
-    let targets = state.described_targets(&arn, &named)?;
-    let mut xml = Xml::default();
-    xml.list("TargetHealthDescriptions", "member", targets, |xml, key| {
-        let zone = group
-            .targets
-            .get(&key)
-            .and_then(|target| target.availability_zone.as_ref());
-        xml.nest("Target", |xml| {
-            xml.leaf("Id", &key.id)
-                .leaf("Port", key.port)
-                .maybe("AvailabilityZone", zone);
-        });
-        xml.leaf(
-            "HealthCheckPort",
-            group.health_check.port.unwrap_or(key.port),
-        );
-        let health = state.target_health(group, &key);
-        xml.nest("TargetHealth", |xml| {
-            xml.leaf("State", health.state.as_str())
-                .maybe("Reason", health.reason)
-                .maybe("Description", health.description.as_ref());
-        });
-    });
     Ok(xml)
 }

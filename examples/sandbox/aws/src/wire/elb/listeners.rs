@@ -1,8 +1,14 @@
 //! Operations on listeners, their certificates and policies.
 
-use super::{Paging, nothing, shapes};
+use super::{Paging, actions, nothing, shapes};
 use crate::{
-    state::{Answer, Listener, Protocol, Refusal, State, listener::NewListener},
+    state::{
+        Answer, Listener, Refusal, State,
+        listener::NewListener,
+        listener_tls::{
+            IdentityFilter, MutualAuthentication, NewMutualAuthentication, Verification,
+        },
+    },
     wire::{params::Input, xml::Xml},
 };
 
@@ -29,27 +35,45 @@ fn read(input: &Input) -> Answer<NewListener> {
         None
     };
     let default_actions = if input.has("DefaultActions") {
-        Some(shapes::read_actions(input, "DefaultActions")?)
+        Some(actions::read(input, "DefaultActions")?)
     } else {
         None
     };
-    if input
-        .part("MutualAuthentication")
-        .text("Mode")
-        .is_some_and(|mode| mode != "off")
-    {
-        return Err(Refusal::validation(
-            "Mutual authentication is not simulated",
-        ));
-    }
+    let mutual_authentication = if input.has("MutualAuthentication") {
+        Some(read_mutual(&input.part("MutualAuthentication"))?)
+    } else {
+        None
+    };
     Ok(NewListener {
         load_balancer_arn: String::new(),
         protocol: input.text("Protocol"),
         port: input.number("Port")?,
         ssl_policy: input.text("SslPolicy"),
         certificates,
+        alpn_policy: input.has("AlpnPolicy").then(|| input.texts("AlpnPolicy")),
+        mutual_authentication,
         default_actions,
         tags: Vec::new(),
+    })
+}
+
+fn read_mutual(mutual: &Input) -> Answer<NewMutualAuthentication> {
+    let mut identity_filters = Vec::new();
+    for filter in mutual.list("ClientCertificateIdentityFilters") {
+        // There is no other action.
+        filter.need("Action")?;
+        identity_filters.push(IdentityFilter {
+            field: filter.need("Field")?,
+            match_type: filter.need("MatchType")?,
+            value: filter.need("Value")?,
+        });
+    }
+    Ok(NewMutualAuthentication {
+        mode: mutual.text("Mode"),
+        trust_store_arn: mutual.text("TrustStoreArn"),
+        ignore_expiry: mutual.flag("IgnoreClientCertificateExpiry")?,
+        advertise_names: mutual.text("AdvertiseTrustStoreCaNames"),
+        identity_filters,
     })
 }
 
@@ -94,7 +118,7 @@ fn write(xml: &mut Xml, listener: &Listener) {
         .leaf("LoadBalancerArn", &listener.load_balancer_arn)
         .leaf("Port", listener.port)
         .leaf("Protocol", listener.protocol.as_str());
-    if listener.protocol == Protocol::Https {
+    if listener.protocol.is_secure() {
         xml.list(
             "Certificates",
             "member",
@@ -104,11 +128,44 @@ fn write(xml: &mut Xml, listener: &Listener) {
             },
         );
         xml.maybe("SslPolicy", listener.ssl_policy.as_ref());
+    }
+    if listener.alpn_policy.is_some() {
+        xml.texts("AlpnPolicy", "member", &listener.alpn_policy);
+    }
+    if let Some(mutual) = &listener.mutual_authentication {
         xml.nest("MutualAuthentication", |xml| {
-            xml.leaf("Mode", "off");
+            xml.leaf("Mode", mutual.mode());
+            if let MutualAuthentication::Verify(verification) = mutual {
+                write_verification(xml, verification);
+            }
         });
     }
-    shapes::write_actions(xml, "DefaultActions", &listener.default_actions);
+    actions::write(xml, "DefaultActions", &listener.default_actions);
+}
+
+fn write_verification(xml: &mut Xml, verification: &Verification) {
+    let advertise = if verification.advertise_names {
+        "on"
+    } else {
+        "off"
+    };
+    xml.leaf("TrustStoreArn", &verification.trust_store_arn)
+        .leaf("IgnoreClientCertificateExpiry", verification.ignore_expiry)
+        .leaf("TrustStoreAssociationStatus", "active")
+        .leaf("AdvertiseTrustStoreCaNames", advertise);
+    if !verification.identity_filters.is_empty() {
+        xml.list(
+            "ClientCertificateIdentityFilters",
+            "member",
+            &verification.identity_filters,
+            |xml, filter| {
+                xml.leaf("Field", &filter.field)
+                    .leaf("Action", "accept")
+                    .leaf("MatchType", &filter.match_type)
+                    .leaf("Value", &filter.value);
+            },
+        );
+    }
 }
 
 fn describe(input: &Input, state: &State) -> Answer<Xml> {
@@ -165,9 +222,10 @@ fn add_certificates(input: &Input, state: &mut State) -> Answer<Xml> {
     let arn = input.need("ListenerArn")?;
     let certificates = read_certificates(input)?;
     input.done()?;
-    let added = state.add_listener_certificate(&arn, &certificates)?;
+    state.add_listener_certificate(&arn, &certificates)?;
+    let list = &state.listener(&arn)?.sni_certificates;
     let mut xml = Xml::default();
-    xml.list("Certificates", "member", [added], |xml, arn| {
+    xml.list("Certificates", "member", list, |xml, arn| {
         xml.leaf("CertificateArn", arn).leaf("IsDefault", false);
     });
     Ok(xml)

@@ -1,8 +1,11 @@
 //! Elastic Load Balancing, version 2: parameters in, answers out.
 
+mod actions;
 mod balancers;
 mod capacity;
+mod conditions;
 mod groups;
+mod health;
 mod listeners;
 mod policies;
 mod rules;
@@ -29,7 +32,8 @@ pub fn handle(
     balancers::handle(action, input, state, now)
         .or_else(|| listeners::handle(action, input, state))
         .or_else(|| rules::handle(action, input, state))
-        .or_else(|| groups::handle(action, input, state, now))
+        .or_else(|| groups::handle(action, input, state))
+        .or_else(|| health::handle(action, input, state, now))
         .or_else(|| tags::handle(action, input, state))
         .or_else(|| capacity::handle(action, input, state, now))
         .or_else(|| trust_stores::handle(action, input, state, now))

@@ -1,8 +1,11 @@
 //! Operations on rules.
 
-use super::{Paging, nothing, shapes};
+use super::{Paging, actions, conditions, nothing};
 use crate::{
-    state::{Action, Answer, Condition, Listener, Refusal, Rule, State, rule::NewRule},
+    state::{
+        Action, Answer, Condition, Listener, Refusal, Rule, State, Transform,
+        rule::{NewRule, RuleChange},
+    },
     wire::{params::Input, xml::Xml},
 };
 
@@ -23,6 +26,7 @@ struct Shown<'a> {
     priority: u32,
     conditions: &'a [Condition],
     actions: &'a [Action],
+    transforms: &'a [Transform],
 }
 
 impl<'a> Shown<'a> {
@@ -32,6 +36,7 @@ impl<'a> Shown<'a> {
             priority,
             conditions: &rule.conditions,
             actions: &rule.actions,
+            transforms: &rule.transforms,
         }
     }
 
@@ -41,6 +46,7 @@ impl<'a> Shown<'a> {
             priority: 0,
             conditions: &[],
             actions: &listener.default_actions,
+            transforms: &[],
         }
     }
 
@@ -69,9 +75,12 @@ impl<'a> Shown<'a> {
         } else {
             xml.leaf("Priority", self.priority);
         }
-        shapes::write_conditions(xml, self.conditions);
-        shapes::write_actions(xml, "Actions", self.actions);
+        conditions::write(xml, self.conditions);
+        actions::write(xml, "Actions", self.actions);
         xml.leaf("IsDefault", self.priority == 0);
+        if !self.transforms.is_empty() {
+            conditions::write_transforms(xml, self.transforms);
+        }
     }
 }
 
@@ -85,8 +94,9 @@ fn create(input: &Input, state: &mut State) -> Answer<Xml> {
     let new = NewRule {
         listener_arn: input.need("ListenerArn")?,
         priority: input.need_number("Priority")?,
-        conditions: shapes::read_conditions(input)?,
-        actions: shapes::read_actions(input, "Actions")?,
+        conditions: conditions::read(input)?,
+        actions: actions::read(input, "Actions")?,
+        transforms: conditions::read_transforms(input)?,
         tags: input.pairs("Tags")?,
     };
     input.done()?;
@@ -139,18 +149,26 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
 
 fn modify(input: &Input, state: &mut State) -> Answer<Xml> {
     let arn = input.need("RuleArn")?;
-    let conditions = if input.has("Conditions") {
-        Some(shapes::read_conditions(input)?)
-    } else {
-        None
-    };
-    let actions = if input.has("Actions") {
-        Some(shapes::read_actions(input, "Actions")?)
-    } else {
-        None
+    let change = RuleChange {
+        conditions: if input.has("Conditions") {
+            Some(conditions::read(input)?)
+        } else {
+            None
+        },
+        actions: if input.has("Actions") {
+            Some(actions::read(input, "Actions")?)
+        } else {
+            None
+        },
+        transforms: if input.has("Transforms") {
+            Some(conditions::read_transforms(input)?)
+        } else {
+            None
+        },
+        reset_transforms: input.flag("ResetTransforms")?.unwrap_or(false),
     };
     input.done()?;
-    state.modify_rule(&arn, conditions.as_deref(), actions.as_deref())?;
+    state.modify_rule(&arn, &change)?;
     let (_, priority, rule) = state.rule(&arn)?;
     Ok(answer([Shown::of(priority, rule)]))
 }
