@@ -28,6 +28,9 @@ pub struct Timing {
     /// A requested certificate is `PENDING_VALIDATION` for this long (AWS:
     /// until its DNS records are found).
     pub certificate_issue_ms: u64,
+    /// An instance or a NAT gateway takes this long to start, to stop and to go
+    /// (AWS: 10 s to 2 minutes).
+    pub instance_ms: u64,
 }
 
 impl Default for Timing {
@@ -40,6 +43,7 @@ impl Default for Timing {
             draining_ms: Some(1500),
             health_scale: 0.05,
             certificate_issue_ms: 500,
+            instance_ms: 800,
         }
     }
 }
