@@ -14,6 +14,7 @@ use crate::{
     SharedState, State, Timing,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
+    state::Outside,
 };
 
 /// What the wire and the control share.
@@ -39,6 +40,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/reset", post(reset))
         .route("/_sim/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
         .with_state(control)
@@ -109,39 +111,62 @@ struct Config {
 
 async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
     let config: Config = parse(&body)?;
-    control.state.write(|state, _| {
-        // Named knobs change, the others keep their value.
-        let mut timing =
-            serde_json::to_value(state.timing).map_err(|error| bad(&error.to_string()))?;
-        for (name, value) in config.timing {
-            timing[&name] = value;
+    let (mut quotas, timing) = control
+        .state
+        .read(|state| (state.quotas.clone(), state.timing));
+    // Named knobs change, the others keep their value.
+    let mut timing = serde_json::to_value(timing).map_err(|error| bad(&error.to_string()))?;
+    for (name, value) in config.timing {
+        timing[&name] = value;
+    }
+    let timing: Timing = serde_json::from_value(timing).map_err(|error| bad(&error.to_string()))?;
+    for (name, value) in config.quotas {
+        if !quotas.set(&name, value) {
+            let names: Vec<&str> = quotas.names().collect();
+            return Err(bad(&format!(
+                "there is no quota '{name}'; there are {}",
+                names.join(", ")
+            )));
         }
-        let timing: Timing =
-            serde_json::from_value(timing).map_err(|error| bad(&error.to_string()))?;
-        let mut quotas = state.quotas.clone();
-        for (name, value) in config.quotas {
-            if !quotas.set(&name, value) {
-                let names: Vec<&str> = state.quotas.names().collect();
-                return Err(bad(&format!(
-                    "there is no quota '{name}'; there are {}",
-                    names.join(", ")
-                )));
-            }
-        }
-        state.quotas = quotas;
+    }
+    control.state.write_everywhere(|state, _| {
+        state.quotas = quotas.clone();
         state.timing = timing;
-        Ok(StatusCode::NO_CONTENT)
-    })
+    });
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// Empties the account; quotas and timing stay, and no id is given twice.
+async fn outside(Extract(control): Extract<Control>) -> Json<Outside> {
+    Json(control.state.read(|state| state.outside.clone()))
+}
+
+/// Declares what lies outside of this AWS. Each member that is given replaces
+/// what was declared of its kind, the others stay.
+async fn declare(Extract(control): Extract<Control>, body: String) -> Told {
+    let given: serde_json::Map<String, serde_json::Value> = parse(&body)?;
+    let declared = control.state.read(|state| state.outside.clone());
+    let mut declared = serde_json::to_value(declared).map_err(|error| bad(&error.to_string()))?;
+    for (name, value) in given {
+        declared[&name] = value;
+    }
+    let declared: Outside =
+        serde_json::from_value(declared).map_err(|error| bad(&error.to_string()))?;
+    control
+        .state
+        .write_everywhere(|state, _| state.outside = declared.clone());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Empties all accounts; quotas, timing and what lies outside stay, and no id
+/// is given twice.
 async fn reset(Extract(control): Extract<Control>) -> StatusCode {
     control.faults.clear();
-    control.state.write(|state, _| {
+    control.state.write_everywhere(|state, _| {
         let empty = State::new(&state.account, &state.region, state.timing);
         let before = std::mem::replace(state, empty);
         state.ids = before.ids;
         state.quotas = before.quotas;
+        state.outside = before.outside;
         state.availability_zones = before.availability_zones;
     });
     StatusCode::NO_CONTENT

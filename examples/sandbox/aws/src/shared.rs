@@ -1,73 +1,256 @@
-//! The account behind a lock, with a signal for those who follow its changes.
+//! The accounts behind a lock, with a signal for those who follow their changes.
+//!
+//! There is one [`State`] for each account and region, made when it is first
+//! asked for. A handle looks at one of them; `everywhere` looks at all.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::state::State;
+use crate::state::{State, elsewhere::Elsewhere, ids::Ids};
 
-/// A cheap handle on the account. The lock is held for one closure at a time
+/// An account in a region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Twelve digits.
+    pub account: String,
+    /// Region name.
+    pub region: String,
+}
+
+type States = BTreeMap<Place, State>;
+
+/// A cheap handle on an account. The lock is held for one closure at a time
 /// and never across an `.await`.
 #[derive(Debug, Clone)]
 pub struct SharedState {
-    state: Arc<Mutex<State>>,
+    states: Arc<Mutex<States>>,
+    /// The configured account and region, whose settings others begin with.
+    home: Arc<Place>,
+    place: Arc<Place>,
     version: Arc<watch::Sender<u64>>,
 }
 
 impl SharedState {
     /// Puts an account behind a lock.
     pub fn new(state: State) -> Self {
+        let home = Arc::new(Place {
+            account: state.account.clone(),
+            region: state.region.clone(),
+        });
         Self {
-            state: Arc::new(Mutex::new(state)),
+            states: Arc::new(Mutex::new([(Place::clone(&home), state)].into())),
+            place: home.clone(),
+            home,
             version: Arc::new(watch::Sender::new(0)),
         }
     }
 
+    /// A handle on another account or region. It is made when it is first used.
+    pub fn at(&self, account: &str, region: &str) -> Self {
+        Self {
+            place: Arc::new(Place {
+                account: account.to_owned(),
+                region: region.to_owned(),
+            }),
+            ..self.clone()
+        }
+    }
+
+    /// A handle on the account and region that an ARN names, if there is
+    /// anything in it; else on the one that is configured.
+    pub fn of_arn(&self, arn: &str) -> Self {
+        let mut parts = arn.splitn(6, ':').skip(3);
+        let (Some(region), Some(account)) = (parts.next(), parts.next()) else {
+            return self.home();
+        };
+        let there = self.at(account, region);
+        let known = self.lock().contains_key(&*there.place);
+        if known { there } else { self.home() }
+    }
+
+    /// A handle on the account and region that are configured.
+    pub fn home(&self) -> Self {
+        Self {
+            place: self.home.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The account and region of this handle.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Looks at the account.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        look(self.present(&mut self.lock()))
+    }
+
+    /// Looks at all accounts, the configured one first.
+    pub fn everywhere<T>(&self, look: impl FnOnce(&[&State]) -> T) -> T {
+        let states = self.lock();
+        let home = states.get(&*self.home);
+        let others = states.iter().filter(|(place, _)| **place != *self.home);
+        let all: Vec<&State> = home
+            .into_iter()
+            .chain(others.map(|(_, state)| state))
+            .collect();
+        look(&all)
     }
 
     /// Changes the account at the present time, after what was due, and tells the followers.
     pub fn write<T>(&self, change: impl FnOnce(&mut State, Timestamp) -> T) -> T {
         let answer = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut states = self.lock();
+            let state = self.present(&mut states);
             let now = Timestamp::now();
             state.advance(now);
-            change(&mut state, now)
+            change(state, now)
         };
-        self.version.send_modify(|version| *version += 1);
+        self.tell();
         answer
+    }
+
+    /// Changes all accounts, and tells the followers.
+    pub fn write_everywhere(&self, mut change: impl FnMut(&mut State, Timestamp)) {
+        {
+            let mut states = self.lock();
+            let now = Timestamp::now();
+            for state in states.values_mut() {
+                state.advance(now);
+                change(state, now);
+            }
+        }
+        self.tell();
     }
 
     /// Changes the account; tells the followers only when `change` says that it did.
     pub fn update(&self, change: impl FnOnce(&mut State, Timestamp) -> bool) {
         let changed = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut states = self.lock();
+            let state = self.present(&mut states);
             let now = Timestamp::now();
             let due = state.advance(now);
-            change(&mut state, now) || due
+            change(state, now) || due
         };
         if changed {
-            self.version.send_modify(|version| *version += 1);
+            self.tell();
+        }
+    }
+
+    /// As [`update`](Self::update), for what depends on other regions and
+    /// accounts: the state knows of them while it is changed.
+    pub(crate) fn update_with_others(&self, change: impl FnOnce(&mut State, Timestamp) -> bool) {
+        let changed = {
+            let mut states = self.lock();
+            let others = states.iter().filter(|(place, _)| **place != *self.place);
+            let elsewhere = Elsewhere::of(others.map(|(_, state)| state));
+            let state = self.present(&mut states);
+            let now = Timestamp::now();
+            let due = state.advance(now);
+            state.elsewhere = elsewhere;
+            let changed = change(state, now) || due;
+            state.elsewhere = Elsewhere::default();
+            changed
+        };
+        if changed {
+            self.tell();
         }
     }
 
     /// Makes the transitions that are due; tells the followers if there were any.
     pub fn advance(&self) {
-        let changed = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .advance(Timestamp::now());
+        let now = Timestamp::now();
+        let mut changed = false;
+        for state in self.lock().values_mut() {
+            changed |= state.advance(now);
+        }
         if changed {
-            self.version.send_modify(|version| *version += 1);
+            self.tell();
         }
     }
 
-    /// A number that grows with every change; wait on it to follow the account.
+    /// A number that grows with every change; wait on it to follow the accounts.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    fn tell(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, States> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state of this handle; a new one has the settings of the configured one.
+    fn present<'a>(&self, states: &'a mut States) -> &'a mut State {
+        if !states.contains_key(&*self.place) {
+            let Place { account, region } = &*self.place;
+            let home = states.get(&*self.home);
+            let timing = home.map(|home| home.timing).unwrap_or_default();
+            let mut state = State::new(account, region, timing);
+            if let Some(home) = home {
+                state.quotas = home.quotas.clone();
+                state.outside = home.outside.clone();
+            }
+            // No two of them give out the same ids.
+            state.ids = Ids::named(&format!("{account} {region}"));
+            states.insert(Place::clone(&self.place), state);
+        }
+        states.entry(Place::clone(&self.place)).or_insert_with(|| {
+            State::new(&self.place.account, &self.place.region, Default::default())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Timing;
+
+    #[test]
+    fn accounts_and_regions_are_kept_apart() {
+        let home = SharedState::new(State::new("123456789012", "us-east-1", Timing::default()));
+        let there = home.at("123456789012", "eu-west-1");
+        let theirs = home.at("999999999999", "us-east-1");
+        home.write(|state, _| state.quotas.set("hosted-zones", 7));
+        let make =
+            |place: &SharedState| place.write(|s, _| s.create_vpc("10.0.0.0/16", &[]).unwrap());
+        let made = [make(&home), make(&there), make(&theirs)];
+        for (place, vpc) in [&home, &there, &theirs].into_iter().zip(&made) {
+            place.read(|state| assert_eq!(state.vpcs.keys().collect::<Vec<_>>(), [vpc]));
+            place.read(|state| assert_eq!(state.quotas.limit("hosted-zones"), 7));
+        }
+        assert_ne!(made[0], made[1]);
+        assert_ne!(made[1], made[2]);
+        home.everywhere(|states| {
+            assert_eq!(states.len(), 3);
+            assert_eq!(states[0].region, "us-east-1");
+            assert_eq!(states[0].account, "123456789012");
+        });
+        let arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/x/1";
+        assert_eq!(home.of_arn(arn).place().region, "eu-west-1");
+        let nowhere = "arn:aws:elasticloadbalancing:ap-east-1:123456789012:loadbalancer/app/x/1";
+        assert_eq!(home.of_arn(nowhere).place(), home.place());
+        assert_eq!(home.of_arn("x").place(), home.place());
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_seen_while_it_is_needed() {
+        let home = SharedState::new(State::new("123456789012", "us-east-1", Timing::default()));
+        let there = home.at("123456789012", "eu-west-1");
+        let vpc = there.write(|state, _| state.create_vpc("10.0.0.0/16", &[]).unwrap());
+        home.update_with_others(|state, _| {
+            assert!(state.elsewhere.vpcs.contains_key(&vpc));
+            false
+        });
+        home.read(|state| assert!(state.elsewhere.vpcs.is_empty()));
     }
 }

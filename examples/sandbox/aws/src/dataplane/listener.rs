@@ -165,6 +165,7 @@ async fn connection(
             Protocol::Https => {
                 let config = shared
                     .state
+                    .of_arn(&listener)
                     .read(|state| shared.keys.server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
@@ -192,7 +193,7 @@ async fn http<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let silence = shared.state.read(|state| {
+    let silence = shared.state.of_arn(listener).read(|state| {
         arn::load_balancer_of(listener)
             .and_then(|balancer| state.load_balancers.get(&balancer))
             .map(idle)

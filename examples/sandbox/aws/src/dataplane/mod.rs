@@ -29,7 +29,7 @@ pub(crate) mod tests;
 mod tls;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,11 +47,12 @@ use self::probe::Probes;
 use self::targets::{Departures, Rotation};
 use self::tls::Keys;
 use crate::shared::SharedState;
+use crate::state::State;
 
 /// A socket that could not be bound is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The running data plane of one account. Stopping or dropping it closes all sockets.
+/// The running data plane of all accounts. Stopping or dropping it closes all sockets.
 #[derive(Debug)]
 pub struct Plane {
     addresses: Addresses,
@@ -159,15 +160,17 @@ async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
     loop {
         changes.borrow_and_update();
         shared.state.advance();
-        let (listeners, targets, due) = shared.state.read(|state| {
-            shared.departures.follow(state);
-            shared.rotation.retain(state);
-            loopbacks.retain(|arn| state.load_balancers.contains_key(arn));
-            (
-                listener::wanted(state),
-                probe::wanted(state),
-                state.next_due(),
-            )
+        let (listeners, targets, due) = shared.state.everywhere(|states| {
+            shared.departures.follow(states);
+            shared.rotation.retain(states);
+            loopbacks.retain(|arn| {
+                let mut states = states.iter();
+                states.any(|state| state.load_balancers.contains_key(arn))
+            });
+            let all = || states.iter().copied();
+            let listeners: BTreeMap<_, _> = all().flat_map(listener::wanted).collect();
+            let targets: BTreeSet<_> = all().flat_map(probe::wanted).collect();
+            (listeners, targets, all().filter_map(State::next_due).min())
         });
         let complete = listen(&shared, &loopbacks, &mut open, listeners).await;
         endpoints.show(&open);

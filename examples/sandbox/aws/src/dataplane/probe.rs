@@ -70,7 +70,8 @@ impl Probes {
 async fn probe(shared: &Shared, (group, target): Probed) {
     loop {
         let started = Instant::now();
-        let settings = shared.state.read(|state| {
+        let state = shared.state.of_arn(&group);
+        let settings = state.read(|state| {
             let check = &state.target_groups.get(&group)?.health_check;
             Some((check.clone(), state.timing.health_scale))
         });
@@ -91,6 +92,7 @@ async fn probe(shared: &Shared, (group, target): Probed) {
         };
         shared
             .state
+            .of_arn(&group)
             .update(|state, _| state.record_probe(&group, &target, outcome));
         sleep_until(started + scaled(check.interval_seconds, scale)).await;
     }

@@ -32,7 +32,7 @@ pub(crate) async fn serve(
 ) -> Result<Reply, Infallible> {
     let (parts, body) = request.into_parts();
     let keep_alive = keeps_alive(&parts);
-    let decided = shared.state.read(|state| {
+    let decided = shared.state.of_arn(&listener).read(|state| {
         let draw = |below: u32| rand::random_range(0..below);
         match decide(state, &listener, &parts, peer, &shared.rotation, draw) {
             Decision::Answer(answer) => Err(answer),

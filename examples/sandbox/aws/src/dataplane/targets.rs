@@ -38,6 +38,11 @@ pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
     }
 }
 
+/// A target group, in whichever region and account it is.
+fn group_of<'a>(states: &[&'a State], arn: &str) -> Option<&'a TargetGroup> {
+    states.iter().find_map(|state| state.target_groups.get(arn))
+}
+
 /// Round robin, for each target group on its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rotation {
@@ -58,9 +63,9 @@ impl Rotation {
     }
 
     /// Forgets the groups that are gone.
-    pub(crate) fn retain(&self, state: &State) {
+    pub(crate) fn retain(&self, states: &[&State]) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.retain(|group, _| state.target_groups.contains_key(group));
+        latest.retain(|group, _| group_of(states, group).is_some());
     }
 }
 
@@ -81,13 +86,11 @@ impl Departures {
     }
 
     /// Cancels the tokens of targets that are registered no more.
-    pub(crate) fn follow(&self, state: &State) {
+    pub(crate) fn follow(&self, states: &[&State]) {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.retain(|(group, target), token| {
-            let registered = state
-                .target_groups
-                .get(group)
-                .is_some_and(|group| group.targets.contains_key(target));
+            let registered =
+                group_of(states, group).is_some_and(|group| group.targets.contains_key(target));
             if !registered {
                 token.cancel();
             }

@@ -1,5 +1,5 @@
 //! DNS over UDP on loopback: the names of the load balancers and the Route 53
-//! zones of the account.
+//! zones of all accounts.
 //!
 //! Touches one UDP socket. What is answered is decided in `zone`, which is pure.
 
@@ -122,8 +122,9 @@ fn reply(query: &[u8], state: &SharedState, loopbacks: &Loopbacks) -> Option<Vec
             answer.metadata.response_code = ResponseCode::NotImp;
         }
         [question] if question.query_class == DNSClass::IN => {
-            let found = state
-                .read(|state| zone::answer(state, loopbacks, &question.name, question.query_type));
+            let found = state.everywhere(|states| {
+                zone::answer(states, loopbacks, &question.name, question.query_type)
+            });
             answer.metadata.response_code = found.code;
             answer.metadata.authoritative = found.code != ResponseCode::Refused;
             answer.add_answers(found.answers);

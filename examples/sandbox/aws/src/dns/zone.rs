@@ -1,4 +1,4 @@
-//! What a name has in the account.
+//! What a name has in the accounts.
 //!
 //! Pure. A query is answered from the load balancers when it lies in the
 //! domain of their names, else from the hosted zone with the longest name that
@@ -31,9 +31,14 @@ pub(super) struct Found {
 }
 
 /// Answers for `name` and `kind` from the account.
-pub(super) fn answer(state: &State, loopbacks: &Loopbacks, name: &Name, kind: RecordType) -> Found {
+pub(super) fn answer(
+    states: &[&State],
+    loopbacks: &Loopbacks,
+    name: &Name,
+    kind: RecordType,
+) -> Found {
     let asked = Asked {
-        state,
+        states,
         loopbacks,
         kind,
     };
@@ -82,7 +87,7 @@ enum Here {
 }
 
 struct Asked<'a> {
-    state: &'a State,
+    states: &'a [&'a State],
     loopbacks: &'a Loopbacks,
     kind: RecordType,
 }
@@ -92,7 +97,7 @@ impl Asked<'_> {
         if let Some(here) = self.load_balancer(name, owner) {
             return here;
         }
-        let Some(zone) = zone_of(self.state, name) else {
+        let Some(zone) = zone_of(self.states, name) else {
             return Here::NotOurs;
         };
         let Some(sets) = closest(zone, name) else {
@@ -149,17 +154,10 @@ impl Asked<'_> {
 
     /// `None` when the name is not in the domain of load balancers.
     fn load_balancer(&self, name: &str, owner: &Name) -> Option<Here> {
-        let region = &self.state.region;
-        let suffix = match regions::partition(region) {
-            "aws-cn" => "amazonaws.com.cn",
-            _ => "amazonaws.com",
-        };
-        let domain = format!("{region}.elb.{suffix}.");
-        if !is_within(name, &domain) {
-            return None;
-        }
+        let domains = self.states.iter().flat_map(|state| domains(&state.region));
+        let domain = domains.into_iter().find(|domain| is_within(name, domain))?;
         let soa = || soa_of_load_balancers(&domain);
-        Some(match load_balancer_called(self.state, name) {
+        Some(match load_balancer_called(self.states, name) {
             None => Here::NoName(soa()),
             Some(balancer) if self.kind == RecordType::A => {
                 let address = self.loopbacks.of(&balancer.arn);
@@ -185,19 +183,32 @@ fn text(name: &Name) -> String {
     text
 }
 
-fn load_balancer_called<'a>(state: &'a State, name: &str) -> Option<&'a LoadBalancer> {
+/// The domains of the load balancers of a region: of Application and of
+/// Network Load Balancers.
+fn domains(region: &str) -> [String; 2] {
+    let suffix = match regions::partition(region) {
+        "aws-cn" => "amazonaws.com.cn",
+        _ => "amazonaws.com",
+    };
+    [
+        format!("{region}.elb.{suffix}."),
+        format!("elb.{region}.{suffix}."),
+    ]
+}
+
+fn load_balancer_called<'a>(states: &[&'a State], name: &str) -> Option<&'a LoadBalancer> {
     let name = name.trim_end_matches('.');
     let name = name.strip_prefix("dualstack.").unwrap_or(name);
-    state
-        .load_balancers
-        .values()
+    states
+        .iter()
+        .flat_map(|state| state.load_balancers.values())
         .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
 }
 
-fn zone_of<'a>(state: &'a State, name: &str) -> Option<&'a HostedZone> {
-    state
-        .hosted_zones
-        .values()
+fn zone_of<'a>(states: &[&'a State], name: &str) -> Option<&'a HostedZone> {
+    states
+        .iter()
+        .flat_map(|state| state.hosted_zones.values())
         .filter(|zone| is_within(name, &zone.name))
         .min_by_key(|zone| (std::cmp::Reverse(zone.name.len()), zone.private))
 }

@@ -13,6 +13,14 @@ impl Ids {
         Self { seed }
     }
 
+    /// Starts the sequence that belongs to a name (FNV-1a).
+    pub fn named(name: &str) -> Self {
+        let seed = name.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        Self { seed }
+    }
+
     fn next(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.seed;

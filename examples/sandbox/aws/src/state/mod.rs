@@ -15,6 +15,7 @@ pub mod condition;
 pub mod dns_name;
 pub mod ec2_id;
 pub mod ec2_tags;
+pub mod elsewhere;
 pub mod gateway;
 pub mod ids;
 pub mod image;
@@ -24,6 +25,7 @@ pub mod interface_addresses;
 pub mod listener;
 pub mod load_balancer;
 pub mod network_interface;
+pub mod outside;
 pub mod peering;
 mod placement;
 pub mod prefix_list;
@@ -60,6 +62,7 @@ pub use self::{
         WeightedTargetGroup,
     },
     load_balancer::{LoadBalancer, LoadBalancerState, Scheme},
+    outside::Outside,
     peering::Peering,
     prefix_list::PrefixList,
     quotas::Quotas,
@@ -125,6 +128,10 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// What was declared of the world outside.
+    pub outside: Outside,
+    /// Other regions and accounts, while a call needs to know of them.
+    pub elsewhere: elsewhere::Elsewhere,
     /// Tags by ARN, EC2 id or zone id.
     pub tags: BTreeMap<String, Tags>,
     /// Client tokens of calls of EC2 that made something.
@@ -192,6 +199,8 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            outside: Outside::default(),
+            elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
             client_tokens: BTreeMap::new(),
             due: BTreeMap::new(),

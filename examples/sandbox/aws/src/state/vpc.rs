@@ -341,7 +341,7 @@ mod tests {
     fn what_blocks_a_delete() {
         let mut state = state();
         let id = state.create_vpc("10.0.0.0/16", &[]).unwrap();
-        let mut blocked = |state: &mut State| {
+        let blocked = |state: &mut State| {
             assert_eq!(
                 state.delete_vpc(&id).unwrap_err().code,
                 "DependencyViolation"

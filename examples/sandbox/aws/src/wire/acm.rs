@@ -1,110 +1,60 @@
 //! Certificate Manager: JSON in, JSON out.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::page;
+use super::{answers::seconds, page::Paging, params::Input};
 use crate::state::{
     Answer, Certificate, CertificateStatus, Refusal, State,
     acm::{NewCertificate, Pem},
 };
 
-/// The prefix of `X-Amz-Target`.
-pub const TARGET: &str = "CertificateManager.";
-
 /// Carries out an action; `None` when the service does not have it.
 pub fn handle(
     action: &str,
-    body: &str,
+    input: &Input,
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Value>> {
     Some(match action {
-        "ImportCertificate" => import(body, state, now),
-        "RequestCertificate" => request(body, state, now),
-        "ListCertificates" => list(body, state),
-        "DescribeCertificate" => describe(body, state),
-        "DeleteCertificate" => delete(body, state),
-        "ListTagsForCertificate" => list_tags(body, state),
+        "ImportCertificate" => import(input, state, now),
+        "RequestCertificate" => request(input, state, now),
+        "ListCertificates" => list(input, state),
+        "DescribeCertificate" => describe(input, state),
+        "DeleteCertificate" => delete(input, state),
+        "ListTagsForCertificate" => list_tags(input, state),
         _ => return None,
     })
 }
 
-fn read<T: DeserializeOwned>(body: &str) -> Answer<T> {
-    let body = if body.trim().is_empty() { "{}" } else { body };
-    serde_json::from_str(body)
-        .map_err(|error| Refusal::new("ValidationException", error.to_string()))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Tag {
-    key: String,
-    #[serde(default)]
-    value: String,
-}
-
-fn pairs(tags: Vec<Tag>) -> Vec<(String, String)> {
-    tags.into_iter().map(|tag| (tag.key, tag.value)).collect()
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Import {
-    certificate_arn: Option<String>,
-    certificate: String,
-    private_key: String,
-    certificate_chain: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-fn import(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
-    let import: Import = read(body)?;
+fn import(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
     let pem = Pem {
-        certificate: blob(&import.certificate)?,
-        private_key: blob(&import.private_key)?,
-        chain: import.certificate_chain.as_deref().map(blob).transpose()?,
+        certificate: text_of_bytes(input, "Certificate")?
+            .ok_or_else(|| input.missing("Certificate"))?,
+        private_key: text_of_bytes(input, "PrivateKey")?
+            .ok_or_else(|| input.missing("PrivateKey"))?,
+        chain: text_of_bytes(input, "CertificateChain")?,
     };
-    let arn = import.certificate_arn.as_deref();
-    let arn = state.import_certificate(arn, pem, &pairs(import.tags), now)?;
+    let arn = input.text("CertificateArn");
+    let tags = input.pairs("Tags")?;
+    input.done()?;
+    let arn = state.import_certificate(arn.as_deref(), pem, &tags, now)?;
     Ok(json!({ "CertificateArn": arn }))
 }
 
-/// Blobs travel in base64.
-fn blob(text: &str) -> Answer<String> {
-    STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| {
-            Refusal::new(
-                "ValidationException",
-                "The value is not valid base64 of a text",
-            )
-        })
+/// PEM travels as bytes.
+fn text_of_bytes(input: &Input, name: &str) -> Answer<Option<String>> {
+    let Some(bytes) = input.bytes(name)? else {
+        return Ok(None);
+    };
+    String::from_utf8(bytes)
+        .map(Some)
+        .map_err(|_| input.invalid(format!("The value of {name} is not PEM.")))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Request {
-    domain_name: String,
-    #[serde(default)]
-    subject_alternative_names: Vec<String>,
-    validation_method: Option<String>,
-    key_algorithm: Option<String>,
-    idempotency_token: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-}
-
-fn request(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
-    let request: Request = read(body)?;
-    if request
-        .validation_method
-        .as_deref()
+fn request(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
+    if input
+        .text("ValidationMethod")
         .is_some_and(|method| method != "DNS")
     {
         return Err(Refusal::new(
@@ -113,70 +63,35 @@ fn request(body: &str, state: &mut State, now: Timestamp) -> Answer<Value> {
         ));
     }
     let new = NewCertificate {
-        domain_name: request.domain_name,
-        alternative_names: request.subject_alternative_names,
-        key_algorithm: request.key_algorithm,
-        idempotency_token: request.idempotency_token,
-        tags: pairs(request.tags),
+        domain_name: input.need("DomainName")?,
+        alternative_names: input.texts("SubjectAlternativeNames"),
+        key_algorithm: input.text("KeyAlgorithm"),
+        idempotency_token: input.text("IdempotencyToken"),
+        tags: input.pairs("Tags")?,
     };
+    input.done()?;
     let arn = state.request_certificate(&new, now)?;
     Ok(json!({ "CertificateArn": arn }))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Includes {
-    #[serde(default)]
-    key_types: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct List {
-    #[serde(default)]
-    certificate_statuses: Vec<String>,
-    #[serde(default)]
-    includes: Includes,
-    max_items: Option<usize>,
-    next_token: Option<String>,
-    sort_by: Option<String>,
-    sort_order: Option<String>,
-}
-
 /// Without `Includes.keyTypes` only RSA keys of 1024 and 2048 bits are listed.
-fn list(body: &str, state: &State) -> Answer<Value> {
-    let list: List = read(body)?;
-    if list.sort_by.is_some() || list.sort_order.is_some() {
-        return Err(Refusal::new(
-            "ValidationException",
-            "Sorting is not simulated",
-        ));
-    }
-    let size = list.max_items.unwrap_or(1000);
-    if !(1..=1000).contains(&size) {
-        return Err(Refusal::new(
-            "ValidationException",
-            "1 validation error detected: Value at 'maxItems' failed to satisfy constraint: Member must be between 1 and 1000",
-        ));
-    }
+fn list(input: &Input, state: &State) -> Answer<Value> {
+    let statuses = input.texts("CertificateStatuses");
+    let key_types = input.part("Includes").texts("keyTypes");
+    let paging = Paging::read(input, "MaxItems", "NextToken", 1000)?;
+    input.done()?;
     let listed = |certificate: &&Certificate| {
         let key = &certificate.key_algorithm;
-        let statuses = &list.certificate_statuses;
-        let key_listed = if list.includes.key_types.is_empty() {
+        let key_listed = if key_types.is_empty() {
             matches!(key.as_str(), "RSA_2048" | "RSA_1024")
         } else {
-            list.includes.key_types.contains(key)
+            key_types.contains(key)
         };
         key_listed
             && (statuses.is_empty() || statuses.iter().any(|s| s == certificate.status.as_str()))
     };
-    let page = page::cut(
-        state.certificates.values().filter(listed),
-        |certificate| certificate.arn.clone(),
-        list.next_token.as_deref(),
-        size,
-    )
-    .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
+    let certificates = state.certificates.values().filter(listed);
+    let page = paging.cut(input, certificates, |certificate| certificate.arn.clone())?;
     let summaries: Vec<Value> = page
         .items
         .iter()
@@ -213,22 +128,10 @@ fn kind(certificate: &Certificate) -> &'static str {
     }
 }
 
-/// Epoch seconds with fraction.
-fn seconds(at: Timestamp) -> Value {
-    let whole = at.as_second();
-    let millis = at.subsec_millisecond();
-    serde_json::from_str(&format!("{whole}.{millis:03}")).unwrap_or_else(|_| Value::from(whole))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct One {
-    certificate_arn: String,
-}
-
-fn describe(body: &str, state: &State) -> Answer<Value> {
-    let one: One = read(body)?;
-    let certificate = state.certificate(&one.certificate_arn)?;
+fn describe(input: &Input, state: &State) -> Answer<Value> {
+    let arn = input.need("CertificateArn")?;
+    input.done()?;
+    let certificate = state.certificate(&arn)?;
     let mut detail = json!({
         "CertificateArn": certificate.arn,
         "DomainName": certificate.domain_name,
@@ -284,18 +187,20 @@ fn option(certificate: &Certificate, name: &str) -> Value {
     })
 }
 
-fn delete(body: &str, state: &mut State) -> Answer<Value> {
-    let one: One = read(body)?;
-    state.delete_certificate(&one.certificate_arn)?;
+fn delete(input: &Input, state: &mut State) -> Answer<Value> {
+    let arn = input.need("CertificateArn")?;
+    input.done()?;
+    state.delete_certificate(&arn)?;
     Ok(json!({}))
 }
 
-fn list_tags(body: &str, state: &State) -> Answer<Value> {
-    let one: One = read(body)?;
-    state.certificate(&one.certificate_arn)?;
+fn list_tags(input: &Input, state: &State) -> Answer<Value> {
+    let arn = input.need("CertificateArn")?;
+    input.done()?;
+    state.certificate(&arn)?;
     let tags: Vec<Value> = state
         .tags
-        .get(&one.certificate_arn)
+        .get(&arn)
         .into_iter()
         .flatten()
         .map(|(key, value)| json!({ "Key": key, "Value": value }))

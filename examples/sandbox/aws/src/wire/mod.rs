@@ -1,12 +1,17 @@
 //! AWS's protocols on one port: awsQuery, ec2Query, REST-XML and JSON 1.1.
 //!
-//! The wire tells the service, maps parameters to calls on the state, and puts
-//! answers and refusals into the form of the service. It holds no state of its
-//! own.
+//! The wire tells the service, decodes parameters by the model of the
+//! operation, maps them to calls on the state, and puts answers and refusals
+//! into the form of the service. It holds no state of its own.
 
 mod acm;
+mod answers;
+mod complaint;
+mod credentials;
 mod ec2;
 mod elb;
+mod incoming;
+mod model;
 mod page;
 mod params;
 mod route53;
@@ -19,18 +24,23 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     body::{Body, Bytes},
     extract::State as Extract,
-    http::{HeaderMap, Method, Request, StatusCode, Uri},
+    http::{HeaderMap, Request, StatusCode, Uri},
     response::Response,
 };
 use jiff::Timestamp;
-use tracing::{debug, warn};
+use serde_json::Value;
+use tracing::{debug, error, warn};
 
 use self::{
-    params::{Dialect, Params},
-    service::{Service, document, scope_of},
+    credentials::Credentials,
+    incoming::{Incoming, identify},
+    model::{Operation, Protocol, decode},
+    params::{Input, Params},
+    service::{Service, document},
     xml::Xml,
 };
 use crate::{
+    SharedState,
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
@@ -40,24 +50,19 @@ use crate::{
 /// Larger bodies are refused; AWS's own limits are far below.
 const MAX_BODY: usize = 4 << 20;
 
-/// A request that is known to belong to a service.
-struct Incoming {
-    service: Service,
-    action: String,
-    content: Content,
-}
-
-enum Content {
-    Form(Params),
-    Json(String),
-    Rest(Option<route53::Request>, BTreeMap<String, String>),
+/// What an operation answers.
+enum Answered {
+    /// In awsQuery, ec2Query and REST-XML.
+    Xml(Xml),
+    /// In JSON 1.1.
+    Json(Value),
 }
 
 /// What goes back.
 struct Outgoing {
     status: u16,
     body: String,
-    location: Option<String>,
+    headers: Vec<(&'static str, String)>,
     code: Option<String>,
 }
 
@@ -69,11 +74,18 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let id = uuid();
+    let credentials = Credentials::of(&parts.headers, parts.uri.query());
     let Some(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body) else {
-        return unknown(&control, (number, started), &parts.headers, &parts.uri, &id);
+        let scope = credentials.map(|credentials| credentials.service);
+        return unknown(
+            &control,
+            (number, started),
+            &parts.headers,
+            (&parts.uri, scope),
+            &id,
+        );
     };
-    let scope = scope_of(&parts.headers, parts.uri.query());
-    let outcome = answer(&control, &incoming, scope.as_deref(), &id);
+    let outcome = answer(&control, &incoming, credentials.as_ref(), &id);
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -89,7 +101,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             Some(outgoing) => outgoing.code.clone(),
             None => Some(CONNECTION_RESET.to_owned()),
         },
-        parameters: incoming.content.shown(),
+        parameters: incoming.shown,
     };
     debug!(
         service = call.service,
@@ -105,110 +117,25 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     }
 }
 
-/// Tells service and action; `None` when no service here is meant.
-fn identify(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Option<Incoming> {
-    let text = String::from_utf8_lossy(body);
-    if let Some(target) = headers.get("x-amz-target") {
-        let action = target.to_str().ok()?.strip_prefix(acm::TARGET)?;
-        return Some(Incoming {
-            service: Service::Acm,
-            action: action.to_owned(),
-            content: Content::Json(text.into_owned()),
-        });
-    }
-    if uri.path().starts_with("/2013-04-01/") {
-        let query = uri.query().unwrap_or_default();
-        let request = route53::Request::parse(method.as_str(), uri.path(), query, &text);
-        let action = request.as_ref().map_or_else(
-            || format!("{method} {}", uri.path()),
-            |request| request.action.to_owned(),
-        );
-        let mut shown = params::decode_form(query);
-        shown.insert("path".to_owned(), uri.path().to_owned());
-        if let Some(request) = &request {
-            shown.extend(request.changes());
-        }
-        return Some(Incoming {
-            service: Service::Route53,
-            action,
-            content: Content::Rest(request, shown),
-        });
-    }
-    let form = if method == Method::GET {
-        uri.query().unwrap_or_default()
-    } else {
-        &text
-    };
-    let mut params = Params::parse(form, Dialect::Query);
-    let service = Service::of_version(params.raw("Version")?)?;
-    if service == Service::Ec2 {
-        params = Params::parse(form, Dialect::Ec2);
-    }
-    Some(Incoming {
-        service,
-        action: params.raw("Action").unwrap_or_default().to_owned(),
-        content: Content::Form(params),
-    })
-}
-
-impl Content {
-    /// Parameters for the log, without secrets.
-    fn shown(&self) -> BTreeMap<String, String> {
-        const SECRET: [&str; 4] = [
-            "WebIdentityToken",
-            "PrivateKey",
-            "Certificate",
-            "CertificateChain",
-        ];
-        let mut shown = match self {
-            Self::Form(params) => params.values().clone(),
-            Self::Rest(_, shown) => shown.clone(),
-            Self::Json(body) => match serde_json::from_str(body) {
-                Ok(serde_json::Value::Object(fields)) => fields
-                    .into_iter()
-                    .map(|(name, value)| {
-                        let text = value
-                            .as_str()
-                            .map_or_else(|| value.to_string(), str::to_owned);
-                        (name, text)
-                    })
-                    .collect(),
-                _ => BTreeMap::new(),
-            },
-        };
-        shown.retain(|name, _| {
-            !SECRET.contains(&name.as_str())
-                && !name.starts_with("X-Amz-")
-                && !matches!(name.as_str(), "Action" | "Version")
-        });
-        shown
-    }
-}
-
 /// Answers a request; `None` when the answer is to be lost.
 fn answer(
     control: &Control,
     incoming: &Incoming,
-    scope: Option<&str>,
+    credentials: Option<&Credentials>,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
     let refuse = |refusal: &Refusal| refused(service, refusal, None, id);
-    match scope {
-        None if incoming.action != "AssumeRoleWithWebIdentity" => {
-            return Some(refuse(&Refusal::new(
-                "MissingAuthenticationToken",
-                "Request is missing Authentication Token",
-            )));
+    let operation = service.model().operations.get(&incoming.action);
+    match credentials {
+        None if !operation.is_some_and(|operation| operation.unsigned) => {
+            return Some(refuse(&service.no_credentials()));
         }
-        Some(scope) if scope != service.scope() => {
-            return Some(refuse(&Refusal::new(
-                "SignatureDoesNotMatch",
-                format!(
-                    "Credential should be scoped to correct service: '{}'.",
-                    service.scope()
-                ),
-            )));
+        Some(credentials) if credentials.service != service.scope() => {
+            return Some(refuse(&service.bad_signature(format!(
+                "Credential should be scoped to correct service: '{}'.",
+                service.scope()
+            ))));
         }
         _ => {}
     }
@@ -220,83 +147,142 @@ fn answer(
     let reading = reads
         .iter()
         .any(|prefix| incoming.action.starts_with(prefix));
+    let state = place(control, service, credentials);
     let mut outcome = None;
-    control.state.update(|state, now| {
-        let answered = carry_out(incoming, state, now, id);
+    let mut change = |state: &mut State, now| {
+        let answered = carry_out(incoming, operation, state, now, id);
         let changed = answered.is_ok() && !reading;
         outcome = Some(answered);
         changed
-    });
+    };
+    if service.looks_elsewhere() {
+        state.update_with_others(&mut change);
+    } else {
+        state.update(&mut change);
+    }
     if let Some(fault) = fault {
         return injected(service, &fault, id);
     }
     outcome.map(|answered| answered.unwrap_or_else(|refusal| refuse(&refusal)))
 }
 
-fn carry_out(incoming: &Incoming, state: &mut State, now: Timestamp, id: &str) -> Answer<Outgoing> {
-    let action = &incoming.action;
+/// The account and region that a call is for.
+fn place(control: &Control, service: Service, credentials: Option<&Credentials>) -> SharedState {
+    let home = control.state.home();
+    let region = credentials
+        .map(|credentials| credentials.region.as_str())
+        .filter(|region| !service.is_global() && !region.is_empty())
+        .unwrap_or(&home.place().region)
+        .to_owned();
+    home.at(&home.place().account, &region)
+}
+
+fn carry_out(
+    incoming: &Incoming,
+    operation: Option<&Operation>,
+    state: &mut State,
+    now: Timestamp,
+    id: &str,
+) -> Answer<Outgoing> {
+    let (service, action) = (incoming.service, incoming.action.as_str());
     let unknown = || {
-        warn!(service = incoming.service.scope(), action, "unknown action");
-        incoming.service.unknown_action(action)
+        warn!(service = service.scope(), action, "unknown action");
+        service.unknown_action(action)
     };
-    match &incoming.content {
-        Content::Form(params) => {
-            let input = params.root();
-            let answered = match incoming.service {
-                Service::Ec2 => ec2::handle(action, &input, state, now),
-                Service::Sts => sts::handle(action, &input, state, now),
-                _ => elb::handle(action, &input, state, now),
-            };
-            let content = answered.ok_or_else(unknown)??;
-            Ok(Outgoing::ok(form_answer(
-                incoming.service,
-                action,
-                content,
-                id,
-            )))
-        }
-        Content::Json(body) => {
-            let answered = acm::handle(action, body, state, now).ok_or_else(unknown)??;
-            Ok(Outgoing::ok(answered.to_string()))
-        }
-        Content::Rest(request, _) => {
-            let request = request.as_ref().ok_or_else(unknown)?;
-            let done = route53::handle(request, state, now)?;
-            let mut xml = Xml::default();
-            let content = done.xml.into_text();
-            xml.root(
-                &format!("{action}Response"),
-                Service::Route53.namespace(),
-                |xml| {
-                    xml.embed(&content);
-                },
+    let operation = operation.ok_or_else(unknown)?;
+    let (tree, violations) = decode::decode(service.model(), operation, &incoming.content)
+        .map_err(|malformed| service.malformed(&malformed))?;
+    if let Some(refusal) = service.complain(&violations) {
+        return Err(refusal);
+    }
+    let params = Params::new(service, tree);
+    let answered = dispatch(service, action, &params.root(), state, now).ok_or_else(unknown)??;
+    let outgoing = envelope(service, action, operation, answered, id);
+    // What a client could not read must not pass a test.
+    if cfg!(debug_assertions) {
+        let wrong = model::answer::check(service.model(), operation, &outgoing.body);
+        if !wrong.is_empty() {
+            let wrong = format!(
+                "{action} answers what is not in its model: {}",
+                wrong.join("; ")
             );
-            Ok(Outgoing {
-                status: done.status,
-                location: done.location,
-                ..Outgoing::ok(document(xml))
-            })
+            error!(wrong);
+            return Err(Refusal::new("InternalFailure", wrong));
         }
+    }
+    Ok(outgoing)
+}
+
+/// Carries out an action; `None` when there is no such action.
+fn dispatch(
+    service: Service,
+    action: &str,
+    input: &Input,
+    state: &mut State,
+    now: Timestamp,
+) -> Option<Answer<Answered>> {
+    let xml = |answer: Answer<Xml>| answer.map(Answered::Xml);
+    let json = |answer: Answer<Value>| answer.map(Answered::Json);
+    match service {
+        Service::Elb => elb::handle(action, input, state, now).map(xml),
+        Service::Ec2 => ec2::handle(action, input, state, now).map(xml),
+        Service::Sts => sts::handle(action, input, state, now).map(xml),
+        Service::Route53 => route53::handle(action, input, state, now).map(xml),
+        Service::Acm => acm::handle(action, input, state, now).map(json),
+        Service::Iam
+        | Service::WafV2
+        | Service::WafRegional
+        | Service::Shield
+        | Service::Tagging
+        | Service::Cognito => None,
     }
 }
 
-/// The envelope of awsQuery (with a result element) or ec2Query (without).
-fn form_answer(service: Service, action: &str, content: Xml, id: &str) -> String {
+/// The answer in the form of its protocol.
+fn envelope(
+    service: Service,
+    action: &str,
+    operation: &Operation,
+    answered: Answered,
+    id: &str,
+) -> Outgoing {
+    let mut content = match answered {
+        Answered::Json(value) => {
+            // An operation without output has no body.
+            let body = operation.output.as_ref().map(|_| value.to_string());
+            return Outgoing::ok(body.unwrap_or_default());
+        }
+        Answered::Xml(content) => content,
+    };
+    let headers = content.take_headers();
     let content = content.into_text();
     let mut xml = Xml::default();
     xml.root(&format!("{action}Response"), service.namespace(), |xml| {
-        if service == Service::Ec2 {
-            xml.leaf("requestId", id).embed(&content);
-            return;
+        match service.protocol() {
+            Protocol::Query => {
+                // Without output there is no result element, but in ELBv2.
+                if let Some(wrapper) = &operation.wrapper {
+                    xml.nest(wrapper, |xml| {
+                        xml.embed(&content);
+                    });
+                }
+                xml.nest("ResponseMetadata", |xml| {
+                    xml.leaf("RequestId", id);
+                });
+            }
+            Protocol::Ec2 => {
+                xml.leaf("requestId", id).embed(&content);
+            }
+            Protocol::RestXml | Protocol::Json => {
+                xml.embed(&content);
+            }
         }
-        xml.nest(&format!("{action}Result"), |xml| {
-            xml.embed(&content);
-        });
-        xml.nest("ResponseMetadata", |xml| {
-            xml.leaf("RequestId", id);
-        });
     });
-    document(xml)
+    Outgoing {
+        status: operation.status.unwrap_or(200),
+        headers,
+        ..Outgoing::ok(document(xml))
+    }
 }
 
 impl Outgoing {
@@ -304,7 +290,7 @@ impl Outgoing {
         Self {
             status: 200,
             body,
-            location: None,
+            headers: Vec::new(),
             code: None,
         }
     }
@@ -315,7 +301,7 @@ fn refused(service: Service, refusal: &Refusal, status: Option<u16>, id: &str) -
     Outgoing {
         status,
         body: service.error_body(refusal, status, id),
-        location: None,
+        headers: Vec::new(),
         code: Some(refusal.code.to_string()),
     }
 }
@@ -338,8 +324,8 @@ fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
         .status(outgoing.status)
         .header("content-type", service.content_type())
         .header("x-amzn-requestid", id);
-    if let Some(location) = outgoing.location {
-        response = response.header("location", location);
+    for (name, value) in outgoing.headers {
+        response = response.header(name, value);
     }
     response
         .body(Body::from(outgoing.body))
@@ -367,24 +353,26 @@ fn unknown(
     control: &Control,
     (number, started): (u64, f64),
     headers: &HeaderMap,
-    uri: &Uri,
+    (uri, scope): (&Uri, Option<String>),
     id: &str,
 ) -> Response {
-    let service = scope_of(headers, uri.query()).unwrap_or_else(|| "unknown".to_owned());
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
+    let named = Service::ALL
+        .into_iter()
+        .find(|service| scope.as_deref() == Some(service.scope()));
+    let form = match target {
+        Some(_) => Service::Acm,
+        None => named.unwrap_or(Service::Elb),
+    };
+    let service = scope.unwrap_or_else(|| "unknown".to_owned());
     warn!(
         service,
         path = uri.path(),
         target,
         "request to a service that is not simulated"
     );
-    let form = if target.is_some() {
-        Service::Acm
-    } else {
-        Service::Elb
-    };
     let action = target.unwrap_or_else(|| uri.path()).to_owned();
     let outgoing = refused(form, &form.unknown_action(&action), Some(400), id);
     control.journal.record(Call {

@@ -2,6 +2,13 @@
 //! changes in between neither repeat nor skip the others.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::params::Input;
+use crate::state::Answer;
+
+/// Bytes of the checksum that tells a token of ours from anything else.
+const CHECK: usize = 6;
 
 /// A part of a listing.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,10 +28,7 @@ pub fn cut<T>(
     size: usize,
 ) -> Option<Page<T>> {
     let after = match token.filter(|token| !token.is_empty()) {
-        Some(token) => {
-            let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-            Some(String::from_utf8(bytes).ok()?)
-        }
+        Some(token) => Some(open(token)?),
         None => None,
     };
     let mut rest = items
@@ -33,17 +37,66 @@ pub fn cut<T>(
         .peekable();
     let items: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.peek().is_some();
-    let next = items
-        .last()
-        .filter(|_| more)
-        .map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+    let next = items.last().filter(|_| more).map(|last| seal(&key(last)));
     Some(Page { items, next })
+}
+
+fn check(key: &str) -> [u8; CHECK] {
+    let digest = Sha256::digest(format!("page after {key}"));
+    let mut check = [0; CHECK];
+    check.copy_from_slice(&digest[..CHECK]);
+    check
+}
+
+fn seal(key: &str) -> String {
+    let mut bytes = check(key).to_vec();
+    bytes.extend(key.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn open(token: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let (found, key) = bytes.split_at_checked(CHECK)?;
+    let key = String::from_utf8(key.to_vec()).ok()?;
+    (check(&key) == found).then_some(key)
+}
+
+/// What a call asks for: how much, and after what.
+#[derive(Debug)]
+pub struct Paging {
+    size: usize,
+    token: Option<String>,
+}
+
+impl Paging {
+    /// Reads the size, which has a default, and the token by their names.
+    pub fn read(input: &Input, size: &str, token: &str, default: usize) -> Answer<Self> {
+        Ok(Self {
+            size: input.number(size)?.unwrap_or(default),
+            token: input.text(token),
+        })
+    }
+
+    /// Cuts the page; a token that was not given out is refused with the code
+    /// of the service.
+    pub fn cut<T>(
+        &self,
+        input: &Input,
+        items: impl IntoIterator<Item = T>,
+        key: impl Fn(&T) -> String,
+    ) -> Answer<Page<T>> {
+        cut(items, key, self.token.as_deref(), self.size)
+            .ok_or_else(|| input.bad_token(self.token.as_deref()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
+    use crate::wire::{params::Params, service::Service};
 
     #[test]
     fn pages_follow_each_other() {
@@ -56,6 +109,25 @@ mod tests {
         let third = cut(items, key, second.next.as_deref(), 2).unwrap();
         assert_eq!(third.items, ["e"]);
         assert_eq!(third.next, None);
-        assert_eq!(cut(items, key, Some("%"), 2), None);
+        for foreign in ["%", "YQ", "YWFhYWFhYWFhYWE", "token"] {
+            assert_eq!(cut(items, key, Some(foreign), 2), None);
+        }
+    }
+
+    #[test]
+    fn foreign_tokens_are_refused_with_the_code_of_the_service() {
+        for (service, code) in [
+            (Service::Elb, "ValidationError"),
+            (Service::Ec2, "InvalidParameterValue"),
+            (Service::WafV2, "WAFInvalidParameterException"),
+            (Service::Shield, "InvalidPaginationTokenException"),
+        ] {
+            let params = Params::new(service, json!({ "Size": 2, "Next": "abcd" }));
+            let input = params.root();
+            let paging = Paging::read(&input, "Size", "Next", 100).unwrap();
+            let refused = paging.cut(&input, ["a"], |item| (*item).to_owned());
+            assert_eq!(refused.unwrap_err().code, code);
+            assert!(input.done().is_ok());
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! Form parameters of awsQuery and ec2Query, read by name. Whatever an
-//! operation has not read when it says `done` is a parameter that it does not
-//! have, and refused.
+//! The parameters of a request, read by name from the tree that it was decoded
+//! into. What an operation has not read when it says `done` is something that
+//! the simulator does not do, and refused rather than passed over.
 
 use std::{
     cell::RefCell,
@@ -8,31 +8,29 @@ use std::{
     str::FromStr,
 };
 
-use crate::state::{Answer, Refusal};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-/// The two ways to spell lists and to complain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// `Names.member.1`; errors are `ValidationError`.
-    Query,
-    /// `Name.1`; errors are `MissingParameter` and `InvalidParameterValue`.
-    Ec2,
-}
+use super::service::Service;
+use crate::state::{Answer, Refusal};
 
 /// All parameters of a request.
 #[derive(Debug)]
 pub struct Params {
-    dialect: Dialect,
-    values: BTreeMap<String, String>,
+    service: Service,
+    tree: Value,
+    /// Places of values that were read.
     read: RefCell<BTreeSet<String>>,
 }
 
 impl Params {
-    /// Decodes a form body or query string.
-    pub fn parse(form: &str, dialect: Dialect) -> Self {
+    /// Parameters that were decoded for a service.
+    pub fn new(service: Service, tree: Value) -> Self {
         Self {
-            dialect,
-            values: decode_form(form),
+            service,
+            tree,
             read: RefCell::default(),
         }
     }
@@ -41,18 +39,9 @@ impl Params {
     pub fn root(&self) -> Input<'_> {
         Input {
             params: self,
-            prefix: String::new(),
+            node: Some(&self.tree),
+            path: String::new(),
         }
-    }
-
-    /// A parameter as sent.
-    pub fn raw(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
-    }
-
-    /// All parameters as sent.
-    pub fn values(&self) -> &BTreeMap<String, String> {
-        &self.values
     }
 }
 
@@ -95,28 +84,37 @@ pub fn percent_decode(text: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
     params: &'a Params,
-    prefix: String,
+    node: Option<&'a Value>,
+    path: String,
 }
 
 impl<'a> Input<'a> {
+    fn below(&self, name: &str) -> Option<&'a Value> {
+        self.node?.get(name)
+    }
+
     fn key(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
-            name.to_owned()
-        } else if name.is_empty() {
-            self.prefix.clone()
-        } else {
-            format!("{}.{name}", self.prefix)
+        match (self.path.is_empty(), name.is_empty()) {
+            (true, _) => name.to_owned(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}.{name}", self.path),
         }
     }
 
-    /// A text, if given.
+    fn mark(&self, name: &str) {
+        self.params.read.borrow_mut().insert(self.key(name));
+    }
+
+    /// The service that was called.
+    pub fn service(&self) -> Service {
+        self.params.service
+    }
+
+    /// A text, number or boolean as text, if given.
     pub fn text(&self, name: &str) -> Option<String> {
-        let key = self.key(name);
-        let value = self.params.values.get(&key).cloned();
-        if value.is_some() {
-            self.params.read.borrow_mut().insert(key);
-        }
-        value
+        let text = plain(self.below(name)?)?;
+        self.mark(name);
+        Some(text)
     }
 
     /// A text that has to be given.
@@ -124,14 +122,19 @@ impl<'a> Input<'a> {
         self.text(name).ok_or_else(|| self.missing(name))
     }
 
-    /// All parameters of the request, as sent.
-    pub fn sent(&self) -> &'a BTreeMap<String, String> {
-        &self.params.values
+    /// All parameters by the names of their places.
+    pub fn sent(&self) -> BTreeMap<String, String> {
+        let mut sent = BTreeMap::new();
+        leaves("", &self.params.tree, &mut |place, value| {
+            sent.insert(place.to_owned(), plain(value).unwrap_or_default());
+        });
+        sent
     }
 
     /// The text of a list element.
     pub fn value(&self) -> String {
-        self.text("").unwrap_or_default()
+        self.mark("");
+        self.node.and_then(plain).unwrap_or_default()
     }
 
     /// A number, if given.
@@ -154,35 +157,52 @@ impl<'a> Input<'a> {
             return Ok(None);
         };
         text.parse().map(Some).map_err(|_| {
-            self.malformed(format!(
+            self.invalid(format!(
                 "Value ({text}) for parameter {} is invalid.",
                 self.key(name)
             ))
         })
     }
 
+    /// A time, if given: in ISO 8601 or in seconds since 1970.
+    pub fn time(&self, name: &str) -> Answer<Option<Timestamp>> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        let time = text.parse::<Timestamp>().ok().or_else(|| {
+            let seconds: f64 = text.parse().ok()?;
+            let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
+            Timestamp::UNIX_EPOCH.checked_add(span).ok()
+        });
+        time.map(Some)
+            .ok_or_else(|| self.invalid(format!("Value ({text}) for {name} is not a time.")))
+    }
+
+    /// Bytes, if given.
+    pub fn bytes(&self, name: &str) -> Answer<Option<Vec<u8>>> {
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        STANDARD
+            .decode(text)
+            .map(Some)
+            .map_err(|_| self.invalid(format!("The value of {name} is not base64.")))
+    }
+
     /// The elements of a list, in order. A list that is sent empty has none.
     pub fn list(&self, name: &str) -> Vec<Input<'a>> {
-        let key = self.key(name);
-        if self.params.values.get(&key).is_some_and(String::is_empty) {
-            self.params.read.borrow_mut().insert(key.clone());
-        }
-        let base = match self.params.dialect {
-            Dialect::Query => format!("{key}.member."),
-            Dialect::Ec2 => format!("{key}."),
+        let Some(Value::Array(items)) = self.below(name) else {
+            return Vec::new();
         };
-        let indexes: BTreeSet<u32> = self
-            .params
-            .values
-            .range(base.clone()..)
-            .take_while(|(found, _)| found.starts_with(&base))
-            .filter_map(|(found, _)| found[base.len()..].split('.').next()?.parse().ok())
-            .collect();
-        indexes
-            .into_iter()
-            .map(|index| Input {
+        if items.is_empty() {
+            self.mark(name);
+        }
+        let items = items.iter().enumerate();
+        items
+            .map(|(index, item)| Input {
                 params: self.params,
-                prefix: format!("{base}{index}"),
+                node: Some(item),
+                path: self.key(&format!("{name}.{}", index + 1)),
             })
             .collect()
     }
@@ -192,25 +212,35 @@ impl<'a> Input<'a> {
         self.list(name).iter().map(Input::value).collect()
     }
 
+    /// The entries of a map of texts.
+    pub fn map(&self, name: &str) -> BTreeMap<String, String> {
+        let Some(Value::Object(entries)) = self.below(name) else {
+            return BTreeMap::new();
+        };
+        self.mark(name);
+        entries
+            .iter()
+            .filter_map(|(key, value)| Some((key.clone(), plain(value)?)))
+            .collect()
+    }
+
     /// A structure.
     pub fn part(&self, name: &str) -> Input<'a> {
+        if let Some(Value::Object(fields)) = self.below(name)
+            && fields.is_empty()
+        {
+            self.mark(name);
+        }
         Input {
             params: self.params,
-            prefix: self.key(name),
+            node: self.below(name),
+            path: self.key(name),
         }
     }
 
     /// Whether anything of this name was sent.
     pub fn has(&self, name: &str) -> bool {
-        let key = self.key(name);
-        let below = format!("{key}.");
-        self.params.values.contains_key(&key)
-            || self
-                .params
-                .values
-                .range(below.clone()..)
-                .next()
-                .is_some_and(|(found, _)| found.starts_with(&below))
+        self.below(name).is_some()
     }
 
     /// `Key` and `Value` pairs of a list.
@@ -221,81 +251,158 @@ impl<'a> Input<'a> {
             .collect()
     }
 
-    /// Ends the reading: refuses parameters that the operation does not have.
+    /// A member as it was decoded, with everything below it; for what the
+    /// simulator keeps whole.
+    pub fn whole(&self, name: &str) -> Option<&'a Value> {
+        let value = self.below(name)?;
+        self.mark(name);
+        Some(value)
+    }
+
+    /// A member read into a type, with everything below it.
+    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Answer<Option<T>> {
+        let Some(value) = self.whole(name) else {
+            return Ok(None);
+        };
+        T::deserialize(value)
+            .map(Some)
+            .map_err(|error| self.invalid(format!("Value at {name} is invalid: {error}")))
+    }
+
+    /// Passes over members that make no difference here.
+    pub fn skip(&self, names: &[&str]) {
+        for name in names {
+            self.mark(name);
+        }
+    }
+
+    /// Ends the reading: refuses parameters that nothing was done with.
     pub fn done(&self) -> Answer<()> {
         let read = self.params.read.borrow();
-        // A signature may stand in the query.
-        let framing =
-            |name: &str| matches!(name, "Action" | "Version") || name.starts_with("X-Amz-");
-        let mut names = self.params.values.keys();
-        let stray = names.find(|name| !read.contains(*name) && !framing(name));
-        match (stray, self.params.dialect) {
-            (None, _) => Ok(()),
-            (Some(name), Dialect::Ec2) => Err(Refusal::new(
-                "UnknownParameter",
-                format!("The parameter {name} is not recognized"),
-            )),
-            (Some(name), Dialect::Query) => Err(Refusal::validation(format!(
-                "The parameter '{name}' is not known to this operation or is not simulated"
-            ))),
-        }
+        let taken = |place: &str| {
+            // A place is read when it or anything around it was.
+            let ends = place.match_indices('.').map(|(at, _)| at);
+            ends.chain([place.len()])
+                .any(|end| read.contains(&place[..end]))
+        };
+        let mut stray = None;
+        leaves("", &self.params.tree, &mut |place, _| {
+            if stray.is_none() && !taken(place) {
+                stray = Some(place.to_owned());
+            }
+        });
+        let Some(place) = stray else {
+            return Ok(());
+        };
+        tracing::warn!(
+            service = self.service().scope(),
+            parameter = place,
+            "parameter that is not simulated"
+        );
+        let text = format!("The parameter {place} is not simulated");
+        Err(match self.service() {
+            Service::Ec2 => Refusal::new("UnsupportedOperation", text),
+            service => service.invalid(text),
+        })
     }
 
-    fn missing(&self, name: &str) -> Refusal {
-        let key = self.key(name);
-        match self.params.dialect {
-            Dialect::Query => Refusal::validation(format!(
-                "1 validation error detected: Value null at '{key}' failed to satisfy constraint: Member must not be null"
-            )),
-            Dialect::Ec2 => Refusal::new(
-                "MissingParameter",
-                format!("The request must contain the parameter {key}"),
-            ),
-        }
+    /// A refusal of a value with the code of the service.
+    pub fn invalid(&self, text: impl Into<String>) -> Refusal {
+        self.service().invalid(text)
     }
 
-    fn malformed(&self, text: String) -> Refusal {
-        match self.params.dialect {
-            Dialect::Query => Refusal::validation(text),
-            Dialect::Ec2 => Refusal::parameter(text),
+    /// The refusal of a token that was not given out.
+    pub fn bad_token(&self, token: Option<&str>) -> Refusal {
+        self.service().bad_token(token.unwrap_or_default())
+    }
+
+    /// The refusal of a parameter that has to be there.
+    pub fn missing(&self, name: &str) -> Refusal {
+        self.service().missing(&self.key(name))
+    }
+}
+
+/// A text, number or boolean as text.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+/// Visits everything that has nothing below it.
+fn leaves(place: &str, value: &Value, visit: &mut impl FnMut(&str, &Value)) {
+    let below = |name: &str| {
+        if place.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{place}.{name}")
         }
+    };
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                leaves(&below(name), value, visit);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(&below(&(index + 1).to_string()), item, visit);
+            }
+        }
+        // A request without parameters has nothing to read.
+        Value::Object(_) if place.is_empty() => {}
+        _ => visit(place, value),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn lists_structures_and_strays() {
-        let params = Params::parse(
-            "Action=X&Tags.member.1.Key=a+b&Tags.member.1.Value=%2Fc&Tags.member.10.Key=z&Tags.member.2.Key=m&Names=&Config.Port=80&Odd=1",
-            Dialect::Query,
+    fn lists_structures_and_what_is_left_over() {
+        let params = Params::new(
+            Service::Elb,
+            json!({
+                "Tags": [{ "Key": "a b", "Value": "/c" }, { "Key": "m" }],
+                "Names": [],
+                "Config": { "Port": 80, "On": true },
+                "Odd": [{ "Deep": "1" }],
+            }),
         );
         let input = params.root();
         let pairs = input.pairs("Tags").unwrap();
         assert_eq!(pairs[0], ("a b".to_owned(), "/c".to_owned()));
-        assert_eq!(pairs[2].0, "z");
+        assert_eq!(pairs[1], ("m".to_owned(), String::new()));
         assert!(input.texts("Names").is_empty());
-        assert_eq!(
-            input.part("Config").number::<u16>("Port").unwrap(),
-            Some(80)
-        );
-        assert!(input.done().unwrap_err().message.contains("Odd"));
-        assert_eq!(input.text("Odd").as_deref(), Some("1"));
+        let config = input.part("Config");
+        assert_eq!(config.number::<u16>("Port").unwrap(), Some(80));
+        assert_eq!(config.flag("On").unwrap(), Some(true));
+        assert!(config.number::<u8>("Nothing").unwrap().is_none());
+        let left = input.done().unwrap_err();
+        assert_eq!(left.code, "ValidationError");
+        assert!(left.message.contains("Odd.1.Deep"));
+        assert!(input.whole("Odd").is_some());
         assert!(input.done().is_ok());
         assert_eq!(input.need("Nothing").unwrap_err().code, "ValidationError");
+        assert_eq!(input.sent()["Tags.2.Key"], "m");
     }
 
     #[test]
-    fn flat_lists_of_ec2() {
-        let params = Params::parse(
-            "Filter.1.Name=vpc-id&Filter.1.Value.1=a&Filter.1.Value.2=b&SubnetId.1=s",
-            Dialect::Ec2,
-        );
+    fn times_of_both_spellings() {
+        let tree = json!({ "A": "2026-11-23T08:44:57Z", "B": 1_790_000_000.5, "C": "soon" });
+        let params = Params::new(Service::Acm, tree);
         let input = params.root();
-        assert_eq!(input.list("Filter")[0].texts("Value"), ["a", "b"]);
-        assert_eq!(input.done().unwrap_err().code, "UnknownParameter");
+        let time = input.time("A").unwrap().unwrap();
+        assert_eq!(time.to_string(), "2026-11-23T08:44:57Z");
+        let time = input.time("B").unwrap().unwrap();
+        assert_eq!(time.as_millisecond(), 1_790_000_000_500);
+        assert!(input.time("C").is_err());
     }
 }

@@ -1,14 +1,18 @@
 //! The services, how they are told apart on one port, and the form in which
 //! each says no.
 
-use axum::http::HeaderMap;
+use std::sync::OnceLock;
+
 use serde_json::json;
 
-use super::xml::Xml;
+use super::{
+    model::{Model, Protocol},
+    xml::Xml,
+};
 use crate::state::Refusal;
 
 /// A service of AWS that is simulated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// Elastic Load Balancing, version 2.
     Elb,
@@ -16,21 +20,86 @@ pub enum Service {
     Ec2,
     /// Security Token Service.
     Sts,
+    /// Identity and Access Management: server certificates.
+    Iam,
     /// Route 53.
     Route53,
     /// Certificate Manager.
     Acm,
+    /// WAF.
+    WafV2,
+    /// WAF Classic of a region.
+    WafRegional,
+    /// Shield Advanced.
+    Shield,
+    /// Resource Groups Tagging.
+    Tagging,
+    /// Cognito user pools.
+    Cognito,
 }
 
 impl Service {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Elb,
+        Self::Ec2,
+        Self::Sts,
+        Self::Iam,
+        Self::Route53,
+        Self::Acm,
+        Self::WafV2,
+        Self::WafRegional,
+        Self::Shield,
+        Self::Tagging,
+        Self::Cognito,
+    ];
+
     /// The name in the scope of signatures.
     pub fn scope(self) -> &'static str {
         match self {
             Self::Elb => "elasticloadbalancing",
             Self::Ec2 => "ec2",
             Self::Sts => "sts",
+            Self::Iam => "iam",
             Self::Route53 => "route53",
             Self::Acm => "acm",
+            Self::WafV2 => "wafv2",
+            Self::WafRegional => "waf-regional",
+            Self::Shield => "shield",
+            Self::Tagging => "tagging",
+            Self::Cognito => "cognito-idp",
+        }
+    }
+
+    /// Whether there is one of it for all regions.
+    pub fn is_global(self) -> bool {
+        matches!(self, Self::Sts | Self::Iam | Self::Route53 | Self::Shield)
+    }
+
+    /// Whether its calls name things of other regions and accounts.
+    pub fn looks_elsewhere(self) -> bool {
+        matches!(self, Self::Route53 | Self::Shield | Self::Acm)
+    }
+
+    /// What it says about itself.
+    pub fn model(self) -> &'static Model {
+        static MODELS: [OnceLock<Model>; 11] = [const { OnceLock::new() }; 11];
+        MODELS[self as usize].get_or_init(|| Model::read(self.model_text()))
+    }
+
+    fn model_text(self) -> &'static str {
+        match self {
+            Self::Elb => include_str!("../../models/elbv2.json"),
+            Self::Ec2 => include_str!("../../models/ec2.json"),
+            Self::Sts => include_str!("../../models/sts.json"),
+            Self::Iam => include_str!("../../models/iam.json"),
+            Self::Route53 => include_str!("../../models/route53.json"),
+            Self::Acm => include_str!("../../models/acm.json"),
+            Self::WafV2 => include_str!("../../models/wafv2.json"),
+            Self::WafRegional => include_str!("../../models/waf-regional.json"),
+            Self::Shield => include_str!("../../models/shield.json"),
+            Self::Tagging => include_str!("../../models/resourcegroupstaggingapi.json"),
+            Self::Cognito => include_str!("../../models/cognito-idp.json"),
         }
     }
 
@@ -40,8 +109,9 @@ impl Service {
             Self::Elb => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
             Self::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
             Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
-            Self::Route53 => "https://route53.amazonaws.com/doc/2013-04-01/",
-            Self::Acm => "",
+            Self::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+            Self::Route53 => super::model::NAMESPACE,
+            _ => "",
         }
     }
 
@@ -51,28 +121,54 @@ impl Service {
             "2015-12-01" => Some(Self::Elb),
             "2016-11-15" => Some(Self::Ec2),
             "2011-06-15" => Some(Self::Sts),
+            "2010-05-08" => Some(Self::Iam),
             _ => None,
         }
     }
 
-    /// The HTTP status that goes with an error code.
+    /// The service and the operation of an `X-Amz-Target`.
+    pub fn of_target(target: &str) -> Option<(Self, &str)> {
+        let (prefix, action) = target.split_once('.')?;
+        let service = match prefix {
+            "CertificateManager" => Self::Acm,
+            "AWSWAF_20190729" => Self::WafV2,
+            "AWSWAF_Regional_20161128" => Self::WafRegional,
+            "AWSShield_20160616" => Self::Shield,
+            "ResourceGroupsTaggingAPI_20170126" => Self::Tagging,
+            "AWSCognitoIdentityProviderService" => Self::Cognito,
+            _ => return None,
+        };
+        Some((service, action))
+    }
+
+    /// How it speaks.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            Self::Elb | Self::Sts | Self::Iam => Protocol::Query,
+            Self::Ec2 => Protocol::Ec2,
+            Self::Route53 => Protocol::RestXml,
+            _ => Protocol::Json,
+        }
+    }
+
+    /// The HTTP status that goes with an error code: what the service declares,
+    /// else what the errors that any operation may raise have.
     pub fn status(self, code: &str) -> u16 {
-        match (self, code) {
-            (Self::Ec2, "RequestLimitExceeded" | "Unavailable") | (_, "ServiceUnavailable") => 503,
-            (Self::Elb, "InsufficientCapacity" | "HealthUnavailable")
-            | (_, "InternalFailure" | "InternalError" | "InternalServiceException") => 500,
-            (Self::Elb, "PriorRequestNotComplete") => 429,
-            (Self::Ec2, "AuthFailure") => 401,
-            (Self::Ec2, "DryRunOperation") => 412,
-            (
-                Self::Route53,
-                "NoSuchHostedZone"
-                | "NoSuchChange"
-                | "NoSuchHealthCheck"
-                | "UnknownOperationException",
-            ) => 404,
-            (Self::Route53, "HostedZoneAlreadyExists") => 409,
-            (Self::Acm, _) => 400,
+        match (self.protocol(), code) {
+            (Protocol::Ec2, "RequestLimitExceeded" | "Unavailable") | (_, "ServiceUnavailable") => {
+                return 503;
+            }
+            (_, "InternalFailure" | "InternalError" | "InternalServiceException") => return 500,
+            (Protocol::Ec2, "AuthFailure" | "OptInRequired") => return 401,
+            (Protocol::Ec2, "DryRunOperation") => return 412,
+            (Protocol::RestXml, "UnknownOperationException") => return 404,
+            _ => {}
+        }
+        if let Some(status) = self.model().errors.get(code) {
+            return *status;
+        }
+        match (self.protocol(), code) {
+            (Protocol::Json, _) => 400,
             (
                 _,
                 "AccessDenied"
@@ -90,22 +186,44 @@ impl Service {
 
     /// The refusal of an action that the service does not have.
     pub fn unknown_action(self, action: &str) -> Refusal {
-        let code = match self {
-            Self::Route53 | Self::Acm => "UnknownOperationException",
-            _ => "InvalidAction",
-        };
-        Refusal::new(
-            code,
-            format!("The action {action} is not valid for this web service, or is not simulated"),
-        )
+        match self.protocol() {
+            Protocol::Query | Protocol::Ec2 => Refusal::new(
+                "InvalidAction",
+                format!("The action {action} is not valid for this web service."),
+            ),
+            Protocol::RestXml => Refusal::new(
+                "UnknownOperationException",
+                format!("There is no operation {action}."),
+            ),
+            Protocol::Json => Refusal::new(
+                "UnknownOperationException",
+                format!("The operation {action} is not known."),
+            ),
+        }
+    }
+
+    /// The refusal of a request without a parameter that has to be there.
+    pub fn missing(self, name: &str) -> Refusal {
+        match self.protocol() {
+            Protocol::Ec2 => Refusal::new(
+                "MissingParameter",
+                format!("The request must contain the parameter {name}"),
+            ),
+            _ => Refusal::new(
+                self.missing_code(),
+                format!(
+                    "1 validation error detected: Value null at '{name}' failed to satisfy constraint: Member must not be null"
+                ),
+            ),
+        }
     }
 
     /// The body of an error answer.
     pub fn error_body(self, refusal: &Refusal, status: u16, request_id: &str) -> String {
         let (code, message) = (refusal.code.as_ref(), refusal.message.as_str());
-        match self {
-            Self::Acm => json!({ "__type": code, "message": message }).to_string(),
-            Self::Ec2 => {
+        match self.protocol() {
+            Protocol::Json => json!({ "__type": code, "message": message }).to_string(),
+            Protocol::Ec2 => {
                 let mut xml = Xml::default();
                 xml.nest("Response", |xml| {
                     xml.nest("Errors", |xml| {
@@ -117,7 +235,7 @@ impl Service {
                 });
                 document(xml)
             }
-            _ => {
+            Protocol::Query | Protocol::RestXml => {
                 let mut xml = Xml::default();
                 let kind = if status >= 500 { "Receiver" } else { "Sender" };
                 xml.root("ErrorResponse", self.namespace(), |xml| {
@@ -135,10 +253,10 @@ impl Service {
 
     /// The content type of its answers.
     pub fn content_type(self) -> &'static str {
-        match self {
-            Self::Acm => "application/x-amz-json-1.1",
-            Self::Ec2 => "text/xml;charset=UTF-8",
-            _ => "text/xml",
+        match self.protocol() {
+            Protocol::Json => "application/x-amz-json-1.1",
+            Protocol::Ec2 => "text/xml;charset=UTF-8",
+            Protocol::Query | Protocol::RestXml => "text/xml",
         }
     }
 }
@@ -151,42 +269,9 @@ pub fn document(xml: Xml) -> String {
     )
 }
 
-/// The service in the scope of a signature, `None` without credentials.
-/// SigV4A has no region in its scope, so the service is counted from the end.
-pub fn scope_of(headers: &HeaderMap, query: Option<&str>) -> Option<String> {
-    let header = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split("Credential=").nth(1))
-        .and_then(|rest| rest.split([',', ' ']).next())
-        .map(str::to_owned);
-    let credential = header.or_else(|| {
-        super::params::decode_form(query.unwrap_or_default()).remove("X-Amz-Credential")
-    })?;
-    let parts: Vec<&str> = credential.split('/').collect();
-    match parts.as_slice() {
-        [key, .., service, "aws4_request"] if !key.is_empty() => Some((*service).to_owned()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn the_scope_names_the_service() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(scope_of(&headers, None), None);
-        headers.insert(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=AKID/20261123/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=x"
-                .parse()
-                .unwrap(),
-        );
-        assert_eq!(scope_of(&headers, None).as_deref(), Some("ec2"));
-    }
 
     #[test]
     fn envelopes() {
@@ -196,9 +281,37 @@ mod tests {
         assert!(body.contains("</Error><RequestId>id</RequestId></ErrorResponse>"));
         let body = Service::Ec2.error_body(&refusal, 400, "id");
         assert!(body.ends_with("<RequestID>id</RequestID></Response>"));
-        let body = Service::Acm.error_body(&refusal, 400, "id");
-        assert_eq!(body, r#"{"__type":"PriorityInUse","message":"a < b"}"#);
-        assert_eq!(Service::Ec2.status("RequestLimitExceeded"), 503);
-        assert_eq!(Service::Elb.status("Throttling"), 400);
+        for service in [Service::Acm, Service::WafV2] {
+            let body = service.error_body(&refusal, 400, "id");
+            assert_eq!(body, r#"{"__type":"PriorityInUse","message":"a < b"}"#);
+        }
+    }
+
+    #[test]
+    fn statuses() {
+        for (service, code, status) in [
+            (Service::Ec2, "RequestLimitExceeded", 503),
+            (Service::Ec2, "AuthFailure", 401),
+            (Service::Elb, "Throttling", 400),
+            (Service::Elb, "PriorRequestNotComplete", 429),
+            (Service::Elb, "InsufficientCapacity", 500),
+            (Service::Elb, "AccessDenied", 403),
+            (Service::Route53, "NoSuchHostedZone", 404),
+            (Service::Route53, "HostedZoneAlreadyExists", 409),
+            (Service::Route53, "InvalidChangeBatch", 400),
+            (Service::Route53, "PriorRequestNotComplete", 400),
+            (Service::WafV2, "WAFInternalErrorException", 500),
+            (Service::Acm, "AccessDeniedException", 400),
+            (Service::Sts, "IDPRejectedClaim", 403),
+        ] {
+            assert_eq!(service.status(code), status, "{service:?} {code}");
+        }
+    }
+
+    #[test]
+    fn the_model_agrees_on_the_protocol() {
+        for service in Service::ALL {
+            assert_eq!(service.protocol(), service.model().protocol, "{service:?}");
+        }
     }
 }

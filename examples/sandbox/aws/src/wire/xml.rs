@@ -5,15 +5,29 @@ use std::fmt::{Display, Write};
 use jiff::Timestamp;
 use quick_xml::{Reader, events::Event};
 
-/// An XML text in the making.
+/// An XML text in the making, with headers of the answer that it is for.
 #[derive(Debug, Default)]
-pub struct Xml(String);
+pub struct Xml {
+    text: String,
+    headers: Vec<(&'static str, String)>,
+}
 
 impl Xml {
+    /// A header of the answer, such as `location`.
+    pub fn header(&mut self, name: &'static str, value: impl Into<String>) -> &mut Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Takes the headers out.
+    pub fn take_headers(&mut self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut self.headers)
+    }
+
     /// `<name>value</name>`.
     pub fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
         let text = escape(&value.to_string());
-        let _ = write!(self.0, "<{name}>{text}</{name}>");
+        let _ = write!(self.text, "<{name}>{text}</{name}>");
         self
     }
 
@@ -27,17 +41,17 @@ impl Xml {
 
     /// `<name>…</name>`.
     pub fn nest(&mut self, name: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
-        let _ = write!(self.0, "<{name}>");
+        let _ = write!(self.text, "<{name}>");
         fill(self);
-        let _ = write!(self.0, "</{name}>");
+        let _ = write!(self.text, "</{name}>");
         self
     }
 
     /// `<name xmlns="namespace">…</name>`.
     pub fn root(&mut self, name: &str, namespace: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
-        let _ = write!(self.0, "<{name} xmlns=\"{namespace}\">");
+        let _ = write!(self.text, "<{name} xmlns=\"{namespace}\">");
         fill(self);
-        let _ = write!(self.0, "</{name}>");
+        let _ = write!(self.text, "</{name}>");
         self
     }
 
@@ -72,13 +86,13 @@ impl Xml {
 
     /// Text that is XML already.
     pub fn embed(&mut self, xml: &str) -> &mut Self {
-        self.0.push_str(xml);
+        self.text.push_str(xml);
         self
     }
 
     /// The text.
     pub fn into_text(self) -> String {
-        self.0
+        self.text
     }
 }
 
@@ -155,10 +169,15 @@ impl Element {
 
     fn opened(start: &quick_xml::events::BytesStart) -> Self {
         let name = start.local_name().into_inner().to_owned();
+        let whole = start.name().into_inner().to_owned();
+        let declaration = match whole.split_once(':') {
+            Some((prefix, _)) => format!("xmlns:{prefix}"),
+            None => "xmlns".to_owned(),
+        };
         let namespace = start
             .attributes()
             .flatten()
-            .find(|attribute| attribute.key.into_inner() == "xmlns")
+            .find(|attribute| attribute.key.into_inner() == declaration)
             .map(|attribute| attribute.value.into_owned());
         Self {
             name,

@@ -99,13 +99,18 @@ async fn certificates_are_imported() {
     for body in [
         json!({ "Certificate": base64("x"), "PrivateKey": base64(&key) }),
         json!({ "Certificate": base64(&certificate), "PrivateKey": base64("x") }),
-        json!({ "Certificate": "%", "PrivateKey": base64(&key) }),
         json!({ "Certificate": base64(&certificate) }),
-        json!({ "Certificate": base64(&certificate), "PrivateKey": base64(&key), "Colour": "red" }),
     ] {
         let reply = aws.acm("ImportCertificate", body).await;
         assert_eq!(reply.code(), "ValidationException");
     }
+    let reply = aws
+        .acm(
+            "ImportCertificate",
+            json!({ "Certificate": "%", "PrivateKey": base64(&key) }),
+        )
+        .await;
+    assert_eq!(reply.code(), "SerializationException");
 }
 
 #[tokio::test]

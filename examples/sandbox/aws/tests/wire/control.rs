@@ -174,6 +174,23 @@ async fn knobs_are_turned_one_by_one() {
 }
 
 #[tokio::test]
+async fn what_lies_outside_is_declared_kind_by_kind() {
+    let aws = Aws::start().await;
+    for body in [
+        r#"{"buckets": ["logs"]}"#,
+        r#"{"ipam_pools": ["ipam-pool-1"]}"#,
+    ] {
+        aws.sim(Method::POST, "outside", body).await.ok();
+    }
+    let outside = aws.sim(Method::GET, "outside", "").await.ok().json();
+    assert_eq!(outside["buckets"], json!(["logs"]));
+    assert_eq!(outside["ipam_pools"], json!(["ipam-pool-1"]));
+    for body in [r#"{"planets": []}"#, r#"{"buckets": 1}"#, "[]"] {
+        assert_eq!(aws.sim(Method::POST, "outside", body).await.status, 400);
+    }
+}
+
+#[tokio::test]
 async fn who_has_no_credentials_is_refused() {
     let aws = Aws::start().await;
     let body = "Action=DescribeLoadBalancers&Version=2015-12-01";
@@ -206,12 +223,12 @@ async fn who_has_no_credentials_is_refused() {
 #[tokio::test]
 async fn what_is_not_simulated_says_so() {
     let aws = Aws::start().await;
-    let reply = aws.elb("CreateTrustStore", &[]).await;
+    let reply = aws.elb("CreateGateway", &[]).await;
     assert_eq!(
         (reply.status, reply.code().as_str()),
         (400, "InvalidAction")
     );
-    let reply = aws.acm("RenewCertificate", json!({})).await;
+    let reply = aws.acm("FrameCertificate", json!({})).await;
     assert_eq!(
         (reply.status, reply.code().as_str()),
         (400, "UnknownOperationException")
@@ -219,7 +236,7 @@ async fn what_is_not_simulated_says_so() {
     let authorization = signed("wafv2");
     let headers = [
         ("authorization", authorization.as_str()),
-        ("x-amz-target", "AWSWAF_20190729.GetWebACLForResource"),
+        ("x-amz-target", "AWSWAF_20190729.PaintWebACL"),
     ];
     let reply = aws
         .send(Method::POST, "/", &headers, "{}".to_owned())
@@ -237,6 +254,6 @@ async fn what_is_not_simulated_says_so() {
             .iter()
             .any(|count| count["service"] == "wafv2")
     );
-    let reply = aws.sim(Method::POST, "outside", "{}").await;
+    let reply = aws.sim(Method::POST, "inside", "{}").await;
     assert_eq!(reply.status, 404);
 }

@@ -2,11 +2,13 @@
 
 use super::{
     filter::{Filters, Known},
+    listing::{Paging, write_tags},
     ready,
 };
 use crate::{
     state::{
-        Answer, Refusal, State,
+        Answer, Refusal, State, Tags,
+        outside::Pool,
         regions::{self, Opting},
         vpc::AvailabilityZone,
     },
@@ -18,6 +20,8 @@ pub fn handle(action: &str, input: &Input, state: &State) -> Option<Answer<Xml>>
         "DescribeRegions" => regions(input, state),
         "DescribeAvailabilityZones" => zones(input, state),
         "DescribeAccountAttributes" => attributes(input, state),
+        "DescribeCoipPools" => coip_pools(input, state),
+        "DescribeIpamPools" => ipam_pools(input, state),
         _ => return None,
     })
 }
@@ -179,4 +183,130 @@ fn attributes(input: &Input, state: &State) -> Answer<Xml> {
         },
     );
     Ok(xml)
+}
+
+/// How pools from outside are listed.
+struct Pools {
+    ids: &'static str,
+    not_found: &'static str,
+    set: &'static str,
+    filters: &'static Known,
+}
+
+fn tags_of(pool: &Pool) -> Option<&Tags> {
+    match pool {
+        Pool::Id(_) => None,
+        Pool::Described(pool) => Some(&pool.tags),
+    }
+}
+
+fn describe_pools(
+    input: &Input,
+    pools: &[Pool],
+    how: &Pools,
+    write: impl Fn(&mut Xml, &Pool),
+) -> Answer<Xml> {
+    let ids = input.texts(how.ids);
+    let filters = Filters::read(input, how.filters, true)?;
+    let paging = Paging::read(input, (5, 1000))?;
+    ready(input)?;
+    paging.check_alone(&ids, how.ids)?;
+    if let Some(unknown) = ids
+        .iter()
+        .find(|id| !pools.iter().any(|pool| pool.id() == id.as_str()))
+    {
+        return Err(Refusal::new(
+            how.not_found,
+            format!("The pool ID '{unknown}' does not exist"),
+        ));
+    }
+    let mut wanted: Vec<&Pool> = pools
+        .iter()
+        .filter(|pool| {
+            (ids.is_empty() || ids.iter().any(|id| id == pool.id()))
+                && filters.pass(tags_of(pool), || {
+                    let mut xml = Xml::default();
+                    write(&mut xml, pool);
+                    xml.into_text()
+                })
+        })
+        .collect();
+    wanted.sort_by_key(|pool| pool.id());
+    let page = paging.cut(input, wanted, |pool| pool.id().to_owned())?;
+    let mut xml = Xml::default();
+    xml.list(how.set, "item", page.items, |xml, pool| {
+        write(xml, pool);
+        write_tags(xml, tags_of(pool));
+    });
+    xml.maybe("nextToken", page.next);
+    Ok(xml)
+}
+
+const COIP_POOLS: Pools = Pools {
+    ids: "PoolId",
+    not_found: "InvalidPoolID.NotFound",
+    set: "coipPoolSet",
+    filters: &[
+        (
+            "coip-pool.local-gateway-route-table-id",
+            "localGatewayRouteTableId",
+        ),
+        ("coip-pool.pool-id", "poolId"),
+    ],
+};
+
+fn coip_pools(input: &Input, state: &State) -> Answer<Xml> {
+    describe_pools(
+        input,
+        &state.outside.coip_pools,
+        &COIP_POOLS,
+        |xml, pool| {
+            let arn = state.ec2_arn(&state.account, &format!("coip-pool/{}", pool.id()));
+            xml.leaf("poolId", pool.id()).leaf("poolArn", arn).texts(
+                "poolCidrSet",
+                "item",
+                pool.cidrs(),
+            );
+        },
+    )
+}
+
+const IPAM_POOLS: Pools = Pools {
+    ids: "IpamPoolId",
+    not_found: "InvalidIpamPoolId.NotFound",
+    set: "ipamPoolSet",
+    filters: &[
+        ("address-family", "addressFamily"),
+        ("ipam-pool-id", "ipamPoolId"),
+        ("ipam-scope-type", "ipamScopeType"),
+        ("locale", "locale"),
+        ("owner-id", "ownerId"),
+        ("state", "state"),
+    ],
+};
+
+fn ipam_pools(input: &Input, state: &State) -> Answer<Xml> {
+    describe_pools(
+        input,
+        &state.outside.ipam_pools,
+        &IPAM_POOLS,
+        |xml, pool| {
+            let arn = format!(
+                "arn:{}:ec2::{}:ipam-pool/{}",
+                regions::partition(&state.region),
+                state.account,
+                pool.id()
+            );
+            xml.leaf("ownerId", &state.account)
+                .leaf("ipamPoolId", pool.id())
+                .leaf("ipamPoolArn", arn)
+                .leaf("ipamScopeType", "public")
+                .leaf("ipamRegion", &state.region)
+                .leaf("locale", &state.region)
+                .leaf("poolDepth", 1)
+                .leaf("state", "create-complete")
+                .leaf("addressFamily", "ipv4")
+                .leaf("publicIpSource", "amazon");
+        },
+    )
 }

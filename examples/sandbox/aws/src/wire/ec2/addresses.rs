@@ -292,7 +292,7 @@ fn describe_attribute(input: &Input, state: &State) -> Answer<Xml> {
         .addresses
         .values()
         .filter(|address| ids.is_empty() || ids.contains(&address.id));
-    let page = paging.cut(wanted, |address| address.id.clone())?;
+    let page = paging.cut(input, wanted, |address| address.id.clone())?;
     let mut xml = Xml::default();
     xml.list("addressSet", "item", page.items, |xml, address| {
         xml.leaf("publicIp", address.public_ip)

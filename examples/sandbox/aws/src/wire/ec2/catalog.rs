@@ -77,7 +77,7 @@ fn images(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |image| image.id.to_owned())?;
+    let page = paging.cut(input, wanted, |image| image.id.to_owned())?;
     let mut xml = Xml::default();
     xml.list("imagesSet", "item", page.items, |xml, image| {
         write_image(xml, state, image);
@@ -161,7 +161,7 @@ fn types(input: &Input) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |kind| kind.name.to_owned())?;
+    let page = paging.cut(input, wanted, |kind| kind.name.to_owned())?;
     let mut xml = Xml::default();
     xml.list("instanceTypeSet", "item", page.items, write_type);
     xml.maybe("nextToken", page.next);
@@ -248,7 +248,7 @@ fn offerings(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
         });
-    let page = paging.cut(wanted, |(name, place)| format!("{name} {place}"))?;
+    let page = paging.cut(input, wanted, |(name, place)| format!("{name} {place}"))?;
     let mut xml = Xml::default();
     xml.list("instanceTypeOfferingSet", "item", page.items, write);
     xml.maybe("nextToken", page.next);
@@ -285,7 +285,7 @@ fn credits(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |instance| instance.id.clone())?;
+    let page = paging.cut(input, wanted, |instance| instance.id.clone())?;
     let mut xml = Xml::default();
     xml.list("instanceCreditSpecificationSet", "item", page.items, write);
     xml.maybe("nextToken", page.next);

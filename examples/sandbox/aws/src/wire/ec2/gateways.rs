@@ -194,7 +194,7 @@ fn describe_nat(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |gateway| gateway.id.clone())?;
+    let page = paging.cut(input, wanted, |gateway| gateway.id.clone())?;
     let mut xml = Xml::default();
     xml.list("natGatewaySet", "item", page.items, |xml, gateway| {
         write_nat(xml, state, gateway);

@@ -335,7 +335,7 @@ fn describe_status(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |instance| instance.id.clone())?;
+    let page = paging.cut(input, wanted, |instance| instance.id.clone())?;
     let mut xml = Xml::default();
     xml.list("instanceStatusSet", "item", page.items, write_status);
     xml.maybe("nextToken", page.next);

@@ -62,7 +62,7 @@ impl Listing {
                     xml.into_text()
                 })
         });
-        paging.cut(wanted, |(id, _)| (*id).to_owned())
+        paging.cut(input, wanted, |(id, _)| (*id).to_owned())
     }
 
     /// The whole answer of a describe call: the elements in a list, and the token.
@@ -127,6 +127,7 @@ impl Paging {
     /// Cuts the page; without `MaxResults` everything comes at once.
     pub fn cut<T>(
         &self,
+        input: &Input,
         items: impl IntoIterator<Item = T>,
         key: impl Fn(&T) -> String,
     ) -> Answer<Page<T>> {
@@ -136,7 +137,7 @@ impl Paging {
             self.token.as_deref(),
             self.size.unwrap_or(usize::MAX),
         )
-        .ok_or_else(|| Refusal::new("InvalidNextToken", "The specified NextToken is not valid."))
+        .ok_or_else(|| input.bad_token(self.token.as_deref()))
     }
 }
 

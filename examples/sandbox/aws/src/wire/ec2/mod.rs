@@ -121,7 +121,7 @@ fn once(
     }
     let key = format!("{action}/{token}");
     if let Some(before) = state.client_tokens.get(&key) {
-        if before.parameters == *input.sent() {
+        if before.parameters == input.sent() {
             return Ok(before.ids.clone());
         }
         return Err(Refusal::new(
@@ -131,7 +131,7 @@ fn once(
     }
     let ids = make(state)?;
     let made = MadeOnce {
-        parameters: input.sent().clone(),
+        parameters: input.sent(),
         ids: ids.clone(),
     };
     state.client_tokens.insert(key, made);

@@ -152,7 +152,7 @@ fn entries(input: &Input, state: &State) -> Answer<Xml> {
     ready(input)?;
     let mut entries = state.prefix_list_entries(&id, version)?.to_vec();
     entries.sort_by_key(|entry| entry.range.to_string());
-    let page = paging.cut(entries, |entry| entry.range.to_string())?;
+    let page = paging.cut(input, entries, |entry| entry.range.to_string())?;
     let mut xml = Xml::default();
     xml.list("entrySet", "item", page.items, |xml, entry| {
         xml.leaf("cidr", entry.range)
@@ -169,7 +169,7 @@ fn associations(input: &Input, state: &State) -> Answer<Xml> {
     state.prefix_list(&id)?;
     let mut users = state.users_of_prefix_list(&id);
     users.sort();
-    let page = paging.cut(users, Clone::clone)?;
+    let page = paging.cut(input, users, Clone::clone)?;
     let mut xml = Xml::default();
     xml.list(
         "prefixListAssociationSet",
@@ -220,7 +220,7 @@ fn describe_services(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |list| list.id.clone())?;
+    let page = paging.cut(input, wanted, |list| list.id.clone())?;
     let mut xml = Xml::default();
     xml.list("prefixListSet", "item", page.items, write);
     xml.maybe("nextToken", page.next);

@@ -68,7 +68,7 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |(_, rule)| rule.id.clone())?;
+    let page = paging.cut(input, wanted, |(_, rule)| rule.id.clone())?;
     let mut xml = Xml::default();
     xml.list(
         "securityGroupRuleSet",

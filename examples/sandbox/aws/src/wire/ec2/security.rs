@@ -109,7 +109,7 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |group| group.id.clone())?;
+    let page = paging.cut(input, wanted, |group| group.id.clone())?;
     let mut xml = Xml::default();
     xml.list("securityGroupInfo", "item", page.items, |xml, group| {
         write(xml, state, group);
@@ -263,7 +263,7 @@ fn for_vpc(input: &Input, state: &State) -> Answer<Xml> {
                 xml.into_text()
             })
     });
-    let page = paging.cut(wanted, |group| group.id.clone())?;
+    let page = paging.cut(input, wanted, |group| group.id.clone())?;
     let mut xml = Xml::default();
     xml.list("securityGroupForVpcSet", "item", page.items, write);
     xml.maybe("nextToken", page.next);

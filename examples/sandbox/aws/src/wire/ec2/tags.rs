@@ -84,7 +84,7 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
             xml.into_text()
         })
     });
-    let page = paging.cut(wanted, |(id, _, key, _)| format!("{id} {key}"))?;
+    let page = paging.cut(input, wanted, |(id, _, key, _)| format!("{id} {key}"))?;
     let mut xml = Xml::default();
     xml.list("tagSet", "item", page.items, write);
     xml.maybe("nextToken", page.next);

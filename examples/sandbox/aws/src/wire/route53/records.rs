@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Request, invalid, write_change};
+use super::{invalid, max_items, write_change};
 use crate::{
     state::{
         AliasTarget, Answer, RecordKey, RecordSet, State,
@@ -10,22 +10,18 @@ use crate::{
         dns_name,
         route53::{Routing, RoutingPolicy},
     },
-    wire::xml::{Element, Xml},
+    wire::{params::Input, xml::Xml},
 };
 
-const KINDS: [&str; 12] = [
-    "A", "AAAA", "CAA", "CNAME", "DS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "TXT",
-];
-
-pub fn list(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&["name", "type", "identifier", "maxitems"])?;
-    let zone = state.hosted_zone(&request.id)?;
-    let size = request.max_items(300)?;
-    let (name, kind, identifier) = (
-        request.text("name"),
-        request.text("type"),
-        request.text("identifier"),
-    );
+pub fn list(input: &Input, state: &State) -> Answer<Xml> {
+    let id = input.need("HostedZoneId")?;
+    let size = max_items(input, 300)?;
+    let name = input.text("StartRecordName");
+    let kind = input.text("StartRecordType");
+    let identifier = input.text("StartRecordIdentifier");
+    input.done()?;
+    let zone = state.hosted_zone(&id)?;
+    let (name, kind, identifier) = (name.as_deref(), kind.as_deref(), identifier.as_deref());
     if name.is_none() && (kind.is_some() || identifier.is_some()) {
         return Err(invalid("type and identifier can only be given with name"));
     }
@@ -96,156 +92,84 @@ fn write(xml: &mut Xml, record: &RecordSet) {
     xml.maybe("HealthCheckId", record.health_check_id.as_ref());
 }
 
-pub fn change(request: &Request, state: &mut State, now: Timestamp) -> Answer<Xml> {
-    request.only(&[])?;
-    let body = request.document("ChangeResourceRecordSetsRequest")?;
-    let batch = body
-        .child("ChangeBatch")
-        .ok_or_else(|| invalid("A change batch is needed"))?;
-    if let Some(stray) = batch.stray(&["Comment", "Changes"]) {
-        return Err(invalid(format!(
-            "Unexpected element '{stray}' in ChangeBatch"
-        )));
-    }
-    let comment = batch.text_of("Comment").map(str::to_owned);
-    if comment
-        .as_ref()
-        .is_some_and(|comment| comment.chars().count() > 256)
-    {
-        return Err(invalid("The comment must have at most 256 characters"));
-    }
+pub fn change(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let id = input.need("HostedZoneId")?;
+    let batch = input.part("ChangeBatch");
+    let comment = batch.text("Comment");
     let mut changes = Vec::new();
-    for change in batch.items("Changes") {
-        if let Some(stray) = change.stray(&["Action", "ResourceRecordSet"]) {
-            return Err(invalid(format!("Unexpected element '{stray}' in Change")));
-        }
-        let action = ChangeAction::parse(change.text_of("Action").unwrap_or_default())?;
-        let record = change
-            .child("ResourceRecordSet")
-            .ok_or_else(|| invalid("A resource record set is needed in every change"))?;
-        changes.push((action, read(record)?));
+    for change in batch.list("Changes") {
+        let action = ChangeAction::parse(&change.need("Action")?)?;
+        changes.push((action, read(&change.part("ResourceRecordSet"))?));
     }
-    let id = state.change_record_sets(&request.id, changes, comment, now)?;
+    input.done()?;
+    let id = state.change_record_sets(&id, changes, comment, now)?;
     let mut xml = Xml::default();
     write_change(&mut xml, state.change(&id)?);
     Ok(xml)
 }
 
 /// Reads a record set into its stored form.
-fn read(element: &Element) -> Answer<RecordSet> {
-    let known = [
-        "Name",
-        "Type",
-        "SetIdentifier",
-        "Weight",
-        "Region",
-        "GeoLocation",
-        "Failover",
-        "MultiValueAnswer",
-        "TTL",
-        "ResourceRecords",
-        "AliasTarget",
-        "HealthCheckId",
-    ];
-    if let Some(stray) = element.stray(&known) {
-        return Err(invalid(format!(
-            "The element '{stray}' of a resource record set is not known or not simulated"
-        )));
-    }
-    let name = element
-        .text_of("Name")
-        .ok_or_else(|| invalid("A name is needed"))?;
-    let kind = element.text_of("Type").unwrap_or_default();
-    if !KINDS.contains(&kind) {
-        return Err(invalid(format!("The record type '{kind}' is not valid")));
-    }
-    let ttl = match element.text_of("TTL").map(str::parse::<u32>) {
-        None => None,
-        Some(Ok(ttl)) if ttl <= 2_147_483_647 => Some(ttl),
-        Some(_) => return Err(invalid("The TTL must be from 0 to 2147483647")),
-    };
+fn read(record: &Input) -> Answer<RecordSet> {
     let mut values = Vec::new();
-    for record in element.items("ResourceRecords") {
-        let value = record
-            .text_of("Value")
-            .ok_or_else(|| invalid("A resource record needs a value"))?;
-        values.push(value.to_owned());
+    for value in record.list("ResourceRecords") {
+        values.push(value.need("Value")?);
     }
     Ok(RecordSet {
-        name: dns_name::canonical(name),
-        kind: kind.to_owned(),
-        ttl,
+        name: dns_name::canonical(&record.need("Name")?),
+        kind: record.need("Type")?,
+        ttl: record.number("TTL")?,
         values,
-        alias: element.child("AliasTarget").map(read_alias).transpose()?,
-        routing: read_routing(element)?,
-        health_check_id: element.text_of("HealthCheckId").map(str::to_owned),
-    })
-}
-
-fn read_alias(alias: &Element) -> Answer<AliasTarget> {
-    let part = |name: &str| {
-        alias
-            .text_of(name)
-            .filter(|text| !text.is_empty())
-            .ok_or_else(|| invalid(format!("An alias target needs {name}")))
-    };
-    Ok(AliasTarget {
-        hosted_zone_id: part("HostedZoneId")?.to_owned(),
-        dns_name: dns_name::canonical(part("DNSName")?),
-        evaluate_target_health: match part("EvaluateTargetHealth")? {
-            "true" => true,
-            "false" => false,
-            _ => return Err(invalid("EvaluateTargetHealth must be true or false")),
+        alias: if record.has("AliasTarget") {
+            Some(read_alias(&record.part("AliasTarget"))?)
+        } else {
+            None
         },
+        routing: read_routing(record)?,
+        health_check_id: record.text("HealthCheckId"),
     })
 }
 
-fn read_routing(element: &Element) -> Answer<Option<Routing>> {
-    let text = |name: &str| element.text_of(name).map(str::to_owned);
-    let weight = match element.text_of("Weight").map(str::parse::<u8>) {
-        None => None,
-        Some(Ok(weight)) => Some(RoutingPolicy::Weighted(weight)),
-        Some(Err(_)) => return Err(invalid("The weight must be from 0 to 255")),
-    };
-    let failover = match text("Failover") {
-        Some(role) if role != "PRIMARY" && role != "SECONDARY" => {
-            return Err(invalid("Failover must be PRIMARY or SECONDARY"));
-        }
-        role => role.map(RoutingPolicy::Failover),
-    };
-    let geolocation = element.child("GeoLocation").map(|location| {
-        let code = |name: &str| location.text_of(name).map(str::to_owned);
-        RoutingPolicy::Geolocation {
-            continent: code("ContinentCode"),
-            country: code("CountryCode"),
-            subdivision: code("SubdivisionCode"),
-        }
-    });
-    let multi =
-        (element.text_of("MultiValueAnswer") == Some("true")).then_some(RoutingPolicy::MultiValue);
-    let latency = text("Region").map(RoutingPolicy::Latency);
+fn read_alias(alias: &Input) -> Answer<AliasTarget> {
+    Ok(AliasTarget {
+        hosted_zone_id: alias.need("HostedZoneId")?,
+        dns_name: dns_name::canonical(&alias.need("DNSName")?),
+        evaluate_target_health: alias.flag("EvaluateTargetHealth")?.unwrap_or_default(),
+    })
+}
+
+fn read_routing(record: &Input) -> Answer<Option<Routing>> {
+    let weight = record.number("Weight")?.map(RoutingPolicy::Weighted);
+    let failover = record.text("Failover").map(RoutingPolicy::Failover);
+    let location = record.part("GeoLocation");
+    let geolocation = record
+        .has("GeoLocation")
+        .then(|| RoutingPolicy::Geolocation {
+            continent: location.text("ContinentCode"),
+            country: location.text("CountryCode"),
+            subdivision: location.text("SubdivisionCode"),
+        });
+    let multi = record
+        .flag("MultiValueAnswer")?
+        .filter(|multi| *multi)
+        .map(|_| RoutingPolicy::MultiValue);
+    let latency = record.text("Region").map(RoutingPolicy::Latency);
     let mut policies: Vec<RoutingPolicy> = [weight, latency, failover, multi, geolocation]
         .into_iter()
         .flatten()
         .collect();
-    let identifier = text("SetIdentifier");
     if policies.len() > 1 {
         return Err(invalid(
             "A resource record set can have only one routing policy",
         ));
     }
-    match (policies.pop(), identifier) {
+    match (policies.pop(), record.text("SetIdentifier")) {
         (None, None) => Ok(None),
-        (Some(policy), Some(set_identifier))
-            if (1..=128).contains(&set_identifier.chars().count()) =>
-        {
-            Ok(Some(Routing {
-                set_identifier,
-                policy,
-            }))
-        }
+        (Some(policy), Some(set_identifier)) => Ok(Some(Routing {
+            set_identifier,
+            policy,
+        })),
         _ => Err(invalid(
-            "A routing policy needs a set identifier of 1 to 128 characters, and a set identifier a routing policy",
+            "A routing policy needs a set identifier, and a set identifier a routing policy",
         )),
     }
 }
@@ -253,29 +177,40 @@ fn read_routing(element: &Element) -> Answer<Option<Routing>> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::state::HostedZone;
+    use crate::{
+        state::HostedZone,
+        wire::{params::Params, service::Service},
+    };
+
+    fn record(tree: Value) -> Answer<RecordSet> {
+        read(&Params::new(Service::Route53, tree).root())
+    }
 
     #[test]
     fn a_record_set_is_read_into_stored_form() {
-        let element = Element::parse(
-            "<ResourceRecordSet><Name>\\052.Example.COM</Name><Type>A</Type><AliasTarget><HostedZoneId>Z1</HostedZoneId><DNSName>LB.us-east-1.elb.amazonaws.com</DNSName><EvaluateTargetHealth>false</EvaluateTargetHealth></AliasTarget></ResourceRecordSet>",
-        )
+        let record_set = record(json!({
+            "Name": "\\052.Example.COM",
+            "Type": "A",
+            "AliasTarget": {
+                "HostedZoneId": "Z1",
+                "DNSName": "LB.us-east-1.elb.amazonaws.com",
+                "EvaluateTargetHealth": false,
+            },
+        }))
         .unwrap();
-        let record = read(&element).unwrap();
-        assert_eq!(record.name, "*.example.com.");
+        assert_eq!(record_set.name, "*.example.com.");
         assert_eq!(
-            record.alias.as_ref().unwrap().dns_name,
+            record_set.alias.as_ref().unwrap().dns_name,
             "lb.us-east-1.elb.amazonaws.com."
         );
         assert_eq!(
-            HostedZone::key_of(&record).reversed,
+            HostedZone::key_of(&record_set).reversed,
             ["com", "example", "*"]
         );
-        let element = Element::parse(
-            "<ResourceRecordSet><Name>a.example.com</Name><Type>A</Type><Weight>1</Weight></ResourceRecordSet>",
-        )
-        .unwrap();
-        assert_eq!(read(&element).unwrap_err().code, "InvalidInput");
+        let weighted = json!({ "Name": "a.example.com", "Type": "A", "Weight": 1 });
+        assert_eq!(record(weighted).unwrap_err().code, "InvalidInput");
     }
 }

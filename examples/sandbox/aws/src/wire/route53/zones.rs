@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{Done, Request, invalid, write_change};
+use super::{invalid, max_items, write_change};
 use crate::{
     state::{
-        Answer, HostedZone, State, dns_name,
+        Answer, HostedZone, Refusal, State, dns_name,
         route53::{NewZone, bare_id},
     },
-    wire::xml::{Element, Xml},
+    wire::{params::Input, xml::Xml},
 };
 
 fn write(xml: &mut Xml, zone: &HostedZone) {
@@ -37,26 +37,20 @@ fn write_delegation(xml: &mut Xml, zone: &HostedZone) {
     }
 }
 
-pub fn create(request: &Request, state: &mut State, now: Timestamp) -> Answer<Done> {
-    request.only(&[])?;
-    let body = request.document("CreateHostedZoneRequest")?;
-    let known = ["Name", "CallerReference", "HostedZoneConfig", "VPC"];
-    if let Some(stray) = body.stray(&known) {
-        return Err(invalid(format!("Unexpected element '{stray}'")));
-    }
-    let text = |element: &Element, name: &str| element.text_of(name).map(str::to_owned);
-    let vpc = body.child("VPC");
+pub fn create(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let vpc = input.part("VPC");
     let new = NewZone {
-        name: text(&body, "Name").ok_or_else(|| invalid("A name is needed"))?,
-        caller_reference: text(&body, "CallerReference").unwrap_or_default(),
-        comment: body
-            .child("HostedZoneConfig")
-            .and_then(|config| text(config, "Comment")),
-        vpc: vpc.map(|vpc| {
-            let part = |name| text(vpc, name).unwrap_or_default();
+        name: input.need("Name")?,
+        caller_reference: input.need("CallerReference")?,
+        comment: input.part("HostedZoneConfig").text("Comment"),
+        vpc: input.has("VPC").then(|| {
+            let part = |name| vpc.text(name).unwrap_or_default();
             (part("VPCId"), part("VPCRegion"))
         }),
     };
+    // Whether a zone is private follows from its VPC.
+    input.part("HostedZoneConfig").flag("PrivateZone")?;
+    input.done()?;
     let (id, change) = state.create_hosted_zone(new, now)?;
     let zone = state.hosted_zone(&id)?;
     let mut xml = Xml::default();
@@ -71,44 +65,38 @@ pub fn create(request: &Request, state: &mut State, now: Timestamp) -> Answer<Do
     } else {
         write_delegation(&mut xml, zone);
     }
-    Ok(Done {
-        xml,
-        status: 201,
-        location: Some(format!(
-            "https://route53.amazonaws.com/2013-04-01/hostedzone/{id}"
-        )),
-    })
+    xml.header(
+        "location",
+        format!("https://route53.amazonaws.com/2013-04-01/hostedzone/{id}"),
+    );
+    Ok(xml)
 }
 
-pub fn get(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let zone = state.hosted_zone(&request.id)?;
+pub fn get(input: &Input, state: &State) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    input.done()?;
+    let zone = state.hosted_zone(&id)?;
     let mut xml = Xml::default();
     write(&mut xml, zone);
     write_delegation(&mut xml, zone);
     Ok(xml)
 }
 
-pub fn delete(request: &Request, state: &mut State, now: Timestamp) -> Answer<Xml> {
-    request.only(&[])?;
-    let change = state.delete_hosted_zone(&request.id, now)?;
+pub fn delete(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    input.done()?;
+    let change = state.delete_hosted_zone(&id, now)?;
     let mut xml = Xml::default();
     write_change(&mut xml, state.change(&change)?);
     Ok(xml)
 }
 
-pub fn list(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&["marker", "maxitems", "hostedzonetype", "delegationsetid"])?;
-    if request.text("delegationsetid").is_some() {
-        return Err(invalid("Reusable delegation sets are not simulated"));
-    }
-    let size = request.max_items(100)?;
-    let marker = request.text("marker");
-    let only_private = match request.text("hostedzonetype") {
-        None => false,
-        Some("PrivateHostedZone") => true,
-        Some(_) => return Err(invalid("The value of hostedzonetype is not valid")),
-    };
+pub fn list(input: &Input, state: &State) -> Answer<Xml> {
+    let size = max_items(input, 100)?;
+    let marker = input.text("Marker");
+    let only_private = input.text("HostedZoneType").is_some();
+    input.done()?;
+    let marker = marker.as_deref();
     let mut zones = state
         .hosted_zones
         .values()
@@ -132,11 +120,13 @@ pub fn list(request: &Request, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-pub fn list_by_name(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&["dnsname", "hostedzoneid", "maxitems"])?;
-    let size = request.max_items(100)?;
-    let start_name = request.text("dnsname");
-    let start_id = request.text("hostedzoneid").map(bare_id);
+pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
+    let size = max_items(input, 100)?;
+    let start_name = input.text("DNSName");
+    let start_id = input.text("HostedZoneId");
+    input.done()?;
+    let start_name = start_name.as_deref();
+    let start_id = start_id.as_deref().map(bare_id);
     if start_id.is_some() && start_name.is_none() {
         return Err(invalid("hostedzoneid can only be given with dnsname"));
     }
@@ -179,24 +169,39 @@ fn write_tag_set(xml: &mut Xml, state: &State, id: &str) {
     });
 }
 
-pub fn list_tags(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let id = &state.hosted_zone(&request.id)?.id;
+/// The zone whose tags are meant; health checks are no resources here.
+fn zone_of(input: &Input) -> Answer<String> {
+    let kind = input.need("ResourceType")?;
+    let id = input.need("ResourceId")?;
+    if kind == "healthcheck" {
+        return Err(unknown_check(&id));
+    }
+    Ok(id)
+}
+
+fn unknown_check(id: &str) -> Refusal {
+    Refusal::new(
+        "NoSuchHealthCheck",
+        format!("No health check exists with the specified ID: {id}"),
+    )
+}
+
+pub fn list_tags(input: &Input, state: &State) -> Answer<Xml> {
+    let id = zone_of(input)?;
+    input.done()?;
+    let id = &state.hosted_zone(&id)?.id;
     let mut xml = Xml::default();
     xml.nest("ResourceTagSet", |xml| write_tag_set(xml, state, id));
     Ok(xml)
 }
 
-pub fn list_many_tags(request: &Request, state: &State) -> Answer<Xml> {
-    request.only(&[])?;
-    let body = request.document("ListTagsForResourcesRequest")?;
-    let ids: Vec<&str> = body
-        .items("ResourceIds")
-        .iter()
-        .map(|item| bare_id(item.text.trim()))
-        .collect();
-    if ids.is_empty() || ids.len() > 10 {
-        return Err(invalid("1 to 10 resource ids can be specified"));
+pub fn list_many_tags(input: &Input, state: &State) -> Answer<Xml> {
+    let kind = input.need("ResourceType")?;
+    let ids = input.texts("ResourceIds");
+    input.done()?;
+    let ids: Vec<&str> = ids.iter().map(|id| bare_id(id)).collect();
+    if let Some(id) = ids.first().filter(|_| kind == "healthcheck") {
+        return Err(unknown_check(id));
     }
     for id in &ids {
         state.hosted_zone(id)?;
@@ -208,19 +213,15 @@ pub fn list_many_tags(request: &Request, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-pub fn change_tags(request: &Request, state: &mut State) -> Answer<Xml> {
-    request.only(&[])?;
-    let body = request.document("ChangeTagsForResourceRequest")?;
+pub fn change_tags(input: &Input, state: &mut State) -> Answer<Xml> {
+    let id = zone_of(input)?;
     let mut add = Vec::new();
-    for tag in body.items("AddTags") {
-        let part = |name| tag.text_of(name).unwrap_or_default().to_owned();
+    for tag in input.list("AddTags") {
+        let part = |name| tag.text(name).unwrap_or_default();
         add.push((part("Key"), part("Value")));
     }
-    let remove: Vec<String> = body
-        .items("RemoveTagKeys")
-        .iter()
-        .map(|key| key.text.trim().to_owned())
-        .collect();
-    state.change_zone_tags(&request.id, &add, &remove)?;
+    let remove = input.texts("RemoveTagKeys");
+    input.done()?;
+    state.change_zone_tags(&id, &add, &remove)?;
     Ok(Xml::default())
 }

@@ -1,0 +1,92 @@
+//! What other regions and accounts hold, as far as a call can name it: load
+//! balancers that aliases and protections point to, VPCs of private zones.
+//! Present only while such a call is carried out.
+
+use std::collections::BTreeMap;
+
+use super::State;
+
+/// The other states, in short.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Load balancers by ARN.
+    pub load_balancers: BTreeMap<String, FarLoadBalancer>,
+    /// VPCs by id.
+    pub vpcs: BTreeMap<String, FarVpc>,
+    /// Hosted zones by id.
+    pub hosted_zones: BTreeMap<String, FarZone>,
+}
+
+/// A load balancer of another region or account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarLoadBalancer {
+    /// Its DNS name.
+    pub dns_name: String,
+    /// The zone id under which Route 53 knows it.
+    pub canonical_hosted_zone_id: String,
+    /// Its account.
+    pub account: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// A VPC of another region or account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarVpc {
+    /// Its account.
+    pub account: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// A hosted zone that another state holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarZone {
+    /// Its account.
+    pub account: String,
+    /// Its name, with the final dot.
+    pub name: String,
+}
+
+impl Elsewhere {
+    /// What these states hold.
+    pub fn of<'a>(states: impl Iterator<Item = &'a State>) -> Self {
+        let mut elsewhere = Self::default();
+        for state in states {
+            let (account, region) = (&state.account, &state.region);
+            for balancer in state.load_balancers.values() {
+                elsewhere.load_balancers.insert(
+                    balancer.arn.clone(),
+                    FarLoadBalancer {
+                        dns_name: balancer.dns_name.clone(),
+                        canonical_hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
+                        account: account.clone(),
+                        region: region.clone(),
+                    },
+                );
+            }
+            for id in state.vpcs.keys() {
+                let (account, region) = (account.clone(), region.clone());
+                elsewhere
+                    .vpcs
+                    .insert(id.clone(), FarVpc { account, region });
+            }
+            for zone in state.hosted_zones.values() {
+                let (account, name) = (account.clone(), zone.name.clone());
+                elsewhere
+                    .hosted_zones
+                    .insert(zone.id.clone(), FarZone { account, name });
+            }
+        }
+        elsewhere
+    }
+
+    /// The load balancer of a DNS name, compared without case and final dot.
+    pub fn load_balancer_called(&self, name: &str) -> Option<&FarLoadBalancer> {
+        let name = name.trim_end_matches('.');
+        let name = name.strip_prefix("dualstack.").unwrap_or(name);
+        self.load_balancers
+            .values()
+            .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+    }
+}

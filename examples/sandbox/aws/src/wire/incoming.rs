@@ -1,0 +1,145 @@
+//! Requests before they are answered: which service, which operation.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Method, Uri},
+};
+use serde_json::Value;
+
+use super::{
+    model::{self, Route, decode::Content},
+    params,
+    service::Service,
+    xml::Element,
+};
+
+/// Where the paths of Route 53 begin; an endpoint may have a path before it.
+const ROUTE_53: &str = "/2013-04-01/";
+
+/// A request that is known to belong to a service.
+pub struct Incoming {
+    pub service: Service,
+    pub action: String,
+    pub content: Content,
+    /// Parameters for the log, without secrets.
+    pub shown: BTreeMap<String, String>,
+}
+
+/// Tells service and action; `None` when no service here is meant. In the
+/// order of aws.md 1.8: the target of JSON, the path of Route 53, the version
+/// of a form.
+pub fn identify(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Option<Incoming> {
+    let text = String::from_utf8_lossy(body);
+    let query = uri.query().unwrap_or_default();
+    if let Some(target) = headers.get("x-amz-target") {
+        let (service, action) = Service::of_target(target.to_str().ok()?)?;
+        return Some(Incoming {
+            service,
+            action: action.to_owned(),
+            shown: shown(json_members(&text)),
+            content: Content::Json(text.into_owned()),
+        });
+    }
+    if let Some(at) = uri.path().find(ROUTE_53) {
+        return Some(route_53(method, &uri.path()[at..], query, &text));
+    }
+    let mut form = params::decode_form(if method == Method::GET { query } else { &text });
+    if !form.contains_key("Version") {
+        form.extend(params::decode_form(query));
+    }
+    let service = Service::of_version(form.get("Version")?)?;
+    Some(Incoming {
+        service,
+        action: form.get("Action").cloned().unwrap_or_default(),
+        shown: shown(form.clone()),
+        content: Content::Form(form),
+    })
+}
+
+fn route_53(method: &Method, path: &str, query: &str, body: &str) -> Incoming {
+    let service = Service::Route53;
+    let route = Route::find(service.model(), method.as_str(), path);
+    let query = params::decode_form(query);
+    let mut parameters = query.clone();
+    parameters.insert("path".to_owned(), path.to_owned());
+    // A path that no operation has is no operation.
+    let (action, labels) = match route {
+        Some(route) => (route.action, route.labels),
+        None => (format!("{method} {path}"), BTreeMap::new()),
+    };
+    if action == "ChangeResourceRecordSets" {
+        parameters.extend(changes(body));
+    }
+    Incoming {
+        service,
+        action,
+        shown: shown(parameters),
+        content: Content::Rest {
+            labels,
+            query,
+            body: body.to_owned(),
+        },
+    }
+}
+
+/// The changes of a batch in one line each, for the log.
+fn changes(body: &str) -> BTreeMap<String, String> {
+    let Some(body) = Element::parse(body) else {
+        return BTreeMap::new();
+    };
+    let changes = body
+        .child("ChangeBatch")
+        .map_or(&[][..], |batch| batch.items("Changes"));
+    (1..)
+        .zip(changes)
+        .map(|(number, change)| {
+            let record = change.child("ResourceRecordSet");
+            let part = |name| {
+                record
+                    .and_then(|record| record.text_of(name))
+                    .unwrap_or("?")
+            };
+            let action = change.text_of("Action").unwrap_or("?");
+            (
+                format!("change.{number:03}"),
+                format!("{action} {} {}", part("Type"), part("Name")),
+            )
+        })
+        .collect()
+}
+
+fn json_members(body: &str) -> BTreeMap<String, String> {
+    match serde_json::from_str(body) {
+        Ok(Value::Object(fields)) => fields
+            .into_iter()
+            .map(|(name, value)| {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                (name, text)
+            })
+            .collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// Without secrets, and without what frames a request.
+fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    const SECRET: [&str; 8] = [
+        "WebIdentityToken",
+        "PrivateKey",
+        "Certificate",
+        "CertificateChain",
+        "CertificateBody",
+        "Passphrase",
+        "ClientSecret",
+        "TokenCode",
+    ];
+    parameters.retain(|name, _| {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        !SECRET.contains(&last) && !model::frames(name)
+    });
+    parameters
+}
