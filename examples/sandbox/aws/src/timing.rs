@@ -28,6 +28,9 @@ pub struct Timing {
     /// A requested certificate is `PENDING_VALIDATION` for this long (AWS:
     /// until its DNS records are found).
     pub certificate_issue_ms: u64,
+    /// An instance or a NAT gateway takes this long to start, to stop and to go
+    /// (AWS: 10 s to 2 minutes).
+    pub instance_ms: u64,
     /// A new trust store is `CREATING` for this long (AWS: seconds).
     pub trust_store_ms: u64,
     /// A capacity reservation is `pending` for this long (AWS: minutes).
@@ -44,6 +47,7 @@ impl Default for Timing {
             draining_ms: Some(1500),
             health_scale: 0.05,
             certificate_issue_ms: 500,
+            instance_ms: 800,
             trust_store_ms: 500,
             capacity_ms: 1000,
         }

@@ -56,6 +56,19 @@ const DEFAULTS: &[(&str, usize)] = &[
     ("security-groups", 2500),
     ("security-groups-per-network-interface", 5),
     ("rules-per-security-group", 60),
+    // AWS starts with 5 of these three; accounts that hold clusters have had
+    // them raised, as this one.
+    ("vpcs", 1000),
+    ("elastic-ips", 1000),
+    ("internet-gateways", 1000),
+    ("subnets-per-vpc", 200),
+    ("route-tables-per-vpc", 200),
+    ("routes-per-route-table", 500),
+    ("network-interfaces", 5000),
+    ("ipv4-cidr-blocks-per-vpc", 5),
+    ("ipv6-cidr-blocks-per-vpc", 5),
+    ("prefix-lists", 100),
+    ("nat-gateways", 100),
     // ACM.
     ("certificates", 2500),
     // Route 53.
