@@ -269,7 +269,8 @@ impl State {
         self.nat_gateways.insert(id.clone(), gateway);
         self.tags.insert(id.clone(), tags);
         let delay = self.timing.instance_ms;
-        self.schedule(now, delay, Transition::NatGateway(id.clone()));
+        let move_on = Transition::NatGateway(id.clone(), NatState::Pending);
+        self.schedule(now, delay, move_on);
         Ok(id)
     }
 
@@ -282,22 +283,27 @@ impl State {
         gateway.state = NatState::Deleting;
         gateway.deleted = Some(now);
         let delay = self.timing.instance_ms;
-        self.schedule(now, delay, Transition::NatGateway(id.to_owned()));
+        let move_on = Transition::NatGateway(id.to_owned(), NatState::Deleting);
+        self.schedule(now, delay, move_on);
         Ok(())
     }
 
     /// The next state of a NAT gateway.
-    pub(super) fn move_nat_gateway(&mut self, id: &str, now: Timestamp) {
+    pub(super) fn move_nat_gateway(&mut self, id: &str, from: NatState, now: Timestamp) {
         let Some(gateway) = self.nat_gateways.get_mut(id) else {
             return;
         };
+        if gateway.state != from {
+            return;
+        }
         match gateway.state {
             NatState::Pending => gateway.state = NatState::Available,
             NatState::Deleting => {
                 gateway.state = NatState::Deleted;
                 let interface = gateway.interface.clone();
                 self.release_interface(&interface);
-                self.schedule(now, super::SHOWN_MS, Transition::NatGateway(id.to_owned()));
+                let forget = Transition::NatGateway(id.to_owned(), NatState::Deleted);
+                self.schedule(now, super::SHOWN_MS, forget);
             }
             NatState::Deleted => {
                 self.nat_gateways.remove(id);

@@ -247,7 +247,8 @@ impl State {
             if let Some(volume) = volume {
                 self.tags.insert(volume, volume_tags.clone());
             }
-            self.schedule(now, delay, Transition::Instance(id.clone()));
+            let move_on = Transition::Instance(id.clone(), InstanceState::Pending);
+            self.schedule(now, delay, move_on);
         }
         Ok(made)
     }
@@ -431,10 +432,14 @@ impl State {
     }
 
     /// The next state of an instance.
-    pub(super) fn move_instance(&mut self, id: &str, now: Timestamp) {
+    pub(super) fn move_instance(&mut self, id: &str, from: InstanceState, now: Timestamp) {
         let Some(instance) = self.instances.get_mut(id) else {
             return;
         };
+        // What has moved on by another call since is not on this way any more.
+        if instance.state != from {
+            return;
+        }
         match instance.state {
             InstanceState::Pending => instance.state = InstanceState::Running,
             InstanceState::Stopping => {
@@ -455,7 +460,8 @@ impl State {
                 let volume = instance.volume_id.clone();
                 self.tags.remove(&volume);
                 self.free_interfaces(id);
-                self.schedule(now, super::SHOWN_MS, Transition::Instance(id.to_owned()));
+                let forget = Transition::Instance(id.to_owned(), InstanceState::Terminated);
+                self.schedule(now, super::SHOWN_MS, forget);
             }
             InstanceState::Terminated => {
                 self.instances.remove(id);
@@ -509,7 +515,7 @@ impl State {
             if state == InstanceState::Pending {
                 instance.launched = now;
             }
-            self.schedule(now, delay, Transition::Instance(id.clone()));
+            self.schedule(now, delay, Transition::Instance(id.clone(), state));
         }
         before.into_iter().collect()
     }
@@ -757,6 +763,17 @@ mod tests {
         );
         state.advance(at + SignedDuration::from_hours(2));
         assert!(state.instances.is_empty());
+    }
+
+    #[test]
+    fn terminated_while_it_starts_it_is_still_shown() {
+        let (mut state, new) = world();
+        let now = Timestamp::UNIX_EPOCH;
+        let ids = state.run_instances(&new, 1, now).unwrap();
+        state.terminate_instances(&ids, now).unwrap();
+        state.advance(now + SignedDuration::from_secs(60));
+        let state_now = state.instances[&ids[0]].state;
+        assert_eq!(state_now, InstanceState::Terminated);
     }
 
     #[test]

@@ -196,10 +196,10 @@ enum Transition {
     InterfaceGone(String),
     /// A requested certificate is issued.
     CertificateIssued(String),
-    /// An instance reaches the state to which it is on the way.
-    Instance(String),
-    /// A NAT gateway reaches the state to which it is on the way.
-    NatGateway(String),
+    /// An instance leaves this state, if it is still in it.
+    Instance(String, InstanceState),
+    /// A NAT gateway leaves this state, if it is still in it.
+    NatGateway(String, gateway::NatState),
 }
 
 /// How long AWS goes on showing instances and NAT gateways that are gone.
@@ -304,8 +304,8 @@ impl State {
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
             Transition::CertificateIssued(arn) => self.issue_certificate(&arn, now),
-            Transition::Instance(id) => self.move_instance(&id, now),
-            Transition::NatGateway(id) => self.move_nat_gateway(&id, now),
+            Transition::Instance(id, from) => self.move_instance(&id, from, now),
+            Transition::NatGateway(id, from) => self.move_nat_gateway(&id, from, now),
         }
     }
 }
