@@ -54,6 +54,8 @@ class Elb:
 
     def __init__(self, aws, vpc):
         self.aws, self.vpc, self.client = aws, vpc, aws.elbv2
+        # Sends what boto3 would refuse by itself.
+        self.unchecked = aws.unchecked.elbv2
         self._balancer = self._certificate = None
 
     def balancer(self, **settings):
@@ -132,7 +134,7 @@ class Elb:
             "Conditions": [path("/a")],
             "Actions": [NOT_FOUND],
         }
-        return self.client.create_rule(**{**defaults, **settings})["Rules"][0]
+        return self.unchecked.create_rule(**{**defaults, **settings})["Rules"][0]
 
     def described_rules(self, listener):
         return self.client.describe_rules(ListenerArn=listener)["Rules"]

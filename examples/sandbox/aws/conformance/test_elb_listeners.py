@@ -55,7 +55,7 @@ def test_protocols_and_ports(elb):
         refused("ValidationError", lambda p=protocol: create(**base, Protocol=p, Port=80))
     refused("ValidationError", lambda: create(**base, Port=80))
     refused("ValidationError", lambda: create(**base, Protocol="HTTP"))
-    unchecked = elb.aws.unchecked.elbv2.create_listener
+    unchecked = elb.unchecked.create_listener
     for port in [0, 65536, -1]:
         refused("ValidationError", lambda p=port: unchecked(**base, Protocol="HTTP", Port=p))
     refused("ValidationError", lambda: create(LoadBalancerArn=elb.alb, Protocol="HTTP", Port=80, DefaultActions=[]))
@@ -187,7 +187,7 @@ def test_listeners_are_described(elb):
     assert sorted(l["ListenerArn"] for l in first["Listeners"] + second["Listeners"]) == arns
     assert "NextMarker" not in second
     refused("ValidationError", lambda: describe(LoadBalancerArn=elb.alb, Marker="nonsense"))
-    unchecked = elb.aws.unchecked.elbv2.describe_listeners
+    unchecked = elb.unchecked.describe_listeners
     for size in (0, 401):
         refused("ValidationError", lambda s=size: unchecked(LoadBalancerArn=elb.alb, PageSize=s))
 

@@ -48,7 +48,7 @@ def test_listener_and_priority(elb):
     refused("ListenerNotFound", lambda: elb.rule(listener[:-16] + NOBODY))
     refused("ValidationError", lambda: elb.rule(elb.alb))
     for priority in (0, 50001, -1):
-        refused("ValidationError", lambda p=priority: elb.aws.unchecked.elbv2.create_rule(
+        refused("ValidationError", lambda p=priority: elb.unchecked.create_rule(
             ListenerArn=listener, Priority=p, Conditions=[path("/a")], Actions=[NOT_FOUND]))
     elb.rule(listener, 1500)
     error = refused("PriorityInUse", lambda: elb.rule(listener, 1500))
@@ -289,7 +289,7 @@ def test_redirects(elb):
     refused(codes, lambda: elb.rule(secure, 99, Actions=[redirect(Protocol="HTTP", Port="80")]))
     elb.rule(secure, 1, Actions=[redirect(Path="/x")])
     unfinished = {"Type": "redirect", "RedirectConfig": {"Host": "a.example.com"}}
-    refused(codes, lambda: elb.aws.unchecked.elbv2.create_rule(ListenerArn=plain, Priority=99, Conditions=[path("/a")], Actions=[unfinished]))
+    refused(codes, lambda: elb.unchecked.create_rule(ListenerArn=plain, Priority=99, Conditions=[path("/a")], Actions=[unfinished]))
 
 
 @rule("elb.fixed.limits")

@@ -98,7 +98,7 @@ def test_what_a_group_needs(elb):
     refused("ValidationError", lambda: elb.groups(ProtocolVersion="HTTP3"))
     refused("ValidationError", lambda: elb.groups(IpAddressType="dualstack"))
     for port in (0, 65536):
-        refused("ValidationError", lambda p=port: elb.aws.unchecked.elbv2.create_target_group(
+        refused("ValidationError", lambda p=port: elb.unchecked.create_target_group(
             Name=elb.aws.name(), Protocol="HTTP", Port=p, VpcId=elb.vpc.id))
 
 
@@ -370,7 +370,7 @@ def test_addresses_as_targets(elb):
     for bad in ("8.8.8.8", "127.0.0.1", "169.254.169.254", "nonsense", "10.0.0", "fd00::1", "i-00000000000000000"):
         refused("ValidationError", lambda b=bad: register(elb, group, {"Id": b, "AvailabilityZone": "all"}))
     refused("ValidationError", lambda: register(elb, group))
-    unchecked = elb.aws.unchecked.elbv2.register_targets
+    unchecked = elb.unchecked.register_targets
     for port in (0, 65536):
         refused("ValidationError", lambda p=port: unchecked(TargetGroupArn=group, Targets=[{"Id": "10.0.0.79", "Port": p}]))
     refused("TargetGroupNotFound", lambda: register(elb, group[:-16] + NOBODY, "10.0.0.77"))

@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    SharedState, State, Timing,
+    SharedState, State, Timing, authority,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
     state::Outside,
@@ -40,6 +40,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/outside", get(outside).post(declare))
         .route("/_sim/reset", post(reset))
         .route("/_sim/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
@@ -86,6 +87,11 @@ struct After {
 
 async fn log(Extract(control): Extract<Control>, Query(query): Query<After>) -> Json<Vec<Call>> {
     Json(control.journal.after(query.after))
+}
+
+/// The certificate of the authority that issues certificates here.
+async fn authority_pem() -> Result<&'static str, (StatusCode, String)> {
+    authority::pem().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {

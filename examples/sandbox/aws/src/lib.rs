@@ -11,6 +11,7 @@
 //! * `world` makes a small account as a cluster on EKS has it.
 //! * `dataplane` and `dns` serve what the state says and report target health.
 
+mod authority;
 pub mod control;
 pub mod dataplane;
 pub mod dns;

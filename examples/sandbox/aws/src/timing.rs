@@ -17,6 +17,9 @@ pub struct Timing {
     pub provisioning_ms: u64,
     /// A Route 53 change is `PENDING` for this long (AWS: up to 60 s).
     pub insync_ms: u64,
+    /// A zone takes no second change for this long after one (AWS: until the
+    /// first has been taken in, milliseconds).
+    pub zone_busy_ms: u64,
     /// The network interfaces of a deleted load balancer hold its security
     /// groups and addresses for this long (AWS: 1 to 5 minutes).
     pub eni_release_ms: u64,
@@ -25,8 +28,8 @@ pub struct Timing {
     pub draining_ms: Option<u64>,
     /// Multiplies the intervals of health checks, so that 0.05 turns 30 s into 1.5 s.
     pub health_scale: f64,
-    /// A requested certificate is `PENDING_VALIDATION` for this long (AWS:
-    /// until its DNS records are found).
+    /// ACM finds the DNS records of a requested certificate this long after
+    /// they were made (AWS: up to 30 minutes).
     pub certificate_issue_ms: u64,
     /// An instance or a NAT gateway takes this long to start, to stop and to go
     /// (AWS: 10 s to 2 minutes).
@@ -43,6 +46,7 @@ impl Default for Timing {
             latency_ms: 0,
             provisioning_ms: 1500,
             insync_ms: 1000,
+            zone_busy_ms: 0,
             eni_release_ms: 1000,
             draining_ms: Some(1500),
             health_scale: 0.05,

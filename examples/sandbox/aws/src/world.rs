@@ -158,6 +158,7 @@ impl World {
             let new = NewCertificate {
                 domain_name: domain.clone(),
                 alternative_names: vec![format!("*.{domain}")],
+                validation_method: Some("DNS".to_owned()),
                 ..NewCertificate::default()
             };
             let arn = state.request_certificate(&new, now)?;

@@ -123,7 +123,7 @@ fn target_group(text: &mut String, account: &State, group: &TargetGroup, shown: 
             "target group {} ({}, checked at {})",
             group.name,
             group.target_type.as_str(),
-            group.health_check.path
+            group.health_check.path.as_deref().unwrap_or("its port")
         ),
     );
     for key in group.targets.keys() {

@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::Shared;
 use super::route::idle;
 use super::serve::serve;
+use super::tls;
 use crate::state::{LoadBalancerState, Protocol, State, arn};
 
 /// Where a listener goes whose own port this user may not bind.
@@ -167,7 +168,7 @@ async fn connection(
                 let config = shared
                     .state
                     .of_arn(&listener)
-                    .read(|state| shared.keys.server(state, &listener))?;
+                    .read(|state| tls::server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
                 http(&shared, &listener, stream, peer, close).await

@@ -45,7 +45,6 @@ use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::probe::Probes;
 use self::targets::{Departures, Rotation};
-use self::tls::Keys;
 use crate::shared::SharedState;
 use crate::state::State;
 
@@ -69,7 +68,6 @@ struct Shared {
     addresses: Addresses,
     rotation: Rotation,
     departures: Departures,
-    keys: Keys,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -108,7 +106,6 @@ impl Plane {
             addresses: Addresses::default(),
             rotation: Rotation::default(),
             departures: Departures::default(),
-            keys: Keys::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };

@@ -1,31 +1,22 @@
 //! TLS of HTTPS listeners and towards HTTPS targets.
 //!
 //! A listener shows the certificates that its state names, chosen by SNI: an
-//! imported one itself, and for one that ACM made a self-signed one with the
-//! same names. TLS versions do not follow the listener's security policy.
+//! imported one itself, and for one that ACM made the one that the simulator's
+//! authority has issued. TLS versions do not follow the listener's security policy.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 
 use super::pattern::{Backslash, Case, fits};
-use crate::state::{Certificate, Listener, State, arn};
-
-/// Self-signed certificates, made once for each ARN and its names: after a reset
-/// of the account an ARN may come again with other names.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Keys {
-    made: Arc<Mutex<Made>>,
-}
-
-type Made = HashMap<(String, Vec<String>), Arc<CertifiedKey>>;
+use crate::authority;
+use crate::state::{Listener, State, arn};
 
 /// A certificate of a listener with the names that it is good for.
 #[derive(Clone, Debug)]
@@ -55,69 +46,81 @@ fn covers(name: &str, host: &str) -> bool {
     same_depth && fits(name, host, Case::Insensitive, Backslash::Literal)
 }
 
-impl Keys {
-    /// How a listener does TLS now; its certificates come from the account.
-    ///
-    /// Errors when an imported certificate or its key cannot be used.
-    pub(crate) fn server(&self, state: &State, listener: &str) -> Result<ServerConfig, Error> {
-        let balancer = arn::load_balancer_of(listener)
-            .and_then(|balancer| state.load_balancers.get(&balancer))
-            .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
-        let listener = balancer
-            .listeners
-            .values()
-            .find(|it| it.arn == listener)
-            .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
-        let mut shown = Vec::new();
-        for certificate in certificates(listener).filter_map(|arn| state.certificates.get(arn)) {
-            shown.push(Shown {
-                names: certificate.names.clone(),
-                key: self.key(certificate)?,
-            });
-        }
-        if shown.is_empty() {
-            // Certificates of IAM are not held here; the listener still speaks TLS.
-            shown.push(Shown {
-                names: Vec::new(),
-                key: self.self_signed(&balancer.arn, vec![balancer.dns_name.to_lowercase()])?,
-            });
-        }
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(BySni(shown)));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
+/// How a listener does TLS now; its certificates come from the account.
+///
+/// Errors when a certificate or its key cannot be used.
+pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Error> {
+    let balancer = arn::load_balancer_of(listener)
+        .and_then(|balancer| state.load_balancers.get(&balancer))
+        .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
+    let listener = balancer
+        .listeners
+        .values()
+        .find(|it| it.arn == listener)
+        .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
+    let mut shown = Vec::new();
+    for arn in certificates(listener) {
+        shown.extend(shown_of(state, arn)?);
     }
+    if shown.is_empty() {
+        // Its certificates are gone; the listener still speaks TLS.
+        let names = vec![balancer.dns_name.to_lowercase()];
+        let stopgap = authority::stopgap(&balancer.arn, names).map_err(unmade)?;
+        shown.push(Shown {
+            names: Vec::new(),
+            key: key(
+                &[&stopgap.pem, authority::pem().map_err(unmade)?],
+                &stopgap.key,
+            )?,
+        });
+    }
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(BySni(shown)));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
 
-    fn key(&self, certificate: &Certificate) -> Result<Arc<CertifiedKey>, Error> {
+/// What a certificate of ACM or IAM shows; `None` when there is none of this ARN.
+fn shown_of(state: &State, arn: &str) -> Result<Option<Shown>, Error> {
+    let (names, pem) = if let Some(certificate) = state.certificates.get(arn) {
         let Some(pem) = &certificate.pem else {
-            return self.self_signed(&certificate.arn, certificate.names.clone());
+            let issued = authority::issued(certificate).map_err(unmade)?;
+            return Ok(Some(Shown {
+                names: certificate.names.clone(),
+                key: key(
+                    &[&issued.pem, authority::pem().map_err(unmade)?],
+                    &issued.key,
+                )?,
+            }));
         };
-        let unreadable = |error| Error::General(format!("{}: {error}", certificate.arn));
-        let chain = pem.chain.as_deref().unwrap_or_default();
-        let chain = [pem.certificate.as_str(), chain].join("\n");
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
-            .collect::<Result<_, _>>()
-            .map_err(unreadable)?;
-        let key = PrivateKeyDer::from_pem_slice(pem.private_key.as_bytes()).map_err(unreadable)?;
-        Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
-    }
+        (&certificate.names, pem)
+    } else if let Some(certificate) = state.server_certificate_of(arn) {
+        (&certificate.names, &certificate.pem)
+    } else {
+        return Ok(None);
+    };
+    let chain = pem.chain.as_deref().unwrap_or_default();
+    Ok(Some(Shown {
+        names: names.clone(),
+        key: key(&[&pem.certificate, chain], &pem.private_key)?,
+    }))
+}
 
-    fn self_signed(&self, arn: &str, names: Vec<String>) -> Result<Arc<CertifiedKey>, Error> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let called = (arn.to_owned(), names);
-        if let Some(key) = made.get(&called) {
-            return Ok(key.clone());
-        }
-        let unmade = |error| Error::General(format!("{arn}: {error}"));
-        let signed = rcgen::generate_simple_self_signed(called.1.clone()).map_err(unmade)?;
-        let key = PrivatePkcs8KeyDer::from(signed.signing_key.serialize_der()).into();
-        let chain = vec![signed.cert.der().clone()];
-        let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
-        made.insert(called, key.clone());
-        Ok(key)
-    }
+/// A key with its chain.
+fn key(chain: &[&str], key: &str) -> Result<Arc<CertifiedKey>, Error> {
+    let unreadable = |error| Error::General(format!("certificate or key: {error}"));
+    let chain = chain.join("\n");
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(unreadable)?;
+    Ok(Arc::new(CertifiedKey::from_der(chain, key, &provider())?))
+}
+
+fn unmade(error: rcgen::Error) -> Error {
+    Error::General(format!("authority of the simulator: {error}"))
 }
 
 /// ARNs of the certificates of a listener, the default one first.

@@ -1,7 +1,7 @@
 //! DNS through a real socket.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
@@ -13,7 +13,7 @@ use crate::SharedState;
 use crate::dataplane::Loopbacks;
 use crate::dataplane::tests::world::{account, add_balancer, balancer_arn};
 use crate::state::route53::{Routing, RoutingPolicy};
-use crate::state::{AliasTarget, HostedZone, RecordKey, RecordSet};
+use crate::state::{AliasTarget, HostedZone, RecordKey, RecordSet, dns_name};
 
 const BALANCER: &str = "web-1234567890.us-east-1.elb.amazonaws.com";
 
@@ -53,7 +53,7 @@ fn weighted(name: &str, value: &str, weight: u8) -> RecordSet {
 
 fn zone(id: &str, name: &str, private: bool, records: Vec<RecordSet>) -> HostedZone {
     let key = |set: &RecordSet| RecordKey {
-        reversed: set.name.split('.').rev().map(str::to_owned).collect(),
+        reversed: dns_name::reversed(&set.name),
         kind: set.kind.clone(),
         set_identifier: set
             .routing
@@ -68,6 +68,8 @@ fn zone(id: &str, name: &str, private: bool, records: Vec<RecordSet>) -> HostedZ
         private,
         vpcs: Vec::new(),
         name_servers: Vec::new(),
+        authorized: BTreeSet::new(),
+        busy_until: None,
         records: records
             .into_iter()
             .map(|set| (key(&set), set))

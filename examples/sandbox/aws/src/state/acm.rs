@@ -1,16 +1,39 @@
-//! Certificates of ACM.
+//! Certificates of ACM: requests and imports. How requests are validated stands
+//! in `validation`.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::{Answer, Refusal, State, Tags, Transition, regions::partition, tags::check_tag, x509};
+use super::{
+    Answer, Refusal, State, Tags, Transition,
+    regions::partition,
+    tags::check_tag,
+    validation::{DomainOption, Validation},
+    x509::{self, Facts, PrivateKey},
+};
+
+/// For how long ACM knows an idempotency token.
+const TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(1);
+
+/// For how long a certificate of ACM is valid.
+const VALIDITY: SignedDuration = SignedDuration::from_hours(24 * 395);
+
+/// The most octets of the first name of a request, which becomes the common name.
+const COMMON_NAME: usize = 64;
+
+/// The largest private key, in bytes.
+const PRIVATE_KEY: usize = 5120;
 
 /// `Status` of a certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CertificateStatus {
-    /// Waits for its DNS records.
+    /// Waits for its validation.
     PendingValidation,
     /// Usable.
     Issued,
+    /// Its validity is over.
+    Expired,
+    /// Was not validated within 72 hours.
+    ValidationTimedOut,
 }
 
 impl CertificateStatus {
@@ -19,6 +42,8 @@ impl CertificateStatus {
         match self {
             Self::PendingValidation => "PENDING_VALIDATION",
             Self::Issued => "ISSUED",
+            Self::Expired => "EXPIRED",
+            Self::ValidationTimedOut => "VALIDATION_TIMED_OUT",
         }
     }
 }
@@ -32,7 +57,7 @@ pub struct Certificate {
     pub domain_name: String,
     /// All names, the first one included.
     pub names: Vec<String>,
-    /// Pending or issued.
+    /// Pending, issued or past that.
     pub status: CertificateStatus,
     /// Brought along (`IMPORTED`), or made by ACM (`AMAZON_ISSUED`).
     pub imported: bool,
@@ -40,14 +65,39 @@ pub struct Certificate {
     pub key_algorithm: String,
     /// When it was requested or imported.
     pub created: Timestamp,
-    /// When it was issued.
+    /// When it was issued, or imported for the last time.
     pub issued: Option<Timestamp>,
+    /// Start of validity.
+    pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
     /// PEM text of an imported certificate.
     pub pem: Option<Pem>,
+    /// What the certificate says about itself.
+    pub details: Details,
+    /// How a requested certificate is validated.
+    pub validation: Option<Validation>,
+    /// Whether the certificate may be exported.
+    pub exportable: bool,
     /// `IdempotencyToken` of the request.
     pub idempotency_token: Option<String>,
+}
+
+/// Facts of a certificate that are only shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// Serial number, hexadecimal in pairs with colons.
+    pub serial: String,
+    /// Subject.
+    pub subject: String,
+    /// Issuer.
+    pub issuer: String,
+    /// `SHA256WITHRSA`, …
+    pub signature_algorithm: String,
+    /// Key usages by AWS's names.
+    pub key_usages: Vec<&'static str>,
+    /// Extended key usages: AWS's name and the object identifier.
+    pub extended_key_usages: Vec<(&'static str, String)>,
 }
 
 /// The PEM texts of an imported certificate.
@@ -68,8 +118,16 @@ pub struct NewCertificate {
     pub domain_name: String,
     /// More names.
     pub alternative_names: Vec<String>,
+    /// `DNS`, or `EMAIL` if absent.
+    pub validation_method: Option<String>,
+    /// Domains that get the mail for names.
+    pub domain_options: Vec<DomainOption>,
     /// Key algorithm; `RSA_2048` if absent.
     pub key_algorithm: Option<String>,
+    /// Whether the certificate may be exported.
+    pub exportable: bool,
+    /// ARN of a private authority; none exist here.
+    pub authority_arn: Option<String>,
     /// Token for repeats.
     pub idempotency_token: Option<String>,
     /// Tags.
@@ -79,7 +137,12 @@ pub struct NewCertificate {
 impl State {
     /// A certificate by ARN, or `ResourceNotFoundException`.
     pub fn certificate(&self, arn: &str) -> Answer<&Certificate> {
-        if !arn.starts_with("arn:") || !arn.contains(":acm:") {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let named = match parts.as_slice() {
+            ["arn", _, "acm", _, _, path] => path.strip_prefix("certificate/"),
+            _ => None,
+        };
+        if named.is_none_or(str::is_empty) {
             return Err(Refusal::new(
                 "InvalidArnException",
                 format!("'{arn}' is not a valid certificate ARN"),
@@ -102,57 +165,64 @@ impl State {
         tags: &[(String, String)],
         now: Timestamp,
     ) -> Answer<String> {
-        let facts = x509::read(&pem.certificate).ok_or_else(|| {
-            Refusal::new("ValidationException", "The certificate is not in PEM form.")
-        })?;
-        let key_labels = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
-        if !key_labels
-            .iter()
-            .any(|label| x509::pem_block(&pem.private_key, label).is_some())
-        {
-            return Err(Refusal::new(
-                "ValidationException",
-                "The private key is not supported.",
+        let before = arn.map(|arn| self.certificate(arn)).transpose()?;
+        let facts = importable(&pem, now)?;
+        let Some(key_algorithm) = facts.key_algorithm.clone() else {
+            return Err(invalid(
+                "The key algorithm of the certificate is not supported.",
             ));
+        };
+        if let Some(before) = before {
+            check_replacement(before, &facts, !tags.is_empty())?;
         }
+        let created = before.map_or(now, |before| before.created);
         let tags = self.checked_acm_tags(tags)?;
         let arn = match arn {
-            Some(arn) => {
-                if !self.certificate(arn)?.imported {
-                    return Err(Refusal::new(
-                        "ValidationException",
-                        "Only an imported certificate can be imported again.",
-                    ));
-                }
-                if !tags.is_empty() {
-                    return Err(Refusal::new(
-                        "ValidationException",
-                        "You cannot apply tags when reimporting a certificate.",
-                    ));
-                }
-                arn.to_owned()
-            }
-            None => self.new_certificate_arn()?,
+            Some(arn) => arn.to_owned(),
+            None => self.new_certificate_arn(true)?,
         };
+        let names: Vec<String> = facts
+            .names
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
         let certificate = Certificate {
             arn: arn.clone(),
-            domain_name: facts.names[0].clone(),
-            names: facts.names,
+            domain_name: facts
+                .common_name
+                .clone()
+                .filter(|name| names.contains(name))
+                .or_else(|| names.first().cloned())
+                .unwrap_or_default(),
+            names,
             status: CertificateStatus::Issued,
             imported: true,
-            key_algorithm: facts.key_algorithm,
-            created: now,
+            key_algorithm,
+            created,
             issued: Some(now),
+            not_before: facts.not_before,
             not_after: facts.not_after,
             pem: Some(pem),
+            details: Details {
+                serial: facts.serial,
+                subject: facts.subject,
+                issuer: facts.issuer_name,
+                signature_algorithm: facts.signature_algorithm,
+                key_usages: facts.key_usages,
+                extended_key_usages: facts.extended_key_usages,
+            },
+            validation: None,
+            exportable: false,
             idempotency_token: None,
         };
+        let expired = Transition::CertificateExpired(arn.clone(), certificate.not_after);
+        self.schedule_at(certificate.not_after, expired);
         self.certificates.insert(arn.clone(), certificate);
         self.tags.entry(arn.clone()).or_default().extend(tags);
         Ok(arn)
     }
 
-    /// RequestCertificate: pending, then issued by itself. Answers the ARN.
+    /// RequestCertificate: pending until it is validated. Answers the ARN.
     pub fn request_certificate(&mut self, new: &NewCertificate, now: Timestamp) -> Answer<String> {
         let mut names = vec![new.domain_name.to_ascii_lowercase()];
         for name in &new.alternative_names {
@@ -161,70 +231,122 @@ impl State {
                 names.push(name);
             }
         }
-        for name in &names {
-            let good = name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '*' | '_'));
-            if !good || !name.contains('.') || name.len() > 253 {
-                return Err(Refusal::new(
-                    "ValidationException",
-                    format!(
-                        "1 validation error detected: Value '{name}' at 'domainName' failed to satisfy constraint"
-                    ),
-                ));
-            }
+        for (index, name) in names.iter().enumerate() {
+            check_domain(name, index == 0)?;
         }
-        if names.len() > 10 {
+        let most = self.quotas.limit("domain-names-per-certificate");
+        if names.len() > most {
             return Err(Refusal::new(
                 "LimitExceededException",
-                "A certificate can have at most 10 names",
+                format!(
+                    "Error: you have reached your limit of {most} domain names per certificate."
+                ),
             ));
         }
+        let key_algorithm = new.key_algorithm.as_deref().unwrap_or("RSA_2048");
+        if !["RSA_2048", "EC_prime256v1", "EC_secp384r1"].contains(&key_algorithm) {
+            return Err(parameter(format!(
+                "The key algorithm {key_algorithm} is not supported for a certificate request."
+            )));
+        }
+        if let Some(authority) = &new.authority_arn {
+            return Err(Refusal::new(
+                "InvalidArnException",
+                format!("The certificate authority {authority} does not exist."),
+            ));
+        }
+        let validation = Validation::new(
+            &names,
+            new.validation_method.as_deref(),
+            &new.domain_options,
+        )?;
         let tags = self.checked_acm_tags(&new.tags)?;
         if let Some(token) = &new.idempotency_token {
+            let since = now.checked_sub(TOKEN_LIFE).unwrap_or(Timestamp::MIN);
             let repeated = self.certificates.values().find(|certificate| {
-                certificate.idempotency_token.as_ref() == Some(token) && certificate.names == names
+                certificate.idempotency_token.as_ref() == Some(token)
+                    && certificate.created > since
+                    && certificate.names == names
+                    && certificate.key_algorithm == key_algorithm
             });
             if let Some(certificate) = repeated {
                 return Ok(certificate.arn.clone());
             }
         }
-        let arn = self.new_certificate_arn()?;
-        let year = SignedDuration::from_hours(24 * 395);
+        let arn = self.new_certificate_arn(false)?;
         let certificate = Certificate {
             arn: arn.clone(),
             domain_name: names[0].clone(),
-            names,
             status: CertificateStatus::PendingValidation,
             imported: false,
-            key_algorithm: new
-                .key_algorithm
-                .clone()
-                .unwrap_or_else(|| "RSA_2048".to_owned()),
+            key_algorithm: key_algorithm.to_owned(),
             created: now,
             issued: None,
-            not_after: now.checked_add(year).unwrap_or(Timestamp::MAX),
+            not_before: now,
+            not_after: now,
             pem: None,
+            details: Details {
+                subject: format!("CN={}", names[0]),
+                issuer: "Amazon".to_owned(),
+                signature_algorithm: "SHA256WITHRSA".to_owned(),
+                ..Details::default()
+            },
+            names,
+            validation: Some(validation),
+            exportable: new.exportable,
             idempotency_token: new.idempotency_token.clone(),
         };
         self.certificates.insert(arn.clone(), certificate);
         self.tags.insert(arn.clone(), tags);
-        let issued = Transition::CertificateIssued(arn.clone());
-        self.schedule(now, self.timing.certificate_issue_ms, issued);
+        self.await_validation(&arn, now);
         Ok(arn)
     }
 
-    /// Ends the validation of a requested certificate.
+    /// Issues a certificate that waits for its validation, whatever is known of it.
     pub fn issue_certificate(&mut self, arn: &str, now: Timestamp) {
+        let serial = self.ids.hex(32);
+        let Some(certificate) = self.certificates.get_mut(arn) else {
+            return;
+        };
+        if certificate.status != CertificateStatus::PendingValidation {
+            return;
+        }
+        certificate.status = CertificateStatus::Issued;
+        certificate.issued = Some(now);
+        // Whole days, as ACM has them.
+        let day = now.to_zoned(TimeZone::UTC).start_of_day();
+        certificate.not_before = day.map_or(now, |day| day.timestamp());
+        let end = certificate.not_before.checked_add(VALIDITY);
+        certificate.not_after = end.unwrap_or(Timestamp::MAX);
+        certificate.details.serial = serial
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).into_owned())
+            .collect::<Vec<_>>()
+            .join(":");
+        certificate.details.key_usages = vec!["DIGITAL_SIGNATURE", "KEY_ENCIPHERMENT"];
+        certificate.details.extended_key_usages = vec![(
+            "TLS_WEB_SERVER_AUTHENTICATION",
+            "1.3.6.1.5.5.7.3.1".to_owned(),
+        )];
+        if let Some(validation) = &mut certificate.validation {
+            validation.succeed();
+        }
+        let at = certificate.not_after;
+        self.schedule_at(at, Transition::CertificateExpired(arn.to_owned(), at));
+    }
+
+    /// The end of a validity has come, unless the certificate was replaced meanwhile.
+    pub(super) fn expire_certificate(&mut self, arn: &str, not_after: Timestamp) {
         if let Some(certificate) = self.certificates.get_mut(arn)
-            && certificate.status == CertificateStatus::PendingValidation
+            && certificate.not_after == not_after
+            && certificate.status == CertificateStatus::Issued
         {
-            certificate.status = CertificateStatus::Issued;
-            certificate.issued = Some(now);
+            certificate.status = CertificateStatus::Expired;
         }
     }
 
-    /// ARNs of the load balancers that use a certificate.
+    /// ARNs of the load balancers that use a certificate of ACM or IAM.
     pub fn users_of_certificate(&self, arn: &str) -> Vec<String> {
         self.load_balancers
             .values()
@@ -236,6 +358,32 @@ impl State {
             })
             .map(|balancer| balancer.arn.clone())
             .collect()
+    }
+
+    /// Whether a listener can use a certificate of ACM or IAM.
+    pub(super) fn check_listener_certificate(&self, arn: &str) -> Answer<()> {
+        let key_taken = |key: &str| key != "RSA_1024";
+        let fit = if let Some(certificate) = self.certificates.get(arn) {
+            certificate.status == CertificateStatus::Issued
+                && certificate.domain_name.contains('.')
+                && key_taken(&certificate.key_algorithm)
+        } else if let Some(certificate) = self.server_certificate_of(arn) {
+            key_taken(&certificate.key_algorithm)
+        } else {
+            return Err(Refusal::new(
+                "CertificateNotFound",
+                format!("Certificate '{arn}' not found"),
+            ));
+        };
+        if fit {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            "UnsupportedCertificate",
+            format!(
+                "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
+            ),
+        ))
     }
 
     /// DeleteCertificate: refused while a listener uses it.
@@ -252,11 +400,70 @@ impl State {
         Ok(())
     }
 
-    fn new_certificate_arn(&mut self) -> Answer<String> {
-        if self.certificates.len() >= self.quotas.limit("certificates") {
+    /// UpdateCertificateOptions: only of certificates that ACM made; whether one
+    /// may be exported is fixed when it is requested.
+    pub fn update_certificate_options(
+        &mut self,
+        arn: &str,
+        exportable: Option<bool>,
+    ) -> Answer<()> {
+        let certificate = self.certificate(arn)?;
+        if certificate.imported || certificate.status != CertificateStatus::Issued {
+            return Err(Refusal::new(
+                "InvalidStateException",
+                format!("Options of certificate {arn} cannot be changed in its state."),
+            ));
+        }
+        if exportable.is_some_and(|exportable| exportable != certificate.exportable) {
+            return Err(invalid("The option Export cannot be changed."));
+        }
+        Ok(())
+    }
+
+    /// AddTagsToCertificate.
+    pub fn tag_certificate(&mut self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
+        self.certificate(arn)?;
+        let mut after = self.tags.get(arn).cloned().unwrap_or_default();
+        after.extend(self.checked_acm_tags(tags)?);
+        self.check_tag_count(&after)?;
+        self.tags.insert(arn.to_owned(), after);
+        Ok(())
+    }
+
+    /// RemoveTagsFromCertificate: a key without value goes with any value, one
+    /// with a value only with that value.
+    pub fn untag_certificate(
+        &mut self,
+        arn: &str,
+        tags: &[(String, Option<String>)],
+    ) -> Answer<()> {
+        self.certificate(arn)?;
+        if let Some(present) = self.tags.get_mut(arn) {
+            present.retain(|key, value| {
+                !tags.iter().any(|(gone, only)| {
+                    gone == key && only.as_ref().is_none_or(|only| only == value)
+                })
+            });
+        }
+        Ok(())
+    }
+
+    fn new_certificate_arn(&mut self, imported: bool) -> Answer<String> {
+        let quota = if imported {
+            "imported-certificates"
+        } else {
+            "certificates"
+        };
+        let count = self
+            .certificates
+            .values()
+            .filter(|certificate| certificate.imported == imported)
+            .count();
+        let most = self.quotas.limit(quota);
+        if count >= most {
             return Err(Refusal::new(
                 "LimitExceededException",
-                "The maximum number of certificates has been reached",
+                format!("Error: you have reached your limit of {most} certificates."),
             ));
         }
         Ok(format!(
@@ -269,16 +476,154 @@ impl State {
     }
 
     fn checked_acm_tags(&self, tags: &[(String, String)]) -> Answer<Tags> {
+        let mut checked = Tags::new();
         for (key, value) in tags {
             check_tag(key, value).map_err(|text| Refusal::new("InvalidTagException", text))?;
+            if checked.insert(key.clone(), value.clone()).is_some() {
+                return Err(Refusal::new(
+                    "InvalidTagException",
+                    format!("The tag key '{key}' was specified more than once"),
+                ));
+            }
         }
-        let tags: Tags = tags.iter().cloned().collect();
-        if tags.len() > self.quotas.limit("tags-per-resource") {
+        self.check_tag_count(&checked)?;
+        Ok(checked)
+    }
+
+    fn check_tag_count(&self, tags: &Tags) -> Answer<()> {
+        let most = self.quotas.limit("tags-per-resource");
+        if tags.len() > most {
             return Err(Refusal::new(
                 "TooManyTagsException",
-                "A certificate can have at most 50 tags",
+                format!("A certificate can have at most {most} tags"),
             ));
         }
-        Ok(tags)
+        Ok(())
     }
 }
+
+/// Whether a name can stand in a request.
+fn check_domain(name: &str, first: bool) -> Answer<()> {
+    let labels = name.strip_prefix("*.").unwrap_or(name).split('.');
+    let good = name.len() <= 253
+        && labels.clone().count() >= 2
+        && labels.clone().all(|label| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+        && labels
+            .clone()
+            .next_back()
+            .is_some_and(|last| last.len() >= 2 && !last.bytes().all(|b| b.is_ascii_digit()));
+    if !good {
+        return Err(invalid(format!(
+            "1 validation error detected: Value '{name}' at 'domainName' failed to satisfy constraint: Member must be a fully qualified domain name"
+        )));
+    }
+    if first && name.len() > COMMON_NAME {
+        return Err(parameter(format!(
+            "The domain name {name} is longer than {COMMON_NAME} octets; specify it as a subject alternative name."
+        )));
+    }
+    Ok(())
+}
+
+/// Everything that ImportCertificate wants of a certificate, its key and its chain.
+fn importable(pem: &Pem, now: Timestamp) -> Answer<Facts> {
+    let unreadable = || invalid("The certificate is not in PEM form or is not valid.");
+    let mut facts = x509::read_all(&pem.certificate).ok_or_else(unreadable)?;
+    if facts.len() > 1 {
+        return Err(invalid(
+            "The certificate field contains more than one certificate. You can specify only one certificate in this field.",
+        ));
+    }
+    let facts = facts.pop().ok_or_else(unreadable)?;
+    if pem.private_key.len() > PRIVATE_KEY {
+        return Err(invalid("The private key is larger than 5120 bytes."));
+    }
+    let key = PrivateKey::read(&pem.private_key)
+        .ok_or_else(|| invalid("The private key is not supported."))?;
+    if facts.key_algorithm.is_none() {
+        return Err(invalid(
+            "The key algorithm of the certificate is not supported.",
+        ));
+    }
+    if !facts.belongs_to(&key) {
+        return Err(invalid("The private key does not match the certificate."));
+    }
+    if !facts.valid_at(now) {
+        return Err(invalid("The certificate is not valid yet or has expired."));
+    }
+    if facts.issuer.is_empty() {
+        return Err(invalid("The issuer field of the certificate is empty."));
+    }
+    let Some(chain) = &pem.chain else {
+        return Ok(facts);
+    };
+    let chain = x509::read_all(chain)
+        .ok_or_else(|| invalid("The certificate chain is not in PEM form or is not valid."))?;
+    let mut issued = &facts;
+    for issuer in &chain {
+        if !issued.issued_by(issuer) {
+            return Err(invalid(
+                "Could not validate the certificate with the certificate chain.",
+            ));
+        }
+        issued = issuer;
+    }
+    if chain
+        .first()
+        .is_some_and(|issuer| issuer.key_family() != facts.key_family())
+    {
+        return Err(invalid(
+            "The key algorithm of the certificate does not match that of the authority that signed it.",
+        ));
+    }
+    Ok(facts)
+}
+
+/// What an import over an existing certificate has to keep.
+fn check_replacement(before: &Certificate, facts: &Facts, tagged: bool) -> Answer<()> {
+    if !before.imported {
+        return Err(invalid(
+            "Only an imported certificate can be imported again.",
+        ));
+    }
+    if tagged {
+        return Err(invalid(
+            "You cannot apply tags when reimporting a certificate.",
+        ));
+    }
+    if Some(&before.key_algorithm) != facts.key_algorithm.as_ref() {
+        return Err(invalid(
+            "The key type and size of a certificate cannot be changed by importing it again.",
+        ));
+    }
+    let kept = |name: &String| {
+        facts
+            .names
+            .iter()
+            .any(|after| after.eq_ignore_ascii_case(name))
+    };
+    if !before.names.is_empty() && !before.names.iter().any(kept) {
+        return Err(invalid(
+            "At least one domain name of the certificate has to stay when it is imported again.",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(text: impl Into<String>) -> Refusal {
+    Refusal::new("ValidationException", text)
+}
+
+fn parameter(text: impl Into<String>) -> Refusal {
+    Refusal::new("InvalidParameterException", text)
+}
+
+#[cfg(test)]
+mod tests;

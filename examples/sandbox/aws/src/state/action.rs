@@ -169,7 +169,11 @@ impl State {
             NewAction {
                 cognito: Some(cognito),
                 ..
-            } => ActionKind::AuthenticateCognito(cognito.resolve()?),
+            } => {
+                let cognito = cognito.resolve()?;
+                self.check_user_pool_client(&cognito)?;
+                ActionKind::AuthenticateCognito(cognito)
+            }
             NewAction {
                 jwt_validation: Some(jwt),
                 ..
@@ -183,6 +187,33 @@ impl State {
             order: action.order,
             kind,
         })
+    }
+
+    /// Whether a load balancer can have users log in at a pool: the pool has
+    /// the client, and the client a secret.
+    fn check_user_pool_client(&self, cognito: &Cognito) -> Answer<()> {
+        let (arn, id) = (&cognito.user_pool_arn, &cognito.user_pool_client_id);
+        let declared = self
+            .outside
+            .cognito
+            .iter()
+            .any(|client| client.user_pool_arn == *arn && client.client_id == *id);
+        if declared {
+            return Ok(());
+        }
+        let pool = self.user_pools.values().find(|pool| pool.arn == *arn);
+        let Some(pool) = pool else {
+            return Err(invalid(format!("The user pool '{arn}' does not exist")));
+        };
+        match pool.clients.get(id) {
+            None => Err(invalid(format!(
+                "The user pool client '{id}' does not exist"
+            ))),
+            Some(client) if client.secret.is_none() => Err(invalid(format!(
+                "The user pool client '{id}' must have a client secret"
+            ))),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Whether these actions, in order, make up a list: at most one that looks

@@ -1,6 +1,6 @@
 //! What attributes of load balancers, target groups and listeners have in
-//! common: keys, defaults, permitted values. Attributes that another type of
-//! load balancer has are not in a table and therefore refused.
+//! common: keys with defaults and permitted values, and how they change. A key
+//! that is in no table of a resource is one that it does not have.
 
 use std::collections::BTreeMap;
 

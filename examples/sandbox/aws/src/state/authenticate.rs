@@ -174,7 +174,7 @@ impl NewOidc {
 }
 
 impl NewCognito {
-    /// Checks the action; that pool and client exist is not known here.
+    /// Checks the action; whether pool and client exist is for the account to say.
     pub(super) fn resolve(&self) -> Answer<Cognito> {
         let parts: Vec<&str> = self.user_pool_arn.splitn(6, ':').collect();
         let pool = match parts.as_slice() {

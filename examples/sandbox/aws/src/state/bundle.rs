@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rustls::{RootCertStore, pki_types::CertificateDer};
 
-use super::x509::element;
+use super::x509::der;
 
 /// The largest certificate in a bundle, in bytes of its DER form.
 const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -70,6 +70,11 @@ pub(super) fn count_revoked(list: &str) -> Option<usize> {
         entries = rest;
     }
     Some(count)
+}
+
+/// Tag, content and what follows of the first DER element.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    der::first(bytes).map(|(element, rest)| (element.tag, element.content, rest))
 }
 
 /// The DER forms of all PEM blocks; `None` when there is anything else but

@@ -1,14 +1,20 @@
 //! ChangeResourceRecordSets: a batch is judged change by change against the
 //! zone as it evolves, and takes effect as a whole or not at all.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, net::Ipv6Addr};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::{
     AliasTarget, Answer, HostedZone, RecordKey, RecordSet, Refusal, State, dns_name,
-    regions::canonical_zone,
+    record_set::RoutingPolicy, regions::canonical_zone,
 };
+
+/// `ResourceRecord` elements of one request, aliases included.
+const RECORDS: usize = 1000;
+
+/// Characters in all values of one request.
+const CHARACTERS: usize = 32_000;
 
 /// What a change does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +47,13 @@ impl ChangeAction {
 /// A zone with the changes of a batch on top.
 struct Draft<'a> {
     zone: &'a HostedZone,
-    changed: BTreeMap<RecordKey, Option<RecordSet>>,
+    changed: BTreeMap<RecordKey, (ChangeAction, Option<RecordSet>)>,
 }
 
 impl Draft<'_> {
     fn get(&self, key: &RecordKey) -> Option<&RecordSet> {
         match self.changed.get(key) {
-            Some(changed) => changed.as_ref(),
+            Some((_, changed)) => changed.as_ref(),
             None => self.zone.records.get(key),
         }
     }
@@ -65,7 +71,7 @@ impl Draft<'_> {
             .range(first.clone()..)
             .take_while(|(key, _)| key.reversed == first.reversed)
             .collect();
-        for (key, changed) in self
+        for (key, (_, changed)) in self
             .changed
             .range(first.clone()..)
             .take_while(|(key, _)| key.reversed == first.reversed)
@@ -76,6 +82,37 @@ impl Draft<'_> {
             };
         }
         found.into_values().collect()
+    }
+
+    /// How many record sets the zone would have.
+    fn len(&self) -> usize {
+        let known = |key: &RecordKey| self.zone.records.contains_key(key);
+        let changed = self.changed.iter();
+        let (added, removed) =
+            changed.fold((0, 0), |(added, removed), (key, (_, record))| {
+                match (record, known(key)) {
+                    (Some(_), false) => (added + 1, removed),
+                    (None, true) => (added, removed + 1),
+                    _ => (added, removed),
+                }
+            });
+        self.zone.records.len() + added - removed
+    }
+
+    /// What every zone has to keep.
+    fn delegation(&self) -> Vec<String> {
+        let apex = self.of_name(&self.zone.name);
+        let has = |kind: &str| apex.iter().any(|record| record.kind == kind);
+        let mut faults = Vec::new();
+        if !has("SOA") {
+            faults.push("A HostedZone must contain exactly one SOA record.".to_owned());
+        }
+        if !has("NS") {
+            faults.push(
+                "A HostedZone must contain at least one NS record for the zone itself.".to_owned(),
+            );
+        }
+        faults
     }
 }
 
@@ -89,6 +126,7 @@ impl State {
         now: Timestamp,
     ) -> Answer<String> {
         let zone = self.hosted_zone(zone_id)?;
+        zone.check_idle(now)?;
         if changes.is_empty() {
             return Err(Refusal::new(
                 "InvalidInput",
@@ -96,6 +134,13 @@ impl State {
             ));
         }
         check_size(&changes)?;
+        for (action, record) in &changes {
+            if *action != ChangeAction::Delete
+                && let Some(id) = &record.health_check_id
+            {
+                self.check_health_check(id)?;
+            }
+        }
         let mut draft = Draft {
             zone,
             changed: BTreeMap::new(),
@@ -106,43 +151,34 @@ impl State {
             if found.is_empty() {
                 let key = HostedZone::key_of(&record);
                 let after = (action != ChangeAction::Delete).then_some(record);
-                draft.changed.insert(key, after);
+                draft.changed.insert(key, (action, after));
             }
             faults.extend(found);
         }
-        let known = |key: &RecordKey| zone.records.contains_key(key);
-        let added = draft
-            .changed
-            .iter()
-            .filter(|(k, r)| r.is_some() && !known(k))
-            .count();
-        let removed = draft
-            .changed
-            .iter()
-            .filter(|(k, r)| r.is_none() && known(k))
-            .count();
+        if faults.is_empty() {
+            faults = draft.delegation();
+        }
         let most = self.quotas.limit("records-per-hosted-zone");
-        if added > removed && zone.records.len() + added - removed > most {
+        if draft.len() > most.max(zone.records.len()) {
             faults.push(format!(
                 "The maximum number of resource record sets of the zone, {most}, has been reached"
             ));
         }
         if !faults.is_empty() {
-            return Err(Refusal::new(
-                "InvalidChangeBatch",
-                format!("[{}]", faults.join(", ")),
-            ));
+            return Err(batch_fault(&faults.join(", ")));
         }
         let id = zone.id.clone();
         let changed = draft.changed;
         if let Some(zone) = self.hosted_zones.get_mut(&id) {
-            for (key, record) in changed {
+            for (key, (_, record)) in changed {
                 match record {
                     Some(record) => zone.records.insert(key, record),
                     None => zone.records.remove(&key),
                 };
             }
         }
+        self.occupy_zone(&id, now);
+        self.look_at_validations(now);
         Ok(self.add_change(&id, comment, now))
     }
 
@@ -150,15 +186,6 @@ impl State {
     fn judge(&self, draft: &Draft, action: ChangeAction, record: &RecordSet) -> Vec<String> {
         let zone = draft.zone;
         let shown = dns_name::escaped(&record.name);
-        if !dns_name::is_within(&record.name, &zone.name) {
-            return vec![format!(
-                "RRSet with DNS name {shown} is not permitted in zone {}",
-                zone.name
-            )];
-        }
-        if let Some(fault) = malformed(record) {
-            return vec![fault];
-        }
         let key = HostedZone::key_of(record);
         let names = match &record.routing {
             Some(routing) => format!(
@@ -168,37 +195,54 @@ impl State {
             None => format!("[name='{shown}', type='{}']", record.kind),
         };
         let existing = draft.get(&key);
+        if !dns_name::is_within(&record.name, &zone.name) {
+            return vec![format!(
+                "RRSet with DNS name {shown} is not permitted in zone {}",
+                zone.name
+            )];
+        }
+        // Twice the same record set: only to be made anew after its deletion.
+        let before = draft.changed.get(&key).map(|(before, _)| *before);
+        let invalid_set = match (before, action) {
+            (None, _) | (Some(ChangeAction::Delete), _) => false,
+            (Some(ChangeAction::Create), ChangeAction::Create) => false,
+            (Some(_), _) => true,
+        };
+        if invalid_set {
+            return vec![format!(
+                "The request contains an invalid set of changes for a resource record set '{} {shown}'",
+                record.kind
+            )];
+        }
         match (action, existing) {
-            (ChangeAction::Create, Some(_)) => {
-                return vec![format!(
-                    "Tried to create resource record set {names} but it already exists"
-                )];
-            }
             (ChangeAction::Delete, None) => {
                 return vec![format!(
                     "Tried to delete resource record set {names} but it was not found"
                 )];
             }
-            (ChangeAction::Delete, Some(existing)) if !same(existing, record) => {
+            (ChangeAction::Delete, Some(existing)) if !existing.same(record) => {
                 return vec![format!(
                     "Tried to delete resource record set {names} but the values provided do not match the current values"
                 )];
             }
-            (ChangeAction::Delete, Some(_)) => {
-                if record.name == zone.name && record.kind == "SOA" {
-                    return vec!["A HostedZone must contain exactly one SOA record.".to_owned()];
-                }
-                if record.name == zone.name && record.kind == "NS" {
-                    return vec![
-                        "A HostedZone must contain at least one NS record for the zone itself."
-                            .to_owned(),
-                    ];
-                }
-                return Vec::new();
+            (ChangeAction::Delete, Some(_)) => return Vec::new(),
+            (ChangeAction::Create, Some(_)) => {
+                return vec![format!(
+                    "Tried to create resource record set {names} but it already exists"
+                )];
             }
             _ => {}
         }
-        let mut faults = neighbours(draft, record, &key);
+        let mut faults = record.malformed(self.quotas.limit("values-per-record-set"));
+        if !faults.is_empty() {
+            return faults;
+        }
+        faults = neighbours(
+            draft,
+            record,
+            &key,
+            self.quotas.limit("record-sets-per-name-and-type"),
+        );
         if let Some(alias) = &record.alias {
             faults.extend(self.judge_alias(draft, record, alias));
         }
@@ -221,37 +265,47 @@ impl State {
             let known = draft
                 .of_name(&alias.dns_name)
                 .iter()
-                .any(|other| other.kind == record.kind);
+                .any(|other| other.kind == record.kind && other.name != record.name);
             return if known { Vec::new() } else { vec![missing] };
         }
         let bare = alias
             .dns_name
             .strip_prefix("dualstack.")
             .unwrap_or(&alias.dns_name);
-        let balancer = self.load_balancers.values().find(|balancer| {
-            balancer
-                .dns_name
-                .eq_ignore_ascii_case(bare.trim_end_matches('.'))
-        });
-        let domain = format!(".{}.elb.{}.", self.region, self.dns_suffix());
-        let of_region = canonical_zone(&self.region) == alias.hosted_zone_id;
-        match balancer {
-            Some(balancer) if balancer.canonical_hosted_zone_id == alias.hosted_zone_id => {
-                if matches!(record.kind.as_str(), "A" | "AAAA") {
-                    Vec::new()
+        let address = matches!(record.kind.as_str(), "A" | "AAAA");
+        match self.zone_of_balancer(bare) {
+            Some(zone) if zone == alias.hosted_zone_id && address => Vec::new(),
+            Some(zone) if zone == alias.hosted_zone_id => vec![missing],
+            Some(_) => vec![outside, missing],
+            None => {
+                let domain = format!(".elb.{}.{}.", self.region, self.dns_suffix());
+                let domain_of_region = format!(".{}.elb.{}.", self.region, self.dns_suffix());
+                let within = bare.ends_with(&domain) || bare.ends_with(&domain_of_region);
+                if canonical_zone(&self.region) == alias.hosted_zone_id && !within {
+                    vec![outside, missing]
                 } else {
                     vec![missing]
                 }
             }
-            Some(_) => vec![outside, missing],
-            None if of_region && !bare.ends_with(&domain) => vec![outside, missing],
-            None => vec![missing],
         }
+    }
+
+    /// The zone id of the load balancer of a name, with or without final dot.
+    fn zone_of_balancer(&self, name: &str) -> Option<&str> {
+        let name = name.trim_end_matches('.');
+        self.load_balancers
+            .values()
+            .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+            .map(|balancer| balancer.canonical_hosted_zone_id.as_str())
+            .or_else(|| {
+                let far = self.elsewhere.load_balancer_called(name)?;
+                Some(far.canonical_hosted_zone_id.as_str())
+            })
     }
 }
 
 /// Conflicts with other record sets of the same name.
-fn neighbours(draft: &Draft, record: &RecordSet, key: &RecordKey) -> Vec<String> {
+fn neighbours(draft: &Draft, record: &RecordSet, key: &RecordKey, most: usize) -> Vec<String> {
     let zone = draft.zone;
     let shown = dns_name::escaped(&record.name);
     if record.kind == "CNAME" && record.name == zone.name {
@@ -260,113 +314,89 @@ fn neighbours(draft: &Draft, record: &RecordSet, key: &RecordKey) -> Vec<String>
             zone.name
         )];
     }
-    let mut faults = Vec::new();
-    for other in draft.of_name(&record.name) {
-        if HostedZone::key_of(other) == *key {
-            continue;
-        }
-        let one_is_cname = (record.kind == "CNAME") != (other.kind == "CNAME");
-        if one_is_cname {
-            faults.push(format!(
-                "RRSet of type {} with DNS name {shown} is not permitted because a conflicting RRSet of type  {} with the same DNS name already exists in zone {}",
-                record.kind, other.kind, zone.name
+    let others: Vec<&RecordSet> = draft
+        .of_name(&record.name)
+        .into_iter()
+        .filter(|other| HostedZone::key_of(other) != *key)
+        .collect();
+    if record.kind == "CNAME" && others.iter().any(|other| other.kind != "CNAME") {
+        return vec![format!(
+            "RRSet of type CNAME with DNS name {shown} is not permitted as it conflicts with other records with the same DNS name in zone {}",
+            zone.name
+        )];
+    }
+    if record.kind != "CNAME" && others.iter().any(|other| other.kind == "CNAME") {
+        return vec![format!(
+            "RRSet of type {} with DNS name {shown} is not permitted because a conflicting RRSet of type  CNAME with the same DNS name already exists in zone {}",
+            record.kind, zone.name
+        )];
+    }
+    let of_kind: Vec<&RecordSet> = others
+        .into_iter()
+        .filter(|other| other.kind == record.kind)
+        .collect();
+    if of_kind.is_empty() {
+        return Vec::new();
+    }
+    let Some(routing) = &record.routing else {
+        return vec![format!(
+            "RRSet with DNS name {shown}, type {} cannot be created as other RRSets exist with the same name and type.",
+            record.kind
+        )];
+    };
+    let whole = match &routing.policy {
+        RoutingPolicy::Latency(region) => format!(", and Region Name={region}"),
+        RoutingPolicy::Failover(role) => format!(", and Failover={role}"),
+        _ => String::new(),
+    };
+    let fault = |reason: String| {
+        vec![format!(
+            "RRSet with DNS name {shown}, type {}, SetIdentifier {}{whole} cannot be created {reason}",
+            record.kind, routing.set_identifier
+        )]
+    };
+    let word = routing.policy.word();
+    for other in &of_kind {
+        let same_policy = other.routing.as_ref().is_some_and(|other| {
+            std::mem::discriminant(&other.policy) == std::mem::discriminant(&routing.policy)
+        });
+        if !same_policy {
+            return fault(format!(
+                "as a non-{word} set exists with the same name and type."
             ));
-        } else if record.kind == other.kind {
-            let policy = |record: &RecordSet| {
-                record
-                    .routing
-                    .as_ref()
-                    .map(|routing| std::mem::discriminant(&routing.policy))
-            };
-            if policy(record) != policy(other) {
-                faults.push(format!(
-                    "RRSet with DNS name {shown}, type {} cannot be created as other RRSets exist with the same name and type and another routing policy",
-                    record.kind
-                ));
-            }
         }
-    }
-    faults
-}
-
-/// What makes a record set invalid by itself.
-fn malformed(record: &RecordSet) -> Option<String> {
-    let shown = dns_name::escaped(&record.name);
-    if !dns_name::is_legal(&record.name) {
-        return Some(format!("The DNS name {shown} is not valid"));
-    }
-    if record.alias.is_some() {
-        if record.ttl.is_some() || !record.values.is_empty() {
-            return Some(format!(
-                "The alias {shown} cannot have a TTL or resource records"
+        let unequal_ttl = matches!(routing.policy, RoutingPolicy::Weighted(_))
+            && record.alias.is_none()
+            && other.alias.is_none()
+            && record.ttl != other.ttl;
+        if unequal_ttl {
+            return fault("as weighted sets must contain the same TTL.".to_owned());
+        }
+        let one_of_each = matches!(
+            routing.policy,
+            RoutingPolicy::Latency(_)
+                | RoutingPolicy::Failover(_)
+                | RoutingPolicy::Geolocation { .. }
+                | RoutingPolicy::Geoproximity(_)
+        );
+        let what = match routing.policy {
+            RoutingPolicy::Latency(_) => "region",
+            RoutingPolicy::Failover(_) => "failover value",
+            _ => "location",
+        };
+        if one_of_each && other.routing.as_ref().map(|other| &other.policy) == Some(&routing.policy)
+        {
+            return fault(format!(
+                "because a {word} RRSet with the same name, type and {what} already exists."
             ));
         }
-        return None;
     }
-    if record.ttl.is_none() || record.values.is_empty() {
-        return Some(format!(
-            "The resource record set {shown} needs a TTL and at least one resource record"
+    if of_kind.len() >= most {
+        return fault(format!(
+            "as more than {most} {word} RRSets would exist with the same name and type."
         ));
     }
-    for value in &record.values {
-        let good = match record.kind.as_str() {
-            "A" => value.parse::<Ipv4Addr>().is_ok(),
-            "AAAA" => value.parse::<Ipv6Addr>().is_ok(),
-            "TXT" | "SPF" => is_quoted(value),
-            _ => !value.is_empty(),
-        };
-        if !good && matches!(record.kind.as_str(), "TXT" | "SPF") {
-            return Some(format!(
-                "Invalid Resource Record: 'FATAL problem: InvalidCharacterString (Value should be enclosed in quotation marks) encountered with '{value}''"
-            ));
-        }
-        if !good {
-            return Some(format!(
-                "Invalid Resource Record: 'FATAL problem: ARRDATAIllegal{} encountered with '{value}''",
-                record.kind
-            ));
-        }
-    }
-    None
-}
-
-/// One or more strings in quotation marks of at most 255 characters each.
-fn is_quoted(value: &str) -> bool {
-    let mut inside = false;
-    let mut length = 0;
-    let mut strings = 0;
-    let mut characters = value.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '"' if inside => inside = false,
-            '"' => {
-                inside = true;
-                length = 0;
-                strings += 1;
-            }
-            '\\' if inside => {
-                characters.next();
-                length += 1;
-            }
-            _ if inside => length += 1,
-            ' ' | '\t' => {}
-            _ => return false,
-        }
-        if length > 255 {
-            return false;
-        }
-    }
-    !inside && strings > 0
-}
-
-/// Equality for DELETE: everything counts but the order of values.
-fn same(a: &RecordSet, b: &RecordSet) -> bool {
-    let sorted = |record: &RecordSet| {
-        let mut record = record.clone();
-        record.values.sort();
-        record
-    };
-    sorted(a) == sorted(b)
+    Vec::new()
 }
 
 /// Limits of one request: 1000 values and 32000 characters, UPSERT counts twice.
@@ -378,77 +408,27 @@ fn check_size(changes: &[(ChangeAction, RecordSet)]) -> Answer<()> {
         } else {
             1
         };
-        let lengths: usize = record.values.iter().map(String::len).sum();
-        let alias = record
-            .alias
-            .as_ref()
-            .map_or(0, |alias| alias.dns_name.len());
+        let lengths: usize = record
+            .values
+            .iter()
+            .map(|value| value.chars().count())
+            .sum();
         values += times * record.values.len().max(1);
-        characters += times * (lengths + alias);
+        characters += times * lengths;
     }
-    if values > 1000 {
-        return Err(Refusal::new(
-            "InvalidChangeBatch",
-            "[Number of records limit of 1000 exceeded.]",
-        ));
+    if values > RECORDS {
+        return Err(batch_fault("Number of records limit of 1000 exceeded."));
     }
-    if characters > 32_000 {
-        return Err(Refusal::new(
-            "InvalidChangeBatch",
-            "[RDATA character limit of 32000 exceeded.]",
-        ));
+    if characters > CHARACTERS {
+        return Err(batch_fault("RDATA character limit of 32000 exceeded."));
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::{Timing, World};
-
-    fn text(name: &str, value: String) -> RecordSet {
-        RecordSet {
-            name: name.to_owned(),
-            kind: "TXT".to_owned(),
-            ttl: Some(300),
-            values: vec![value],
-            alias: None,
-            routing: None,
-            health_check_id: None,
-        }
-    }
-
-    #[test]
-    fn a_batch_has_a_size_and_an_upsert_counts_twice() {
-        let mut state = State::new("123456789012", "us-east-1", Timing::default());
-        let ids = World::default()
-            .build(&mut state, Timestamp::UNIX_EPOCH)
-            .unwrap();
-        let zone = &ids.hosted_zones[0];
-        let batch = |action: ChangeAction, count: usize, length: usize| {
-            (0..count)
-                .map(|n| {
-                    let value = format!("\"{}\"", "x".repeat(length - 2));
-                    (action, text(&format!("h{n}.example.com."), value))
-                })
-                .collect::<Vec<_>>()
-        };
-        for (action, count, length, fits) in [
-            (ChangeAction::Create, 1000, 32, true),
-            (ChangeAction::Upsert, 500, 32, true),
-            (ChangeAction::Upsert, 501, 4, false),
-            (ChangeAction::Create, 1001, 4, false),
-            (ChangeAction::Upsert, 500, 33, false),
-        ] {
-            let mut state = state.clone();
-            let changes = batch(action, count, length);
-            let answer = state.change_record_sets(zone, changes, None, Timestamp::UNIX_EPOCH);
-            assert_eq!(answer.is_ok(), fits, "{action:?} {count} {length}");
-        }
-        state.quotas.set("records-per-hosted-zone", 3);
-        let changes = batch(ChangeAction::Create, 2, 4);
-        let refused = state.change_record_sets(zone, changes, None, Timestamp::UNIX_EPOCH);
-        assert_eq!(refused.unwrap_err().code, "InvalidChangeBatch");
-    }
+/// All faults stand in one message, in brackets.
+fn batch_fault(text: &str) -> Refusal {
+    Refusal::new("InvalidChangeBatch", format!("[{text}]"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 //! balancers that aliases and protections point to, VPCs of private zones.
 //! Present only while such a call is carried out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::State;
+use super::{State, validation};
 
 /// The other states, in short.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Elsewhere {
     pub vpcs: BTreeMap<String, FarVpc>,
     /// Hosted zones by id.
     pub hosted_zones: BTreeMap<String, FarZone>,
+    /// Names and values of CNAME records that prove names to ACM.
+    pub proofs: BTreeSet<(String, String)>,
 }
 
 /// A load balancer of another region or account.
@@ -71,6 +73,7 @@ impl Elsewhere {
                     .vpcs
                     .insert(id.clone(), FarVpc { account, region });
             }
+            elsewhere.proofs.extend(validation::proofs(state));
             for zone in state.hosted_zones.values() {
                 let (account, name) = (account.clone(), zone.name.clone());
                 elsewhere

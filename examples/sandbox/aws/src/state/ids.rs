@@ -39,6 +39,11 @@ impl Ids {
             .collect()
     }
 
+    /// A number from 0 to one less than `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
     /// `length` lower-case hexadecimal digits.
     pub fn hex(&mut self, length: usize) -> String {
         self.text(b"0123456789abcdef", length)
@@ -53,6 +58,19 @@ impl Ids {
     /// `length` capital letters and digits, as in Route 53 ids and access keys.
     pub fn capitals(&mut self, length: usize) -> String {
         self.text(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", length)
+    }
+
+    /// `length` letters and digits.
+    pub fn alphanumeric(&mut self, length: usize) -> String {
+        self.text(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+            length,
+        )
+    }
+
+    /// `length` characters of an alphabet of ASCII.
+    pub fn of(&mut self, alphabet: &[u8], length: usize) -> String {
+        self.text(alphabet, length)
     }
 
     /// An EC2 id: `prefix`, a dash and 17 hexadecimal digits.

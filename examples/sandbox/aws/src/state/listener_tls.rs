@@ -2,10 +2,9 @@
 //! negotiation and mutual authentication.
 
 use super::{
-    Answer, CertificateStatus, Listener, LoadBalancer, Protocol, Refusal, State, arn,
+    Answer, Listener, LoadBalancer, Protocol, Refusal, State, TrustStoreStatus, arn,
     listener::{NewListener, family},
     ssl_policy,
-    trust_store::TrustStoreStatus,
 };
 
 /// How a listener asks clients for certificates.
@@ -85,17 +84,6 @@ const ALPN: [&str; 5] = [
     "HTTP2Optional",
     "HTTP2Preferred",
     "None",
-];
-
-/// Algorithms of keys that listeners can use.
-const KEYS: [&str; 7] = [
-    "RSA_1024",
-    "RSA_2048",
-    "RSA_3072",
-    "RSA_4096",
-    "EC_prime256v1",
-    "EC_secp384r1",
-    "EC_secp521r1",
 ];
 
 impl State {
@@ -275,35 +263,13 @@ impl State {
 
     /// Whether a listener can verify with a trust store.
     fn check_trust_store(&self, arn: &str) -> Answer<()> {
-        if !(arn.starts_with("arn:") && arn.contains(":truststore/")) {
-            return Err(Refusal::validation(format!(
-                "'{arn}' is not a valid trust store ARN"
-            )));
-        }
-        let Some(store) = self.trust_stores.get(arn) else {
-            return Err(Refusal::new(
-                "TrustStoreNotFound",
-                format!("Trust store '{arn}' not found"),
-            ));
-        };
-        if store.status != TrustStoreStatus::Active {
+        if self.trust_store(arn)?.status != TrustStoreStatus::Active {
             return Err(Refusal::new(
                 "TrustStoreNotReady",
                 format!("Trust store '{arn}' is not active"),
             ));
         }
         Ok(())
-    }
-
-    /// The listeners that verify client certificates with a trust store.
-    pub fn listeners_of_trust_store<'a>(
-        &'a self,
-        trust_store: &'a str,
-    ) -> impl Iterator<Item = &'a Listener> {
-        self.load_balancers
-            .values()
-            .flat_map(|balancer| balancer.listeners.values())
-            .filter(move |listener| listener.trust_store() == Some(trust_store))
     }
 
     /// AddListenerCertificates: one certificate per call; a repeat succeeds.
@@ -362,24 +328,7 @@ impl State {
     /// Whether ELB can use a certificate.
     fn check_certificate(&self, arn: &str) -> Answer<()> {
         check_certificate_arn(arn)?;
-        let Some(certificate) = self.certificates.get(arn) else {
-            return Err(Refusal::new(
-                "CertificateNotFound",
-                format!("Certificate '{arn}' not found"),
-            ));
-        };
-        if certificate.status != CertificateStatus::Issued
-            || !certificate.domain_name.contains('.')
-            || !KEYS.contains(&certificate.key_algorithm.as_str())
-        {
-            return Err(Refusal::new(
-                "UnsupportedCertificate",
-                format!(
-                    "The certificate '{arn}' must have a fully-qualified domain name, a supported signature, and a supported key size."
-                ),
-            ));
-        }
-        Ok(())
+        self.check_listener_certificate(arn)
     }
 }
 

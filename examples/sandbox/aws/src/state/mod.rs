@@ -43,9 +43,12 @@ pub mod network_interface;
 pub mod outside;
 pub mod peering;
 pub mod placement;
+mod places;
 pub mod prefix_list;
 pub mod protocol;
 pub mod quotas;
+pub mod record_set;
+mod record_value;
 pub mod redirect;
 pub mod refusal;
 pub mod regions;
@@ -56,6 +59,7 @@ pub mod route_table;
 pub mod rule;
 pub mod security_group;
 pub mod security_group_rule;
+pub mod server_certificate;
 pub mod ssl_policy;
 pub mod subnet;
 pub mod tags;
@@ -63,12 +67,16 @@ pub mod target;
 mod target_check;
 pub mod target_group;
 mod target_group_attributes;
+pub mod target_health_check;
 pub mod transform;
 pub mod trust_store;
+pub mod user_pool;
+pub mod validation;
 pub mod vpc;
 mod x509;
+mod zone_vpcs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -81,7 +89,6 @@ pub use self::{
     fixed_response::FixedResponse,
     forward::{Forward, WeightedTargetGroup},
     gateway::{EgressOnlyGateway, InternetGateway, NatGateway},
-    health_check::{HealthCheck, Matcher},
     instance::{Instance, InstanceState, NetworkInterface},
     listener::Listener,
     load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
@@ -90,10 +97,11 @@ pub use self::{
     prefix_list::PrefixList,
     protocol::Protocol,
     quotas::Quotas,
+    record_set::{AliasTarget, RecordSet, RoutingPolicy},
     redirect::Redirect,
     refusal::{Answer, Refusal},
     route_table::{Route, RouteTable},
-    route53::{AliasTarget, Change, HostedZone, RecordKey, RecordSet},
+    route53::{Change, HostedZone, RecordKey},
     rule::{Condition, Patterns, QueryPair, Rule},
     security_group::SecurityGroup,
     security_group_rule::{Peer, Permission, SecurityGroupRule},
@@ -101,6 +109,7 @@ pub use self::{
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
     target_group::{TargetGroup, TargetType},
+    target_health_check::{HealthCheck, Matcher},
     transform::Transform,
     trust_store::{TrustStore, TrustStoreStatus},
     vpc::{AvailabilityZone, Vpc},
@@ -155,8 +164,16 @@ pub struct State {
     pub hosted_zones: BTreeMap<String, HostedZone>,
     /// Route 53 changes by id without prefix.
     pub changes: BTreeMap<String, Change>,
+    /// Health checks of Route 53 by id.
+    pub health_checks: BTreeMap<String, health_check::HealthCheck>,
+    /// Caller references of Route 53 that were ever used.
+    pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Server certificates of IAM by their name in lower case.
+    pub server_certificates: BTreeMap<String, server_certificate::ServerCertificate>,
+    /// User pools of Cognito by id.
+    pub user_pools: BTreeMap<String, user_pool::UserPool>,
     /// What was declared of the world outside.
     pub outside: Outside,
     /// Other regions and accounts, while a call needs to know of them.
@@ -194,12 +211,16 @@ enum Transition {
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
     InterfaceGone(String),
-    /// A requested certificate is issued.
-    CertificateIssued(String),
     /// An instance leaves this state, if it is still in it.
     Instance(String, InstanceState),
     /// A NAT gateway leaves this state, if it is still in it.
     NatGateway(String, gateway::NatState),
+    /// ACM finds the record of a name of a requested certificate.
+    ValidationLook(String, String),
+    /// Nobody has proven a requested certificate in time.
+    ValidationTimedOut(String),
+    /// The validity of a certificate, as it was at that time, is over.
+    CertificateExpired(String, Timestamp),
 }
 
 /// How long AWS goes on showing instances and NAT gateways that are gone.
@@ -232,7 +253,11 @@ impl State {
             network_interfaces: BTreeMap::new(),
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            health_checks: BTreeMap::new(),
+            caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
+            server_certificates: BTreeMap::new(),
+            user_pools: BTreeMap::new(),
             outside: Outside::default(),
             elsewhere: elsewhere::Elsewhere::default(),
             tags: BTreeMap::new(),
@@ -278,9 +303,13 @@ impl State {
     fn schedule(&mut self, now: Timestamp, delay_ms: u64, transition: Transition) -> Timestamp {
         let delay = SignedDuration::from_millis(i64::try_from(delay_ms).unwrap_or(i64::MAX));
         let at = now.checked_add(delay).unwrap_or(Timestamp::MAX);
+        self.schedule_at(at, transition);
+        at
+    }
+
+    fn schedule_at(&mut self, at: Timestamp, transition: Transition) {
         self.scheduled += 1;
         self.due.insert((at, self.scheduled), transition);
-        at
     }
 
     fn carry_out(&mut self, transition: Transition, now: Timestamp) {
@@ -303,9 +332,11 @@ impl State {
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
-            Transition::CertificateIssued(arn) => self.issue_certificate(&arn, now),
             Transition::Instance(id, from) => self.move_instance(&id, from, now),
             Transition::NatGateway(id, from) => self.move_nat_gateway(&id, from, now),
+            Transition::ValidationLook(arn, name) => self.validate_name(&arn, &name, now),
+            Transition::ValidationTimedOut(arn) => self.time_validation_out(&arn),
+            Transition::CertificateExpired(arn, at) => self.expire_certificate(&arn, at),
         }
     }
 }

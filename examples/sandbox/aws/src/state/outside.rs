@@ -20,6 +20,8 @@ pub struct Outside {
     pub ipam_pools: Vec<Pool>,
     /// Pools of customer-owned addresses.
     pub coip_pools: Vec<Pool>,
+    /// Clients of Cognito user pools of other accounts and regions.
+    pub cognito: Vec<PoolClient>,
 }
 
 /// A bucket: its name, or an object with more.
@@ -68,6 +70,18 @@ pub struct DescribedPool {
     /// Tags.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+}
+
+/// A client of a Cognito user pool; it has a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolClient {
+    /// ARN of the user pool.
+    pub user_pool_arn: String,
+    /// Id of the client.
+    pub client_id: String,
+    /// Prefix or name of the pool's domain.
+    pub domain: String,
 }
 
 fn yes() -> bool {

@@ -40,6 +40,10 @@ const DEFAULTS: &[(&str, usize)] = &[
         300,
     ),
     // Elastic Load Balancing, not shown.
+    (
+        "mutual-authentication-listeners-per-application-load-balancer",
+        2,
+    ),
     ("trust-stores", 20),
     (
         "mutual-authentication-listeners-per-application-load-balancer",
@@ -71,9 +75,18 @@ const DEFAULTS: &[(&str, usize)] = &[
     ("nat-gateways", 100),
     // ACM.
     ("certificates", 2500),
+    ("imported-certificates", 2500),
+    ("domain-names-per-certificate", 10),
+    // IAM and Cognito.
+    ("server-certificates", 20),
+    ("user-pools", 1000),
     // Route 53.
     ("hosted-zones", 500),
     ("records-per-hosted-zone", 10_000),
+    ("values-per-record-set", 400),
+    ("record-sets-per-name-and-type", 100),
+    ("vpcs-per-hosted-zone", 300),
+    ("health-checks", 200),
 ];
 
 /// How many of the quotas DescribeAccountLimits shows: the first ones.

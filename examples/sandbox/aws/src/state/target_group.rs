@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ActionKind, Answer, HealthCheck, Protocol, Refusal, State, arn, attributes,
-    health_check::{self, NewHealthCheck},
     placement::check_elb_name,
     target::{Target, TargetKey},
     target_group_attributes,
+    target_health_check::{self, NewHealthCheck},
 };
 
 /// What the ids of targets are.
@@ -153,7 +153,7 @@ impl State {
     pub fn modify_target_group(&mut self, arn: &str, new: &NewHealthCheck) -> Answer<()> {
         let group = self.target_group_mut(arn)?;
         group.health_check =
-            health_check::resolve(new, Some(&group.health_check), group.check_kind())?;
+            target_health_check::resolve(new, Some(&group.health_check), group.check_kind())?;
         Ok(())
     }
 
@@ -238,17 +238,6 @@ impl State {
         Ok(())
     }
 
-    /// The target groups in which a load balancer is registered as a target.
-    pub fn target_groups_with_balancer<'a>(
-        &'a self,
-        balancer: &'a str,
-    ) -> impl Iterator<Item = &'a TargetGroup> {
-        self.target_groups.values().filter(move |group| {
-            group.target_type == TargetType::Alb
-                && group.targets.keys().any(|key| key.id == balancer)
-        })
-    }
-
     /// The group that a call asks for, without its ARN.
     fn resolve_group(&self, new: &NewTargetGroup) -> Answer<TargetGroup> {
         let target_type = target_type(new.target_type.as_deref())?;
@@ -281,7 +270,7 @@ impl State {
                 "A target control port can only be specified for target groups with the HTTP or HTTPS protocol",
             ));
         }
-        let kind = health_check::Kind {
+        let kind = target_health_check::Kind {
             protocol: place.protocol,
             grpc: protocol_version.as_deref() == Some("GRPC"),
             target_type,
@@ -296,7 +285,7 @@ impl State {
             target_type,
             ip_address_type: ip_address_type.to_owned(),
             target_control_port,
-            health_check: health_check::resolve(&new.health_check, None, kind)?,
+            health_check: target_health_check::resolve(&new.health_check, None, kind)?,
             attributes: BTreeMap::new(),
             references: BTreeSet::new(),
             targets: BTreeMap::new(),
@@ -382,8 +371,8 @@ impl TargetGroup {
     }
 
     /// What its health check depends on.
-    fn check_kind(&self) -> health_check::Kind {
-        health_check::Kind {
+    fn check_kind(&self) -> target_health_check::Kind {
+        target_health_check::Kind {
             protocol: self.protocol,
             grpc: self.protocol_version.as_deref() == Some("GRPC"),
             target_type: self.target_type,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    Answer, Refusal, State, Transition, arn,
+    Answer, Listener, Refusal, State, Transition, arn,
     bundle::{count_certificates, count_revoked},
     outside::Object,
 };
@@ -268,6 +268,17 @@ impl State {
                 format!("'{resource}' is not associated with trust store '{arn}'"),
             )
         })
+    }
+
+    /// The listeners that verify client certificates with a trust store.
+    pub fn listeners_of_trust_store<'a>(
+        &'a self,
+        trust_store: &'a str,
+    ) -> impl Iterator<Item = &'a Listener> {
+        self.load_balancers
+            .values()
+            .flat_map(|balancer| balancer.listeners.values())
+            .filter(move |listener| listener.trust_store() == Some(trust_store))
     }
 
     /// The text of a bundle and how many certificates it has.

@@ -1,12 +1,16 @@
-//! Certificate Manager: JSON in, JSON out.
+//! Certificate Manager: what the operations answer.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{answers::seconds, page::Paging, params::Input};
-use crate::state::{
-    Answer, Certificate, CertificateStatus, Refusal, State,
-    acm::{NewCertificate, Pem},
+use super::{answers::seconds, page, params::Input};
+use crate::{
+    authority,
+    state::{
+        Answer, Certificate, CertificateStatus, Refusal, State,
+        acm::{NewCertificate, Pem},
+        validation::{self, DomainOption, DomainValidation},
+    },
 };
 
 /// Carries out an action; `None` when the service does not have it.
@@ -16,12 +20,19 @@ pub fn handle(
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Value>> {
+    // Records may have been made meanwhile where this region does not see them.
+    state.look_at_validations(now);
     Some(match action {
         "ImportCertificate" => import(input, state, now),
         "RequestCertificate" => request(input, state, now),
         "ListCertificates" => list(input, state),
         "DescribeCertificate" => describe(input, state),
+        "GetCertificate" => get(input, state),
         "DeleteCertificate" => delete(input, state),
+        "UpdateCertificateOptions" => update_options(input, state),
+        "ResendValidationEmail" => resend(input, state),
+        "AddTagsToCertificate" => add_tags(input, state),
+        "RemoveTagsFromCertificate" => remove_tags(input, state),
         "ListTagsForCertificate" => list_tags(input, state),
         _ => return None,
     })
@@ -53,19 +64,24 @@ fn text_of_bytes(input: &Input, name: &str) -> Answer<Option<String>> {
 }
 
 fn request(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
-    if input
-        .text("ValidationMethod")
-        .is_some_and(|method| method != "DNS")
-    {
-        return Err(Refusal::new(
-            "InvalidParameterException",
-            "Only the validation method DNS is simulated",
-        ));
+    let options = input.part("Options");
+    // No certificate can opt out of transparency logs any more.
+    options.skip(&["CertificateTransparencyLoggingPreference"]);
+    let mut domain_options = Vec::new();
+    for option in input.list("DomainValidationOptions") {
+        domain_options.push(DomainOption {
+            domain: option.need("DomainName")?,
+            validation_domain: option.need("ValidationDomain")?,
+        });
     }
     let new = NewCertificate {
         domain_name: input.need("DomainName")?,
         alternative_names: input.texts("SubjectAlternativeNames"),
+        validation_method: input.text("ValidationMethod"),
+        domain_options,
         key_algorithm: input.text("KeyAlgorithm"),
+        exportable: options.text("Export").as_deref() == Some("ENABLED"),
+        authority_arn: input.text("CertificateAuthorityArn"),
         idempotency_token: input.text("IdempotencyToken"),
         tags: input.pairs("Tags")?,
     };
@@ -74,50 +90,160 @@ fn request(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
     Ok(json!({ "CertificateArn": arn }))
 }
 
-/// Without `Includes.keyTypes` only RSA keys of 1024 and 2048 bits are listed.
-fn list(input: &Input, state: &State) -> Answer<Value> {
-    let statuses = input.texts("CertificateStatuses");
-    let key_types = input.part("Includes").texts("keyTypes");
-    let paging = Paging::read(input, "MaxItems", "NextToken", 1000)?;
-    input.done()?;
-    let listed = |certificate: &&Certificate| {
+/// What a listing wants to see.
+struct Filter {
+    statuses: Vec<String>,
+    key_types: Vec<String>,
+    key_usages: Vec<String>,
+    extended_key_usages: Vec<String>,
+    export: Option<String>,
+    managed_by: Option<String>,
+    origins: Vec<String>,
+    hierarchies: Vec<String>,
+}
+
+impl Filter {
+    /// Without key types only RSA keys of 1024 and 2048 bits are listed.
+    fn takes(&self, certificate: &Certificate) -> bool {
         let key = &certificate.key_algorithm;
-        let key_listed = if key_types.is_empty() {
+        let key_taken = if self.key_types.is_empty() {
             matches!(key.as_str(), "RSA_2048" | "RSA_1024")
         } else {
-            key_types.contains(key)
+            self.key_types.contains(key)
         };
-        key_listed
-            && (statuses.is_empty() || statuses.iter().any(|s| s == certificate.status.as_str()))
+        let details = &certificate.details;
+        let one_of = |wanted: &[String], there: &[&str]| {
+            wanted.is_empty() || wanted.iter().any(|want| there.contains(&want.as_str()))
+        };
+        let extended: Vec<&str> = details
+            .extended_key_usages
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        key_taken
+            && one_of(&self.statuses, &[certificate.status.as_str()])
+            && one_of(&self.key_usages, &details.key_usages)
+            && one_of(&self.extended_key_usages, &extended)
+            && one_of(&self.origins, &[origin(certificate)])
+            && self
+                .export
+                .as_ref()
+                .is_none_or(|wanted| wanted == export(certificate))
+            && self.managed_by.is_none()
+            && self.hierarchies.is_empty()
+    }
+}
+
+fn list(input: &Input, state: &State) -> Answer<Value> {
+    let includes = input.part("Includes");
+    let filter = Filter {
+        statuses: input.texts("CertificateStatuses"),
+        key_types: includes.texts("keyTypes"),
+        key_usages: includes.texts("keyUsage"),
+        extended_key_usages: includes.texts("extendedKeyUsage"),
+        export: includes.text("exportOption"),
+        managed_by: includes.text("managedBy"),
+        origins: input.texts("CertificateKeyPairOrigins"),
+        hierarchies: input.texts("RootHierarchyTypes"),
     };
-    let certificates = state.certificates.values().filter(listed);
-    let page = paging.cut(input, certificates, |certificate| certificate.arn.clone())?;
+    let size = input.number("MaxItems")?.unwrap_or(1000);
+    let token = input.text("NextToken");
+    let by = input.text("SortBy");
+    let order = input.text("SortOrder");
+    input.done()?;
+    if by.is_some() != order.is_some() {
+        return Err(Refusal::new(
+            "ValidationException",
+            "SortBy and SortOrder have to be specified together",
+        ));
+    }
+    let all = state.certificates.values();
+    let mut listed: Vec<&Certificate> = all.filter(|it| filter.takes(it)).collect();
+    // Tokens count on an order of texts.
+    let key = |certificate: &Certificate| {
+        let at = certificate.created.as_microsecond();
+        let at = match order.as_deref() {
+            Some("ASCENDING") => i64::MAX / 2 + at,
+            Some(_) => i64::MAX / 2 - at,
+            None => 0,
+        };
+        format!("{at:020} {}", certificate.arn)
+    };
+    listed.sort_by_key(|certificate| key(certificate));
+    let page = page::cut(
+        listed,
+        |certificate| key(certificate),
+        token.as_deref(),
+        size,
+    )
+    .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
     let summaries: Vec<Value> = page
         .items
         .iter()
-        .map(|certificate| {
-            let mut summary = json!({
-                "CertificateArn": certificate.arn,
-                "DomainName": certificate.domain_name,
-                "SubjectAlternativeNameSummaries": certificate.names.iter().take(100).collect::<Vec<_>>(),
-                "HasAdditionalSubjectAlternativeNames": certificate.names.len() > 100,
-                "Status": certificate.status.as_str(),
-                "Type": kind(certificate),
-                "KeyAlgorithm": certificate.key_algorithm,
-                "InUse": !state.users_of_certificate(&certificate.arn).is_empty(),
-                "CreatedAt": seconds(certificate.created),
-            });
-            if certificate.status == CertificateStatus::Issued {
-                summary["NotAfter"] = seconds(certificate.not_after);
-            }
-            summary
-        })
+        .map(|certificate| summary(state, certificate))
         .collect();
     let mut answer = json!({ "CertificateSummaryList": summaries });
     if let Some(next) = page.next {
         answer["NextToken"] = Value::from(next);
     }
     Ok(answer)
+}
+
+fn summary(state: &State, certificate: &Certificate) -> Value {
+    let names: Vec<&String> = certificate.names.iter().take(100).collect();
+    let extended: Vec<&str> = certificate
+        .details
+        .extended_key_usages
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    let mut summary = common(state, certificate);
+    summary.insert("SubjectAlternativeNameSummaries".to_owned(), json!(names));
+    summary.insert(
+        "HasAdditionalSubjectAlternativeNames".to_owned(),
+        json!(certificate.names.len() > 100),
+    );
+    summary.insert(
+        "KeyUsages".to_owned(),
+        json!(certificate.details.key_usages),
+    );
+    summary.insert("ExtendedKeyUsages".to_owned(), json!(extended));
+    summary.insert("ExportOption".to_owned(), json!(export(certificate)));
+    let used = !state.users_of_certificate(&certificate.arn).is_empty();
+    summary.insert("InUse".to_owned(), json!(used));
+    summary.insert("Exported".to_owned(), json!(false));
+    Value::Object(summary)
+}
+
+/// What list and description have in common.
+fn common(state: &State, certificate: &Certificate) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    put("CertificateArn", json!(certificate.arn));
+    put("DomainName", json!(certificate.domain_name));
+    put("Status", json!(certificate.status.as_str()));
+    put("Type", json!(kind(certificate)));
+    put("KeyAlgorithm", json!(certificate.key_algorithm));
+    put("CertificateKeyPairOrigin", json!(origin(certificate)));
+    put("CreatedAt", seconds(certificate.created));
+    let renewable = !certificate.imported
+        && certificate.status == CertificateStatus::Issued
+        && !state.users_of_certificate(&certificate.arn).is_empty();
+    let renewable = if renewable { "ELIGIBLE" } else { "INELIGIBLE" };
+    put("RenewalEligibility", json!(renewable));
+    if let Some(issued) = certificate.issued {
+        let name = if certificate.imported {
+            "ImportedAt"
+        } else {
+            "IssuedAt"
+        };
+        put(name, seconds(issued));
+        put("NotBefore", seconds(certificate.not_before));
+        put("NotAfter", seconds(certificate.not_after));
+    }
+    fields
 }
 
 fn kind(certificate: &Certificate) -> &'static str {
@@ -128,75 +254,190 @@ fn kind(certificate: &Certificate) -> &'static str {
     }
 }
 
-fn describe(input: &Input, state: &State) -> Answer<Value> {
+fn origin(certificate: &Certificate) -> &'static str {
+    if certificate.imported {
+        "CUSTOMER_PROVIDED"
+    } else {
+        "AWS_MANAGED"
+    }
+}
+
+fn export(certificate: &Certificate) -> &'static str {
+    if certificate.exportable {
+        "ENABLED"
+    } else {
+        "DISABLED"
+    }
+}
+
+fn one(input: &Input) -> Answer<String> {
     let arn = input.need("CertificateArn")?;
     input.done()?;
+    Ok(arn)
+}
+
+fn describe(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
     let certificate = state.certificate(&arn)?;
-    let mut detail = json!({
-        "CertificateArn": certificate.arn,
-        "DomainName": certificate.domain_name,
-        "SubjectAlternativeNames": certificate.names,
-        "Status": certificate.status.as_str(),
-        "Type": kind(certificate),
-        "KeyAlgorithm": certificate.key_algorithm,
-        "InUseBy": state.users_of_certificate(&certificate.arn),
-        "CreatedAt": seconds(certificate.created),
-    });
-    if let Some(issued) = certificate.issued {
-        let name = if certificate.imported {
-            "ImportedAt"
-        } else {
-            "IssuedAt"
-        };
-        detail[name] = seconds(issued);
-        detail["NotAfter"] = seconds(certificate.not_after);
+    let details = &certificate.details;
+    let mut detail = common(state, certificate);
+    let mut put = |name: &str, value: Value| {
+        detail.insert(name.to_owned(), value);
+    };
+    put("SubjectAlternativeNames", json!(certificate.names));
+    put("InUseBy", json!(state.users_of_certificate(&arn)));
+    put("Subject", json!(details.subject));
+    put("Issuer", json!(details.issuer));
+    put("SignatureAlgorithm", json!(details.signature_algorithm));
+    if !details.serial.is_empty() {
+        put("Serial", json!(details.serial));
     }
-    if !certificate.imported {
-        let options: Vec<Value> = certificate
-            .names
+    let usages: Vec<Value> = details
+        .key_usages
+        .iter()
+        .map(|name| json!({ "Name": name }))
+        .collect();
+    put("KeyUsages", Value::from(usages));
+    let usages: Vec<Value> = details
+        .extended_key_usages
+        .iter()
+        .map(|(name, id)| json!({ "Name": name, "OID": id }))
+        .collect();
+    put("ExtendedKeyUsages", Value::from(usages));
+    // Only what ACM logs itself is in the transparency logs by its doing.
+    let logged = if certificate.imported {
+        "DISABLED"
+    } else {
+        "ENABLED"
+    };
+    put(
+        "Options",
+        json!({
+            "CertificateTransparencyLoggingPreference": logged,
+            "Export": export(certificate),
+        }),
+    );
+    if let Some(validation) = &certificate.validation {
+        let options: Vec<Value> = validation
+            .domains
             .iter()
-            .map(|name| option(certificate, name))
+            .map(|domain| option(state, certificate, domain, validation.by_dns))
             .collect();
-        detail["DomainValidationOptions"] = Value::from(options);
+        put("DomainValidationOptions", Value::from(options));
     }
     Ok(json!({ "Certificate": detail }))
 }
 
-fn option(certificate: &Certificate, name: &str) -> Value {
-    let bare = name.trim_start_matches("*.");
-    let token: String = certificate
-        .arn
-        .chars()
-        .filter(char::is_ascii_hexdigit)
-        .take(32)
-        .collect();
-    let status = match certificate.status {
-        CertificateStatus::Issued => "SUCCESS",
-        CertificateStatus::PendingValidation => "PENDING_VALIDATION",
+fn option(
+    state: &State,
+    certificate: &Certificate,
+    domain: &DomainValidation,
+    by_dns: bool,
+) -> Value {
+    let status = if domain.succeeded {
+        "SUCCESS"
+    } else if certificate.status == CertificateStatus::ValidationTimedOut {
+        "FAILED"
+    } else {
+        "PENDING_VALIDATION"
     };
-    json!({
-        "DomainName": name,
-        "ValidationDomain": name,
+    let mut option = json!({
+        "DomainName": domain.name,
+        "ValidationDomain": domain.validation_domain,
         "ValidationStatus": status,
-        "ValidationMethod": "DNS",
-        "ResourceRecord": {
-            "Name": format!("_{token}.{bare}."),
-            "Type": "CNAME",
-            "Value": format!("_{token}.acm-validations.aws."),
-        },
-    })
+        "ValidationMethod": if by_dns { "DNS" } else { "EMAIL" },
+    });
+    if by_dns {
+        let (name, value) = validation::record(&state.account, &domain.name);
+        option["ResourceRecord"] = json!({ "Name": name, "Type": "CNAME", "Value": value });
+    } else {
+        let above = domain.validation_domain.trim_start_matches("*.");
+        let mails: Vec<String> = [
+            "admin",
+            "administrator",
+            "hostmaster",
+            "postmaster",
+            "webmaster",
+        ]
+        .iter()
+        .map(|person| format!("{person}@{above}"))
+        .collect();
+        option["ValidationEmails"] = json!(mails);
+    }
+    option
+}
+
+fn get(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    let certificate = state.certificate(&arn)?;
+    if let Some(pem) = &certificate.pem {
+        let mut answer = json!({ "Certificate": pem.certificate });
+        if let Some(chain) = &pem.chain {
+            answer["CertificateChain"] = json!(chain);
+        }
+        return Ok(answer);
+    }
+    if certificate.issued.is_none() {
+        return Err(match certificate.status {
+            CertificateStatus::PendingValidation => Refusal::new(
+                "RequestInProgressException",
+                format!("The certificate {arn} has not been issued yet."),
+            ),
+            _ => Refusal::new(
+                "ResourceNotFoundException",
+                format!("The certificate {arn} was not issued."),
+            ),
+        });
+    }
+    let broken = |error: rcgen::Error| Refusal::new("InternalFailure", error.to_string());
+    let issued = authority::issued(certificate).map_err(broken)?;
+    let chain = authority::pem().map_err(broken)?;
+    Ok(json!({ "Certificate": issued.pem, "CertificateChain": chain }))
 }
 
 fn delete(input: &Input, state: &mut State) -> Answer<Value> {
-    let arn = input.need("CertificateArn")?;
-    input.done()?;
+    let arn = one(input)?;
     state.delete_certificate(&arn)?;
     Ok(json!({}))
 }
 
+fn update_options(input: &Input, state: &mut State) -> Answer<Value> {
+    let options = input.part("Options");
+    options.skip(&["CertificateTransparencyLoggingPreference"]);
+    let export = options.text("Export");
+    let arn = one(input)?;
+    let exportable = export.map(|export| export == "ENABLED");
+    state.update_certificate_options(&arn, exportable)?;
+    Ok(json!({}))
+}
+
+fn resend(input: &Input, state: &State) -> Answer<Value> {
+    let domain = input.need("Domain")?;
+    let above = input.need("ValidationDomain")?;
+    let arn = one(input)?;
+    state.resend_validation(&arn, &domain, &above)?;
+    Ok(json!({}))
+}
+
+fn add_tags(input: &Input, state: &mut State) -> Answer<Value> {
+    let tags = input.pairs("Tags")?;
+    let arn = one(input)?;
+    state.tag_certificate(&arn, &tags)?;
+    Ok(json!({}))
+}
+
+fn remove_tags(input: &Input, state: &mut State) -> Answer<Value> {
+    let mut tags = Vec::new();
+    for tag in input.list("Tags") {
+        tags.push((tag.need("Key")?, tag.text("Value")));
+    }
+    let arn = one(input)?;
+    state.untag_certificate(&arn, &tags)?;
+    Ok(json!({}))
+}
+
 fn list_tags(input: &Input, state: &State) -> Answer<Value> {
-    let arn = input.need("CertificateArn")?;
-    input.done()?;
+    let arn = one(input)?;
     state.certificate(&arn)?;
     let tags: Vec<Value> = state
         .tags

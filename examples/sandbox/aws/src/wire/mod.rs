@@ -6,10 +6,12 @@
 
 mod acm;
 mod answers;
+mod cognito;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
+mod iam;
 mod incoming;
 mod model;
 mod page;
@@ -229,12 +231,9 @@ fn dispatch(
         Service::Sts => sts::handle(action, input, state, now).map(xml),
         Service::Route53 => route53::handle(action, input, state, now).map(xml),
         Service::Acm => acm::handle(action, input, state, now).map(json),
-        Service::Iam
-        | Service::WafV2
-        | Service::WafRegional
-        | Service::Shield
-        | Service::Tagging
-        | Service::Cognito => None,
+        Service::Iam => iam::handle(action, input, state, now).map(xml),
+        Service::Cognito => cognito::handle(action, input, state, now).map(json),
+        Service::WafV2 | Service::WafRegional | Service::Shield | Service::Tagging => None,
     }
 }
 

@@ -20,6 +20,7 @@ const TIMING: Timing = Timing {
     latency_ms: 0,
     provisioning_ms: HOUR_MS,
     insync_ms: HOUR_MS,
+    zone_busy_ms: 0,
     eni_release_ms: HOUR_MS,
     draining_ms: Some(HOUR_MS),
     health_scale: 0.01,

@@ -4,11 +4,11 @@
 use super::world::{Server, World, eventually, serve};
 use crate::dns;
 use crate::state::action::NewAction;
-use crate::state::health_check::NewHealthCheck;
 use crate::state::listener::NewListener;
 use crate::state::load_balancer::NewLoadBalancer;
 use crate::state::registration::NewTarget;
 use crate::state::target_group::NewTargetGroup;
+use crate::state::target_health_check::NewHealthCheck;
 use crate::state::{HealthState, LoadBalancerState, TargetHealth, TargetKey};
 use crate::{State, Timing};
 

@@ -17,6 +17,7 @@ use super::world::{
     forward, group_arn, listener_arn, register, send, set_rule,
 };
 use crate::dataplane::tls;
+use crate::state::acm::Details;
 use crate::state::acm::Pem;
 use crate::state::{Certificate, CertificateStatus, LoadBalancerState, Protocol};
 
@@ -134,8 +135,12 @@ fn certificate(name: &str) -> Certificate {
         key_algorithm: "RSA_2048".to_owned(),
         created: Timestamp::UNIX_EPOCH,
         issued: None,
-        not_after: Timestamp::MAX,
+        not_before: Timestamp::UNIX_EPOCH,
+        not_after: "2040-01-01T00:00:00Z".parse().unwrap(),
         pem: None,
+        details: Details::default(),
+        validation: None,
+        exportable: false,
         idempotency_token: None,
     }
 }

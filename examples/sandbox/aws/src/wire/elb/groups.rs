@@ -1,10 +1,10 @@
 //! Operations on target groups.
 
-use super::{Paging, at_most_20, nothing, shapes};
+use super::{Paging, nothing, shapes};
 use crate::{
     state::{
         Answer, Matcher, Protocol, Refusal, State, TargetGroup, TargetType,
-        health_check::NewHealthCheck, target_group::NewTargetGroup,
+        target_group::NewTargetGroup, target_health_check::NewHealthCheck,
     },
     wire::{params::Input, xml::Xml},
 };
@@ -105,7 +105,6 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     let names = input.texts("Names");
     let paging = Paging::read(input, 400)?;
     input.done()?;
-    at_most_20(&arns)?;
     let given = [balancer.is_some(), !arns.is_empty(), !names.is_empty()];
     if given.iter().filter(|given| **given).count() > 1 {
         return Err(Refusal::validation(

@@ -1,14 +1,15 @@
-//! Route 53: parameters in, XML answers out.
+//! Route 53: what the operations answer.
 
+mod health_checks;
+mod limits;
 mod records;
+mod tags;
+mod vpcs;
 mod zones;
 
 use jiff::Timestamp;
 
-use super::{
-    params::Input,
-    xml::{Xml, time},
-};
+use super::{params::Input, xml::Xml};
 use crate::state::{Answer, Change, Refusal, State};
 
 /// Carries out an action; `None` when the service does not have it.
@@ -23,13 +24,29 @@ pub fn handle(
         "ListHostedZones" => zones::list(input, state),
         "ListHostedZonesByName" => zones::list_by_name(input, state),
         "GetHostedZone" => zones::get(input, state),
+        "GetHostedZoneCount" => zones::count(input, state),
+        "UpdateHostedZoneComment" => zones::update_comment(input, state, now),
         "DeleteHostedZone" => zones::delete(input, state, now),
-        "ListTagsForResource" => zones::list_tags(input, state),
-        "ListTagsForResources" => zones::list_many_tags(input, state),
-        "ChangeTagsForResource" => zones::change_tags(input, state),
+        "GetDNSSEC" => zones::signing(input, state),
+        "ListHostedZonesByVPC" => vpcs::list_zones(input, state),
+        "AssociateVPCWithHostedZone" => vpcs::associate(input, state, now),
+        "DisassociateVPCFromHostedZone" => vpcs::disassociate(input, state, now),
+        "CreateVPCAssociationAuthorization" => vpcs::authorize(input, state),
+        "DeleteVPCAssociationAuthorization" => vpcs::deauthorize(input, state),
+        "ListVPCAssociationAuthorizations" => vpcs::list_authorized(input, state),
+        "GetHostedZoneLimit" => limits::of_zone(input, state),
+        "GetAccountLimit" => limits::of_account(input, state),
+        "ListTagsForResource" => tags::list(input, state),
+        "ListTagsForResources" => tags::list_many(input, state),
+        "ChangeTagsForResource" => tags::change(input, state),
         "ListResourceRecordSets" => records::list(input, state),
         "ChangeResourceRecordSets" => records::change(input, state, now),
         "GetChange" => get_change(input, state),
+        "CreateHealthCheck" => health_checks::create(input, state),
+        "GetHealthCheck" => health_checks::get(input, state),
+        "GetHealthCheckCount" => health_checks::count(input, state),
+        "ListHealthChecks" => health_checks::list(input, state),
+        "DeleteHealthCheck" => health_checks::delete(input, state),
         _ => return None,
     })
 }
@@ -51,11 +68,18 @@ fn max_items(input: &Input, most: usize) -> Answer<usize> {
     }
 }
 
+/// The answer that a change has begun.
+fn changed(state: &State, change: &str) -> Answer<Xml> {
+    let mut xml = Xml::default();
+    write_change(&mut xml, state.change(change)?);
+    Ok(xml)
+}
+
 fn write_change(xml: &mut Xml, change: &Change) {
     xml.nest("ChangeInfo", |xml| {
         xml.leaf("Id", format!("/change/{}", change.id))
             .leaf("Status", if change.insync { "INSYNC" } else { "PENDING" })
-            .leaf("SubmittedAt", time(change.submitted))
+            .leaf("SubmittedAt", super::xml::time(change.submitted))
             .maybe("Comment", change.comment.as_ref());
     });
 }

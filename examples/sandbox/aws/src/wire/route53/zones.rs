@@ -1,8 +1,8 @@
-//! Hosted zones and their tags.
+//! Hosted zones.
 
 use jiff::Timestamp;
 
-use super::{invalid, max_items, write_change};
+use super::{changed, invalid, max_items, write_change};
 use crate::{
     state::{
         Answer, HostedZone, Refusal, State, dns_name,
@@ -39,18 +39,28 @@ fn write_delegation(xml: &mut Xml, zone: &HostedZone) {
 
 pub fn create(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     let vpc = input.part("VPC");
+    let config = input.part("HostedZoneConfig");
     let new = NewZone {
         name: input.need("Name")?,
         caller_reference: input.need("CallerReference")?,
-        comment: input.part("HostedZoneConfig").text("Comment"),
+        comment: config.text("Comment"),
         vpc: input.has("VPC").then(|| {
             let part = |name| vpc.text(name).unwrap_or_default();
             (part("VPCId"), part("VPCRegion"))
         }),
+        private: config.flag("PrivateZone")?,
     };
-    // Whether a zone is private follows from its VPC.
-    input.part("HostedZoneConfig").flag("PrivateZone")?;
+    let delegation_set = input.text("DelegationSetId");
+    let fallback = input.flag("EnablePublicDNSFallback")?;
     input.done()?;
+    if let Some(id) = delegation_set {
+        return Err(no_delegation_set(&id));
+    }
+    if fallback == Some(true) && new.vpc.is_none() {
+        return Err(invalid(
+            "Public DNS fallback is supported only for private hosted zones",
+        ));
+    }
     let (id, change) = state.create_hosted_zone(new, now)?;
     let zone = state.hosted_zone(&id)?;
     let mut xml = Xml::default();
@@ -72,6 +82,14 @@ pub fn create(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     Ok(xml)
 }
 
+/// Reusable delegation sets cannot be made here.
+fn no_delegation_set(id: &str) -> Refusal {
+    Refusal::new(
+        "NoSuchDelegationSet",
+        format!("No delegation set found with ID: {}", bare_id(id)),
+    )
+}
+
 pub fn get(input: &Input, state: &State) -> Answer<Xml> {
     let id = input.need("Id")?;
     input.done()?;
@@ -82,20 +100,57 @@ pub fn get(input: &Input, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
+pub fn count(input: &Input, state: &State) -> Answer<Xml> {
+    input.done()?;
+    let mut xml = Xml::default();
+    xml.leaf("HostedZoneCount", state.hosted_zones.len());
+    Ok(xml)
+}
+
+pub fn update_comment(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
+    let id = input.need("Id")?;
+    let comment = input.text("Comment");
+    input.done()?;
+    state.update_zone_comment(&id, comment, now)?;
+    let mut xml = Xml::default();
+    write(&mut xml, state.hosted_zone(&id)?);
+    Ok(xml)
+}
+
 pub fn delete(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     let id = input.need("Id")?;
     input.done()?;
     let change = state.delete_hosted_zone(&id, now)?;
+    changed(state, &change)
+}
+
+/// No zone is signed here.
+pub fn signing(input: &Input, state: &State) -> Answer<Xml> {
+    let id = input.need("HostedZoneId")?;
+    input.done()?;
+    if state.hosted_zone(&id)?.private {
+        return Err(Refusal::new(
+            "InvalidArgument",
+            "DNSSEC is not supported for private hosted zones",
+        ));
+    }
     let mut xml = Xml::default();
-    write_change(&mut xml, state.change(&change)?);
+    xml.nest("Status", |xml| {
+        xml.leaf("ServeSignature", "NOT_SIGNING");
+    });
+    xml.nest("KeySigningKeys", |_| {});
     Ok(xml)
 }
 
 pub fn list(input: &Input, state: &State) -> Answer<Xml> {
     let size = max_items(input, 100)?;
     let marker = input.text("Marker");
+    let delegation_set = input.text("DelegationSetId");
     let only_private = input.text("HostedZoneType").is_some();
     input.done()?;
+    if let Some(id) = delegation_set {
+        return Err(no_delegation_set(&id));
+    }
     let marker = marker.as_deref();
     let mut zones = state
         .hosted_zones
@@ -130,11 +185,17 @@ pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
     if start_id.is_some() && start_name.is_none() {
         return Err(invalid("hostedzoneid can only be given with dnsname"));
     }
+    if let Some(name) = start_name.filter(|name| dns_name::fault(name).is_some()) {
+        return Err(Refusal::new(
+            "InvalidDomainName",
+            format!("{name} is not a valid domain name"),
+        ));
+    }
     let start = start_name.map(|name| {
         let labels = dns_name::reversed(&dns_name::canonical(name));
         (labels, start_id.unwrap_or_default().to_owned())
     });
-    let mut sorted: Vec<((Vec<String>, String), &HostedZone)> = state
+    let mut sorted: Vec<((String, String), &HostedZone)> = state
         .hosted_zones
         .values()
         .map(|zone| ((dns_name::reversed(&zone.name), zone.id.clone()), zone))
@@ -158,70 +219,4 @@ pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
         .maybe("NextHostedZoneId", next.map(|zone| &zone.id))
         .leaf("MaxItems", size);
     Ok(xml)
-}
-
-fn write_tag_set(xml: &mut Xml, state: &State, id: &str) {
-    xml.leaf("ResourceType", "hostedzone")
-        .leaf("ResourceId", id);
-    let tags = state.tags.get(id).into_iter().flatten();
-    xml.list("Tags", "Tag", tags, |xml, (key, value)| {
-        xml.leaf("Key", key).leaf("Value", value);
-    });
-}
-
-/// The zone whose tags are meant; health checks are no resources here.
-fn zone_of(input: &Input) -> Answer<String> {
-    let kind = input.need("ResourceType")?;
-    let id = input.need("ResourceId")?;
-    if kind == "healthcheck" {
-        return Err(unknown_check(&id));
-    }
-    Ok(id)
-}
-
-fn unknown_check(id: &str) -> Refusal {
-    Refusal::new(
-        "NoSuchHealthCheck",
-        format!("No health check exists with the specified ID: {id}"),
-    )
-}
-
-pub fn list_tags(input: &Input, state: &State) -> Answer<Xml> {
-    let id = zone_of(input)?;
-    input.done()?;
-    let id = &state.hosted_zone(&id)?.id;
-    let mut xml = Xml::default();
-    xml.nest("ResourceTagSet", |xml| write_tag_set(xml, state, id));
-    Ok(xml)
-}
-
-pub fn list_many_tags(input: &Input, state: &State) -> Answer<Xml> {
-    let kind = input.need("ResourceType")?;
-    let ids = input.texts("ResourceIds");
-    input.done()?;
-    let ids: Vec<&str> = ids.iter().map(|id| bare_id(id)).collect();
-    if let Some(id) = ids.first().filter(|_| kind == "healthcheck") {
-        return Err(unknown_check(id));
-    }
-    for id in &ids {
-        state.hosted_zone(id)?;
-    }
-    let mut xml = Xml::default();
-    xml.list("ResourceTagSets", "ResourceTagSet", ids, |xml, id| {
-        write_tag_set(xml, state, id);
-    });
-    Ok(xml)
-}
-
-pub fn change_tags(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = zone_of(input)?;
-    let mut add = Vec::new();
-    for tag in input.list("AddTags") {
-        let part = |name| tag.text(name).unwrap_or_default();
-        add.push((part("Key"), part("Value")));
-    }
-    let remove = input.texts("RemoveTagKeys");
-    input.done()?;
-    state.change_zone_tags(&id, &add, &remove)?;
-    Ok(Xml::default())
 }

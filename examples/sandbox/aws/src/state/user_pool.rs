@@ -1,0 +1,562 @@
+//! User pools of Cognito with their domains and clients, as far as an
+//! authenticate-cognito action refers to them. Settings that only read back are
+//! kept as they were sent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Answer, Refusal, State, regions::partition};
+
+/// Settings by their names.
+pub type Settings = Map<String, Value>;
+
+/// Letters and digits as in the ids of Cognito.
+const SMALL: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+/// Scopes that every pool has.
+const SCOPES: [&str; 5] = [
+    "openid",
+    "email",
+    "phone",
+    "profile",
+    "aws.cognito.signin.user.admin",
+];
+
+/// A user pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserPool {
+    /// `REGION_…`.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// `arn:aws:cognito-idp:REGION:ACCOUNT:userpool/ID`.
+    pub arn: String,
+    /// Settings with their defaults.
+    pub settings: Settings,
+    /// Domain.
+    pub domain: Option<PoolDomain>,
+    /// Clients by id.
+    pub clients: BTreeMap<String, PoolClient>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was changed.
+    pub modified: Timestamp,
+}
+
+/// The domain of a user pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolDomain {
+    /// A prefix, or a name of one's own.
+    pub domain: String,
+    /// Certificate of a name of one's own.
+    pub certificate: Option<String>,
+    /// Version of the login pages.
+    pub login_version: u8,
+}
+
+/// A client of a user pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolClient {
+    /// 26 letters and digits.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Secret, if it has one.
+    pub secret: Option<String>,
+    /// Settings with their defaults.
+    pub settings: Settings,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was changed.
+    pub modified: Timestamp,
+}
+
+impl State {
+    /// A user pool by id, or `ResourceNotFoundException`.
+    pub fn user_pool(&self, id: &str) -> Answer<&UserPool> {
+        self.user_pools.get(id).ok_or_else(|| no_pool(id))
+    }
+
+    fn user_pool_mut(&mut self, id: &str) -> Answer<&mut UserPool> {
+        self.user_pools.get_mut(id).ok_or_else(|| no_pool(id))
+    }
+
+    /// CreateUserPool: answers the id.
+    pub fn create_user_pool(
+        &mut self,
+        name: &str,
+        mut settings: Settings,
+        tags: BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Answer<String> {
+        let given = |name: &str| {
+            settings
+                .get(name)
+                .and_then(Value::as_array)
+                .is_some_and(|list| !list.is_empty())
+        };
+        if given("AliasAttributes") && given("UsernameAttributes") {
+            return Err(parameter(
+                "Only one of aliasAttributes or usernameAttributes can be set in a user pool.",
+            ));
+        }
+        let most = self.quotas.limit("user-pools");
+        if self.user_pools.len() >= most {
+            return Err(Refusal::new(
+                "LimitExceededException",
+                format!("Limit of {most} user pools exceeded for this account."),
+            ));
+        }
+        for (name, value) in [
+            ("DeletionProtection", json!("INACTIVE")),
+            ("LambdaConfig", json!({})),
+            ("MfaConfiguration", json!("OFF")),
+            ("UserPoolTier", json!("ESSENTIALS")),
+            (
+                "EmailConfiguration",
+                json!({ "EmailSendingAccount": "COGNITO_DEFAULT" }),
+            ),
+            (
+                "AdminCreateUserConfig",
+                json!({ "AllowAdminCreateUserOnly": false, "UnusedAccountValidityDays": 7 }),
+            ),
+            (
+                "VerificationMessageTemplate",
+                json!({ "DefaultEmailOption": "CONFIRM_WITH_CODE" }),
+            ),
+        ] {
+            settings.entry(name).or_insert(value);
+        }
+        let policies = settings.entry("Policies").or_insert(json!({}));
+        for (name, value) in [
+            ("MinimumLength", json!(8)),
+            ("RequireUppercase", json!(true)),
+            ("RequireLowercase", json!(true)),
+            ("RequireNumbers", json!(true)),
+            ("RequireSymbols", json!(true)),
+            ("TemporaryPasswordValidityDays", json!(7)),
+        ] {
+            let password = &mut policies["PasswordPolicy"];
+            if password.get(name).is_none() {
+                password[name] = value;
+            }
+        }
+        let id = format!("{}_{}", self.region, self.ids.alphanumeric(9));
+        let arn = format!(
+            "arn:{}:cognito-idp:{}:{}:userpool/{id}",
+            partition(&self.region),
+            self.region,
+            self.account
+        );
+        let pool = UserPool {
+            id: id.clone(),
+            name: name.to_owned(),
+            arn: arn.clone(),
+            settings,
+            domain: None,
+            clients: BTreeMap::new(),
+            created: now,
+            modified: now,
+        };
+        self.user_pools.insert(id.clone(), pool);
+        self.tags.insert(arn, tags);
+        Ok(id)
+    }
+
+    /// DeleteUserPool: refused while it is protected or has a domain.
+    pub fn delete_user_pool(&mut self, id: &str) -> Answer<()> {
+        let pool = self.user_pool(id)?;
+        if pool.settings.get("DeletionProtection") == Some(&json!("ACTIVE")) {
+            return Err(parameter(
+                "The user pool cannot be deleted because deletion protection is activated. Deletion protection must be inactivated first.",
+            ));
+        }
+        if pool.domain.is_some() {
+            return Err(parameter(
+                "User pool cannot be deleted. It has a domain configured that should be deleted first.",
+            ));
+        }
+        let arn = pool.arn.clone();
+        self.user_pools.remove(id);
+        self.tags.remove(&arn);
+        Ok(())
+    }
+
+    /// UpdateUserPool: settings that are given replace those that were.
+    pub fn update_user_pool(&mut self, id: &str, settings: Settings, now: Timestamp) -> Answer<()> {
+        let pool = self.user_pool_mut(id)?;
+        pool.settings.extend(settings);
+        pool.modified = now;
+        Ok(())
+    }
+
+    /// CreateUserPoolDomain.
+    pub fn create_user_pool_domain(&mut self, pool: &str, domain: PoolDomain) -> Answer<()> {
+        self.user_pool(pool)?;
+        let custom = domain.certificate.is_some();
+        let reserved = ["aws", "amazon", "cognito"];
+        if !custom
+            && (domain.domain.contains('.')
+                || reserved.iter().any(|word| domain.domain.contains(word)))
+        {
+            return Err(parameter(format!(
+                "The domain {} is not valid: it is reserved, or a custom domain without a certificate.",
+                domain.domain
+            )));
+        }
+        if let Some(certificate) = &domain.certificate {
+            let known = self.certificates.get(certificate);
+            if known.is_none_or(|known| known.issued.is_none()) {
+                return Err(parameter(format!(
+                    "The certificate {certificate} does not exist or is not issued."
+                )));
+            }
+        }
+        if self.pool_of_domain(&domain.domain).is_some() {
+            return Err(parameter(
+                "Domain already associated with another user pool.",
+            ));
+        }
+        let pool = self.user_pool_mut(pool)?;
+        if pool.domain.is_some() {
+            return Err(parameter("User pool already has a domain configured."));
+        }
+        pool.domain = Some(domain);
+        Ok(())
+    }
+
+    /// The pool that has a domain.
+    pub fn pool_of_domain(&self, domain: &str) -> Option<(&UserPool, &PoolDomain)> {
+        self.user_pools.values().find_map(|pool| {
+            let own = pool.domain.as_ref()?;
+            (own.domain == domain).then_some((pool, own))
+        })
+    }
+
+    /// DeleteUserPoolDomain.
+    pub fn delete_user_pool_domain(&mut self, pool: &str, domain: &str) -> Answer<()> {
+        let pool = self.user_pools.get_mut(pool);
+        match pool {
+            Some(pool) if pool.domain.as_ref().is_some_and(|own| own.domain == domain) => {
+                pool.domain = None;
+                Ok(())
+            }
+            _ => Err(parameter("No such domain or user pool exists.")),
+        }
+    }
+
+    /// A client of a pool, or `ResourceNotFoundException`.
+    pub fn user_pool_client(&self, pool: &str, id: &str) -> Answer<&PoolClient> {
+        self.user_pool(pool)?
+            .clients
+            .get(id)
+            .ok_or_else(|| no_client(id))
+    }
+
+    /// CreateUserPoolClient: answers the id.
+    pub fn create_user_pool_client(
+        &mut self,
+        pool: &str,
+        name: &str,
+        generate_secret: bool,
+        secret: Option<String>,
+        mut settings: Settings,
+        now: Timestamp,
+    ) -> Answer<String> {
+        self.user_pool(pool)?;
+        if generate_secret && secret.is_some() {
+            return Err(parameter(
+                "GenerateSecret and ClientSecret cannot be specified together.",
+            ));
+        }
+        check_client(&settings, generate_secret || secret.is_some())?;
+        with_defaults(&mut settings);
+        let id = self.ids.of(SMALL, 26);
+        let secret = match secret {
+            None if generate_secret => Some(self.ids.of(SMALL, 51)),
+            secret => secret,
+        };
+        let client = PoolClient {
+            id: id.clone(),
+            name: name.to_owned(),
+            secret,
+            settings,
+            created: now,
+            modified: now,
+        };
+        self.user_pool_mut(pool)?.clients.insert(id.clone(), client);
+        Ok(id)
+    }
+
+    /// UpdateUserPoolClient: what is not given goes back to its default.
+    pub fn update_user_pool_client(
+        &mut self,
+        pool: &str,
+        id: &str,
+        name: Option<String>,
+        mut settings: Settings,
+        now: Timestamp,
+    ) -> Answer<()> {
+        let secret = self.user_pool_client(pool, id)?.secret.is_some();
+        check_client(&settings, secret)?;
+        with_defaults(&mut settings);
+        let clients = &mut self.user_pool_mut(pool)?.clients;
+        let client = clients.get_mut(id).ok_or_else(|| no_client(id))?;
+        client.settings = settings;
+        client.modified = now;
+        if let Some(name) = name {
+            client.name = name;
+        }
+        Ok(())
+    }
+
+    /// DeleteUserPoolClient.
+    pub fn delete_user_pool_client(&mut self, pool: &str, id: &str) -> Answer<()> {
+        self.user_pool_client(pool, id)?;
+        self.user_pool_mut(pool)?.clients.remove(id);
+        Ok(())
+    }
+}
+
+fn with_defaults(settings: &mut Settings) {
+    for (name, value) in [
+        ("RefreshTokenValidity", json!(30)),
+        ("TokenValidityUnits", json!({})),
+        ("EnableTokenRevocation", json!(true)),
+        ("EnablePropagateAdditionalUserContextData", json!(false)),
+        ("AuthSessionValidity", json!(3)),
+        ("AllowedOAuthFlowsUserPoolClient", json!(false)),
+    ] {
+        settings.entry(name).or_insert(value);
+    }
+}
+
+/// Whether the settings of a client fit each other.
+fn check_client(settings: &Settings, has_secret: bool) -> Answer<()> {
+    let texts = |name: &str| -> Vec<&str> {
+        let list = settings.get(name).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    };
+    let (flows, scopes) = (texts("AllowedOAuthFlows"), texts("AllowedOAuthScopes"));
+    let callbacks = texts("CallbackURLs");
+    let flow = |text: &str| Err(Refusal::new("InvalidOAuthFlowException", text));
+    let oauth = settings.get("AllowedOAuthFlowsUserPoolClient") == Some(&json!(true));
+    if oauth && (flows.is_empty() || scopes.is_empty()) {
+        return flow(
+            "AllowedOAuthFlows and AllowedOAuthScopes are required if user pool client is allowed to use OAuth flows.",
+        );
+    }
+    if flows.contains(&"client_credentials") {
+        if flows.len() > 1 {
+            return flow(
+                "client_credentials flow can not be selected along with code flow or implicit flow.",
+            );
+        }
+        if !has_secret {
+            return flow(
+                "client_credentials flow can not be selected if client does not have a client secret.",
+            );
+        }
+    }
+    if let Some(scope) = scopes.iter().find(|scope| !SCOPES.contains(scope)) {
+        return Err(Refusal::new(
+            "ScopeDoesNotExistException",
+            format!("The scope {scope} does not exist."),
+        ));
+    }
+    for url in callbacks.iter().chain(&texts("LogoutURLs")) {
+        let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+        let plain = url.starts_with("http://") && !local.iter().any(|start| url.starts_with(start));
+        if plain || !url.contains(':') || url.contains('#') {
+            return Err(parameter(format!(
+                "{url} is not a valid URL: it must be absolute, without a fragment, and use HTTPS except on localhost."
+            )));
+        }
+    }
+    if let Some(uri) = settings.get("DefaultRedirectURI").and_then(Value::as_str)
+        && !callbacks.contains(&uri)
+    {
+        return Err(parameter(
+            "DefaultRedirectURI must be in the CallbackURLs list.",
+        ));
+    }
+    let providers = texts("SupportedIdentityProviders");
+    if let Some(provider) = providers.iter().find(|provider| **provider != "COGNITO") {
+        return Err(parameter(format!(
+            "The provider {provider} does not exist for this user pool."
+        )));
+    }
+    Ok(())
+}
+
+fn no_pool(id: &str) -> Refusal {
+    Refusal::new(
+        "ResourceNotFoundException",
+        format!("User pool {id} does not exist."),
+    )
+}
+
+fn no_client(id: &str) -> Refusal {
+    Refusal::new(
+        "ResourceNotFoundException",
+        format!("User pool client {id} does not exist."),
+    )
+}
+
+fn parameter(text: impl Into<String>) -> Refusal {
+    Refusal::new("InvalidParameterException", text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Timing;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn account() -> (State, String) {
+        let mut state = State::new("123456789012", "eu-west-1", Timing::default());
+        let pool = state
+            .create_user_pool("people", Settings::new(), BTreeMap::new(), NOW)
+            .unwrap();
+        (state, pool)
+    }
+
+    fn settings(value: Value) -> Settings {
+        value.as_object().cloned().unwrap()
+    }
+
+    fn code<T: std::fmt::Debug>(answer: Answer<T>) -> String {
+        answer.map_or_else(|refusal| refusal.code.to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn a_pool_goes_when_nothing_holds_it() {
+        let (mut state, pool) = account();
+        assert!(pool.starts_with("eu-west-1_"));
+        let domain = |domain: &str| PoolDomain {
+            domain: domain.to_owned(),
+            certificate: None,
+            login_version: 1,
+        };
+        assert_eq!(
+            code(state.create_user_pool_domain(&pool, domain("my-aws"))),
+            "InvalidParameterException"
+        );
+        state
+            .create_user_pool_domain(&pool, domain("people"))
+            .unwrap();
+        assert_eq!(
+            code(state.create_user_pool_domain(&pool, domain("other"))),
+            "InvalidParameterException"
+        );
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "InvalidParameterException"
+        );
+        assert_eq!(
+            code(state.delete_user_pool_domain(&pool, "x")),
+            "InvalidParameterException"
+        );
+        state.delete_user_pool_domain(&pool, "people").unwrap();
+        let protect = |word: &str| settings(json!({ "DeletionProtection": word }));
+        state
+            .update_user_pool(&pool, protect("ACTIVE"), NOW)
+            .unwrap();
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "InvalidParameterException"
+        );
+        state
+            .update_user_pool(&pool, protect("INACTIVE"), NOW)
+            .unwrap();
+        state.delete_user_pool(&pool).unwrap();
+        assert_eq!(
+            code(state.delete_user_pool(&pool)),
+            "ResourceNotFoundException"
+        );
+    }
+
+    #[test]
+    fn settings_of_a_client_fit_each_other() {
+        let (mut state, pool) = account();
+        let code_flow = json!({
+            "AllowedOAuthFlowsUserPoolClient": true,
+            "AllowedOAuthFlows": ["code"],
+            "AllowedOAuthScopes": ["openid"],
+            "CallbackURLs": ["https://a.example.com/oauth2/idpresponse"],
+        });
+        let mut create = |value: Value, secret: bool| {
+            code(state.create_user_pool_client(&pool, "web", secret, None, settings(value), NOW))
+        };
+        assert_eq!(create(code_flow, true), "");
+        let oauth = json!({ "AllowedOAuthFlowsUserPoolClient": true });
+        assert_eq!(create(oauth, false), "InvalidOAuthFlowException");
+        let credentials = json!({ "AllowedOAuthFlows": ["client_credentials"] });
+        assert_eq!(
+            create(credentials.clone(), false),
+            "InvalidOAuthFlowException"
+        );
+        assert_eq!(create(credentials, true), "");
+        let both = json!({ "AllowedOAuthFlows": ["client_credentials", "code"] });
+        assert_eq!(create(both, true), "InvalidOAuthFlowException");
+        let scope = json!({ "AllowedOAuthScopes": ["mine/read"] });
+        assert_eq!(create(scope, false), "ScopeDoesNotExistException");
+        for wrong in [
+            json!({ "CallbackURLs": ["http://a.example.com"] }),
+            json!({ "CallbackURLs": ["https://a.example.com#x"] }),
+            json!({ "CallbackURLs": [], "DefaultRedirectURI": "https://a.example.com" }),
+            json!({ "SupportedIdentityProviders": ["Google"] }),
+        ] {
+            assert_eq!(create(wrong, false), "InvalidParameterException");
+        }
+        assert_eq!(
+            create(
+                json!({ "CallbackURLs": ["http://localhost:8080/x"] }),
+                false
+            ),
+            ""
+        );
+    }
+
+    #[test]
+    fn secrets_and_ids_of_clients() {
+        let (mut state, pool) = account();
+        let mut create = |generate, secret| {
+            state.create_user_pool_client(&pool, "web", generate, secret, Settings::new(), NOW)
+        };
+        assert_eq!(
+            code(create(true, Some("x".repeat(24)))),
+            "InvalidParameterException"
+        );
+        let without = create(false, None).unwrap();
+        let with = create(true, None).unwrap();
+        assert_eq!(
+            state.user_pool_client(&pool, &without).unwrap().secret,
+            None
+        );
+        let client = state.user_pool_client(&pool, &with).unwrap();
+        assert_eq!(client.id.len(), 26);
+        assert_eq!(client.secret.as_ref().unwrap().len(), 51);
+        assert_eq!(client.settings["RefreshTokenValidity"], 30);
+        assert_eq!(
+            code(state.user_pool_client(&pool, "x")),
+            "ResourceNotFoundException"
+        );
+        assert_eq!(
+            code(state.user_pool_client("eu-west-1_x", &with)),
+            "ResourceNotFoundException"
+        );
+        state.delete_user_pool_client(&pool, &with).unwrap();
+        assert_eq!(
+            code(state.delete_user_pool_client(&pool, &with)),
+            "ResourceNotFoundException"
+        );
+    }
+}
