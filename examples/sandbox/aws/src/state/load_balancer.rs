@@ -1,4 +1,4 @@
-//! Load balancers: how they are made, found and deleted. Changes are in
+//! Load balancers: how they are made and found. Changes and the end are in
 //! `load_balancer_change`, network interfaces in `load_balancer_interface`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -410,45 +410,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// DeleteLoadBalancer: one that is unknown counts as deleted. Its listeners
-    /// and rules go with it, its target groups stay.
-    pub fn delete_load_balancer(&mut self, arn: &str, now: Timestamp) -> Answer<()> {
-        check_kind(arn)?;
-        let Some(balancer) = self.load_balancers.get(arn) else {
-            return Ok(());
-        };
-        if load_balancer_attributes::is_protected(&balancer.attributes) {
-            return Err(Refusal::new(
-                "OperationNotPermitted",
-                format!(
-                    "Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
-                ),
-            ));
-        }
-        let target_of = self
-            .target_groups
-            .values()
-            .find(|group| group.targets.keys().any(|target| target.id == arn));
-        if let Some(group) = target_of {
-            return Err(Refusal::new(
-                "ResourceInUse",
-                format!(
-                    "Load balancer '{arn}' is currently a target of target group '{}'",
-                    group.arn
-                ),
-            ));
-        }
-        let listeners: Vec<String> = balancer.listeners.values().map(|l| l.arn.clone()).collect();
-        for listener in listeners {
-            self.delete_listener(&listener)?;
-        }
-        self.load_balancers.remove(arn);
-        self.tags.remove(arn);
-        let interfaces = self.interfaces_of_balancer(arn);
-        self.let_go_of(&interfaces, now);
-        Ok(())
-    }
 }
 
 fn parse(new: &NewLoadBalancer) -> Answer<Parsed> {
@@ -516,7 +477,8 @@ pub(super) fn source_nat(
     }
 }
 
-fn check_kind(arn: &str) -> Answer<()> {
+/// Refuses what is no ARN of a load balancer.
+pub(super) fn check_kind(arn: &str) -> Answer<()> {
     if arn::kind(arn) == Some(arn::Kind::LoadBalancer) {
         return Ok(());
     }

@@ -36,6 +36,8 @@ pub mod listener_tls;
 pub mod load_balancer;
 mod load_balancer_attributes;
 pub mod load_balancer_change;
+#[cfg(test)]
+mod load_balancer_change_tests;
 mod load_balancer_interface;
 #[cfg(test)]
 mod load_balancer_tests;
