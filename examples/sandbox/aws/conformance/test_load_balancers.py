@@ -4,6 +4,7 @@ import itertools
 import re
 
 from conftest import REGION, Vpc, eventually, refused, rule
+from load_balancing import Elb
 
 UNKNOWN = f"arn:aws:elasticloadbalancing:{REGION}:123456789012:loadbalancer/app/nope/0123456789abcdef"
 
@@ -451,6 +452,25 @@ def test_deletion_protection(aws, vpc):
     aws.elbv2.delete_load_balancer(LoadBalancerArn=arn)
 
 
+@rule("lb.delete.target")
+def test_a_load_balancer_that_is_a_target(aws, vpc):
+    elb = Elb(aws, vpc)
+    group = elb.group(Protocol="TCP", Port=80, TargetType="alb")
+    elb.listener()
+    target = [{"Id": elb.alb, "Port": 80}]
+    aws.elbv2.register_targets(TargetGroupArn=group, Targets=target)
+    remove = lambda: aws.elbv2.delete_load_balancer(LoadBalancerArn=elb.alb)
+    refused("ResourceInUse", remove, status=400)
+    describe(aws, elb.alb)
+    aws.elbv2.deregister_targets(TargetGroupArn=group, Targets=target)
+
+    def removed():
+        remove()
+        return True
+
+    eventually(removed)
+
+
 @rule("lb.interfaces.made", "lb.interfaces.outlive", "lb.delete.blocks_group")
 def test_network_interfaces_outlive_the_load_balancer(aws, vpc):
     group = vpc.security_group()
@@ -463,6 +483,7 @@ def test_network_interfaces_outlive_the_load_balancer(aws, vpc):
         assert interface["Status"] == "in-use"
         assert [held["GroupId"] for held in interface["Groups"]] == [group]
         assert interface["PrivateIpAddress"].startswith("10.0.")
+        assert interface["Association"]["PublicIp"]
     remove = lambda: aws.ec2.delete_security_group(GroupId=group)
     refused("DependencyViolation", remove)
     aws.elbv2.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])

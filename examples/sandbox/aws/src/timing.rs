@@ -39,6 +39,9 @@ pub struct Timing {
     /// Deleted resources stay in the lists of the Resource Groups Tagging API
     /// for this long (AWS: minutes and more).
     pub tag_linger_ms: u64,
+    /// An instance or a NAT gateway takes this long to start, to stop and to go
+    /// (AWS: 10 s to 2 minutes).
+    pub instance_ms: u64,
     /// A new trust store is `CREATING` for this long (AWS: seconds).
     pub trust_store_ms: u64,
     /// A capacity reservation is `pending` for this long (AWS: minutes).
@@ -159,6 +162,7 @@ impl Default for Timing {
             certificate_issue_ms: 500,
             waf_propagation_ms: 0,
             tag_linger_ms: 1000,
+            instance_ms: 800,
             trust_store_ms: 500,
             capacity_ms: 1000,
             scale: 1.0,

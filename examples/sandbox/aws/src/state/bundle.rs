@@ -54,9 +54,10 @@ pub(super) fn count_revoked(list: &str) -> Option<usize> {
     let [(0x30, _), (0x30, _), (0x17 | 0x18, _), rest @ ..] = tags.as_slice() else {
         return None;
     };
-    let rest = match rest {
-        [(0x17 | 0x18, _), rest @ ..] => rest,
-        rest => rest,
+    let rest = if let [(0x17 | 0x18, _), after @ ..] = rest {
+        after
+    } else {
+        rest
     };
     let Some((0x30, mut entries)) = rest.first().copied() else {
         return Some(0);

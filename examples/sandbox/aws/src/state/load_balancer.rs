@@ -1,4 +1,4 @@
-//! Load balancers: how they are made, found and deleted. Changes are in
+//! Load balancers: how they are made and found. Changes and the end are in
 //! `load_balancer_change`, network interfaces in `load_balancer_interface`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,12 +183,13 @@ impl State {
     }
 
     /// The load balancers that a DescribeLoadBalancers call names by ARN or by
-    /// name, all if it names none. One that does not exist fails the call.
-    pub fn described_load_balancers<'a>(
-        &'a self,
-        arns: &'a [String],
-        names: &'a [String],
-    ) -> Answer<impl Iterator<Item = &'a LoadBalancer>> {
+    /// name, all if it names none, by ARN. One that does not exist fails the
+    /// call.
+    pub fn described_load_balancers(
+        &self,
+        arns: &[String],
+        names: &[String],
+    ) -> Answer<Vec<&LoadBalancer>> {
         let missing = || {
             Refusal::new(
                 "LoadBalancerNotFound",
@@ -210,23 +211,25 @@ impl State {
                 )));
             }
         }
-        let known: BTreeSet<&str> = if names.is_empty() {
-            BTreeSet::new()
-        } else {
-            self.load_balancers
-                .values()
-                .map(|balancer| balancer.name.as_str())
-                .collect()
-        };
-        if !arns.iter().all(|arn| self.load_balancers.contains_key(arn))
-            || !names.iter().all(|name| known.contains(name.as_str()))
-        {
+        if !arns.is_empty() {
+            let arns: BTreeSet<&String> = arns.iter().collect();
+            return arns
+                .into_iter()
+                .map(|arn| self.load_balancers.get(arn).ok_or_else(missing))
+                .collect();
+        }
+        let all = self.load_balancers.values();
+        if names.is_empty() {
+            return Ok(all.collect());
+        }
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let found: Vec<&LoadBalancer> = all
+            .filter(|balancer| names.contains(balancer.name.as_str()))
+            .collect();
+        if found.len() < names.len() {
             return Err(missing());
         }
-        Ok(self.load_balancers.values().filter(move |balancer| {
-            (arns.is_empty() || arns.contains(&balancer.arn))
-                && (names.is_empty() || names.contains(&balancer.name))
-        }))
+        Ok(found)
     }
 
     /// CreateLoadBalancer: answers the ARN. The same call again answers the
@@ -264,7 +267,7 @@ impl State {
                 ),
             ));
         }
-        self.check_room(parsed.kind)?;
+        self.check_balancer_quota(parsed.kind)?;
 
         let id = self.ids.hex(16);
         let family = parsed.kind.family();
@@ -326,7 +329,7 @@ impl State {
         }
     }
 
-    fn check_room(&self, kind: LoadBalancerKind) -> Answer<()> {
+    fn check_balancer_quota(&self, kind: LoadBalancerKind) -> Answer<()> {
         let quota = format!("{}-load-balancers", kind.as_str());
         let held = self
             .load_balancers
@@ -407,45 +410,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// DeleteLoadBalancer: one that is unknown counts as deleted. Its listeners
-    /// and rules go with it, its target groups stay.
-    pub fn delete_load_balancer(&mut self, arn: &str, now: Timestamp) -> Answer<()> {
-        check_kind(arn)?;
-        let Some(balancer) = self.load_balancers.get(arn) else {
-            return Ok(());
-        };
-        if load_balancer_attributes::is_protected(&balancer.attributes) {
-            return Err(Refusal::new(
-                "OperationNotPermitted",
-                format!(
-                    "Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
-                ),
-            ));
-        }
-        let target_of = self
-            .target_groups
-            .values()
-            .find(|group| group.targets.keys().any(|target| target.id == arn));
-        if let Some(group) = target_of {
-            return Err(Refusal::new(
-                "ResourceInUse",
-                format!(
-                    "Load balancer '{arn}' is currently a target of target group '{}'",
-                    group.arn
-                ),
-            ));
-        }
-        let listeners: Vec<String> = balancer.listeners.values().map(|l| l.arn.clone()).collect();
-        for listener in listeners {
-            self.delete_listener(&listener)?;
-        }
-        self.load_balancers.remove(arn);
-        self.tags.remove(arn);
-        let interfaces = self.interfaces_of_balancer(arn);
-        self.let_go_of(&interfaces, now);
-        Ok(())
-    }
 }
 
 fn parse(new: &NewLoadBalancer) -> Answer<Parsed> {
@@ -513,7 +477,8 @@ pub(super) fn source_nat(
     }
 }
 
-fn check_kind(arn: &str) -> Answer<()> {
+/// Refuses what is no ARN of a load balancer.
+pub(super) fn check_kind(arn: &str) -> Answer<()> {
     if arn::kind(arn) == Some(arn::Kind::LoadBalancer) {
         return Ok(());
     }
@@ -528,6 +493,3 @@ fn not_found(arn: &str) -> Refusal {
         format!("Load balancer '{arn}' not found"),
     )
 }
-
-#[cfg(test)]
-mod tests;

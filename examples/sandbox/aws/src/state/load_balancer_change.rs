@@ -1,11 +1,12 @@
-//! What can be changed on a load balancer: its zones, security groups, address
-//! type and pools of addresses.
+//! What can be changed on a load balancer (its zones, security groups, address
+//! type and pools of addresses), and how it is deleted.
 
 use jiff::Timestamp;
 
 use super::{
     Answer, Refusal, State,
-    load_balancer::{LoadBalancerKind, source_nat},
+    load_balancer::{LoadBalancerKind, check_kind, source_nat},
+    load_balancer_attributes,
     placement::{SubnetMapping, Wanted, check_address_type},
 };
 
@@ -204,6 +205,45 @@ impl State {
             }
         }
         self.load_balancer_mut(arn)?.ipam_pool = ipam_pool.map(str::to_owned);
+        Ok(())
+    }
+
+    /// DeleteLoadBalancer: one that is unknown counts as deleted. Its listeners
+    /// and rules go with it, its target groups stay.
+    pub fn delete_load_balancer(&mut self, arn: &str, now: Timestamp) -> Answer<()> {
+        check_kind(arn)?;
+        let Some(balancer) = self.load_balancers.get(arn) else {
+            return Ok(());
+        };
+        if load_balancer_attributes::is_protected(&balancer.attributes) {
+            return Err(Refusal::new(
+                "OperationNotPermitted",
+                format!(
+                    "Load balancer '{arn}' cannot be deleted because deletion protection is enabled"
+                ),
+            ));
+        }
+        let target_of = self
+            .target_groups
+            .values()
+            .find(|group| group.targets.keys().any(|target| target.id == arn));
+        if let Some(group) = target_of {
+            return Err(Refusal::new(
+                "ResourceInUse",
+                format!(
+                    "Load balancer '{arn}' is currently a target of target group '{}'",
+                    group.arn
+                ),
+            ));
+        }
+        let listeners: Vec<String> = balancer.listeners.values().map(|l| l.arn.clone()).collect();
+        for listener in listeners {
+            self.delete_listener(&listener)?;
+        }
+        self.load_balancers.remove(arn);
+        self.tags.remove(arn);
+        let interfaces = self.interfaces_of_balancer(arn);
+        self.let_go_of(&interfaces, now);
         Ok(())
     }
 }

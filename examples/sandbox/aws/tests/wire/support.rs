@@ -27,6 +27,7 @@ const TIMING: Timing = Timing {
     certificate_issue_ms: HOUR_MS,
     waf_propagation_ms: 0,
     tag_linger_ms: HOUR_MS,
+    instance_ms: HOUR_MS,
     trust_store_ms: HOUR_MS,
     capacity_ms: HOUR_MS,
     scale: 1.0,
