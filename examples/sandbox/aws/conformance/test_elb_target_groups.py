@@ -419,6 +419,20 @@ def test_a_load_balancer_as_a_target(elb):
     assert [t["Target"] for t in elb.health(group)] == [{"Id": elb.alb, "Port": 80}]
 
 
+@rule("nlb.health.alb")
+def test_a_load_balancer_is_checked_as_a_target(elb):
+    page = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+    elb.listener(DefaultActions=[page])
+    group = elb.group(Protocol="TCP", Port=80, TargetType="alb", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
+    register(elb, group, elb.alb)
+    network = elb.balancer(Type="network", Scheme="internal")
+    elb.listener(LoadBalancerArn=network, Protocol="TCP", DefaultActions=[forward(group)])
+    state = lambda: elb.health(group)[0]["TargetHealth"]["State"]
+    assert state() == "initial"
+    eventually(lambda: state() == "healthy")
+    refused("ResourceInUse", lambda: elb.client.delete_load_balancer(LoadBalancerArn=elb.alb))
+
+
 @rule("elb.deregister.unknown", "elb.deregister.port", "elb.health.not_registered")
 def test_targets_are_deregistered(elb):
     group = elb.group()
