@@ -463,6 +463,7 @@ def test_network_interfaces_outlive_the_load_balancer(aws, vpc):
         assert interface["Status"] == "in-use"
         assert [held["GroupId"] for held in interface["Groups"]] == [group]
         assert interface["PrivateIpAddress"].startswith("10.0.")
+        assert interface["Association"]["PublicIp"]
     remove = lambda: aws.ec2.delete_security_group(GroupId=group)
     refused("DependencyViolation", remove)
     aws.elbv2.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import refused, rule
+from conftest import eventually, refused, rule
 from test_load_balancer_changes import attributes, modify
 from test_load_balancers import describe, interfaces, make
 
@@ -103,6 +103,40 @@ def test_private_addresses(aws, vpc):
         [],
     ]
     assert answer["EnablePrefixForIpv6SourceNat"] == "off"
+
+
+@rule("nlb.allocation", "nlb.allocation.in_use", "nlb.allocation.released")
+def test_allocated_addresses(aws, vpc):
+    allocated = aws.ec2.allocate_address(Domain="vpc")
+    address = {"AllocationId": allocated["AllocationId"]}
+    mapping = [{"SubnetId": vpc.subnets[0], **address}]
+    balancer = mapped(aws, SubnetMappings=mapping)
+    zone = balancer["AvailabilityZones"][0]
+    assert zone["LoadBalancerAddresses"] == [{"IpAddress": allocated["PublicIp"], **address}]
+    found = interfaces(aws, balancer)
+    assert [interface["Association"]["PublicIp"] for interface in found] == [allocated["PublicIp"]]
+    assert [interface["InterfaceType"] for interface in found] == ["network_load_balancer"]
+    again = mapped(aws, Name=balancer["LoadBalancerName"], SubnetMappings=mapping)
+    assert again["LoadBalancerArn"] == balancer["LoadBalancerArn"]
+    refused("ResourceInUse", lambda: mapped(aws, SubnetMappings=mapping), status=400)
+    release = lambda: aws.ec2.release_address(AllocationId=allocated["AllocationId"])
+    refused("InvalidIPAddress.InUse", release)
+    other = aws.ec2.allocate_address(Domain="vpc")["AllocationId"]
+    twice = [{"SubnetId": subnet, "AllocationId": other} for subnet in vpc.subnets]
+    refused("InvalidConfigurationRequest", lambda: mapped(aws, SubnetMappings=twice))
+    changed = [{"SubnetId": vpc.subnets[0], "AllocationId": other}]
+    arn = balancer["LoadBalancerArn"]
+    refused(
+        "InvalidConfigurationRequest",
+        lambda: aws.elbv2.set_subnets(LoadBalancerArn=arn, SubnetMappings=changed),
+    )
+    aws.elbv2.delete_load_balancer(LoadBalancerArn=arn)
+
+    def released():
+        release()
+        return True
+
+    eventually(released)
 
 
 @rule("nlb.allocation.unknown", "nlb.allocation.internal")

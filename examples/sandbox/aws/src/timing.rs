@@ -31,6 +31,9 @@ pub struct Timing {
     /// ACM finds the DNS records of a requested certificate this long after
     /// they were made (AWS: up to 30 minutes).
     pub certificate_issue_ms: u64,
+    /// An instance or a NAT gateway takes this long to start, to stop and to go
+    /// (AWS: 10 s to 2 minutes).
+    pub instance_ms: u64,
     /// A new trust store is `CREATING` for this long (AWS: seconds).
     pub trust_store_ms: u64,
     /// A capacity reservation is `pending` for this long (AWS: minutes).
@@ -48,6 +51,7 @@ impl Default for Timing {
             draining_ms: Some(1500),
             health_scale: 0.05,
             certificate_issue_ms: 500,
+            instance_ms: 800,
             trust_store_ms: 500,
             capacity_ms: 1000,
         }

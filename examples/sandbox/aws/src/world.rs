@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::state::{
-    Answer, State, acm::NewCertificate, instance::NewInstance, route53::NewZone,
-    security_group::NewPermission,
+    Answer, State, acm::NewCertificate, gateway::NewNatGateway, image, instance::NewInstance,
+    route53::NewZone, security_group::NewPermission,
 };
 
 /// What the account is to have.
@@ -68,8 +68,6 @@ impl World {
         let public_table = state.create_route_table(&vpc, &[name("public")])?;
         state.create_route(&public_table, "0.0.0.0/0", &internet_gateway)?;
         let private_table = state.create_route_table(&vpc, &[name("private")])?;
-        let gateway = state.ids.ec2("nat");
-        state.create_route(&private_table, "0.0.0.0/0", &gateway)?;
 
         let mut ids = WorldIds {
             vpc: vpc.clone(),
@@ -97,6 +95,17 @@ impl World {
                     &private_table
                 };
                 state.associate_route_table(table, &subnet)?;
+                if public && index == 0 {
+                    let gateway = NewNatGateway {
+                        subnet_id: subnet.clone(),
+                        allocation_id: Some(state.allocate_address(&[name("nat")])?),
+                        tags: vec![name("nat")],
+                        ..NewNatGateway::default()
+                    };
+                    let gateway = state.create_nat_gateway(&gateway, now)?;
+                    state.nat_gateway_at_once(&gateway);
+                    state.create_route(&private_table, "0.0.0.0/0", &gateway)?;
+                }
                 if public {
                     ids.public_subnets.push(subnet);
                 } else {
@@ -125,14 +134,16 @@ impl World {
             .enumerate()
         {
             let new = NewInstance {
-                image_id: "ami-0123456789abcdef0".to_owned(),
+                image_id: image::FIRST.to_owned(),
                 instance_type: Some("m5.large".to_owned()),
                 subnet_id: subnet.clone(),
                 security_groups: vec![group.clone()],
                 tags: vec![name(&format!("node-{index}")), tag(&owner, "owned")],
+                ..NewInstance::default()
             };
             ids.nodes.extend(state.run_instances(&new, 1, now)?);
         }
+        state.instances_at_once();
         ids.node_security_group = group;
 
         for zone in &self.zones {

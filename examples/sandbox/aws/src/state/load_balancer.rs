@@ -264,7 +264,7 @@ impl State {
                 ),
             ));
         }
-        self.check_room(parsed.kind)?;
+        self.check_balancer_quota(parsed.kind)?;
 
         let id = self.ids.hex(16);
         let family = parsed.kind.family();
@@ -326,7 +326,7 @@ impl State {
         }
     }
 
-    fn check_room(&self, kind: LoadBalancerKind) -> Answer<()> {
+    fn check_balancer_quota(&self, kind: LoadBalancerKind) -> Answer<()> {
         let quota = format!("{}-load-balancers", kind.as_str());
         let held = self
             .load_balancers
@@ -528,6 +528,3 @@ fn not_found(arn: &str) -> Refusal {
         format!("Load balancer '{arn}' not found"),
     )
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,9 +5,17 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use jiff::Timestamp;
 
 use super::{
-    Answer, LoadBalancer, Refusal, Scheme, State, Transition,
-    instance::{Attachment, NewInterface},
+    Answer, LoadBalancer, LoadBalancerKind, Refusal, Scheme, State, Transition,
+    network_interface::NewInterface,
 };
+
+impl LoadBalancer {
+    /// Whether its nodes have public IPv4 addresses.
+    fn has_public_ipv4(&self) -> bool {
+        self.scheme == Scheme::InternetFacing
+            && self.ip_address_type != "dualstack-without-public-ipv4"
+    }
+}
 
 impl State {
     /// Makes the network interface of a load balancer in one of its zones.
@@ -16,51 +24,36 @@ impl State {
             return;
         };
         let asked = balancer.addresses.get(zone).cloned().unwrap_or_default();
-        let allocated = asked.allocated.as_ref().map(|(_, address)| *address);
-        let public = balancer.scheme == Scheme::InternetFacing
-            && balancer.ip_address_type != "dualstack-without-public-ipv4";
         let made = self.add_interface(NewInterface {
             subnet_id: subnet_id.clone(),
             description: description(&balancer.arn),
             security_groups: balancer.security_groups.clone(),
             requester: Some("amazon-elb".to_owned()),
-            public: public && allocated.is_none(),
+            public: balancer.has_public_ipv4() && asked.allocated.is_none(),
         });
         let Ok(id) = made else {
             return;
         };
+        self.attach_to_service(&id);
+        // All wishes were checked before.
         if let Some(address) = asked.private_ipv4 {
-            self.move_interface(&id, address);
+            let _ = self.replace_primary(&id, address);
         }
         let ipv6 = match (balancer.ip_address_type.as_str(), asked.ipv6) {
             ("ipv4", _) => None,
             (_, Some(address)) => Some(address),
             (_, None) => self.free_ipv6(subnet_id),
         };
-        if let Some(interface) = self.network_interfaces.get_mut(&id) {
-            interface.public_ip = allocated.or(interface.public_ip);
-            interface.ipv6_addresses.extend(ipv6);
-            interface.attachment = Some(Attachment {
-                id: format!("eni-attach-{}", &id[4..]),
-                instance_id: None,
-                device_index: 1,
-            });
+        let Some(interface) = self.network_interfaces.get_mut(&id) else {
+            return;
+        };
+        interface.ipv6_addresses.extend(ipv6);
+        if balancer.kind == LoadBalancerKind::Network {
+            "network_load_balancer".clone_into(&mut interface.kind);
         }
-    }
-
-    /// Gives a network interface another primary address.
-    fn move_interface(&mut self, id: &str, address: Ipv4Addr) {
-        let Some(interface) = self.network_interfaces.get_mut(id) else {
-            return;
-        };
-        let Some(subnet) = self.subnets.get_mut(&interface.subnet_id) else {
-            return;
-        };
-        if subnet.take_this(address, id).is_ok() {
-            subnet
-                .taken
-                .retain(|taken, holder| holder != id || *taken == address);
-            interface.private_ips = vec![address];
+        let primary = interface.private_ips[0];
+        if let Some((allocation, _)) = asked.allocated {
+            let _ = self.bind_address(&allocation, &id, primary);
         }
     }
 
@@ -114,16 +107,16 @@ impl State {
                     None => self.free_ipv6(&subnet),
                 },
             };
-            let public = balancer.scheme == Scheme::InternetFacing
-                && balancer.ip_address_type != "dualstack-without-public-ipv4";
-            let fresh = self.invent_public_address();
+            let allocated = self.addresses_of(&id).next().is_some();
+            let public = if balancer.has_public_ipv4() && !allocated {
+                let fresh = self.invent_public_address();
+                self.network_interfaces[&id].public_ip.or(Some(fresh))
+            } else {
+                None
+            };
             if let Some(interface) = self.network_interfaces.get_mut(&id) {
                 interface.ipv6_addresses = ipv6.into_iter().collect();
-                interface.public_ip = if public {
-                    interface.public_ip.or(Some(fresh))
-                } else {
-                    None
-                };
+                interface.public_ip = public;
             }
         }
     }
@@ -145,11 +138,19 @@ impl State {
     /// The address of an allocation that nothing uses, or
     /// `AllocationIdNotFound`, or `ResourceInUse`.
     pub(super) fn unused_allocation(&self, id: &str) -> Answer<Ipv4Addr> {
-        let _ = self;
-        Err(Refusal::new(
-            "AllocationIdNotFound",
-            format!("The allocation ID '{id}' does not exist"),
-        ))
+        let address = self.addresses.get(id).ok_or_else(|| {
+            Refusal::new(
+                "AllocationIdNotFound",
+                format!("The allocation ID '{id}' does not exist"),
+            )
+        })?;
+        if address.association.is_some() {
+            return Err(Refusal::new(
+                "ResourceInUse",
+                format!("The allocation ID '{id}' is not available for use"),
+            ));
+        }
+        Ok(address.public_ip)
     }
 }
 

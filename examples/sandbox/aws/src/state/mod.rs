@@ -6,22 +6,29 @@
 
 pub mod acm;
 pub mod action;
+pub mod address;
 pub mod arn;
 pub mod attributes;
 pub mod authenticate;
 mod bundle;
 pub mod capacity;
 pub mod change_batch;
+pub mod cidr;
 pub mod condition;
 mod condition_value;
 pub mod dns_name;
+pub mod ec2_id;
+pub mod ec2_tags;
 pub mod elsewhere;
 pub mod fixed_response;
 pub mod forward;
+pub mod gateway;
 pub mod health_check;
 pub mod ids;
+pub mod image;
 pub mod instance;
-mod ipv6;
+pub mod instance_type;
+pub mod interface_addresses;
 pub mod jwt_validation;
 pub mod listener;
 mod listener_attributes;
@@ -30,9 +37,14 @@ pub mod load_balancer;
 mod load_balancer_attributes;
 pub mod load_balancer_change;
 mod load_balancer_interface;
+#[cfg(test)]
+mod load_balancer_tests;
+pub mod network_interface;
 pub mod outside;
+pub mod peering;
 pub mod placement;
 mod places;
+pub mod prefix_list;
 pub mod protocol;
 pub mod quotas;
 pub mod record_set;
@@ -43,10 +55,13 @@ pub mod regions;
 pub mod registration;
 mod regular_expression;
 pub mod route53;
+pub mod route_table;
 pub mod rule;
 pub mod security_group;
+pub mod security_group_rule;
 pub mod server_certificate;
 pub mod ssl_policy;
+pub mod subnet;
 pub mod tags;
 pub mod target;
 mod target_check;
@@ -70,27 +85,34 @@ use crate::timing::Timing;
 pub use self::{
     acm::{Certificate, CertificateStatus},
     action::{Action, ActionKind},
+    address::Address,
     fixed_response::FixedResponse,
     forward::{Forward, WeightedTargetGroup},
+    gateway::{EgressOnlyGateway, InternetGateway, NatGateway},
     instance::{Instance, InstanceState, NetworkInterface},
     listener::Listener,
     load_balancer::{LoadBalancer, LoadBalancerKind, LoadBalancerState, Scheme},
     outside::Outside,
+    peering::Peering,
+    prefix_list::PrefixList,
     protocol::Protocol,
     quotas::Quotas,
     record_set::{AliasTarget, RecordSet, RoutingPolicy},
     redirect::Redirect,
     refusal::{Answer, Refusal},
+    route_table::{Route, RouteTable},
     route53::{Change, HostedZone, RecordKey},
     rule::{Condition, Patterns, QueryPair, Rule},
-    security_group::{Peer, Permission, SecurityGroup, SecurityGroupRule},
+    security_group::SecurityGroup,
+    security_group_rule::{Peer, Permission, SecurityGroupRule},
+    subnet::Subnet,
     tags::Tags,
     target::{HealthState, ProbeFailure, Probed, Target, TargetHealth, TargetKey},
     target_group::{TargetGroup, TargetType},
     target_health_check::{HealthCheck, Matcher},
     transform::Transform,
     trust_store::{TrustStore, TrustStoreStatus},
-    vpc::{AvailabilityZone, InternetGateway, Route, RouteTable, Subnet, Vpc},
+    vpc::{AvailabilityZone, Vpc},
 };
 
 /// One AWS account in one region.
@@ -120,6 +142,16 @@ pub struct State {
     pub subnets: BTreeMap<String, Subnet>,
     /// Internet gateways by id.
     pub internet_gateways: BTreeMap<String, InternetGateway>,
+    /// Egress-only internet gateways by id.
+    pub egress_only_gateways: BTreeMap<String, EgressOnlyGateway>,
+    /// NAT gateways by id.
+    pub nat_gateways: BTreeMap<String, NatGateway>,
+    /// Allocated addresses by id.
+    pub addresses: BTreeMap<String, Address>,
+    /// VPC peering connections by id.
+    pub peerings: BTreeMap<String, Peering>,
+    /// Managed prefix lists by id, Amazon's own among them.
+    pub prefix_lists: BTreeMap<String, PrefixList>,
     /// Route tables by id.
     pub route_tables: BTreeMap<String, RouteTable>,
     /// Security groups by id.
@@ -179,6 +211,10 @@ enum Transition {
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
     InterfaceGone(String),
+    /// An instance leaves this state, if it is still in it.
+    Instance(String, InstanceState),
+    /// A NAT gateway leaves this state, if it is still in it.
+    NatGateway(String, gateway::NatState),
     /// ACM finds the record of a name of a requested certificate.
     ValidationLook(String, String),
     /// Nobody has proven a requested certificate in time.
@@ -186,6 +222,9 @@ enum Transition {
     /// The validity of a certificate, as it was at that time, is over.
     CertificateExpired(String, Timestamp),
 }
+
+/// How long AWS goes on showing instances and NAT gateways that are gone.
+const SHOWN_MS: u64 = 3_600_000;
 
 impl State {
     /// An empty account.
@@ -203,6 +242,11 @@ impl State {
             vpcs: BTreeMap::new(),
             subnets: BTreeMap::new(),
             internet_gateways: BTreeMap::new(),
+            egress_only_gateways: BTreeMap::new(),
+            nat_gateways: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            peerings: BTreeMap::new(),
+            prefix_lists: prefix_list::aws_lists(region),
             route_tables: BTreeMap::new(),
             security_groups: BTreeMap::new(),
             instances: BTreeMap::new(),
@@ -248,11 +292,7 @@ impl State {
 
     /// The end of load balancer names.
     fn dns_suffix(&self) -> &'static str {
-        if regions::partition(&self.region) == "aws-cn" {
-            "amazonaws.com.cn"
-        } else {
-            "amazonaws.com"
-        }
+        regions::suffix(&self.region)
     }
 
     /// When the next transition is due.
@@ -292,6 +332,8 @@ impl State {
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
+            Transition::Instance(id, from) => self.move_instance(&id, from, now),
+            Transition::NatGateway(id, from) => self.move_nat_gateway(&id, from, now),
             Transition::ValidationLook(arn, name) => self.validate_name(&arn, &name, now),
             Transition::ValidationTimedOut(arn) => self.time_validation_out(&arn),
             Transition::CertificateExpired(arn, at) => self.expire_certificate(&arn, at),

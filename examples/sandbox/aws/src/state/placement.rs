@@ -153,7 +153,7 @@ impl State {
             if wanted.ip_address_type != "ipv4" && subnet.ipv6_cidr.is_none() {
                 return Err(no_ipv6());
             }
-            let of_zone = self.addresses_of(wanted, mapping, subnet, held)?;
+            let of_zone = self.zone_addresses(wanted, mapping, subnet, held)?;
             let allocation = |of: &ZoneAddresses| of.allocated.as_ref().map(|(id, _)| id.clone());
             if let Some(id) = allocation(&of_zone)
                 && addresses
@@ -193,7 +193,7 @@ impl State {
 
     /// The addresses in one zone: those that are asked for, else those that
     /// the load balancer has there.
-    fn addresses_of(
+    fn zone_addresses(
         &self,
         wanted: &Wanted,
         mapping: &SubnetMapping,

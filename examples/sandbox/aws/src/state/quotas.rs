@@ -45,6 +45,10 @@ const DEFAULTS: &[(&str, usize)] = &[
         2,
     ),
     ("trust-stores", 20),
+    (
+        "mutual-authentication-listeners-per-application-load-balancer",
+        2,
+    ),
     ("ca-certificates-per-trust-store", 25),
     ("revocation-lists-per-trust-store", 30),
     ("revocation-entries-per-trust-store", 500_000),
@@ -56,6 +60,19 @@ const DEFAULTS: &[(&str, usize)] = &[
     ("security-groups", 2500),
     ("security-groups-per-network-interface", 5),
     ("rules-per-security-group", 60),
+    // AWS starts with 5 of these three; accounts that hold clusters have had
+    // them raised, as this one.
+    ("vpcs", 1000),
+    ("elastic-ips", 1000),
+    ("internet-gateways", 1000),
+    ("subnets-per-vpc", 200),
+    ("route-tables-per-vpc", 200),
+    ("routes-per-route-table", 500),
+    ("network-interfaces", 5000),
+    ("ipv4-cidr-blocks-per-vpc", 5),
+    ("ipv6-cidr-blocks-per-vpc", 5),
+    ("prefix-lists", 100),
+    ("nat-gateways", 100),
     // ACM.
     ("certificates", 2500),
     ("imported-certificates", 2500),

@@ -113,3 +113,64 @@ pub fn partition(region: &str) -> &'static str {
         "aws"
     }
 }
+
+/// Whether an account has to ask for a region before it can use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opting {
+    /// Every account has it.
+    NotRequired,
+    /// Only accounts that asked for it have it.
+    Required,
+}
+
+/// The regions that every account has; those that came later have to be asked for.
+const FOR_ALL: &[&str] = &[
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// Whether a region has to be asked for.
+pub fn opting(region: &str) -> Opting {
+    if FOR_ALL.contains(&region) {
+        Opting::NotRequired
+    } else {
+        Opting::Required
+    }
+}
+
+/// The regions of the same partition, the region itself among them.
+pub fn names_beside(region: &str) -> impl Iterator<Item = &'static str> {
+    let own = partition(region);
+    CANONICAL_ZONES
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(move |name| partition(name) == own)
+}
+
+/// The end of the names of a region's endpoints.
+pub fn suffix(region: &str) -> &'static str {
+    if partition(region) == "aws-cn" {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}

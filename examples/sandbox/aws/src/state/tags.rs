@@ -83,120 +83,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// CreateTags of EC2.
-    pub fn create_ec2_tags(&mut self, ids: &[String], tags: &[(String, String)]) -> Answer<()> {
-        if ids.len() > 1000 {
-            return Err(Refusal::parameter(
-                "At most 1000 resources can be tagged in one call",
-            ));
-        }
-        let tags = self.checked_ec2_tags(tags)?;
-        let most = self.quotas.limit("tags-per-resource");
-        for id in ids {
-            self.check_ec2_resource(id)?;
-            let mut after = self.tags.get(id).cloned().unwrap_or_default();
-            after.extend(tags.clone());
-            if after.len() > most {
-                return Err(Refusal::new(
-                    "TagLimitExceeded",
-                    format!("The maximum number of tags of '{id}' has been reached"),
-                ));
-            }
-        }
-        for id in ids {
-            self.tags
-                .entry(id.clone())
-                .or_default()
-                .extend(tags.clone());
-        }
-        Ok(())
-    }
-
-    /// DeleteTags of EC2: a key without value removes any value, one with a
-    /// value only that value; no keys at all remove every tag.
-    pub fn delete_ec2_tags(
-        &mut self,
-        ids: &[String],
-        keys: &[(String, Option<String>)],
-    ) -> Answer<()> {
-        for id in ids {
-            self.check_ec2_resource(id)?;
-        }
-        for id in ids {
-            let Some(tags) = self.tags.get_mut(id) else {
-                continue;
-            };
-            if keys.is_empty() {
-                tags.clear();
-            }
-            tags.retain(|key, value| {
-                !keys.iter().any(|(gone, only)| {
-                    gone == key && only.as_ref().is_none_or(|only| only == value)
-                })
-            });
-        }
-        Ok(())
-    }
-
-    /// Tags of an EC2 call, checked.
-    pub(super) fn checked_ec2_tags(&self, tags: &[(String, String)]) -> Answer<Tags> {
-        let mut checked = Tags::new();
-        for (key, value) in tags {
-            check_lengths(key, value).map_err(Refusal::parameter)?;
-            if checked.insert(key.clone(), value.clone()).is_some() {
-                return Err(Refusal::parameter(format!(
-                    "Duplicate tag key '{key}' specified."
-                )));
-            }
-        }
-        if checked.len() > self.quotas.limit("tags-per-resource") {
-            return Err(Refusal::new(
-                "TagLimitExceeded",
-                "The maximum number of tags for a resource has been reached",
-            ));
-        }
-        Ok(checked)
-    }
-
-    fn check_ec2_resource(&self, id: &str) -> Answer<()> {
-        let prefix = id.split('-').next().unwrap_or_default();
-        let (known, code) = match prefix {
-            "vpc" => (self.vpcs.contains_key(id), "InvalidVpcID.NotFound"),
-            "subnet" => (self.subnets.contains_key(id), "InvalidSubnetID.NotFound"),
-            "sg" => (
-                self.security_groups.contains_key(id),
-                "InvalidGroup.NotFound",
-            ),
-            "sgr" => (
-                self.security_groups
-                    .values()
-                    .any(|group| group.rules.iter().any(|rule| rule.id == id)),
-                "InvalidSecurityGroupRuleId.NotFound",
-            ),
-            "i" => (
-                self.instances.contains_key(id),
-                "InvalidInstanceID.NotFound",
-            ),
-            "eni" => (
-                self.network_interfaces.contains_key(id),
-                "InvalidNetworkInterfaceID.NotFound",
-            ),
-            "igw" => (
-                self.internet_gateways.contains_key(id),
-                "InvalidInternetGatewayID.NotFound",
-            ),
-            "rtb" => (
-                self.route_tables.contains_key(id),
-                "InvalidRouteTableID.NotFound",
-            ),
-            _ => (false, "InvalidID"),
-        };
-        if known {
-            return Ok(());
-        }
-        Err(Refusal::new(code, format!("The ID '{id}' does not exist")))
-    }
 }
 
 fn too_many() -> Refusal {
@@ -222,7 +108,7 @@ pub(super) fn check_tag(key: &str, value: &str) -> Result<(), String> {
 }
 
 /// The rules for one tag that hold in all services.
-fn check_lengths(key: &str, value: &str) -> Result<(), String> {
+pub(super) fn check_lengths(key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() || key.chars().count() > 128 {
         return Err(format!("The tag key '{key}' must have 1 to 128 characters"));
     }

@@ -1,13 +1,13 @@
-//! VPCs, subnets, internet gateways, route tables.
+//! VPCs and the zones of a region.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+use ipnet::{Ipv4Net, Ipv6Net};
+
+use super::{
+    Answer, Peer, Permission, Refusal, SecurityGroupRule, State,
+    cidr::{Association, vpc_range},
+    ec2_id::{Kind, combination, dependency},
+    ids::Ids,
 };
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-
-use super::{Answer, Refusal, State};
 
 /// A VPC.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,62 +16,61 @@ pub struct Vpc {
     pub id: String,
     /// Primary range.
     pub cidr: Ipv4Net,
-    /// IPv6 range, if any.
-    pub ipv6_cidr: Option<Ipv6Net>,
+    /// All IPv4 ranges, the primary one first.
+    pub cidrs: Vec<Association<Ipv4Net>>,
+    /// IPv6 ranges.
+    pub ipv6: Vec<Association<Ipv6Net>>,
     /// Id of its `default` security group.
     pub default_security_group: String,
     /// Id of its main route table.
     pub main_route_table: String,
+    /// Id of the association of the main route table.
+    pub main_association: String,
+    /// Id of its default network ACL.
+    pub network_acl: String,
+    /// Id of its set of DHCP options.
+    pub dhcp_options: String,
+    /// Whether it is the default VPC of the region.
+    pub is_default: bool,
+    /// `default` or `dedicated`.
+    pub tenancy: String,
+    /// What ModifyVpcAttribute changes.
+    pub attributes: VpcAttributes,
 }
 
-/// A subnet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subnet {
-    /// `subnet-…`.
-    pub id: String,
-    /// VPC that it belongs to.
-    pub vpc_id: String,
-    /// Zone name, such as `us-east-1a`.
-    pub availability_zone: String,
-    /// Range.
-    pub cidr: Ipv4Net,
-    /// IPv6 range, if any.
-    pub ipv6_cidr: Option<Ipv6Net>,
-    /// Addresses in use, prefixes included, with the network interface that has them.
-    pub taken: BTreeMap<Ipv4Addr, String>,
-    /// Where the search for a free address goes on.
-    pub(super) cursor: u32,
+/// The attributes of a VPC that are switches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VpcAttributes {
+    /// Whether Amazon's name server answers.
+    pub dns_support: bool,
+    /// Whether instances with public addresses get names.
+    pub dns_hostnames: bool,
+    /// Whether usage of addresses is measured.
+    pub usage_metrics: bool,
 }
 
-/// An internet gateway.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InternetGateway {
-    /// `igw-…`.
-    pub id: String,
-    /// VPC to which it is attached.
-    pub vpc_id: Option<String>,
+/// One attribute of a VPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VpcAttribute {
+    /// `enableDnsSupport`.
+    DnsSupport,
+    /// `enableDnsHostnames`.
+    DnsHostnames,
+    /// `enableNetworkAddressUsageMetrics`.
+    UsageMetrics,
 }
 
-/// A route table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteTable {
-    /// `rtb-…`.
-    pub id: String,
-    /// VPC that it belongs to.
-    pub vpc_id: String,
-    /// Routes besides the local one.
-    pub routes: Vec<Route>,
-    /// Associations with subnets: association id and subnet id.
-    pub associations: Vec<(String, String)>,
-}
-
-/// A route of a route table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// Where to.
-    pub destination: IpNet,
-    /// Gateway id (`igw-…`, `nat-…`).
-    pub gateway_id: String,
+/// What CreateVpc asks for besides the range.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewVpc {
+    /// IPv4 range.
+    pub cidr: String,
+    /// `default` or `dedicated`; `default` if absent.
+    pub tenancy: Option<String>,
+    /// Whether Amazon provides an IPv6 range.
+    pub amazon_ipv6: bool,
+    /// Tags.
+    pub tags: Vec<(String, String)>,
 }
 
 /// An availability zone of the region.
@@ -108,90 +107,59 @@ pub(super) fn zones_of(region: &str) -> Vec<AvailabilityZone> {
 }
 
 impl State {
-    /// The subnet of a VPC whose range holds an address.
-    pub fn subnet_of_address(&self, vpc_id: &str, address: &str) -> Option<&Subnet> {
-        let address: IpAddr = address.parse().ok()?;
-        self.subnets.values().find(|subnet| {
-            subnet.vpc_id == vpc_id
-                && match address {
-                    IpAddr::V4(v4) => subnet.cidr.contains(&v4),
-                    IpAddr::V6(v6) => subnet.ipv6_cidr.is_some_and(|range| range.contains(&v6)),
-                }
+    /// A VPC by id, or `InvalidVpcID.NotFound`.
+    pub fn vpc(&self, id: &str) -> Answer<&Vpc> {
+        Kind::Vpc.find(&self.vpcs, id)
+    }
+
+    /// The default VPC, if there is one.
+    pub fn default_vpc(&self) -> Option<&Vpc> {
+        self.vpcs.values().find(|vpc| vpc.is_default)
+    }
+
+    /// The network of a call that names none: the default VPC's.
+    pub(super) fn implied_vpc(&self) -> Answer<&Vpc> {
+        self.default_vpc()
+            .ok_or_else(|| Refusal::new("VPCIdNotSpecified", "No default VPC for this user"))
+    }
+
+    /// CreateVpc with nothing but a range and tags; answers the id.
+    pub fn create_vpc(&mut self, cidr: &str, tags: &[(String, String)]) -> Answer<String> {
+        self.make_vpc(&NewVpc {
+            cidr: cidr.to_owned(),
+            tags: tags.to_vec(),
+            ..NewVpc::default()
         })
     }
-}
 
-impl Subnet {
-    /// Addresses that are left; five of every subnet are AWS's own.
-    pub fn free_addresses(&self) -> usize {
-        let size = 1_usize << (32 - self.cidr.prefix_len());
-        size.saturating_sub(5 + self.taken.len())
-    }
-
-    /// Takes an address for a network interface. Addresses that were given
-    /// back are used again only after all others.
-    pub(super) fn take(&mut self, holder: &str) -> Answer<Ipv4Addr> {
-        let size = 1_u32 << (32 - self.cidr.prefix_len());
-        let base = u32::from(self.cidr.network());
-        let usable = size.saturating_sub(5).max(1);
-        for step in 0..usable {
-            let offset = (self.cursor + step) % usable;
-            let address = Ipv4Addr::from(base + 4 + offset);
-            if !self.taken.contains_key(&address) {
-                self.cursor = (offset + 1) % usable;
-                self.taken.insert(address, holder.to_owned());
-                return Ok(address);
-            }
-        }
-        Err(Refusal::new(
-            "InsufficientFreeAddressesInSubnet",
-            format!("The subnet '{}' has no free addresses", self.id),
-        ))
-    }
-
-    /// Takes the given address.
-    pub(super) fn take_this(&mut self, address: Ipv4Addr, holder: &str) -> Answer<()> {
-        let base = u32::from(self.cidr.network());
-        let offset = u32::from(address).wrapping_sub(base);
-        let size = 1_u32 << (32 - self.cidr.prefix_len());
-        if offset < 4 || offset >= size - 1 {
+    /// CreateVpc, with the default security group, main route table and default
+    /// network ACL that every VPC has; answers the id.
+    pub fn make_vpc(&mut self, new: &NewVpc) -> Answer<String> {
+        let cidr = vpc_range(&new.cidr)?;
+        let tenancy = new.tenancy.clone().unwrap_or_else(|| "default".to_owned());
+        if !matches!(tenancy.as_str(), "default" | "dedicated") {
             return Err(Refusal::parameter(format!(
-                "Address {address} does not fall within the subnet's address range"
+                "Value ({tenancy}) for parameter instanceTenancy is invalid. Allowed values: default, dedicated"
             )));
         }
-        if self.taken.contains_key(&address) {
+        if self.vpcs.len() >= self.quotas.limit("vpcs") {
             return Err(Refusal::new(
-                "InvalidIPAddress.InUse",
-                format!("Address {address} is in use."),
+                "VpcLimitExceeded",
+                "The maximum number of VPCs has been reached.",
             ));
         }
-        self.taken.insert(address, holder.to_owned());
-        Ok(())
-    }
-}
-
-impl State {
-    /// CreateVpc, with the default security group and main route table that every VPC has.
-    pub fn create_vpc(&mut self, cidr: &str, tags: &[(String, String)]) -> Answer<String> {
-        let cidr = parse_cidr(cidr)?;
-        if !(16..=28).contains(&cidr.prefix_len()) {
-            return Err(Refusal::new(
-                "InvalidVpc.Range",
-                format!("The CIDR '{cidr}' is invalid."),
-            ));
-        }
-        let tags = self.checked_ec2_tags(tags)?;
+        let tags = self.checked_ec2_tags(&new.tags)?;
         let id = self.ids.ec2("vpc");
         let default_security_group =
             self.add_security_group("default", "default VPC security group", &id);
-        let within = super::SecurityGroupRule {
+        let within = SecurityGroupRule {
             id: self.ids.ec2("sgr"),
-            permission: super::Permission {
+            permission: Permission {
                 egress: false,
                 protocol: "-1".to_owned(),
                 from_port: None,
                 to_port: None,
-                peer: super::Peer::Group(default_security_group.clone()),
+                peer: Peer::Group(default_security_group.clone()),
             },
             description: None,
         };
@@ -199,224 +167,239 @@ impl State {
             group.rules.push(within);
         }
         let main_route_table = self.add_route_table(&id);
+        let primary = Association {
+            id: self.ids.ec2("vpc-cidr-assoc"),
+            range: cidr,
+        };
         let vpc = Vpc {
             id: id.clone(),
             cidr,
-            ipv6_cidr: None,
+            cidrs: vec![primary],
+            ipv6: Vec::new(),
             default_security_group,
             main_route_table,
+            main_association: self.ids.ec2("rtbassoc"),
+            network_acl: self.ids.ec2("acl"),
+            dhcp_options: self.default_dhcp_options(),
+            is_default: false,
+            tenancy,
+            attributes: VpcAttributes {
+                dns_support: true,
+                dns_hostnames: false,
+                usage_metrics: false,
+            },
         };
         self.vpcs.insert(id.clone(), vpc);
         self.tags.insert(id.clone(), tags);
+        if new.amazon_ipv6 {
+            self.provide_ipv6(&id)?;
+        }
         Ok(id)
     }
 
-    /// CreateSubnet.
-    pub fn create_subnet(
-        &mut self,
-        vpc_id: &str,
-        cidr: &str,
-        zone: Option<&str>,
-        tags: &[(String, String)],
-    ) -> Answer<String> {
-        let vpc = self.vpcs.get(vpc_id).ok_or_else(|| vpc_not_found(vpc_id))?;
-        let cidr = parse_cidr(cidr)?;
-        if !vpc.cidr.contains(&cidr) || cidr.prefix_len() > 28 {
+    /// The set of DHCP options that every account has in a region.
+    fn default_dhcp_options(&self) -> String {
+        let seed = format!("{}{}", self.account, self.region)
+            .bytes()
+            .fold(0_u64, |sum, byte| {
+                sum.wrapping_mul(131).wrapping_add(u64::from(byte))
+            });
+        Ids::new(seed).ec2("dopt")
+    }
+
+    /// CreateDefaultVpc: 172.31.0.0/16 with a gateway to the internet and a
+    /// subnet in each zone; answers the id.
+    pub fn create_default_vpc(&mut self) -> Answer<String> {
+        if self.default_vpc().is_some() {
             return Err(Refusal::new(
-                "InvalidSubnet.Range",
-                format!("The CIDR '{cidr}' is invalid."),
+                "DefaultVpcAlreadyExists",
+                "A Default VPC already exists for this account in this region.",
             ));
         }
-        let overlaps = self.subnets.values().any(|other| {
-            other.vpc_id == vpc_id && (other.cidr.contains(&cidr) || cidr.contains(&other.cidr))
-        });
-        if overlaps {
-            return Err(Refusal::new(
-                "InvalidSubnet.Conflict",
-                format!("The CIDR '{cidr}' conflicts with another subnet"),
-            ));
+        let id = self.create_vpc("172.31.0.0/16", &[])?;
+        if let Some(vpc) = self.vpcs.get_mut(&id) {
+            vpc.is_default = true;
+            vpc.attributes.dns_hostnames = true;
         }
-        let zone = match zone {
-            Some(name) => self
-                .availability_zones
-                .iter()
-                .find(|zone| zone.name == name || zone.id == name),
-            None => self.availability_zones.first(),
-        };
-        let availability_zone = zone
-            .ok_or_else(|| Refusal::parameter("Value for parameter availabilityZone is invalid."))?
-            .name
-            .clone();
-        let tags = self.checked_ec2_tags(tags)?;
-        let subnet = Subnet {
-            id: self.ids.ec2("subnet"),
-            vpc_id: vpc_id.to_owned(),
-            availability_zone,
-            cidr,
-            ipv6_cidr: None,
-            taken: BTreeMap::new(),
-            cursor: 0,
-        };
-        let id = subnet.id.clone();
-        self.subnets.insert(id.clone(), subnet);
-        self.tags.insert(id.clone(), tags);
-        Ok(id)
-    }
-
-    /// CreateInternetGateway.
-    pub fn create_internet_gateway(&mut self, tags: &[(String, String)]) -> Answer<String> {
-        let tags = self.checked_ec2_tags(tags)?;
-        let id = self.ids.ec2("igw");
-        let gateway = InternetGateway {
-            id: id.clone(),
-            vpc_id: None,
-        };
-        self.internet_gateways.insert(id.clone(), gateway);
-        self.tags.insert(id.clone(), tags);
-        Ok(id)
-    }
-
-    /// AttachInternetGateway.
-    pub fn attach_internet_gateway(&mut self, id: &str, vpc_id: &str) -> Answer<()> {
-        if !self.vpcs.contains_key(vpc_id) {
-            return Err(vpc_not_found(vpc_id));
-        }
-        let taken = self
-            .internet_gateways
-            .values()
-            .any(|other| other.vpc_id.as_deref() == Some(vpc_id));
-        let gateway = self.internet_gateways.get_mut(id).ok_or_else(|| {
-            Refusal::new(
-                "InvalidInternetGatewayID.NotFound",
-                format!("The internetGateway ID '{id}' does not exist"),
-            )
-        })?;
-        if gateway.vpc_id.is_some() || taken {
-            return Err(Refusal::new(
-                "Resource.AlreadyAssociated",
-                format!("resource {id} or {vpc_id} is already attached"),
-            ));
-        }
-        gateway.vpc_id = Some(vpc_id.to_owned());
-        Ok(())
-    }
-
-    /// CreateRouteTable.
-    pub fn create_route_table(
-        &mut self,
-        vpc_id: &str,
-        tags: &[(String, String)],
-    ) -> Answer<String> {
-        if !self.vpcs.contains_key(vpc_id) {
-            return Err(vpc_not_found(vpc_id));
-        }
-        let tags = self.checked_ec2_tags(tags)?;
-        let id = self.add_route_table(vpc_id);
-        self.tags.insert(id.clone(), tags);
-        Ok(id)
-    }
-
-    fn add_route_table(&mut self, vpc_id: &str) -> String {
-        let id = self.ids.ec2("rtb");
-        let table = RouteTable {
-            id: id.clone(),
-            vpc_id: vpc_id.to_owned(),
-            routes: Vec::new(),
-            associations: Vec::new(),
-        };
-        self.route_tables.insert(id.clone(), table);
-        id
-    }
-
-    /// CreateRoute.
-    pub fn create_route(&mut self, table: &str, destination: &str, gateway: &str) -> Answer<()> {
-        let destination = destination
-            .parse::<IpNet>()
-            .map_err(|_| bad_cidr(destination))?
-            .trunc();
-        let known = self.internet_gateways.contains_key(gateway) || gateway.starts_with("nat-");
-        if !known {
-            return Err(Refusal::new(
-                "InvalidGatewayID.NotFound",
-                format!("The gateway ID '{gateway}' does not exist"),
-            ));
-        }
-        let table = self
-            .route_tables
-            .get_mut(table)
-            .ok_or_else(|| table_not_found(table))?;
-        if table
-            .routes
+        let gateway = self.create_internet_gateway(&[])?;
+        self.attach_internet_gateway(&gateway, &id)?;
+        let table = self.vpc(&id)?.main_route_table.clone();
+        self.create_route(&table, "0.0.0.0/0", &gateway)?;
+        let zones: Vec<String> = self
+            .availability_zones
             .iter()
-            .any(|route| route.destination == destination)
-        {
-            return Err(Refusal::new(
-                "RouteAlreadyExists",
-                format!("The route identified by {destination} already exists."),
-            ));
+            .map(|zone| zone.name.clone())
+            .collect();
+        for zone in zones {
+            self.create_default_subnet(&zone)?;
         }
-        table.routes.push(Route {
-            destination,
-            gateway_id: gateway.to_owned(),
-        });
+        Ok(id)
+    }
+
+    /// ModifyVpcAttribute.
+    pub fn modify_vpc(&mut self, id: &str, attribute: VpcAttribute, value: bool) -> Answer<()> {
+        let vpc = Kind::Vpc.find_mut(&mut self.vpcs, id)?;
+        let attributes = &mut vpc.attributes;
+        match attribute {
+            VpcAttribute::DnsSupport => {
+                if !value && attributes.dns_hostnames {
+                    return Err(combination(
+                        "DNS support cannot be disabled while DNS hostnames are enabled",
+                    ));
+                }
+                attributes.dns_support = value;
+            }
+            VpcAttribute::DnsHostnames => {
+                if value && !attributes.dns_support {
+                    return Err(combination(
+                        "DNS hostnames can only be enabled if DNS support is enabled",
+                    ));
+                }
+                attributes.dns_hostnames = value;
+            }
+            VpcAttribute::UsageMetrics => attributes.usage_metrics = value,
+        }
         Ok(())
     }
 
-    /// AssociateRouteTable: answers the association's id.
-    pub fn associate_route_table(&mut self, table: &str, subnet: &str) -> Answer<String> {
-        if !self.subnets.contains_key(subnet) {
-            return Err(subnet_not_found(subnet));
+    /// DeleteVpc: refused while anything is in it that it was not made with.
+    pub fn delete_vpc(&mut self, id: &str) -> Answer<()> {
+        let vpc = self.vpc(id)?;
+        let own_group = vpc.default_security_group.clone();
+        let own_table = vpc.main_route_table.clone();
+        let own_acl = vpc.network_acl.clone();
+        let busy = self.subnets.values().any(|subnet| subnet.vpc_id == id)
+            || self
+                .network_interfaces
+                .values()
+                .any(|interface| interface.vpc_id == id)
+            || self
+                .internet_gateways
+                .values()
+                .any(|gateway| gateway.vpc_id.as_deref() == Some(id))
+            || self
+                .egress_only_gateways
+                .values()
+                .any(|gateway| gateway.vpc_id == id)
+            || self
+                .security_groups
+                .values()
+                .any(|group| group.vpc_id == id && group.id != own_group)
+            || self
+                .route_tables
+                .values()
+                .any(|table| table.vpc_id == id && table.id != own_table);
+        if busy {
+            return Err(dependency("vpc", id));
         }
-        let taken = self
-            .route_tables
-            .values()
-            .any(|table| table.associations.iter().any(|(_, id)| id == subnet));
-        if taken {
-            return Err(Refusal::new(
-                "Resource.AlreadyAssociated",
-                format!(
-                    "the specified association for subnet {subnet} conflicts with an existing association"
-                ),
-            ));
+        if let Some(group) = self.security_groups.remove(&own_group) {
+            for rule in group.rules {
+                self.tags.remove(&rule.id);
+            }
         }
-        let id = self.ids.ec2("rtbassoc");
-        let table = self
-            .route_tables
-            .get_mut(table)
-            .ok_or_else(|| table_not_found(table))?;
-        table.associations.push((id.clone(), subnet.to_owned()));
-        Ok(id)
+        self.route_tables.remove(&own_table);
+        self.vpcs.remove(id);
+        for gone in [id, &own_group, &own_table, &own_acl] {
+            self.tags.remove(gone);
+        }
+        self.end_peerings_of(id);
+        Ok(())
     }
 }
 
-fn parse_cidr(text: &str) -> Answer<Ipv4Net> {
-    let range = text.parse::<Ipv4Net>().map_err(|_| bad_cidr(text))?;
-    Ok(range.trunc())
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Timing;
 
-pub(super) fn bad_cidr(text: &str) -> Refusal {
-    Refusal::parameter(format!(
-        "Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."
-    ))
-}
+    fn state() -> State {
+        State::new("123456789012", "us-east-1", Timing::default())
+    }
 
-pub(super) fn vpc_not_found(id: &str) -> Refusal {
-    Refusal::new(
-        "InvalidVpcID.NotFound",
-        format!("The vpc ID '{id}' does not exist"),
-    )
-}
+    #[test]
+    fn ranges_that_a_vpc_can_have() {
+        let mut state = state();
+        for (cidr, code) in [
+            ("10.0.0.0/15", "InvalidVpc.Range"),
+            ("10.0.0.0/29", "InvalidVpc.Range"),
+            ("127.0.0.0/16", "InvalidVpc.Range"),
+            ("10.0.0.0", "InvalidParameterValue"),
+            ("10.0.0.256/24", "InvalidParameterValue"),
+        ] {
+            assert_eq!(
+                state.create_vpc(cidr, &[]).unwrap_err().code,
+                code,
+                "{cidr}"
+            );
+        }
+        let id = state.create_vpc("100.68.0.18/18", &[]).unwrap();
+        assert_eq!(state.vpcs[&id].cidr.to_string(), "100.68.0.0/18");
+    }
 
-pub(super) fn subnet_not_found(id: &str) -> Refusal {
-    Refusal::new(
-        "InvalidSubnetID.NotFound",
-        format!("The subnet ID '{id}' does not exist"),
-    )
-}
+    #[test]
+    fn what_blocks_a_delete() {
+        let mut state = state();
+        let id = state.create_vpc("10.0.0.0/16", &[]).unwrap();
+        let blocked = |state: &mut State| {
+            assert_eq!(
+                state.delete_vpc(&id).unwrap_err().code,
+                "DependencyViolation"
+            );
+        };
+        let subnet = state.create_subnet(&id, "10.0.0.0/24", None, &[]).unwrap();
+        blocked(&mut state);
+        state.delete_subnet(&subnet).unwrap();
+        let group = state.create_security_group("x", "x", &id, &[]).unwrap();
+        blocked(&mut state);
+        state.delete_security_group(&group).unwrap();
+        let gateway = state.create_internet_gateway(&[]).unwrap();
+        state.attach_internet_gateway(&gateway, &id).unwrap();
+        blocked(&mut state);
+        state.detach_internet_gateway(&gateway, &id).unwrap();
+        let table = state.create_route_table(&id, &[]).unwrap();
+        blocked(&mut state);
+        state.delete_route_table(&table).unwrap();
+        state.delete_vpc(&id).unwrap();
+        assert_eq!(
+            state.delete_vpc(&id).unwrap_err().code,
+            "InvalidVpcID.NotFound"
+        );
+        assert!(state.security_groups.is_empty() && state.route_tables.is_empty());
+        assert!(state.tags.keys().all(|key| *key == gateway));
+    }
 
-fn table_not_found(id: &str) -> Refusal {
-    Refusal::new(
-        "InvalidRouteTableID.NotFound",
-        format!("The routeTable ID '{id}' does not exist"),
-    )
+    #[test]
+    fn there_is_one_default_vpc() {
+        let mut state = state();
+        let id = state.create_default_vpc().unwrap();
+        assert_eq!(state.subnets.len(), 3);
+        assert!(
+            state
+                .subnets
+                .values()
+                .all(|s| s.map_public_ip && s.default_for_az)
+        );
+        assert!(state.vpcs[&id].attributes.dns_hostnames);
+        let again = state.create_default_vpc().unwrap_err();
+        assert_eq!(again.code, "DefaultVpcAlreadyExists");
+    }
+
+    #[test]
+    fn dns_attributes_depend_on_each_other() {
+        let mut state = state();
+        let id = state.create_vpc("10.0.0.0/16", &[]).unwrap();
+        state
+            .modify_vpc(&id, VpcAttribute::DnsHostnames, true)
+            .unwrap();
+        let refused = state.modify_vpc(&id, VpcAttribute::DnsSupport, false);
+        assert_eq!(refused.unwrap_err().code, "InvalidParameterCombination");
+        state
+            .modify_vpc(&id, VpcAttribute::DnsHostnames, false)
+            .unwrap();
+        state
+            .modify_vpc(&id, VpcAttribute::DnsSupport, false)
+            .unwrap();
+        assert!(!state.vpcs[&id].attributes.dns_support);
+    }
 }

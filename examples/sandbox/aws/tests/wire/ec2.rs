@@ -58,7 +58,8 @@ async fn subnets_are_found_by_tags_and_filters() {
         )
         .await
         .ok();
-    assert_eq!(subnet.one("availableIpAddressCount"), "4091");
+    // The NAT gateway has one address there.
+    assert_eq!(subnet.one("availableIpAddressCount"), "4090");
     aws.balancer("web").await;
     let subnet = aws
         .ec2(
@@ -67,7 +68,7 @@ async fn subnets_are_found_by_tags_and_filters() {
         )
         .await
         .ok();
-    assert_eq!(subnet.one("availableIpAddressCount"), "4090");
+    assert_eq!(subnet.one("availableIpAddressCount"), "4089");
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn bad_reads_are_refused() {
         (
             "DescribeSubnets",
             vec![("SubnetId.1", "subnet-x")],
-            "InvalidSubnetId.Malformed",
+            "InvalidSubnetID.Malformed",
         ),
         (
             "DescribeSubnets",
@@ -237,11 +238,14 @@ async fn the_world_reads_as_a_cluster_needs_it() {
     aws.ec2("TerminateInstances", &[("InstanceId.1", node)])
         .await
         .ok();
-    let instances = aws
-        .ec2("DescribeInstances", &[("InstanceId.1", node)])
-        .await
-        .ok();
-    assert!(instances.body.contains("<name>terminated</name>"));
+    for state in ["shutting-down", "terminated"] {
+        let instances = aws
+            .ec2("DescribeInstances", &[("InstanceId.1", node)])
+            .await
+            .ok();
+        assert!(instances.body.contains(&format!("<name>{state}</name>")));
+        aws.let_time_pass();
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn ipv6_ranges_of_vpcs_and_subnets() {
     };
     let of_subnet = range.replace("/56", "/64");
     for (cidr, code) in [
-        (range.clone(), "InvalidSubnet.Range"),
+        (range.replace("/56", "/62"), "InvalidSubnet.Range"),
         (other.replace("/56", "/64"), "InvalidSubnet.Range"),
         ("10.1.0.0/24".to_owned(), "InvalidParameterValue"),
     ] {
@@ -59,11 +59,14 @@ async fn ipv6_ranges_of_vpcs_and_subnets() {
         .await
         .ok()
         .one("routeTableId");
-    let gateway = aws.world.internet_gateway.as_str();
+    let gateway = aws.ec2("CreateInternetGateway", &[]).await.ok();
+    let gateway = gateway.one("internetGatewayId");
+    let attach = [("InternetGatewayId", gateway.as_str()), ("VpcId", &vpc)];
+    aws.ec2("AttachInternetGateway", &attach).await.ok();
     let route = [
         ("RouteTableId", table.as_str()),
         ("DestinationIpv6CidrBlock", "::/0"),
-        ("GatewayId", gateway),
+        ("GatewayId", &gateway),
     ];
     aws.ec2("CreateRoute", &route).await.ok();
     let read = aws

@@ -25,6 +25,7 @@ const TIMING: Timing = Timing {
     draining_ms: Some(HOUR_MS),
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
+    instance_ms: HOUR_MS,
     trust_store_ms: HOUR_MS,
     capacity_ms: HOUR_MS,
 };

@@ -1,84 +1,128 @@
-//! Security groups and their rules.
+//! Security groups.
 
 use std::collections::BTreeMap;
 
 use super::{
     done,
-    filter::Filters,
-    listing::{Listing, Paging, read_tags, write_tags},
+    filter::{Filters, Known},
+    listing::{Paging, read_tags, write_tags},
     ready,
+    rules::owner_of,
 };
 use crate::{
     state::{
-        Answer, Peer, Permission, Refusal, SecurityGroup, SecurityGroupRule, State,
-        regions::partition, security_group::NewPermission,
+        Answer, Peer, Permission, Refusal, SecurityGroup, SecurityGroupRule, State, ec2_id::Kind,
     },
     wire::{params::Input, xml::Xml},
 };
 
 pub fn handle(action: &str, input: &Input, state: &mut State) -> Option<Answer<Xml>> {
     Some(match action {
-        "DescribeSecurityGroups" => describe_groups(input, state),
-        "DescribeSecurityGroupRules" => describe_rules(input, state),
+        "DescribeSecurityGroups" => describe(input, state),
         "CreateSecurityGroup" => create(input, state),
         "DeleteSecurityGroup" => delete(input, state),
-        "AuthorizeSecurityGroupIngress" => authorize(input, state, false),
-        "AuthorizeSecurityGroupEgress" => authorize(input, state, true),
-        "RevokeSecurityGroupIngress" => revoke(input, state, false),
-        "RevokeSecurityGroupEgress" => revoke(input, state, true),
+        "GetSecurityGroupsForVpc" => for_vpc(input, state),
+        "DescribeSecurityGroupReferences" => references(input, state),
         _ => return None,
     })
 }
 
-const GROUPS: Listing = Listing {
-    ids: "GroupId",
-    prefix: "sg",
-    not_found: "InvalidGroup.NotFound",
-    malformed: "InvalidGroupId.Malformed",
-    what: "security group",
-    filters: &[
-        "vpc-id",
-        "group-name",
-        "group-id",
-        "description",
-        "owner-id",
-    ],
-    most: 1000,
-};
+/// Filters of DescribeSecurityGroups.
+const FILTERS: &Known = &[
+    ("description", "groupDescription"),
+    (
+        "egress.ip-permission.cidr",
+        "ipPermissionsEgress/ipRanges/cidrIp",
+    ),
+    (
+        "egress.ip-permission.from-port",
+        "ipPermissionsEgress/fromPort",
+    ),
+    (
+        "egress.ip-permission.group-id",
+        "ipPermissionsEgress/groups/groupId",
+    ),
+    (
+        "egress.ip-permission.group-name",
+        "ipPermissionsEgress/groups/groupName",
+    ),
+    (
+        "egress.ip-permission.ipv6-cidr",
+        "ipPermissionsEgress/ipv6Ranges/cidrIpv6",
+    ),
+    (
+        "egress.ip-permission.prefix-list-id",
+        "ipPermissionsEgress/prefixListIds/prefixListId",
+    ),
+    (
+        "egress.ip-permission.protocol",
+        "ipPermissionsEgress/ipProtocol",
+    ),
+    ("egress.ip-permission.to-port", "ipPermissionsEgress/toPort"),
+    (
+        "egress.ip-permission.user-id",
+        "ipPermissionsEgress/groups/userId",
+    ),
+    ("group-id", "groupId"),
+    ("group-name", "groupName"),
+    ("ip-permission.cidr", "ipPermissions/ipRanges/cidrIp"),
+    ("ip-permission.from-port", "ipPermissions/fromPort"),
+    ("ip-permission.group-id", "ipPermissions/groups/groupId"),
+    ("ip-permission.group-name", "ipPermissions/groups/groupName"),
+    (
+        "ip-permission.ipv6-cidr",
+        "ipPermissions/ipv6Ranges/cidrIpv6",
+    ),
+    (
+        "ip-permission.prefix-list-id",
+        "ipPermissions/prefixListIds/prefixListId",
+    ),
+    ("ip-permission.protocol", "ipPermissions/ipProtocol"),
+    ("ip-permission.to-port", "ipPermissions/toPort"),
+    ("ip-permission.user-id", "ipPermissions/groups/userId"),
+    ("owner-id", "ownerId"),
+    ("vpc-id", "vpcId"),
+];
 
-fn describe_groups(input: &Input, state: &State) -> Answer<Xml> {
-    let page = GROUPS.select(input, &state.security_groups, state, |group, name| {
-        vec![match name {
-            "vpc-id" => group.vpc_id.clone(),
-            "group-name" => group.name.clone(),
-            "group-id" => group.id.clone(),
-            "description" => group.description.clone(),
-            _ => state.account.clone(),
-        }]
-    })?;
+fn describe(input: &Input, state: &State) -> Answer<Xml> {
+    let mut ids = input.texts("GroupId");
+    let names = input.texts("GroupName");
+    let filters = Filters::read(input, FILTERS, true)?;
+    let paging = Paging::read(input, (5, 1000))?;
+    ready(input)?;
+    paging.check_alone(&ids, "GroupId")?;
+    paging.check_alone(&names, "GroupName")?;
+    for id in &ids {
+        Kind::SecurityGroup.check_form(id)?;
+    }
+    for id in &ids {
+        state.security_group(id)?;
+    }
+    for name in &names {
+        ids.push(state.security_group_named(name)?.id.clone());
+    }
+    let wanted = state.security_groups.values().filter(|group| {
+        (ids.is_empty() || ids.contains(&group.id))
+            && filters.pass(state.tags.get(&group.id), || {
+                let mut xml = Xml::default();
+                write(&mut xml, state, group);
+                xml.into_text()
+            })
+    });
+    let page = paging.cut(input, wanted, |group| group.id.clone())?;
     let mut xml = Xml::default();
-    xml.list(
-        "securityGroupInfo",
-        "item",
-        page.items,
-        |xml, (_, group)| {
-            write_group(xml, state, group);
-        },
-    );
+    xml.list("securityGroupInfo", "item", page.items, |xml, group| {
+        write(xml, state, group);
+    });
     xml.maybe("nextToken", page.next);
     Ok(xml)
 }
 
 fn group_arn(state: &State, id: &str) -> String {
-    format!(
-        "arn:{}:ec2:{}:{}:security-group/{id}",
-        partition(&state.region),
-        state.region,
-        state.account
-    )
+    state.ec2_arn(&state.account, &format!("security-group/{id}"))
 }
 
-fn write_group(xml: &mut Xml, state: &State, group: &SecurityGroup) {
+fn write(xml: &mut Xml, state: &State, group: &SecurityGroup) {
     xml.leaf("ownerId", &state.account)
         .leaf("groupId", &group.id)
         .leaf("groupName", &group.name)
@@ -127,15 +171,16 @@ fn write_permissions(
             let write = |xml: &mut Xml, list: &str, leaf: &str, wanted: fn(&Peer) -> bool| {
                 let rules = rules.iter().filter(|rule| wanted(&rule.permission.peer));
                 xml.list(list, "item", rules, |xml, rule| {
+                    let peer = &rule.permission.peer;
                     if leaf == "groupId" {
-                        xml.leaf("userId", &state.account);
+                        xml.leaf("userId", owner_of(state, peer));
                     }
-                    xml.leaf(leaf, &rule.permission.peer)
+                    xml.leaf(leaf, peer)
                         .maybe("description", rule.description.as_ref());
                 });
             };
             write(xml, "groups", "groupId", |peer| {
-                matches!(peer, Peer::Group(_))
+                matches!(peer, Peer::Group(_) | Peer::ForeignGroup { .. })
             });
             write(xml, "ipRanges", "cidrIp", |peer| {
                 matches!(peer, Peer::Ipv4(_))
@@ -150,97 +195,36 @@ fn write_permissions(
     );
 }
 
-fn describe_rules(input: &Input, state: &State) -> Answer<Xml> {
-    let ids = input.texts("SecurityGroupRuleId");
-    let filters = Filters::read(input, &["group-id", "security-group-rule-id"])?;
-    let paging = Paging::read(input, 1000)?;
-    ready(input)?;
-    paging.check_alone(&ids, "SecurityGroupRuleId")?;
-    let all: BTreeMap<&str, (&SecurityGroup, &SecurityGroupRule)> = state
-        .security_groups
-        .values()
-        .flat_map(|group| {
-            group
-                .rules
-                .iter()
-                .map(move |rule| (rule.id.as_str(), (group, rule)))
-        })
-        .collect();
-    if let Some(unknown) = ids.iter().find(|id| !all.contains_key(id.as_str())) {
-        return Err(Refusal::new(
-            "InvalidSecurityGroupRuleId.NotFound",
-            format!("The security group rule ID '{unknown}' does not exist"),
-        ));
-    }
-    let wanted = all.into_values().filter(|(group, rule)| {
-        (ids.is_empty() || ids.contains(&rule.id))
-            && filters.pass(state.tags.get(&rule.id), |name| {
-                vec![if name == "group-id" {
-                    group.id.clone()
-                } else {
-                    rule.id.clone()
-                }]
-            })
-    });
-    let page = paging.cut(wanted, |(_, rule)| rule.id.clone())?;
-    let mut xml = Xml::default();
-    xml.list(
-        "securityGroupRuleSet",
-        "item",
-        page.items,
-        |xml, (group, rule)| {
-            write_rule(xml, state, &group.id, rule);
-        },
-    );
-    xml.maybe("nextToken", page.next);
-    Ok(xml)
-}
-
-fn write_rule(xml: &mut Xml, state: &State, group: &str, rule: &SecurityGroupRule) {
-    let permission = &rule.permission;
-    xml.leaf("securityGroupRuleId", &rule.id)
-        .leaf("groupId", group)
-        .leaf("groupOwnerId", &state.account)
-        .leaf("isEgress", permission.egress)
-        .leaf("ipProtocol", &permission.protocol)
-        .leaf("fromPort", permission.from_port.unwrap_or(-1))
-        .leaf("toPort", permission.to_port.unwrap_or(-1));
-    match &permission.peer {
-        Peer::Ipv4(range) => {
-            xml.leaf("cidrIpv4", range);
-        }
-        Peer::Ipv6(range) => {
-            xml.leaf("cidrIpv6", range);
-        }
-        Peer::PrefixList(id) => {
-            xml.leaf("prefixListId", id);
-        }
-        Peer::Group(id) => {
-            xml.nest("referencedGroupInfo", |xml| {
-                xml.leaf("groupId", id).leaf("userId", &state.account);
-            });
-        }
-    }
-    xml.maybe("description", rule.description.as_ref());
-    write_tags(xml, state.tags.get(&rule.id));
-}
-
 fn create(input: &Input, state: &mut State) -> Answer<Xml> {
     let name = input.need("GroupName")?;
     let description = input.need("GroupDescription")?;
-    let vpc = input.need("VpcId")?;
+    let vpc = input.text("VpcId").unwrap_or_default();
     let tags = read_tags(input, "security-group")?;
     ready(input)?;
     let id = state.create_security_group(&name, &description, &vpc, &tags)?;
-    let mut xml = Xml::default();
+    let mut xml = done();
     xml.leaf("groupId", &id)
         .leaf("securityGroupArn", group_arn(state, &id));
     write_tags(&mut xml, state.tags.get(&id));
     Ok(xml)
 }
 
+/// The group that a call names by id, or by its name in the default VPC.
+pub(super) fn read_group(input: &Input, state: &State) -> Answer<String> {
+    let id = input.text("GroupId");
+    let name = input.text("GroupName");
+    match (id, name) {
+        (Some(id), _) => Ok(state.security_group(&id)?.id.clone()),
+        (None, Some(name)) => Ok(state.security_group_named(&name)?.id.clone()),
+        (None, None) => Err(Refusal::new(
+            "MissingParameter",
+            "The request must contain the parameter groupName or groupId",
+        )),
+    }
+}
+
 fn delete(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = input.need("GroupId")?;
+    let id = read_group(input, state)?;
     ready(input)?;
     state.delete_security_group(&id)?;
     let mut xml = done();
@@ -248,78 +232,75 @@ fn delete(input: &Input, state: &mut State) -> Answer<Xml> {
     Ok(xml)
 }
 
-fn read_permissions(input: &Input) -> Answer<Vec<NewPermission>> {
-    let mut permissions = Vec::new();
-    for part in input.list("IpPermissions") {
-        let peers = |list: &str, key: &str| -> Answer<Vec<(String, Option<String>)>> {
-            part.list(list)
-                .iter()
-                .map(|peer| {
-                    // The owner of a referenced group is this account.
-                    peer.text("UserId");
-                    Ok((peer.need(key)?, peer.text("Description")))
-                })
-                .collect()
-        };
-        permissions.push(NewPermission {
-            protocol: part.need("IpProtocol")?,
-            from_port: part.number("FromPort")?,
-            to_port: part.number("ToPort")?,
-            ipv4: peers("IpRanges", "CidrIp")?,
-            ipv6: peers("Ipv6Ranges", "CidrIpv6")?,
-            groups: peers("Groups", "GroupId")?,
-            prefix_lists: peers("PrefixListIds", "PrefixListId")?,
-        });
-    }
-    // The short form: one permission beside the group.
-    if let Some(protocol) = input.text("IpProtocol") {
-        permissions.push(NewPermission {
-            protocol,
-            from_port: input.number("FromPort")?,
-            to_port: input.number("ToPort")?,
-            ipv4: input
-                .text("CidrIp")
-                .into_iter()
-                .map(|cidr| (cidr, None))
-                .collect(),
-            ..NewPermission::default()
-        });
-    }
-    Ok(permissions)
-}
+/// Filters of GetSecurityGroupsForVpc.
+const FOR_VPC: &Known = &[
+    ("group-id", "groupId"),
+    ("description", "description"),
+    ("group-name", "groupName"),
+    ("owner-id", "ownerId"),
+    ("primary-vpc-id", "primaryVpcId"),
+];
 
-fn authorize(input: &Input, state: &mut State, egress: bool) -> Answer<Xml> {
-    let id = input.need("GroupId")?;
-    let permissions = read_permissions(input)?;
-    let tags = read_tags(input, "security-group-rule")?;
-    if permissions.is_empty() {
-        input.need("IpPermissions")?;
-    }
+fn for_vpc(input: &Input, state: &State) -> Answer<Xml> {
+    let vpc_id = input.need("VpcId")?;
+    let filters = Filters::read(input, FOR_VPC, true)?;
+    let paging = Paging::read(input, (5, 1000))?;
     ready(input)?;
-    let rules = state.authorize(&id, egress, &permissions, &tags)?;
-    let mut xml = done();
-    xml.list("securityGroupRuleSet", "item", &rules, |xml, rule| {
-        write_rule(xml, state, &id, rule);
+    state.vpc(&vpc_id)?;
+    let write = |xml: &mut Xml, group: &SecurityGroup| {
+        xml.leaf("description", &group.description)
+            .leaf("groupName", &group.name)
+            .leaf("ownerId", &state.account)
+            .leaf("groupId", &group.id)
+            .leaf("primaryVpcId", &group.vpc_id);
+        write_tags(xml, state.tags.get(&group.id));
+    };
+    let wanted = state.security_groups.values().filter(|group| {
+        group.vpc_id == vpc_id
+            && filters.pass(state.tags.get(&group.id), || {
+                let mut xml = Xml::default();
+                write(&mut xml, group);
+                xml.into_text()
+            })
     });
+    let page = paging.cut(input, wanted, |group| group.id.clone())?;
+    let mut xml = Xml::default();
+    xml.list("securityGroupForVpcSet", "item", page.items, write);
+    xml.maybe("nextToken", page.next);
     Ok(xml)
 }
 
-fn revoke(input: &Input, state: &mut State, egress: bool) -> Answer<Xml> {
-    let id = input.need("GroupId")?;
-    let permissions = read_permissions(input)?;
-    let rule_ids = input.texts("SecurityGroupRuleId");
-    if permissions.is_empty() && rule_ids.is_empty() {
-        input.need("IpPermissions")?;
+/// The VPCs on the other side of a peering whose groups name these groups.
+fn references(input: &Input, state: &State) -> Answer<Xml> {
+    let ids = input.texts("GroupId");
+    if ids.is_empty() {
+        input.need("GroupId")?;
     }
     ready(input)?;
-    let rules = state.revoke(&id, egress, &permissions, &rule_ids)?;
-    let mut xml = done();
+    let mut found = Vec::new();
+    for id in &ids {
+        let group = state.security_group(id)?;
+        for other in state.namers_of_group(id) {
+            if other.vpc_id == group.vpc_id {
+                continue;
+            }
+            let peering = state.peerings.values().find(|peering| {
+                let ends = [&peering.requester.vpc_id, &peering.accepter.vpc_id];
+                ends.contains(&&other.vpc_id) && ends.contains(&&group.vpc_id)
+            });
+            let peering = peering.map(|peering| peering.id.clone());
+            found.push((id, other.vpc_id.clone(), peering));
+        }
+    }
+    let mut xml = Xml::default();
     xml.list(
-        "revokedSecurityGroupRuleSet",
+        "securityGroupReferenceSet",
         "item",
-        &rules,
-        |xml, rule| {
-            write_rule(xml, state, &id, rule);
+        found,
+        |xml, (id, vpc_id, peering)| {
+            xml.leaf("groupId", id)
+                .leaf("referencingVpcId", vpc_id)
+                .maybe("vpcPeeringConnectionId", peering);
         },
     );
     Ok(xml)

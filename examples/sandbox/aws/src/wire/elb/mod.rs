@@ -41,24 +41,16 @@ pub fn handle(
 }
 
 /// What `Marker` and `PageSize` ask for.
-struct Paging {
-    marker: Option<String>,
-    size: usize,
+struct Paging<'a> {
+    input: &'a Input<'a>,
+    paging: page::Paging,
 }
 
-impl Paging {
+impl<'a> Paging<'a> {
     /// Reads the two parameters; `default` is the size of a page that is not asked for.
-    fn read(input: &Input, default: usize) -> Answer<Self> {
-        let size = input.number::<usize>("PageSize")?.unwrap_or(default);
-        if !(1..=400).contains(&size) {
-            return Err(Refusal::validation(format!(
-                "1 validation error detected: Value '{size}' at 'pageSize' failed to satisfy constraint: Member must be between 1 and 400"
-            )));
-        }
-        Ok(Self {
-            marker: input.text("Marker"),
-            size,
-        })
+    fn read(input: &'a Input<'a>, default: usize) -> Answer<Self> {
+        let paging = page::Paging::read(input, "PageSize", "Marker", default)?;
+        Ok(Self { input, paging })
     }
 
     fn cut<T>(
@@ -66,8 +58,7 @@ impl Paging {
         items: impl IntoIterator<Item = T>,
         key: impl Fn(&T) -> String,
     ) -> Answer<Page<T>> {
-        page::cut(items, key, self.marker.as_deref(), self.size)
-            .ok_or_else(|| Refusal::validation("The marker is not valid"))
+        self.paging.cut(self.input, items, key)
     }
 }
 

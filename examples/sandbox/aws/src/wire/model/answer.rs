@@ -16,8 +16,8 @@ use crate::wire::xml::Element;
 const LEFT_OUT: [&str; 2] = ["Marker", "DelegationSet"];
 
 /// Values that AWS answers beside those that the models list: the state of an
-/// attached internet gateway.
-const UNLISTED: [&str; 1] = ["available"];
+/// attached internet gateway, and the type of a NAT gateway's interface.
+const UNLISTED: [&str; 2] = ["available", "nat_gateway"];
 
 /// What is wrong with an answer; nothing, as it should be.
 pub fn check(model: &Model, operation: &Operation, body: &str) -> Vec<String> {

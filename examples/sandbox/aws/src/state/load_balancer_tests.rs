@@ -1,8 +1,13 @@
-#![allow(clippy::unwrap_used)]
-use jiff::SignedDuration;
+//! Tests of load balancers, across the files that hold them.
 
-use super::*;
-use crate::{Timing, World, WorldIds, state::load_balancer_change::NewSubnets};
+#![allow(clippy::unwrap_used)]
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Answer, State, load_balancer::NewLoadBalancer, load_balancer_change::NewSubnets,
+    placement::SubnetMapping,
+};
+use crate::{Timing, World, WorldIds};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -47,7 +52,7 @@ fn subnets(ids: &[String]) -> NewSubnets {
 fn with_ipv6(state: &mut State, ids: &WorldIds) {
     let range = state.provide_ipv6(&ids.vpc).unwrap();
     for (number, subnet) in ids.public_subnets.iter().enumerate() {
-        let base = u128::from(range.network()) + ((number as u128) << 64);
+        let base = u128::from(range.range.network()) + ((number as u128) << 64);
         let cidr = format!("{}/64", std::net::Ipv6Addr::from(base));
         state.associate_subnet_ipv6(subnet, &cidr).unwrap();
     }
@@ -493,6 +498,61 @@ fn private_addresses_of_network_load_balancers() {
     let balancer = &state.load_balancers[&arn];
     assert_eq!(balancer.addresses.len(), 1);
     assert_eq!(state.interfaces_of_balancer(&arn).len(), 2);
+}
+
+#[test]
+fn allocated_addresses_of_network_load_balancers() {
+    let (mut state, ids) = world();
+    let allocation = state.allocate_address(&[]).unwrap();
+    let asking = |name: &str, allocations: &[&str]| NewLoadBalancer {
+        name: name.to_owned(),
+        subnets: Vec::new(),
+        mappings: allocations
+            .iter()
+            .zip(&ids.public_subnets)
+            .map(|(allocation, subnet)| SubnetMapping {
+                subnet_id: subnet.clone(),
+                allocation_id: Some((*allocation).to_owned()),
+                ..SubnetMapping::default()
+            })
+            .collect(),
+        ..network(&ids)
+    };
+    let internal = NewLoadBalancer {
+        scheme: Some("internal".to_owned()),
+        ..asking("front", &[&allocation])
+    };
+    for (wanted, new) in [
+        ("AllocationIdNotFound", asking("front", &["eipalloc-1"])),
+        ("InvalidConfigurationRequest", internal),
+        (
+            "InvalidConfigurationRequest",
+            asking("front", &[&allocation, &allocation]),
+        ),
+    ] {
+        assert_eq!(code(state.create_load_balancer(new, START)), wanted);
+    }
+    assert!(state.addresses[&allocation].association.is_none());
+    let new = asking("front", &[&allocation]);
+    let arn = state.create_load_balancer(new.clone(), START).unwrap();
+    assert_eq!(state.create_load_balancer(new, START).unwrap(), arn);
+    let interface = state.interfaces_of_balancer(&arn).remove(0);
+    let address = &state.addresses[&allocation];
+    assert_eq!(address.interface_id(), Some(interface.as_str()));
+    assert_eq!(state.network_interfaces[&interface].public_ip, None);
+    assert_eq!(
+        state.network_interfaces[&interface].kind,
+        "network_load_balancer"
+    );
+    let other = state.create_load_balancer(asking("other", &[&allocation]), START);
+    assert_eq!(code(other), "ResourceInUse");
+    state.delete_load_balancer(&arn, START).unwrap();
+    assert_eq!(
+        code(state.release_address(&allocation)),
+        "InvalidIPAddress.InUse"
+    );
+    later(&mut state);
+    state.release_address(&allocation).unwrap();
 }
 
 #[test]
