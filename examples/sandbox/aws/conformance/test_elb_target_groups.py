@@ -232,6 +232,41 @@ def test_attributes_by_kind_of_group(elb):
     refused("TargetGroupNotFound", lambda: describe(elb.group()[:-16] + NOBODY))
 
 
+@rule("elb.attributes.http2")
+def test_groups_of_http2_have_more(elb):
+    describe = lambda version: attributes(
+        elb.client.describe_target_group_attributes(TargetGroupArn=elb.group(ProtocolVersion=version)))
+    resets = {"routing.http2.rst_stream_error_forwarding.enabled": "false"}
+    assert describe("GRPC") == {**APPLICATION, **resets}
+    assert describe("HTTP2") == {
+        **APPLICATION, **resets, "waf.http2.traffic_inspection_behavior": "inspect_immediately"}
+
+
+@rule("nlb.attributes.values", "nlb.attributes.couplings")
+def test_attributes_of_network_groups_change(elb):
+    def modify(group, **changes):
+        changes = [{"Key": k.replace("__", "."), "Value": v} for k, v in changes.items()]
+        return attributes(elb.client.modify_target_group_attributes(TargetGroupArn=group, Attributes=changes))
+
+    group = elb.group(Protocol="TCP")
+    after = modify(group, preserve_client_ip__enabled="true", proxy_protocol_v2__enabled="true", stickiness__enabled="true")
+    assert after["proxy_protocol_v2.enabled"] == after["preserve_client_ip.enabled"] == "true"
+    for changes in [
+        {"slow_start__duration_seconds": "30"}, {"load_balancing__algorithm__type": "round_robin"},
+        {"stickiness__lb_cookie__duration_seconds": "60"}, {"preserve_client_ip__enabled": "on"},
+        {"target_health_state__unhealthy__draining_interval_seconds": "60"},
+        {"target_health_state__unhealthy__connection_termination__enabled": "false",
+         "target_health_state__unhealthy__draining_interval_seconds": "360001"},
+        {"lambda__multi_value_headers__enabled": "true"},
+    ]:
+        refused(EITHER, lambda c=changes: modify(group, **c))
+    modify(group, target_health_state__unhealthy__connection_termination__enabled="false",
+           target_health_state__unhealthy__draining_interval_seconds="360000")
+    udp = elb.group(Protocol="UDP", HealthCheckProtocol="TCP")
+    refused(EITHER, lambda: modify(udp, preserve_client_ip__enabled="false"))
+    refused(EITHER, lambda: modify(udp, target_health_state__unhealthy__connection_termination__enabled="true"))
+
+
 @rule("elb.attributes.partial", "elb.attributes.values", "elb.attributes.keys")
 def test_attributes_change(elb):
     group = elb.group()
@@ -374,6 +409,27 @@ def test_addresses_as_targets(elb):
     for port in (0, 65536):
         refused("ValidationError", lambda p=port: unchecked(TargetGroupArn=group, Targets=[{"Id": "10.0.0.79", "Port": p}]))
     refused("TargetGroupNotFound", lambda: register(elb, group[:-16] + NOBODY, "10.0.0.77"))
+
+
+@rule("elb.register.ipv6", "elb.forward.ipv6")
+def test_ipv6(elb, aws):
+    vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
+    read = lambda: aws.ec2.describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
+    block = eventually(lambda: [a for a in read() if a["Ipv6CidrBlockState"]["State"] == "associated"])[0]["Ipv6CidrBlock"]
+    prefix = block.split("::/")[0]
+    base = prefix if prefix.count(":") == 3 else prefix + ":0" * (3 - prefix.count(":"))
+    base = base[:-2]
+    subnets = [
+        aws.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=f"10.0.{n}.0/24", Ipv6CidrBlock=f"{base}{n:02x}::/64",
+                              AvailabilityZone=f"us-east-1{'ab'[n]}")["Subnet"]["SubnetId"]
+        for n in (0, 1)]
+    group = elb.group(VpcId=vpc["VpcId"], IpAddressType="ipv6")
+    register(elb, group, f"{base}00::77")
+    for bad in ("10.0.0.77", "2001:db8::1"):
+        refused("ValidationError", lambda b=bad: register(elb, group, {"Id": b, "AvailabilityZone": "all"}))
+    balancer = elb.balancer(Subnets=subnets, Scheme="internal", IpAddressType="dualstack")
+    elb.listener(LoadBalancerArn=balancer, DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"]["State"] == "initial"
 
 
 @rule("elb.register.cross_zone")
