@@ -1,5 +1,6 @@
 """Target groups, their health checks, attributes and targets."""
 
+import ipaddress
 import re
 
 import pytest
@@ -336,8 +337,10 @@ def test_attributes_that_depend_on_each_other(elb):
 @pytest.fixture
 def nodes(aws, vpc):
     """Two running instances, in the first two zones."""
+    image = aws.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+
     def run(subnet):
-        made = aws.ec2.run_instances(ImageId="ami-12345678", InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=subnet)
+        made = aws.ec2.run_instances(ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=subnet)
         return made["Instances"][0]["InstanceId"]
 
     ids = [run(subnet) for subnet in vpc.subnets[:2]]
@@ -416,15 +419,13 @@ def test_ipv6(elb, aws):
     vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
     read = lambda: aws.ec2.describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
     block = eventually(lambda: [a for a in read() if a["Ipv6CidrBlockState"]["State"] == "associated"])[0]["Ipv6CidrBlock"]
-    prefix = block.split("::/")[0]
-    base = prefix if prefix.count(":") == 3 else prefix + ":0" * (3 - prefix.count(":"))
-    base = base[:-2]
+    parts = list(ipaddress.ip_network(block).subnets(new_prefix=64))
     subnets = [
-        aws.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=f"10.0.{n}.0/24", Ipv6CidrBlock=f"{base}{n:02x}::/64",
+        aws.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=f"10.0.{n}.0/24", Ipv6CidrBlock=str(parts[n]),
                               AvailabilityZone=f"us-east-1{'ab'[n]}")["Subnet"]["SubnetId"]
         for n in (0, 1)]
     group = elb.group(VpcId=vpc["VpcId"], IpAddressType="ipv6")
-    register(elb, group, f"{base}00::77")
+    register(elb, group, str(parts[0][0x77]))
     for bad in ("10.0.0.77", "2001:db8::1"):
         refused("ValidationError", lambda b=bad: register(elb, group, {"Id": b, "AvailabilityZone": "all"}))
     balancer = elb.balancer(Subnets=subnets, Scheme="internal", IpAddressType="dualstack")
