@@ -255,6 +255,10 @@ def test_stickiness_of_groups(elb):
     elb.client.modify_target_group_attributes(TargetGroupArn=a, Attributes=on)
     refused((ACTION, "InvalidConfigurationRequest"), lambda: make(2, {"Enabled": False}))
     make(2, {"Enabled": True, "DurationSeconds": 1})
+    off = [{"Key": "stickiness.enabled", "Value": "false"}]
+    elb.client.modify_target_group_attributes(TargetGroupArn=a, Attributes=off)
+    made = make(3, {"Enabled": False, "DurationSeconds": 60})
+    assert made["Actions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": False, "DurationSeconds": 60}
 
 
 @rule("elb.redirect.readback")

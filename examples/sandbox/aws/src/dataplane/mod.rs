@@ -8,9 +8,9 @@
 //! `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
-//! Not here: HTTP/2 (and with it gRPC), stickiness, transforms, authentication,
-//! slow start, algorithms other than round robin, the listener attributes that
-//! change response headers.
+//! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
+//! stickiness, transforms, authentication, slow start, algorithms other than
+//! round robin, the listener attributes that change response headers.
 
 mod addresses;
 mod answer;

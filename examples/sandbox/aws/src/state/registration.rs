@@ -328,4 +328,32 @@ mod tests {
         state.register_targets(&group, &pods[..2], START).unwrap();
         state.register_targets(&group, &pods[..2], START).unwrap();
     }
+
+    #[test]
+    fn an_instance_that_is_gone_leaves_its_groups() {
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        let world = World {
+            nodes: 2,
+            ..World::default()
+        };
+        let ids = world.build(&mut state, START).unwrap();
+        let group = NewTargetGroup {
+            name: "nodes".to_owned(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(30080),
+            vpc_id: Some(ids.vpc),
+            ..NewTargetGroup::default()
+        };
+        let group = state.create_target_group(&group).unwrap();
+        let both = [target(&ids.nodes[0]), target(&ids.nodes[1])];
+        state.register_targets(&group, &both, START).unwrap();
+        state.terminate_instances(&ids.nodes[..1], START).unwrap();
+        state.advance(later(24 * 3600));
+        let left: Vec<&str> = state.target_groups[&group]
+            .targets
+            .keys()
+            .map(|key| key.id.as_str())
+            .collect();
+        assert_eq!(left, [ids.nodes[1].as_str()]);
+    }
 }
