@@ -1,6 +1,10 @@
 """What can be changed on load balancers, and their attributes."""
 
+import ipaddress
+import itertools
+
 from conftest import Vpc, eventually, refused, rule
+from load_balancing import Elb
 from test_load_balancers import UNKNOWN, describe, interfaces, make
 
 DEFAULTS = {
@@ -238,6 +242,86 @@ def test_set_ip_address_type(aws, vpc):
     refused("InvalidSubnet", lambda: put(arn, "dualstack"), status=400)
     refused("ValidationError", lambda: put(arn, "ipv6"), status=400)
     refused("LoadBalancerNotFound", lambda: put(UNKNOWN, "ipv4"))
+
+
+class WithIpv6(Vpc):
+    """A VPC with IPv6 ranges on itself and on its subnets."""
+
+    def __init__(self, aws):
+        super().__init__(aws)
+        aws.ec2.associate_vpc_cidr_block(VpcId=self.id, AmazonProvidedIpv6CidrBlock=True)
+        found = aws.ec2.describe_vpcs(VpcIds=[self.id])["Vpcs"][0]
+        whole = found["Ipv6CidrBlockAssociationSet"][0]["Ipv6CidrBlock"]
+        parts = ipaddress.ip_network(whole).subnets(new_prefix=64)
+        self.ranges = [part for part, _ in zip(parts, self.subnets)]
+        for subnet, part in zip(self.subnets, self.ranges):
+            aws.ec2.associate_subnet_cidr_block(SubnetId=subnet, Ipv6CidrBlock=str(part))
+
+
+@rule("lb.dualstack", "lb.dualstack.interfaces", "lb.set_address_type.ipv6_targets")
+def test_dualstack(aws):
+    vpc = WithIpv6(aws)
+    balancer = make(aws, vpc, IpAddressType="dualstack")
+    arn = balancer["LoadBalancerArn"]
+    assert balancer["IpAddressType"] == "dualstack"
+    addresses = lambda: {
+        (len(interface["Ipv6Addresses"]), "Association" in interface)
+        for interface in interfaces(aws, balancer)
+    }
+    assert addresses() == {(1, True)}
+    put = lambda kind: aws.elbv2.set_ip_address_type(LoadBalancerArn=arn, IpAddressType=kind)
+    put("dualstack-without-public-ipv4")
+    assert addresses() == {(1, False)}
+    assert describe(aws, arn)["IpAddressType"] == "dualstack-without-public-ipv4"
+    elb = Elb(aws, vpc)
+    group = elb.group(IpAddressType="ipv6")
+    action = [{"Type": "forward", "TargetGroupArn": group}]
+    listener = elb.listener(LoadBalancerArn=arn, DefaultActions=action)
+    refused("InvalidConfigurationRequest", lambda: put("ipv4"), status=400)
+    refused(
+        "InvalidConfigurationRequest",
+        lambda: aws.elbv2.set_subnets(
+            LoadBalancerArn=arn, Subnets=vpc.subnets, IpAddressType="ipv4"
+        ),
+    )
+    aws.elbv2.delete_listener(ListenerArn=listener)
+    answer = aws.elbv2.set_subnets(LoadBalancerArn=arn, Subnets=vpc.subnets, IpAddressType="ipv4")
+    assert answer["IpAddressType"] == "ipv4"
+    assert addresses() == {(0, True)}
+    internal = make(aws, vpc, IpAddressType="dualstack", Scheme="internal")
+    assert internal["IpAddressType"] == "dualstack"
+
+
+@rule("nlb.ipv6_address", "nlb.source_nat")
+def test_ipv6_addresses_and_prefixes_of_network_load_balancers(aws):
+    vpc = WithIpv6(aws)
+    address = lambda number: str(vpc.ranges[0][number])
+    asking = lambda kind="dualstack", on="on", **addresses: aws.elbv2.create_load_balancer(
+        Name=aws.name(),
+        Type="network",
+        IpAddressType=kind,
+        EnablePrefixForIpv6SourceNat=on,
+        SubnetMappings=[{"SubnetId": vpc.subnets[0], **addresses}],
+    )["LoadBalancers"][0]
+    prefix = str(next(itertools.islice(vpc.ranges[0].subnets(new_prefix=80), 1, None)))
+    made = asking(IPv6Address=address(0x77), SourceNatIpv6Prefix=prefix)
+    assert made["EnablePrefixForIpv6SourceNat"] == "on"
+    zone = made["AvailabilityZones"][0]
+    assert zone["LoadBalancerAddresses"] == [{"IPv6Address": address(0x77)}]
+    assert zone["SourceNatIpv6Prefixes"] == [prefix]
+    automatic = asking(SourceNatIpv6Prefix="auto_assigned")["AvailabilityZones"][0]
+    assert automatic["SourceNatIpv6Prefixes"][0].endswith("/80")
+    for code, more in [
+        ("ResourceInUse", {"IPv6Address": address(0x77)}),
+        ("InvalidConfigurationRequest", {"IPv6Address": "2001:db8::1"}),
+        ("ValidationError", {"IPv6Address": "here"}),
+        ("InvalidConfigurationRequest", {"SourceNatIpv6Prefix": "2001:db8::/80"}),
+        ("InvalidConfigurationRequest", {"SourceNatIpv6Prefix": str(vpc.ranges[0])}),
+        ("InvalidConfigurationRequest", {"SourceNatIpv6Prefix": prefix, "on": "off"}),
+        ("InvalidConfigurationRequest", {"kind": "ipv4"}),
+        ("InvalidConfigurationRequest", {"kind": "ipv4", "on": "off", "IPv6Address": address(0x78)}),
+    ]:
+        refused(code, lambda more=more: asking(**more), status=400)
 
 
 @rule("lb.ip_pools", "lb.ip_pools.checks")

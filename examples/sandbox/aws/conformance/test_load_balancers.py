@@ -4,6 +4,7 @@ import itertools
 import re
 
 from conftest import REGION, Vpc, eventually, refused, rule
+from load_balancing import Elb
 
 UNKNOWN = f"arn:aws:elasticloadbalancing:{REGION}:123456789012:loadbalancer/app/nope/0123456789abcdef"
 
@@ -449,6 +450,25 @@ def test_deletion_protection(aws, vpc):
     describe(aws, arn)
     protect("false")
     aws.elbv2.delete_load_balancer(LoadBalancerArn=arn)
+
+
+@rule("lb.delete.target")
+def test_a_load_balancer_that_is_a_target(aws, vpc):
+    elb = Elb(aws, vpc)
+    group = elb.group(Protocol="TCP", Port=80, TargetType="alb")
+    elb.listener()
+    target = [{"Id": elb.alb, "Port": 80}]
+    aws.elbv2.register_targets(TargetGroupArn=group, Targets=target)
+    remove = lambda: aws.elbv2.delete_load_balancer(LoadBalancerArn=elb.alb)
+    refused("ResourceInUse", remove, status=400)
+    describe(aws, elb.alb)
+    aws.elbv2.deregister_targets(TargetGroupArn=group, Targets=target)
+
+    def removed():
+        remove()
+        return True
+
+    eventually(removed)
 
 
 @rule("lb.interfaces.made", "lb.interfaces.outlive", "lb.delete.blocks_group")

@@ -174,7 +174,7 @@ def test_security_groups(aws, vpc):
     )
 
 
-@rule("nlb.attributes.defaults", "nlb.attributes.values", "nlb.attributes.foreign")
+@rule("nlb.balancer_attributes.defaults", "nlb.balancer_attributes.values", "nlb.balancer_attributes.foreign")
 def test_attributes(aws, vpc):
     arn = network(aws, vpc)["LoadBalancerArn"]
     assert attributes(aws, arn) == DEFAULTS

@@ -3,6 +3,7 @@
 import re
 
 from conftest import HERE, eventually, refused, rule
+from load_balancing import Elb
 
 UNKNOWN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:truststore/nope/0123456789abcdef"
 
@@ -208,6 +209,33 @@ def test_revocation_lists(aws):
             refused("TooManyTrustStoreRevocationEntries", lambda: add("revoked.pem"), status=400)
         finally:
             aws.sim.post("config", {"quotas": {key: limits[key] for key in small}})
+
+
+@rule("trust_store.in_use")
+def test_a_trust_store_that_a_listener_verifies_with(aws, vpc):
+    arn = create(aws, Objects(aws))["TrustStoreArn"]
+    elb = Elb(aws, vpc)
+    mutual = {"Mode": "verify", "TrustStoreArn": arn}
+    listen = lambda: elb.listener(Protocol="HTTPS", MutualAuthentication=mutual)
+    refused("TrustStoreNotReady", listen, status=400)
+    eventually(lambda: describe(aws, arn)["Status"] == "ACTIVE")
+    listener = listen()
+    associations = lambda: aws.elbv2.describe_trust_store_associations(TrustStoreArn=arn)[
+        "TrustStoreAssociations"
+    ]
+    assert associations() == [{"ResourceArn": listener}]
+    remove = lambda: aws.elbv2.delete_trust_store(TrustStoreArn=arn)
+    refused("TrustStoreInUse", remove, status=400)
+    refused(
+        "DeleteAssociationSameAccount",
+        lambda: aws.elbv2.delete_shared_trust_store_association(
+            TrustStoreArn=arn, ResourceArn=listener
+        ),
+        status=400,
+    )
+    aws.elbv2.modify_listener(ListenerArn=listener, MutualAuthentication={"Mode": "off"})
+    assert associations() == []
+    remove()
 
 
 @rule("trust_store.locations", "trust_store.associations", "trust_store.policy")

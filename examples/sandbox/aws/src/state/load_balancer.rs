@@ -183,12 +183,13 @@ impl State {
     }
 
     /// The load balancers that a DescribeLoadBalancers call names by ARN or by
-    /// name, all if it names none. One that does not exist fails the call.
-    pub fn described_load_balancers<'a>(
-        &'a self,
-        arns: &'a [String],
-        names: &'a [String],
-    ) -> Answer<impl Iterator<Item = &'a LoadBalancer>> {
+    /// name, all if it names none, by ARN. One that does not exist fails the
+    /// call.
+    pub fn described_load_balancers(
+        &self,
+        arns: &[String],
+        names: &[String],
+    ) -> Answer<Vec<&LoadBalancer>> {
         let missing = || {
             Refusal::new(
                 "LoadBalancerNotFound",
@@ -210,23 +211,25 @@ impl State {
                 )));
             }
         }
-        let known: BTreeSet<&str> = if names.is_empty() {
-            BTreeSet::new()
-        } else {
-            self.load_balancers
-                .values()
-                .map(|balancer| balancer.name.as_str())
-                .collect()
-        };
-        if !arns.iter().all(|arn| self.load_balancers.contains_key(arn))
-            || !names.iter().all(|name| known.contains(name.as_str()))
-        {
+        if !arns.is_empty() {
+            let arns: BTreeSet<&String> = arns.iter().collect();
+            return arns
+                .into_iter()
+                .map(|arn| self.load_balancers.get(arn).ok_or_else(missing))
+                .collect();
+        }
+        let all = self.load_balancers.values();
+        if names.is_empty() {
+            return Ok(all.collect());
+        }
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let found: Vec<&LoadBalancer> = all
+            .filter(|balancer| names.contains(balancer.name.as_str()))
+            .collect();
+        if found.len() < names.len() {
             return Err(missing());
         }
-        Ok(self.load_balancers.values().filter(move |balancer| {
-            (arns.is_empty() || arns.contains(&balancer.arn))
-                && (names.is_empty() || names.contains(&balancer.name))
-        }))
+        Ok(found)
     }
 
     /// CreateLoadBalancer: answers the ARN. The same call again answers the

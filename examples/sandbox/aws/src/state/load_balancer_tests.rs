@@ -785,7 +785,7 @@ fn one_unknown_name_fails_a_describe() {
         let (arns, names) = (owned(arns), owned(names));
         state
             .described_load_balancers(&arns, &names)
-            .map(|found| found.count())
+            .map(|found| found.len())
     };
     assert_eq!(described(&[], &[]).unwrap(), 1);
     assert_eq!(described(&[&arn], &[]).unwrap(), 1);
