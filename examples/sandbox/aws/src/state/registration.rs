@@ -327,6 +327,16 @@ mod tests {
         assert_eq!(refused.unwrap_err().code, "TooManyTargets");
         state.register_targets(&group, &pods[..2], START).unwrap();
         state.register_targets(&group, &pods[..2], START).unwrap();
+        state.quotas.set("targets-per-application-load-balancer", 9);
+        let quota = "target-id-registrations-per-application-load-balancer";
+        state.quotas.set(quota, 1);
+        let again = NewTarget {
+            port: Some(81),
+            ..target("10.0.48.77")
+        };
+        let refused = state.register_targets(&group, &[again], START);
+        let code = refused.unwrap_err().code;
+        assert_eq!(code, "TooManyRegistrationsForTargetId");
     }
 
     #[test]
