@@ -358,7 +358,10 @@ mod tests {
         let both = [target(&ids.nodes[0]), target(&ids.nodes[1])];
         state.register_targets(&group, &both, START).unwrap();
         state.terminate_instances(&ids.nodes[..1], START).unwrap();
-        state.advance(later(24 * 3600));
+        // Shutting down, terminated, forgotten.
+        for days in 1..=3 {
+            state.advance(later(days * 24 * 3600));
+        }
         let left: Vec<&str> = state.target_groups[&group]
             .targets
             .keys()
