@@ -390,6 +390,21 @@ fn version_of(service: Service) -> &'static str {
     }
 }
 
+#[test]
+#[ignore = "until every service has its handlers"]
+fn every_operation_of_the_models_is_carried_out() {
+    let missing: Vec<String> = Service::ALL
+        .into_iter()
+        .flat_map(|service| {
+            let actions = service.model().operations.keys();
+            actions.map(move |action| (service, action))
+        })
+        .filter(|(service, action)| !super::exists(*service, action))
+        .map(|(service, action)| format!("{}:{action}", service.scope()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 proptest! {
     #![proptest_config(Config { cases: 12, ..Config::default() })]
 

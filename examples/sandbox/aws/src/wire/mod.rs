@@ -221,6 +221,12 @@ fn carry_out(
         warn!(service = service.scope(), action, "unknown action");
         service.unknown_action(action)
     };
+    if action.is_empty() {
+        return Err(Refusal::new(
+            "MissingAction",
+            "The request is missing an action or a required parameter.",
+        ));
+    }
     let operation = operation.ok_or_else(unknown)?;
     let tree = match decode::decode(service.model(), operation, &incoming.content) {
         Err(malformed) => Err(Service::malformed(&malformed)),
