@@ -452,7 +452,7 @@ def test_renewal_and_settings_of_the_account(aws):
     arn = aws.acm.import_certificate(**pair("ec"))["CertificateArn"]
     refused("ValidationException", lambda: aws.acm.renew_certificate(CertificateArn=arn), 400)
     days = lambda: aws.acm.get_account_configuration()["ExpiryEvents"]["DaysBeforeExpiry"]
-    put = lambda n: aws.acm.put_account_configuration(
+    put = lambda n: aws.unchecked.acm.put_account_configuration(
         IdempotencyToken="t", ExpiryEvents={"DaysBeforeExpiry": n}
     )
     assert days() == 45

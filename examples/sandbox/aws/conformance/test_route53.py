@@ -988,6 +988,9 @@ def test_a_page_holds_300_record_sets(aws, zone):
     zone.create(*[zone.simple(f"h{n:03}") for n in range(300)])
     page = aws.route53.list_resource_record_sets(HostedZoneId=zone.id)
     assert len(page["ResourceRecordSets"]) == 300 and page["IsTruncated"]
+    assert page["MaxItems"] == "300"
+    page = aws.route53.list_resource_record_sets(HostedZoneId=zone.id, MaxItems="1000")
+    assert len(page["ResourceRecordSets"]) == 300 and page["MaxItems"] == "1000"
     assert len(zone.records()) == 302
 
 

@@ -443,4 +443,6 @@ fn batch_fault(text: &str) -> Refusal {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
