@@ -89,6 +89,22 @@ impl Addresses {
 }
 
 impl State {
+    /// AssignPrivateIpAddresses: the addresses given, or `count` free ones.
+    pub fn assign_private_ips(
+        &mut self,
+        interface_id: &str,
+        addresses: &[Ipv4Addr],
+        count: usize,
+    ) -> Answer<Vec<Ipv4Addr>> {
+        let wanted = Addresses {
+            ipv4: addresses.to_vec(),
+            ipv4_count: count,
+            ..Addresses::default()
+        };
+        let Assigned { ipv4, .. } = self.assign_addresses(interface_id, &wanted)?;
+        Ok(ipv4)
+    }
+
     /// AssignPrivateIpAddresses and AssignIpv6Addresses: all or nothing.
     pub fn assign_addresses(&mut self, id: &str, wanted: &Addresses) -> Answer<Assigned> {
         let interface = self.network_interface(id)?;

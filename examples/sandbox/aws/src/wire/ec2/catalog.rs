@@ -127,7 +127,7 @@ fn write_image(xml: &mut Xml, _: &State, image: &Image) {
     write_tags(xml, None);
 }
 
-fn check_types<'a>(names: &'a [String]) -> Answer<Vec<&'a String>> {
+fn check_types(names: &[String]) -> Answer<Vec<&String>> {
     let unknown: Vec<&str> = names
         .iter()
         .filter(|name| known(name).is_none())

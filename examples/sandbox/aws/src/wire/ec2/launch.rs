@@ -12,7 +12,8 @@ use crate::{
     state::{
         Answer, Instance, InstanceState, Refusal, State,
         ec2_id::combination,
-        instance::{Metadata, NewInstance, Settings, check_metadata},
+        instance::{Metadata, NewInstance, Settings},
+        instance_change::check_metadata,
     },
     wire::{params::Input, xml::Xml},
 };
