@@ -6,9 +6,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::anyhow;
 use sandbox_aws::dataplane::Addresses;
-
+use sandbox_aws::state::outside::Issuer;
 use sandbox_aws::{SharedState, Simulator, World, WorldIds};
 
+use crate::control_plane::TOKEN_ISSUER;
 use crate::kubelet::cloud::{Cloud, Network};
 use crate::kubelet::node::PlayedNode;
 
@@ -43,18 +44,24 @@ impl Account {
         };
         account.world = account
             .state
-            .write(|state, now| world.build(state, now))
+            .write(|state, now| {
+                // Whose tokens the controller's role is assumed with.
+                state.outside.issuers = vec![Issuer::Url(TOKEN_ISSUER.to_owned())];
+                world.build(state, now)
+            })
             .map_err(|refusal| anyhow!("the AWS refuses a cluster named '{name}': {refusal}"))?;
         Ok(account)
     }
 
-    /// Starts an AWS with an empty account on `listen`.
+    /// Starts an AWS with an empty account on `listen`; `only_known_keys`
+    /// refuses keys that were not registered with it.
     ///
     /// # Errors
     /// The port is taken.
-    pub async fn empty(listen: SocketAddr) -> anyhow::Result<Self> {
+    pub async fn empty(listen: SocketAddr, only_known_keys: bool) -> anyhow::Result<Self> {
         let options = sandbox_aws::Options {
             listen,
+            only_known_keys,
             ..sandbox_aws::Options::default()
         };
         Self::start(options).await

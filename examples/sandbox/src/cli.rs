@@ -111,6 +111,11 @@ struct AwsArgs {
         value_parser = loopback
     )]
     listen: SocketAddr,
+
+    /// Takes only keys that were registered (POST /_sim/keys) or given out by
+    /// STS. Without it any other key has all rights in account 123456789012.
+    #[arg(long)]
+    only_known_keys: bool,
 }
 
 impl Cli {
@@ -143,7 +148,7 @@ impl Cli {
                 demo::run(options, ended).await
             }
             Command::Aws(args) => {
-                let account = Account::empty(args.listen).await?;
+                let account = Account::empty(args.listen, args.only_known_keys).await?;
                 terminal::print(&format!(
                     "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
                     account.endpoint_url(),

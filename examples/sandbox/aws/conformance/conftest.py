@@ -37,6 +37,9 @@ RULES = HERE.parent / "rules"
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
+# One session, so that each service model is loaded once.
+SESSION = boto3.session.Session()
+
 # Attribute of `aws` -> name of the service in boto3, where they differ.
 SERVICES = {
     "tagging": "resourcegroupstaggingapi",
@@ -177,7 +180,7 @@ class Aws:
 
     def client(self, service, **config):
         """A client that does not try again."""
-        return boto3.session.Session().client(
+        return SESSION.client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint,
@@ -282,8 +285,12 @@ def aws(endpoint):
     share an account are raised."""
     everything = Aws(endpoint)
     quotas = everything.sim.get("config")["quotas"]
-    shared = ["application-load-balancers", "network-load-balancers", "vpcs", "internet-gateways",
-              "hosted-zones", "elastic-ips", "trust-stores", "web-acls", "network-interfaces"]
+    shared = ["application-load-balancers", "network-load-balancers", "target-groups",
+              "trust-stores", "vpcs", "internet-gateways", "nat-gateways", "elastic-ips",
+              "network-interfaces", "security-groups", "prefix-lists", "certificates",
+              "imported-certificates", "server-certificates", "user-pools", "hosted-zones",
+              "health-checks", "web-acls", "waf-ip-sets", "waf-regex-pattern-sets",
+              "waf-rule-groups", "waf-classic-web-acls"]
     raised = {name: 100_000 for name in shared if name in quotas}
     everything.sim.post("config", {"quotas": raised})
     return everything

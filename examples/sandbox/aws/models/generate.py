@@ -149,8 +149,6 @@ def shape(protocol, described):
                 cut["pattern"] = kept
                 if kept != described["pattern"]:
                     cut["shown"] = described["pattern"]
-    if described.get("sensitive"):
-        cut["sensitive"] = True
     return cut
 
 
@@ -202,13 +200,9 @@ def cut_service(session, service, wanted):
                 cut["root"] = operation["input"]["locationName"]
         if operation.get("authtype") == "none" or "smithy.api#noAuth" in operation.get("auth", []):
             cut["unsigned"] = True
-        codes = []
         for declared in operation.get("errors", []):
             code, status = error(declared["shape"], shapes[declared["shape"]])
             errors[code] = status
-            codes.append(code)
-        if codes:
-            cut["errors"] = sorted(set(codes))
         cut_operations[name] = cut
     kept = sorted(reach(shapes, start))
     return {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::{
     SharedState, State, Timing,
+    callers::{Callers, NewKey, Role},
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
     state::Outside,
@@ -26,6 +27,8 @@ pub struct Control {
     pub faults: Arc<Faults>,
     /// Calls.
     pub journal: Arc<Journal>,
+    /// Who may call.
+    pub callers: Arc<Callers>,
 }
 
 type Told = Result<StatusCode, (StatusCode, String)>;
@@ -41,6 +44,8 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/outside", get(outside).post(declare))
+        .route("/_sim/keys", get(callers).post(add_keys))
+        .route("/_sim/roles", get(callers).post(add_roles))
         .route("/_sim/reset", post(reset))
         .route("/_sim/{*rest}", any(|| async { StatusCode::NOT_FOUND }))
         .with_state(control)
@@ -154,6 +159,46 @@ async fn declare(Extract(control): Extract<Control>, body: String) -> Told {
     control
         .state
         .write_everywhere(|state, _| state.outside = declared.clone());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// One, or a list of them.
+fn all<T: serde::de::DeserializeOwned>(body: &str) -> Result<Vec<T>, (StatusCode, String)> {
+    if body.trim_start().starts_with('[') {
+        parse(body)
+    } else {
+        Ok(vec![parse(body)?])
+    }
+}
+
+/// Who is known: keys without their secrets, and roles.
+async fn callers(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
+    let (keys, roles) = control.callers.all();
+    Json(serde_json::json!({ "keys": keys, "roles": roles }))
+}
+
+async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
+    for key in all::<NewKey>(&body)? {
+        let digits = |account: &String| {
+            account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if key.id.is_empty() || !key.account.as_ref().is_none_or(digits) {
+            return Err(bad("a key has an id, and an account of twelve digits"));
+        }
+        control.callers.register(key);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add_roles(Extract(control): Extract<Control>, body: String) -> Told {
+    for role in all::<Role>(&body)? {
+        let parts: Vec<&str> = role.arn.split(':').collect();
+        if !matches!(parts.as_slice(), ["arn", _, "iam", "", _, path] if path.starts_with("role/"))
+        {
+            return Err(bad(&format!("'{}' is no ARN of a role", role.arn)));
+        }
+        control.callers.register_role(role);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

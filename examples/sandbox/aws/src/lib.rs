@@ -1,16 +1,20 @@
-//! A strict AWS simulator: ELBv2, EC2, Route 53, ACM and STS on one port, with
-//! a data plane of real sockets on loopback.
+//! A strict AWS simulator: ELBv2, EC2, Route 53, ACM, WAF, Shield, Cognito, IAM's
+//! server certificates, Resource Groups Tagging and STS on one port, with a data
+//! plane of real sockets on loopback.
 //!
 //! ```text
 //! wire  ->  state  <-  dataplane, dns
 //! ```
 //!
-//! * `state` is the account: pure values and rules, no I/O, no clock.
-//! * `wire` speaks AWS's protocols and turns requests into calls on the state.
+//! * `state` is an account in a region: pure values and rules, no I/O, no clock.
+//!   `shared` keeps all accounts and regions apart.
+//! * `wire` speaks AWS's protocols and turns requests into calls on the state,
+//!   by AWS's own service models in `models/`.
 //! * `control` is `/_sim`: faults, counts of calls, quotas, reset.
 //! * `world` makes a small account as a cluster on EKS has it.
 //! * `dataplane` and `dns` serve what the state says and report target health.
 
+pub mod callers;
 pub mod control;
 pub mod dataplane;
 pub mod dns;

@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     SharedState, State, Timing,
+    callers::Callers,
     control::{self, Control},
     dataplane::Plane,
     dns,
@@ -33,6 +34,8 @@ pub struct Options {
     pub account: String,
     /// Delays.
     pub timing: Timing,
+    /// Whether keys that were not registered are refused.
+    pub only_known_keys: bool,
 }
 
 impl Default for Options {
@@ -44,6 +47,7 @@ impl Default for Options {
             region: "us-east-1".to_owned(),
             account: "123456789012".to_owned(),
             timing: Timing::default(),
+            only_known_keys: false,
         }
     }
 }
@@ -66,7 +70,9 @@ impl Simulator {
     /// When an address cannot be bound.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let account = State::new(&options.account, &options.region, options.timing);
+        let callers = Callers::new(&options.account, &options.region, options.only_known_keys);
         let control = Control {
+            callers: Arc::new(callers),
             state: SharedState::new(account),
             faults: Arc::new(Faults::default()),
             journal: Arc::new(Journal::default()),

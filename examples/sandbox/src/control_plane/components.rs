@@ -17,6 +17,10 @@ use super::kubeconfig::{Credential, kubeconfig};
 /// only must not overlap the VPC's range.
 const SERVICE_RANGE: &str = "172.20.0.0/16";
 
+/// The issuer of the tokens of ServiceAccounts, which an AWS has to know that
+/// gives out keys for them.
+pub const TOKEN_ISSUER: &str = "https://kubernetes.default.svc";
+
 /// The type of a Node's address under which the API server looks for its
 /// kubelet. Played Nodes have addresses of the VPC that nobody can bind, so
 /// they give `localhost` under this type, which means nothing to anybody else.
@@ -183,7 +187,7 @@ impl Layout {
             flag("etcd-certfile", self.path("pki/etcd.pem")),
             flag("etcd-keyfile", self.path("pki/etcd.key.pem")),
             flag("authorization-mode", "RBAC"),
-            flag("service-account-issuer", "https://kubernetes.default.svc"),
+            flag("service-account-issuer", TOKEN_ISSUER),
             flag("service-account-key-file", self.path("pki/tokens.pub.pem")),
             flag(
                 "service-account-signing-key-file",

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-pub use components::KUBELET_ADDRESS_TYPE;
+pub use components::{KUBELET_ADDRESS_TYPE, TOKEN_ISSUER};
 
 use binaries::{Binaries, Program};
 use certificates::Identity;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Everything that was declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,68 @@ pub struct Outside {
     pub ipam_pools: Vec<Pool>,
     /// Pools of customer-owned addresses.
     pub coip_pools: Vec<Pool>,
+    /// Issuers of web identities (OpenID Connect).
+    pub issuers: Vec<Issuer>,
+}
+
+/// An issuer: its URL, or an object with more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Issuer {
+    /// An issuer whose signatures are taken without a look.
+    Url(String),
+    /// An issuer with its properties.
+    Described(DescribedIssuer),
+}
+
+/// The properties of an issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DescribedIssuer {
+    /// `https://…`, as in the claim `iss`.
+    pub url: String,
+    /// Its keys, a JSON Web Key Set; without them no signature is verified.
+    #[serde(default)]
+    pub jwks: Option<Value>,
+    /// The audiences that are taken; any if empty.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Whether it can be reached.
+    #[serde(default = "yes")]
+    pub reachable: bool,
+}
+
+impl Issuer {
+    fn url(&self) -> &str {
+        match self {
+            Self::Url(url) => url,
+            Self::Described(issuer) => &issuer.url,
+        }
+    }
+
+    /// Its keys, if they were declared.
+    pub fn jwks(&self) -> Option<&Value> {
+        match self {
+            Self::Url(_) => None,
+            Self::Described(issuer) => issuer.jwks.as_ref(),
+        }
+    }
+
+    /// The audiences that are taken; any if empty.
+    pub fn audiences(&self) -> &[String] {
+        match self {
+            Self::Url(_) => &[],
+            Self::Described(issuer) => &issuer.audiences,
+        }
+    }
+
+    /// Whether it can be reached.
+    pub fn reachable(&self) -> bool {
+        match self {
+            Self::Url(_) => true,
+            Self::Described(issuer) => issuer.reachable,
+        }
+    }
 }
 
 /// A bucket: its name, or an object with more.
@@ -129,6 +192,11 @@ impl Outside {
         self.revocation_lists
             .get(&object.to_key())
             .map(String::as_str)
+    }
+
+    /// The issuer of this URL.
+    pub fn issuer(&self, url: &str) -> Option<&Issuer> {
+        self.issuers.iter().find(|issuer| issuer.url() == url)
     }
 
     /// Whether there is an IPAM pool of this id.

@@ -1,105 +1,137 @@
-//! Who signs: what stands in the scope of a signature, and how each family of
-//! services refuses a caller.
+//! Who calls: a registered key is checked, any other belongs to the configured
+//! account, and each family of services refuses in its own way (aws.md 1.7).
 
-use axum::http::HeaderMap;
+use jiff::Timestamp;
 
-use super::{model::Protocol, params, service::Service};
-use crate::state::Refusal;
+use super::{
+    model::Protocol,
+    service::Service,
+    signature::{Flaw, Signature, Signed},
+};
+use crate::{
+    callers::{Caller, Callers},
+    state::{Answer, Refusal},
+};
 
-/// The scope of a signature.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Access key id.
-    pub key: String,
-    /// Region; empty in SigV4A, whose scope has none.
-    pub region: String,
-    /// Service.
-    pub service: String,
-}
-
-impl Credentials {
-    /// Reads the scope from the header or the query string; `None` without
-    /// credentials.
-    pub fn of(headers: &HeaderMap, query: Option<&str>) -> Option<Self> {
-        let header = headers
-            .get("authorization")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split("Credential=").nth(1))
-            .and_then(|rest| rest.split([',', ' ']).next())
-            .map(str::to_owned);
-        let credential = header.or_else(|| {
-            params::decode_form(query.unwrap_or_default()).remove("X-Amz-Credential")
-        })?;
-        let parts: Vec<&str> = credential.split('/').collect();
-        // The service is counted from the end.
-        let (key, region, service) = match parts.as_slice() {
-            [key, _, region, service, "aws4_request"] => (*key, *region, *service),
-            [key, _, service, "aws4_request"] => (*key, "", *service),
-            _ => return None,
+/// Finds out who calls.
+///
+/// # Errors
+/// When there are no credentials where the operation needs some, or they are
+/// not good.
+pub fn authenticate(
+    callers: &Callers,
+    service: Service,
+    signature: Option<&Signature>,
+    request: &Signed,
+    unsigned: bool,
+    now: Timestamp,
+) -> Answer<Caller> {
+    let Some(signature) = signature else {
+        let header = request.headers.get("authorization").is_some();
+        return match unsigned && !header {
+            true => Ok(callers.root()),
+            false if header => Err(service.incomplete_signature()),
+            false => Err(service.no_credentials()),
         };
-        (!key.is_empty()).then(|| Self {
-            key: key.to_owned(),
-            region: region.to_owned(),
-            service: service.to_owned(),
-        })
+    };
+    if signature.service != service.scope() {
+        return Err(service.bad_signature(format!(
+            "Credential should be scoped to correct service: '{}'.",
+            service.scope()
+        )));
     }
+    let Some(key) = callers.key(&signature.key) else {
+        return callers
+            .stranger(&signature.key)
+            .ok_or_else(|| service.unknown_key());
+    };
+    if key.token != signature.token {
+        return Err(service.unknown_key());
+    }
+    match signature.check(&key.secret, request, now) {
+        Ok(()) => {}
+        Err(Flaw::Wrong) => {
+            return Err(service.bad_signature(
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+                    .to_owned(),
+            ));
+        }
+        Err(Flaw::Stale(text)) => return Err(service.stale(text)),
+    }
+    if key.expires.is_some_and(|expires| expires <= now) {
+        return Err(service.expired());
+    }
+    Ok(key.caller)
 }
 
-/// The refusals of callers, by protocol as in aws.md 1.7.
+/// The refusals of callers.
 impl Service {
-    /// No credentials at all.
-    pub fn no_credentials(self) -> Refusal {
+    fn no_credentials(self) -> Refusal {
         let text = "Request is missing Authentication Token";
         match self.protocol() {
             Protocol::Query => Refusal::new("MissingAuthenticationToken", text),
-            Protocol::Ec2 => Refusal::new(
-                "AuthFailure",
-                "AWS was not able to validate the provided access credentials",
-            ),
+            Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
             Protocol::RestXml => Refusal::new("InvalidClientTokenId", text),
             Protocol::Json => Refusal::new("UnrecognizedClientException", text),
         }
     }
 
-    /// A signature that is not the right one.
-    pub fn bad_signature(self, text: String) -> Refusal {
+    fn unknown_key(self) -> Refusal {
+        let text = "The security token included in the request is invalid.";
+        match self.protocol() {
+            Protocol::Query | Protocol::RestXml => Refusal::new("InvalidClientTokenId", text),
+            Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
+            Protocol::Json => Refusal::new("UnrecognizedClientException", text),
+        }
+    }
+
+    fn incomplete_signature(self) -> Refusal {
+        let text = "The Authorization header does not conform to AWS standards.";
+        match self.protocol() {
+            Protocol::Query | Protocol::RestXml => Refusal::new("IncompleteSignature", text),
+            Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
+            Protocol::Json => Refusal::new("IncompleteSignatureException", text),
+        }
+    }
+
+    fn bad_signature(self, text: String) -> Refusal {
         match self.protocol() {
             Protocol::Query | Protocol::RestXml => Refusal::new("SignatureDoesNotMatch", text),
-            Protocol::Ec2 => Refusal::new("AuthFailure", text),
+            Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
             Protocol::Json => Refusal::new("InvalidSignatureException", text),
+        }
+    }
+
+    fn stale(self, text: String) -> Refusal {
+        match self.protocol() {
+            Protocol::Query | Protocol::RestXml => Refusal::new("RequestExpired", text),
+            Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
+            Protocol::Json => Refusal::new("InvalidSignatureException", text),
+        }
+    }
+
+    fn expired(self) -> Refusal {
+        let text = "The security token included in the request is expired";
+        match self.protocol() {
+            Protocol::Query | Protocol::RestXml => Refusal::new("ExpiredToken", text),
+            Protocol::Ec2 => Refusal::new("RequestExpired", "Request has expired."),
+            Protocol::Json => Refusal::new("ExpiredTokenException", text),
+        }
+    }
+
+    /// A caller that lacks the right to do something.
+    pub fn denied(self, caller: &Caller, action: &str, resource: &str) -> Refusal {
+        let text = format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource}",
+            caller.arn
+        );
+        match self.protocol() {
+            Protocol::Query | Protocol::RestXml => Refusal::new("AccessDenied", text),
+            Protocol::Ec2 => Refusal::new("UnauthorizedOperation", text),
+            Protocol::Json => Refusal::new("AccessDeniedException", text),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_scope_names_key_region_and_service() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(Credentials::of(&headers, None), None);
-        headers.insert(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=AKID/20261123/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=x"
-                .parse()
-                .unwrap(),
-        );
-        let found = Credentials::of(&headers, None).unwrap();
-        assert_eq!(
-            (
-                found.key.as_str(),
-                found.region.as_str(),
-                found.service.as_str()
-            ),
-            ("AKID", "us-east-1", "ec2")
-        );
-        let query = "X-Amz-Credential=AKID%2F20261123%2Fs3%2Faws4_request";
-        headers.clear();
-        assert_eq!(
-            Credentials::of(&headers, Some(query)).unwrap().service,
-            "s3"
-        );
-    }
-}
+/// What EC2 says about all bad credentials.
+const NOT_ABLE: &str = "AWS was not able to validate the provided access credentials";

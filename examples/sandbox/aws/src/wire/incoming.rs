@@ -9,6 +9,7 @@ use axum::{
 use serde_json::Value;
 
 use super::{
+    cbor,
     model::{self, Route, decode::Content},
     params,
     service::Service,
@@ -28,8 +29,8 @@ pub struct Incoming {
 }
 
 /// Tells service and action; `None` when no service here is meant. In the
-/// order of aws.md 1.8: the target of JSON, the path of Route 53, the version
-/// of a form.
+/// order of aws.md 1.8: the target of JSON, the path of rpcv2Cbor, the path of
+/// Route 53, the version of a form.
 pub fn identify(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Option<Incoming> {
     let text = String::from_utf8_lossy(body);
     let query = uri.query().unwrap_or_default();
@@ -40,6 +41,15 @@ pub fn identify(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -
             action: action.to_owned(),
             shown: shown(json_members(&text)),
             content: Content::Json(text.into_owned()),
+        });
+    }
+    if let Some((service, action)) = Service::of_path(uri.path()) {
+        let read = cbor::read(body).unwrap_or_default();
+        return Some(Incoming {
+            service,
+            action: action.to_owned(),
+            shown: shown(json_members(&read.to_string())),
+            content: Content::Cbor(body.to_vec()),
         });
     }
     if let Some(at) = uri.path().find(ROUTE_53) {
@@ -127,7 +137,7 @@ fn json_members(body: &str) -> BTreeMap<String, String> {
 
 /// Without secrets, and without what frames a request.
 fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    const SECRET: [&str; 8] = [
+    const SECRET: [&str; 9] = [
         "WebIdentityToken",
         "PrivateKey",
         "Certificate",
@@ -136,6 +146,7 @@ fn shown(mut parameters: BTreeMap<String, String>) -> BTreeMap<String, String> {
         "Passphrase",
         "ClientSecret",
         "TokenCode",
+        "UserData",
     ];
     parameters.retain(|name, _| {
         let last = name.rsplit('.').next().unwrap_or(name);

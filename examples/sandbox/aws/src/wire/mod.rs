@@ -6,17 +6,23 @@
 
 mod acm;
 mod answers;
+mod cbor;
 mod complaint;
 mod credentials;
 mod ec2;
 mod elb;
+#[cfg(test)]
+mod fuzz;
 mod incoming;
 mod model;
 mod page;
 mod params;
 mod route53;
 mod service;
+mod signature;
 mod sts;
+mod trust;
+mod web_token;
 mod xml;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -28,19 +34,25 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
-    credentials::Credentials,
+    credentials::authenticate,
     incoming::{Incoming, identify},
-    model::{Operation, Protocol, decode},
+    model::{
+        Operation, Protocol,
+        decode::{self, Content},
+    },
     params::{Input, Params},
     service::{Service, document},
+    signature::{Signature, Signed},
+    sts::Calling,
     xml::Xml,
 };
 use crate::{
     SharedState,
+    callers::Caller,
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
@@ -74,9 +86,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let id = uuid();
-    let credentials = Credentials::of(&parts.headers, parts.uri.query());
+    let signature = Signature::of(&parts.headers, parts.uri.query());
     let Some(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body) else {
-        let scope = credentials.map(|credentials| credentials.service);
+        let scope = signature.map(|signature| signature.service);
         return unknown(
             &control,
             (number, started),
@@ -85,7 +97,13 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             &id,
         );
     };
-    let outcome = answer(&control, &incoming, credentials.as_ref(), &id);
+    let request = Signed {
+        method: &parts.method,
+        uri: &parts.uri,
+        headers: &parts.headers,
+        body: &body,
+    };
+    let outcome = answer(&control, &incoming, signature.as_ref(), &request, &id);
     let latency = control.state.read(|state| state.timing.latency_ms);
     if latency > 0 {
         tokio::time::sleep(Duration::from_millis(latency)).await;
@@ -101,7 +119,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
             Some(outgoing) => outgoing.code.clone(),
             None => Some(CONNECTION_RESET.to_owned()),
         },
-        parameters: incoming.shown,
+        parameters: incoming.shown.clone(),
     };
     debug!(
         service = call.service,
@@ -112,6 +130,9 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     );
     control.journal.record(call);
     match outcome {
+        Some(outgoing) if matches!(incoming.content, Content::Cbor(_)) => {
+            respond_in_cbor(&incoming, outgoing, &id)
+        }
         Some(outgoing) => respond(incoming.service, outgoing, &id),
         None => cut(),
     }
@@ -121,24 +142,20 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
 fn answer(
     control: &Control,
     incoming: &Incoming,
-    credentials: Option<&Credentials>,
+    signature: Option<&Signature>,
+    request: &Signed,
     id: &str,
 ) -> Option<Outgoing> {
     let service = incoming.service;
     let refuse = |refusal: &Refusal| refused(service, refusal, None, id);
     let operation = service.model().operations.get(&incoming.action);
-    match credentials {
-        None if !operation.is_some_and(|operation| operation.unsigned) => {
-            return Some(refuse(&service.no_credentials()));
-        }
-        Some(credentials) if credentials.service != service.scope() => {
-            return Some(refuse(&service.bad_signature(format!(
-                "Credential should be scoped to correct service: '{}'.",
-                service.scope()
-            ))));
-        }
-        _ => {}
-    }
+    let unsigned = operation.is_some_and(|operation| operation.unsigned);
+    let callers = &control.callers;
+    let now = Timestamp::now();
+    let caller = match authenticate(callers, service, signature, request, unsigned, now) {
+        Ok(caller) => caller,
+        Err(refusal) => return Some(refuse(&refusal)),
+    };
     let fault = control.faults.meet(service.scope(), &incoming.action);
     if let Some(fault) = fault.as_ref().filter(|fault| !fault.after) {
         return injected(service, fault, id);
@@ -147,10 +164,14 @@ fn answer(
     let reading = reads
         .iter()
         .any(|prefix| incoming.action.starts_with(prefix));
-    let state = place(control, service, credentials);
+    let calling = Calling {
+        caller: &caller,
+        callers,
+    };
+    let state = place(control, service, signature, &caller);
     let mut outcome = None;
     let mut change = |state: &mut State, now| {
-        let answered = carry_out(incoming, operation, state, now, id);
+        let answered = carry_out(incoming, operation, &calling, state, now, id);
         let changed = answered.is_ok() && !reading;
         outcome = Some(answered);
         changed
@@ -167,19 +188,25 @@ fn answer(
 }
 
 /// The account and region that a call is for.
-fn place(control: &Control, service: Service, credentials: Option<&Credentials>) -> SharedState {
+fn place(
+    control: &Control,
+    service: Service,
+    signature: Option<&Signature>,
+    caller: &Caller,
+) -> SharedState {
     let home = control.state.home();
-    let region = credentials
-        .map(|credentials| credentials.region.as_str())
+    let region = signature
+        .map(|signature| signature.region.as_str())
         .filter(|region| !service.is_global() && !region.is_empty())
         .unwrap_or(&home.place().region)
         .to_owned();
-    home.at(&home.place().account, &region)
+    home.at(&caller.account, &region)
 }
 
 fn carry_out(
     incoming: &Incoming,
     operation: Option<&Operation>,
+    calling: &Calling,
     state: &mut State,
     now: Timestamp,
     id: &str,
@@ -196,7 +223,8 @@ fn carry_out(
         return Err(refusal);
     }
     let params = Params::new(service, tree);
-    let answered = dispatch(service, action, &params.root(), state, now).ok_or_else(unknown)??;
+    let answered =
+        dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
     let outgoing = envelope(service, action, operation, answered, id);
     // What a client could not read must not pass a test.
     if cfg!(debug_assertions) {
@@ -218,6 +246,7 @@ fn dispatch(
     service: Service,
     action: &str,
     input: &Input,
+    calling: &Calling,
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Answered>> {
@@ -226,7 +255,7 @@ fn dispatch(
     match service {
         Service::Elb => elb::handle(action, input, state, now).map(xml),
         Service::Ec2 => ec2::handle(action, input, state, now).map(xml),
-        Service::Sts => sts::handle(action, input, state, now).map(xml),
+        Service::Sts => sts::handle(action, input, calling, state, now).map(xml),
         Service::Route53 => route53::handle(action, input, state, now).map(xml),
         Service::Acm => acm::handle(action, input, state, now).map(json),
         Service::Iam
@@ -335,6 +364,30 @@ fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
                 "the answer cannot be written",
             )
         })
+}
+
+/// The answer of a JSON service to a caller that speaks rpcv2Cbor.
+fn respond_in_cbor(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
+    let model = incoming.service.model();
+    let operation = model.operations.get(&incoming.action);
+    let output = operation
+        .and_then(|operation| operation.output.as_deref())
+        .and_then(|name| model.shape(name))
+        .filter(|_| outgoing.code.is_none());
+    let value = serde_json::from_str(&outgoing.body).unwrap_or_else(|_| json!({}));
+    let body = cbor::write(&value, output.map(|shape| (model, shape)));
+    let response = Response::builder()
+        .status(outgoing.status)
+        .header("content-type", "application/cbor")
+        .header("smithy-protocol", "rpc-v2-cbor")
+        .header("x-amzn-requestid", id)
+        .body(Body::from(body));
+    response.unwrap_or_else(|_| {
+        plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the answer cannot be written",
+        )
+    })
 }
 
 /// An answer that breaks off: the client sees a connection that was cut.

@@ -129,7 +129,20 @@ impl Service {
     /// The service and the operation of an `X-Amz-Target`.
     pub fn of_target(target: &str) -> Option<(Self, &str)> {
         let (prefix, action) = target.split_once('.')?;
-        let service = match prefix {
+        Some((Self::of_prefix(prefix)?, action))
+    }
+
+    /// The service and the operation of a path of rpcv2Cbor; only some
+    /// services speak it.
+    pub fn of_path(path: &str) -> Option<(Self, &str)> {
+        let (_, rest) = path.split_once("/service/")?;
+        let (prefix, action) = rest.split_once("/operation/")?;
+        let service = Self::of_prefix(prefix)?;
+        matches!(service, Self::Shield | Self::Tagging).then_some((service, action))
+    }
+
+    fn of_prefix(prefix: &str) -> Option<Self> {
+        Some(match prefix {
             "CertificateManager" => Self::Acm,
             "AWSWAF_20190729" => Self::WafV2,
             "AWSWAF_Regional_20161128" => Self::WafRegional,
@@ -137,8 +150,7 @@ impl Service {
             "ResourceGroupsTaggingAPI_20170126" => Self::Tagging,
             "AWSCognitoIdentityProviderService" => Self::Cognito,
             _ => return None,
-        };
-        Some((service, action))
+        })
     }
 
     /// How it speaks.

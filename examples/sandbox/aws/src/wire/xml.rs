@@ -200,14 +200,6 @@ impl Element {
     pub fn items(&self, name: &str) -> &[Self] {
         self.child(name).map_or(&[], |child| &child.children)
     }
-
-    /// The first element inside whose name is not among these.
-    pub fn stray(&self, known: &[&str]) -> Option<&str> {
-        self.children
-            .iter()
-            .map(|child| child.name.as_str())
-            .find(|name| !known.contains(name))
-    }
 }
 
 /// An entity or character reference.
@@ -246,7 +238,6 @@ mod tests {
         let root = Element::parse(&xml.into_text()).unwrap();
         assert_eq!(root.text_of("B"), Some("<&>\"'\u{FFFD}"));
         assert_eq!(root.items("Ds").len(), 2);
-        assert_eq!(root.stray(&["B"]), Some("Ds"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! ACM and STS.
 
+use hyper::Method;
 use serde_json::json;
 
 use crate::support::Aws;
@@ -126,6 +127,9 @@ async fn temporary_keys() {
     assert!(assumed.one("AccessKeyId").starts_with("ASIA"));
 
     // Unsigned, by a token of the cluster.
+    aws.sim(Method::POST, "outside", r#"{"issuers": ["https://i"]}"#)
+        .await
+        .ok();
     let token = |exp: u64| {
         use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
         let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
@@ -140,7 +144,7 @@ async fn temporary_keys() {
         let body = format!(
             "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fx&RoleSessionName=s1&WebIdentityToken={token}"
         );
-        let reply = aws.send(hyper::Method::POST, "/", &[], body).await.unwrap();
+        let reply = aws.send(Method::POST, "/", &[], body).await.unwrap();
         assert_eq!(reply.code(), code, "{}", reply.body);
         if code.is_empty() {
             assert_eq!(

@@ -60,24 +60,12 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-/// The quotas that DescribeAccountLimits shows.
-const SHOWN: [&str; 9] = [
-    "application-load-balancers",
-    "condition-values-per-alb-rule",
-    "condition-wildcards-per-alb-rule",
-    "listeners-per-application-load-balancer",
-    "rules-per-application-load-balancer",
-    "target-groups",
-    "target-groups-per-action-on-application-load-balancer",
-    "target-groups-per-application-load-balancer",
-    "targets-per-application-load-balancer",
-];
-
 fn limits(input: &Input, state: &State) -> Answer<Xml> {
     input.done()?;
     let mut xml = Xml::default();
-    xml.list("Limits", "member", SHOWN, |xml, name| {
-        xml.leaf("Name", name).leaf("Max", state.quotas.limit(name));
+    let shown = state.quotas.account_limits();
+    xml.list("Limits", "member", shown, |xml, (name, most)| {
+        xml.leaf("Name", name).leaf("Max", most);
     });
     Ok(xml)
 }

@@ -24,6 +24,8 @@ pub enum Content {
     Form(BTreeMap<String, String>),
     /// JSON 1.1.
     Json(String),
+    /// rpcv2Cbor.
+    Cbor(Vec<u8>),
     /// REST-XML.
     Rest {
         /// Parts of the path by their label.
@@ -64,6 +66,7 @@ pub fn decode(
     let tree = match content {
         Content::Form(parameters) => form::decode(&mut decoder, described, parameters),
         Content::Json(body) => json::decode(&mut decoder, described, body)?,
+        Content::Cbor(body) => json::decode_cbor(&mut decoder, described, body)?,
         Content::Rest {
             labels,
             query,

@@ -1,7 +1,8 @@
-//! Bodies of JSON 1.1.
+//! Bodies of JSON 1.1, and of rpcv2Cbor, which says the same in CBOR.
 
 use serde_json::{Map, Value};
 
+use super::super::cbor;
 use super::{
     Kind, Shape,
     check::Step,
@@ -12,8 +13,20 @@ pub fn decode(decoder: &mut Decoder, shape: &Shape, body: &str) -> Result<Value,
     if body.trim().is_empty() {
         return Ok(Value::Object(Map::new()));
     }
-    let value: Value =
-        serde_json::from_str(body).map_err(|error| Malformed::Json(error.to_string()))?;
+    let value = serde_json::from_str(body).map_err(|error| Malformed::Json(error.to_string()))?;
+    outermost(decoder, shape, value)
+}
+
+pub fn decode_cbor(decoder: &mut Decoder, shape: &Shape, body: &[u8]) -> Result<Value, Malformed> {
+    if body.is_empty() {
+        return Ok(Value::Object(Map::new()));
+    }
+    let value = cbor::read(body)
+        .ok_or_else(|| Malformed::Json("The body is not well-formed CBOR".to_owned()))?;
+    outermost(decoder, shape, value)
+}
+
+fn outermost(decoder: &mut Decoder, shape: &Shape, value: Value) -> Result<Value, Malformed> {
     match value {
         Value::Object(fields) => Ok(structure(decoder, shape, fields)),
         other => Err(Malformed::Json(format!(

@@ -76,9 +76,6 @@ pub struct Operation {
     /// Whether it is called without a signature.
     #[serde(default)]
     pub unsigned: bool,
-    /// Codes of its declared errors.
-    #[serde(default)]
-    pub errors: Vec<String>,
 }
 
 /// The kinds of shapes.
@@ -154,9 +151,6 @@ pub struct Shape {
     pub pattern: Option<String>,
     /// The pattern as AWS writes it, where that is different.
     pub shown: Option<String>,
-    /// Whether it is a secret.
-    #[serde(default)]
-    pub sensitive: bool,
     #[serde(skip)]
     regex: OnceLock<Option<Regex>>,
 }
@@ -232,7 +226,6 @@ impl Shape {
             values: Vec::new(),
             pattern: None,
             shown: None,
-            sensitive: false,
             regex: OnceLock::new(),
         }
     }

@@ -1,0 +1,265 @@
+//! Who may call: keys and roles that were registered, and temporary keys that
+//! STS gave out. Any other key belongs to the configured account with all
+//! rights, unless only known keys are taken.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::state::{ids::Ids, regions::partition};
+
+/// A key as it is registered under `/_sim/keys`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Access key id.
+    pub id: String,
+    /// Secret access key.
+    pub secret: String,
+    /// Twelve digits; the configured account if absent.
+    pub account: Option<String>,
+    /// Name of the user that has the key; made of the id if absent.
+    pub user: Option<String>,
+    /// Session token that has to be sent along.
+    pub token: Option<String>,
+    /// Policy of the user, as an object or as its text.
+    #[serde(default, deserialize_with = "policy")]
+    pub policy: Option<Value>,
+    /// From when on it is refused.
+    pub expires: Option<Timestamp>,
+}
+
+/// A role as it is registered under `/_sim/roles`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// `arn:aws:iam::ACCOUNT:role/PATH/NAME`.
+    pub arn: String,
+    /// Who may assume it; anybody if absent.
+    #[serde(default, deserialize_with = "policy")]
+    pub trust_policy: Option<Value>,
+    /// What its sessions may do.
+    #[serde(default, deserialize_with = "policy")]
+    pub policy: Option<Value>,
+    /// The issuer of web identities that may assume it.
+    pub issuer: Option<String>,
+    /// The longest session, in seconds.
+    #[serde(default = "longest")]
+    pub max_session_seconds: i64,
+}
+
+fn longest() -> i64 {
+    43_200
+}
+
+/// A policy document, which may also come as its text.
+fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let value = match Option::<Value>::deserialize(deserializer)? {
+        Some(Value::String(text)) => {
+            Some(serde_json::from_str(&text).map_err(serde::de::Error::custom)?)
+        }
+        other => other,
+    };
+    match value {
+        None | Some(Value::Object(_)) => Ok(value),
+        Some(_) => Err(serde::de::Error::custom("a policy is a JSON object")),
+    }
+}
+
+/// Somebody who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Account.
+    pub account: String,
+    /// ARN of the user, the session or the account.
+    pub arn: String,
+    /// `AIDA…`, `AROA…:SESSION` or the account.
+    pub user_id: String,
+    /// The access key id; none for calls that are not signed.
+    pub key: Option<String>,
+    /// The session that a role was assumed for.
+    pub session: Option<Session>,
+    /// The policies that bind it; none for all rights.
+    pub policies: Vec<Value>,
+}
+
+/// What is particular to temporary keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// ARN of the role; none for a user's own session.
+    pub role: Option<String>,
+    /// Session tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A key with what it is checked by.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Secret access key.
+    pub secret: String,
+    /// Session token that has to be sent along.
+    pub token: Option<String>,
+    /// From when on it is refused.
+    pub expires: Option<Timestamp>,
+    /// Whose it is.
+    pub caller: Caller,
+}
+
+/// All keys and roles.
+#[derive(Debug)]
+pub struct Callers {
+    /// The account of keys that nobody registered.
+    account: String,
+    partition: &'static str,
+    /// Whether such keys are refused.
+    only_known: bool,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: BTreeMap<String, Key>,
+    roles: BTreeMap<String, Role>,
+}
+
+impl Callers {
+    /// Nobody known yet; other keys belong to `account`.
+    pub fn new(account: &str, region: &str, only_known: bool) -> Self {
+        Self {
+            account: account.to_owned(),
+            partition: partition(region),
+            only_known,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Registers a key, in place of one of the same id.
+    pub fn register(&self, new: NewKey) {
+        let account = new.account.unwrap_or_else(|| self.account.clone());
+        let name = new.user.unwrap_or_else(|| format!("user-of-{}", new.id));
+        let arn = format!("arn:{}:iam::{account}:user/{name}", self.partition);
+        let key = Key {
+            secret: new.secret,
+            token: new.token,
+            expires: new.expires,
+            caller: Caller {
+                user_id: format!("AIDA{}", Ids::named(&arn).capitals(17)),
+                account,
+                arn,
+                key: Some(new.id.clone()),
+                session: None,
+                policies: new.policy.into_iter().collect(),
+            },
+        };
+        self.lock().keys.insert(new.id, key);
+    }
+
+    /// Takes a key in that STS gave out.
+    pub fn give_out(&self, id: String, key: Key) {
+        self.lock().keys.insert(id, key);
+    }
+
+    /// Registers a role, in place of one of the same ARN.
+    pub fn register_role(&self, role: Role) {
+        self.lock().roles.insert(role.arn.clone(), role);
+    }
+
+    /// A registered role.
+    pub fn role(&self, arn: &str) -> Option<Role> {
+        self.lock().roles.get(arn).cloned()
+    }
+
+    /// Whether a registered role trusts this issuer.
+    pub fn trusts_issuer(&self, issuer: &str) -> bool {
+        let known = self.lock();
+        let mut issuers = known.roles.values().filter_map(|role| role.issuer.as_ref());
+        issuers.any(|trusted| trusted == issuer)
+    }
+
+    /// A registered key, or one that STS gave out.
+    pub fn key(&self, id: &str) -> Option<Key> {
+        self.lock().keys.get(id).cloned()
+    }
+
+    /// The ids of all keys with their ARNs, and all roles.
+    pub fn all(&self) -> (BTreeMap<String, String>, Vec<Role>) {
+        let known = self.lock();
+        let keys = known.keys.iter();
+        let keys = keys.map(|(id, key)| (id.clone(), key.caller.arn.clone()));
+        (keys.collect(), known.roles.values().cloned().collect())
+    }
+
+    /// Whoever has a key that nobody registered; `None` when such keys are refused.
+    pub fn stranger(&self, key: &str) -> Option<Caller> {
+        (!self.only_known).then(|| Caller {
+            key: Some(key.to_owned()),
+            ..self.root()
+        })
+    }
+
+    /// The account that keys belong to which nobody registered, as a caller.
+    pub fn root(&self) -> Caller {
+        Caller {
+            account: self.account.clone(),
+            arn: format!("arn:{}:iam::{}:root", self.partition, self.account),
+            user_id: self.account.clone(),
+            key: None,
+            session: None,
+            policies: Vec::new(),
+        }
+    }
+
+    /// Whether only known keys are taken.
+    pub fn only_known(&self) -> bool {
+        self.only_known
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn policies_come_as_objects_and_as_texts() {
+        let read = |policy: Value| {
+            serde_json::from_value::<NewKey>(json!({ "id": "A", "secret": "s", "policy": policy }))
+        };
+        let document = json!({ "Version": "2012-10-17", "Statement": [] });
+        assert_eq!(
+            read(document.clone()).unwrap().policy,
+            Some(document.clone())
+        );
+        let text = Value::from(document.to_string());
+        assert_eq!(read(text).unwrap().policy, Some(document));
+        assert!(read(json!("nonsense")).is_err());
+        assert!(read(json!([])).is_err());
+    }
+
+    #[test]
+    fn strangers_have_all_rights_unless_only_known_keys_are_taken() {
+        let callers = Callers::new("123456789012", "us-east-1", false);
+        let stranger = callers.stranger("AKID").unwrap();
+        assert_eq!(stranger.arn, "arn:aws:iam::123456789012:root");
+        assert!(stranger.policies.is_empty());
+        let strict = Callers::new("123456789012", "us-east-1", true);
+        assert_eq!(strict.stranger("AKID"), None);
+        let key = json!({ "id": "AKID", "secret": "s", "account": "999999999999", "user": "web" });
+        strict.register(serde_json::from_value(key).unwrap());
+        let known = strict.key("AKID").unwrap().caller;
+        assert_eq!(known.account, "999999999999");
+        assert_eq!(known.arn, "arn:aws:iam::999999999999:user/web");
+        assert_eq!(known.user_id.len(), 21);
+    }
+}
