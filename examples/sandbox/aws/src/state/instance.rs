@@ -70,6 +70,8 @@ pub struct Instance {
     pub launch_index: usize,
     /// State.
     pub state: InstanceState,
+    /// Whether it gets a public address whenever it starts.
+    pub public: bool,
     /// Why it is in a state that a user asked for.
     pub reason: Option<&'static str>,
     /// Such as `m5.large`.
@@ -342,6 +344,7 @@ impl State {
             reservation_id: reservation_id.to_owned(),
             launch_index,
             state: InstanceState::Pending,
+            public,
             reason: None,
             instance_type: new
                 .instance_type

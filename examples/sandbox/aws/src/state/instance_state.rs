@@ -72,6 +72,30 @@ impl State {
         }
     }
 
+    /// Gives an instance that starts again a public address, unless its first
+    /// interface has an allocated one.
+    fn give_public_address(&mut self, id: &str) {
+        let address = self.invent_public_address();
+        let first = self
+            .interfaces_of(id)
+            .find(|interface| {
+                interface
+                    .attachment
+                    .as_ref()
+                    .is_some_and(|attachment| attachment.device_index == 0)
+            })
+            .map(|interface| (interface.id.clone(), interface.private_ips[0]));
+        let Some((first, private)) = first else {
+            return;
+        };
+        if self.address_at(&first, private).is_some() {
+            return;
+        }
+        if let Some(interface) = self.network_interfaces.get_mut(&first) {
+            interface.public_ip = Some(address);
+        }
+    }
+
     /// Checks instances before a change of state: they exist, and each is in
     /// a state from which it can be `done`.
     fn check_states(&self, ids: &[String], done: &str, allowed: &[InstanceState]) -> Answer<()> {
@@ -113,8 +137,12 @@ impl State {
                 InstanceState::Pending => None,
                 _ => Some("Client.UserInitiatedShutdown"),
             };
-            if state == InstanceState::Pending {
+            let starts = state == InstanceState::Pending;
+            if starts {
                 instance.launched = now;
+            }
+            if starts && instance.public {
+                self.give_public_address(id);
             }
             self.schedule(now, delay, Transition::Instance(id.clone(), state));
         }

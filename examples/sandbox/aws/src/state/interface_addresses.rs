@@ -199,7 +199,9 @@ impl State {
                     "The prefix {prefix} is not a /80 of the subnet's address range"
                 )));
             }
-            if prefixes.iter().any(|other| overlap6(other, prefix)) {
+            let taken = prefixes.iter().any(|other| overlap6(other, prefix))
+                || held.iter().any(|address| prefix.contains(address));
+            if taken {
                 return Err(Refusal::new(
                     "InvalidIPAddress.InUse",
                     format!("The prefix {prefix} is in use."),
@@ -212,7 +214,12 @@ impl State {
             let free = range
                 .subnets(PREFIX_BITS)
                 .ok()
-                .and_then(|mut all| all.find(|prefix| !prefixes.contains(prefix)))
+                .and_then(|mut all| {
+                    all.find(|prefix| {
+                        !prefixes.contains(prefix)
+                            && !held.iter().any(|address| prefix.contains(address))
+                    })
+                })
                 .ok_or_else(|| {
                     Refusal::new(
                         "InsufficientFreeAddressesInSubnet",
@@ -224,7 +231,8 @@ impl State {
         }
         for _ in 0..wanted.ipv6_count {
             let seed = u64::from_str_radix(&self.ids.hex(15), 16).unwrap_or_default();
-            let address = self.subnet(subnet_id)?.ipv6_address(seed, &held)?;
+            let subnet = self.subnet(subnet_id)?;
+            let address = subnet.ipv6_address(seed, &held, &prefixes)?;
             held.push(address);
             got.ipv6.push(address);
         }

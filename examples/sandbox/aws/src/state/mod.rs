@@ -14,6 +14,8 @@ pub mod cidr;
 pub mod condition;
 pub mod dns_name;
 pub mod ec2_id;
+#[cfg(test)]
+mod ec2_invariants;
 pub mod ec2_tags;
 pub mod elsewhere;
 pub mod gateway;

@@ -9,9 +9,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
 use super::{
-    Answer, InstanceState, Refusal, State,
-    ec2_id::Kind,
-    instance_type,
+    Answer, InstanceState, Refusal, State, ec2_id::Kind, instance_type,
     interface_addresses::Addresses,
 };
 

@@ -211,13 +211,21 @@ impl Subnet {
         Ok(prefix)
     }
 
-    /// An IPv6 address that no interface of `held` has, made from `seed`.
-    pub(super) fn ipv6_address(&self, seed: u64, held: &[Ipv6Addr]) -> Answer<Ipv6Addr> {
+    /// An IPv6 address that is not among `held` nor in a delegated prefix,
+    /// made from `seed`.
+    pub(super) fn ipv6_address(
+        &self,
+        seed: u64,
+        held: &[Ipv6Addr],
+        prefixes: &[Ipv6Net],
+    ) -> Answer<Ipv6Addr> {
         let range = self.need_ipv6()?;
         let base = u128::from(range.network());
         (0..u128::from(u16::MAX))
             .map(|step| Ipv6Addr::from(base + ((u128::from(seed) + step) & (u128::MAX >> 65))))
-            .find(|address| !held.contains(address))
+            .find(|address| {
+                !held.contains(address) && !prefixes.iter().any(|prefix| prefix.contains(address))
+            })
             .ok_or_else(|| self.full())
     }
 

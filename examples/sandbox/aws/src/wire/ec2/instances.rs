@@ -133,7 +133,7 @@ pub(super) fn write_instance(xml: &mut Xml, state: &State, instance: &Instance) 
                 .map(|address| address.public_ip)
                 .or(interface.public_ip)
         });
-        let name = public.map(|public| state.public_name(public));
+        let name = public.map(|public| state.public_name(&instance.vpc_id, public));
         xml.leaf("subnetId", &instance.subnet_id)
             .leaf("vpcId", &instance.vpc_id)
             .leaf("privateIpAddress", instance.private_ip)

@@ -161,7 +161,10 @@ fn write_association(
         let own = address.map_or("amazon", |_| state.account.as_str());
         let owner = interface.requester.as_deref().filter(|_| address.is_none());
         xml.leaf("publicIp", public)
-            .leaf("publicDnsName", state.public_name(public))
+            .leaf(
+                "publicDnsName",
+                state.public_name(&interface.vpc_id, public),
+            )
             .leaf("ipOwnerId", owner.unwrap_or(own))
             .maybe("allocationId", address.map(|address| &address.id));
         let association = address.and_then(|address| address.association.as_ref());
