@@ -66,8 +66,22 @@ fn status(interface: &NetworkInterface) -> &'static str {
     }
 }
 
+/// Where an interface is shown: its instance around it leaves a little out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// By itself.
+    Alone,
+    /// As a part of its instance.
+    InInstance,
+}
+
 /// The part that an interface shows alone and as a part of its instance alike.
-pub(super) fn write_common(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
+pub(super) fn write_common(
+    xml: &mut Xml,
+    state: &State,
+    interface: &NetworkInterface,
+    shown: Shown,
+) {
     let name = interface
         .private_ips
         .first()
@@ -85,13 +99,13 @@ pub(super) fn write_common(xml: &mut Xml, state: &State, interface: &NetworkInte
         .maybe("privateDnsName", name);
     write_groups(xml, state, &interface.security_groups);
     if let Some(first) = interface.private_ips.first() {
-        write_association(xml, state, interface, *first);
+        write_association(xml, state, interface, *first, shown);
     }
-    write_addresses(xml, state, interface);
+    write_addresses(xml, state, interface, shown);
 }
 
 pub(super) fn write(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
-    write_common(xml, state, interface);
+    write_common(xml, state, interface, Shown::Alone);
     let zone = state
         .availability_zones
         .iter()
@@ -103,7 +117,7 @@ pub(super) fn write(xml: &mut Xml, state: &State, interface: &NetworkInterface) 
     xml.nest("operator", |xml| {
         xml.leaf("managed", false);
     });
-    write_attachment(xml, state, interface, true);
+    write_attachment(xml, state, interface, Shown::Alone);
     write_tags(xml, state.tags.get(&interface.id));
 }
 
@@ -122,7 +136,7 @@ pub(super) fn write_attachment(
     xml: &mut Xml,
     state: &State,
     interface: &NetworkInterface,
-    alone: bool,
+    shown: Shown,
 ) {
     let Some(attachment) = &interface.attachment else {
         return;
@@ -134,7 +148,7 @@ pub(super) fn write_attachment(
             .leaf("deleteOnTermination", interface.delete_on_termination)
             .leaf("networkCardIndex", 0)
             .maybe("attachTime", interface.attached_at.map(time));
-        if alone {
+        if shown == Shown::Alone {
             let owner = interface.requester.as_ref().unwrap_or(&state.account);
             xml.maybe("instanceId", attachment.instance_id.as_ref())
                 .leaf("instanceOwnerId", owner);
@@ -148,6 +162,7 @@ fn write_association(
     state: &State,
     interface: &NetworkInterface,
     private: Ipv4Addr,
+    shown: Shown,
 ) {
     let address = state.address_at(&interface.id, private);
     let primary = interface.private_ips.first() == Some(&private);
@@ -165,8 +180,11 @@ fn write_association(
                 "publicDnsName",
                 state.public_name(&interface.vpc_id, public),
             )
-            .leaf("ipOwnerId", owner.unwrap_or(own))
-            .maybe("allocationId", address.map(|address| &address.id));
+            .leaf("ipOwnerId", owner.unwrap_or(own));
+        if shown == Shown::InInstance {
+            return;
+        }
+        xml.maybe("allocationId", address.map(|address| &address.id));
         let association = address.and_then(|address| address.association.as_ref());
         xml.maybe(
             "associationId",
@@ -175,7 +193,7 @@ fn write_association(
     });
 }
 
-fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
+fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface, shown: Shown) {
     let addresses = interface.private_ips.iter().zip(0..);
     xml.list(
         "privateIpAddressesSet",
@@ -185,7 +203,7 @@ fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
             xml.leaf("privateIpAddress", address)
                 .leaf("privateDnsName", state.private_name(*address))
                 .leaf("primary", place == 0);
-            write_association(xml, state, interface, *address);
+            write_association(xml, state, interface, *address, shown);
         },
     );
     xml.list(
@@ -352,7 +370,7 @@ fn describe_attribute(input: &Input, state: &State) -> Answer<Xml> {
                 xml.leaf("value", interface.source_dest_check);
             });
         }
-        "attachment" => write_attachment(&mut xml, state, interface, true),
+        "attachment" => write_attachment(&mut xml, state, interface, Shown::Alone),
         "associatePublicIpAddress" => {
             xml.leaf("associatePublicIpAddress", interface.public_ip.is_some());
         }
