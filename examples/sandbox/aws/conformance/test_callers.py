@@ -199,6 +199,13 @@ def role(aws, account=ACCOUNT, **described):
     return arn
 
 
+# What a session may do at most.
+READING = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}],
+}
+
+
 def trusting(principal, condition=None, action="sts:AssumeRole"):
     statement = {"Effect": "Allow", "Principal": principal, "Action": action}
     if condition:
@@ -274,7 +281,7 @@ def test_parameters_of_assume_role(aws):
         {"DurationSeconds": 900},
         {"DurationSeconds": 43200},
         {"Tags": [{"Key": "a", "Value": "1"}], "TransitiveTagKeys": ["a"]},
-        {"Policy": json.dumps(trusting("*"))},
+        {"Policy": json.dumps(READING)},
         {"SourceIdentity": "someone"},
     ):
         call(**good)()

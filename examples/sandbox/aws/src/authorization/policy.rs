@@ -40,11 +40,13 @@ pub(super) fn decide(policy: &Value, action: &str, resource: &str, context: &Con
 /// condition that it cannot judge must not pass for met or unmet.
 pub fn check(policy: &Value) -> Result<(), String> {
     let document = policy.as_object().ok_or("a policy is an object")?;
-    if !document.contains_key("Statement") {
-        return Err("a policy needs a Statement".to_owned());
-    }
     let all = statements(policy);
-    if all.is_empty() {
+    let complete = match document.get("Statement") {
+        Some(Value::Array(listed)) => listed.len() == all.len(),
+        Some(Value::Object(_)) => true,
+        _ => false,
+    };
+    if !complete {
         return Err("the Statement of a policy is an object or a list of objects".to_owned());
     }
     for (statement, number) in all.into_iter().zip(1..) {

@@ -392,7 +392,6 @@ fn version_of(service: Service) -> &'static str {
 }
 
 #[test]
-#[ignore = "until every service has its handlers"]
 fn every_operation_of_the_models_is_carried_out() {
     let missing: Vec<String> = Service::ALL
         .into_iter()
