@@ -191,6 +191,16 @@ def jwt(order=1, **settings):
     return {"Type": "jwt-validation", "Order": order, "JwtValidationConfig": config}
 
 
+def cognito(order=1, **settings):
+    config = {
+        "UserPoolArn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_Abc123",
+        "UserPoolClientId": "client",
+        "UserPoolDomain": "login",
+        **settings,
+    }
+    return {"Type": "authenticate-cognito", "Order": order, "AuthenticateCognitoConfig": config}
+
+
 @pytest.fixture
 def elb(aws, vpc):
     return Elb(aws, vpc)

@@ -3,8 +3,9 @@
 import re
 
 import pytest
-from conftest import refused, rule
-from load_balancing import NOT_FOUND, elb, forward, host, jwt, oidc, path, redirect  # noqa: F401
+from conftest import eventually, refused, rule
+from load_balancing import NOT_FOUND, cognito, elb, forward, host, jwt, oidc, path, redirect  # noqa: F401
+from test_trust_stores import Objects, create
 
 NOBODY = "0" * 16
 CONFIGURATION = "InvalidConfigurationRequest"
@@ -138,18 +139,6 @@ def test_who_looks_at_clients_needs_https(elb):
     for first in [oidc(), jwt(), cognito()]:
         refused("InvalidLoadBalancerAction", lambda f=first: elb.listener(DefaultActions=[f, last]))
     elb.listener(Protocol="HTTPS", DefaultActions=[jwt(), last])
-
-
-def cognito(order=1):
-    return {
-        "Type": "authenticate-cognito",
-        "Order": order,
-        "AuthenticateCognitoConfig": {
-            "UserPoolArn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_Abc123",
-            "UserPoolClientId": "client",
-            "UserPoolDomain": "login",
-        },
-    }
 
 
 @rule("elb.create_listener.quota")
@@ -350,6 +339,28 @@ def test_mutual_authentication(elb):
     assert made["MutualAuthentication"] == {"Mode": "passthrough"}
     off = elb.client.modify_listener(ListenerArn=made["ListenerArn"], MutualAuthentication={"Mode": "off"})
     assert off["Listeners"][0]["MutualAuthentication"] == {"Mode": "off"}
+
+
+@rule("elb.mutual.not_ready", "elb.mutual.readback", "elb.mutual.in_use", "elb.mutual.quota")
+def test_listeners_that_verify(elb, aws):
+    store = create(aws, Objects(aws))["TrustStoreArn"]
+
+    def listener(port=443, **mutual):
+        mutual = {"Mode": "verify", "TrustStoreArn": store, **mutual}
+        return elb.listeners(Protocol="HTTPS", Port=port, MutualAuthentication=mutual)
+
+    refused("TrustStoreNotReady", listener)
+    made = eventually(listener)
+    assert made["MutualAuthentication"] == {
+        "Mode": "verify", "TrustStoreArn": store, "IgnoreClientCertificateExpiry": False,
+        "TrustStoreAssociationStatus": "active", "AdvertiseTrustStoreCaNames": "off"}
+    refused("TrustStoreInUse", lambda: aws.elbv2.delete_trust_store(TrustStoreArn=store))
+    second = listener(8443, IgnoreClientCertificateExpiry=True, AdvertiseTrustStoreCaNames="on")["MutualAuthentication"]
+    assert second["IgnoreClientCertificateExpiry"] is True and second["AdvertiseTrustStoreCaNames"] == "on"
+    refused((CONFIGURATION, "TooManyListeners", "ValidationError"), lambda: listener(9443))
+    off = elb.client.modify_listener(ListenerArn=made["ListenerArn"], MutualAuthentication={"Mode": "off"})
+    assert off["Listeners"][0]["MutualAuthentication"] == {"Mode": "off"}
+    listener(9443)
 
 
 def attributes(answer):

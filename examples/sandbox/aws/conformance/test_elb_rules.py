@@ -3,7 +3,7 @@
 import re
 
 from conftest import refused, rule
-from load_balancing import NOT_FOUND, elb, forward, host, jwt, oidc, path, redirect, weighted  # noqa: F401
+from load_balancing import NOT_FOUND, cognito, elb, forward, host, jwt, oidc, path, redirect, weighted  # noqa: F401
 
 NOBODY = "0" * 16
 ACTION = "InvalidLoadBalancerAction"
@@ -255,6 +255,10 @@ def test_stickiness_of_groups(elb):
     elb.client.modify_target_group_attributes(TargetGroupArn=a, Attributes=on)
     refused((ACTION, "InvalidConfigurationRequest"), lambda: make(2, {"Enabled": False}))
     make(2, {"Enabled": True, "DurationSeconds": 1})
+    off = [{"Key": "stickiness.enabled", "Value": "false"}]
+    elb.client.modify_target_group_attributes(TargetGroupArn=a, Attributes=off)
+    made = make(3, {"Enabled": False, "DurationSeconds": 60})
+    assert made["Actions"][0]["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": False, "DurationSeconds": 60}
 
 
 @rule("elb.redirect.readback")
@@ -384,6 +388,38 @@ def test_oidc_is_checked(elb):
     plain = elb.rule(listener, 2)["RuleArn"]
     refused(codes, lambda: elb.client.modify_rule(
         RuleArn=plain, Actions=[oidc(ClientSecret=None, UseExistingClientSecret=True), LAST]))
+
+
+@rule("elb.cognito.defaults", "elb.cognito.pool", "elb.cognito.outside")
+def test_cognito(elb, aws):
+    listener = elb.listener(Protocol="HTTPS")
+    codes = (ACTION, "ValidationError")
+    pool = aws.cognito.create_user_pool(PoolName=aws.name("pool"))["UserPool"]
+    client = lambda secret: aws.cognito.create_user_pool_client(
+        UserPoolId=pool["Id"], ClientName=aws.name("c"), GenerateSecret=secret)["UserPoolClient"]["ClientId"]
+    with_secret, without = client(True), client(False)
+    action = lambda **more: cognito(**{"UserPoolArn": pool["Arn"], "UserPoolClientId": with_secret, **more})
+    make = lambda priority, action: elb.rule(listener, priority, Actions=[action, LAST])
+    made = make(1, action())
+    assert made["Actions"][0]["AuthenticateCognitoConfig"] == {
+        "UserPoolArn": pool["Arn"], "UserPoolClientId": with_secret, "UserPoolDomain": "login",
+        "SessionCookieName": "AWSELBAuthSessionCookie", "Scope": "openid", "SessionTimeout": 604800,
+        "OnUnauthenticatedRequest": "authenticate"}
+    for bad in [
+        action(UserPoolClientId=without), action(UserPoolClientId="nobody"), cognito(),
+        action(UserPoolArn="us-east-1_Abc123"), action(SessionTimeout=604801), action(SessionTimeout=0),
+        action(OnUnauthenticatedRequest="maybe"), action(UserPoolDomain=""),
+        action(AuthenticationRequestExtraParams={f"p{n}": "x" for n in range(11)}),
+    ]:
+        refused(codes, lambda b=bad: make(2, b))
+    elsewhere = {
+        "user_pool_arn": "arn:aws:cognito-idp:eu-west-1:210987654321:userpool/eu-west-1_Xyz789",
+        "client_id": aws.name("c"), "domain": "login"}
+    known = aws.sim.get("outside")["cognito"]
+    declared = cognito(UserPoolArn=elsewhere["user_pool_arn"], UserPoolClientId=elsewhere["client_id"])
+    refused(codes, lambda: make(3, declared))
+    aws.sim.post("outside", {"cognito": [*known, elsewhere]})
+    make(3, declared)
 
 
 @rule("elb.jwt.readback", "elb.jwt.checks")

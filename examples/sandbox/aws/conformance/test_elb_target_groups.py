@@ -1,5 +1,6 @@
 """Target groups, their health checks, attributes and targets."""
 
+import ipaddress
 import re
 
 import pytest
@@ -232,6 +233,41 @@ def test_attributes_by_kind_of_group(elb):
     refused("TargetGroupNotFound", lambda: describe(elb.group()[:-16] + NOBODY))
 
 
+@rule("elb.attributes.http2")
+def test_groups_of_http2_have_more(elb):
+    describe = lambda version: attributes(
+        elb.client.describe_target_group_attributes(TargetGroupArn=elb.group(ProtocolVersion=version)))
+    resets = {"routing.http2.rst_stream_error_forwarding.enabled": "false"}
+    assert describe("GRPC") == {**APPLICATION, **resets}
+    assert describe("HTTP2") == {
+        **APPLICATION, **resets, "waf.http2.traffic_inspection_behavior": "inspect_immediately"}
+
+
+@rule("nlb.attributes.values", "nlb.attributes.couplings")
+def test_attributes_of_network_groups_change(elb):
+    def modify(group, **changes):
+        changes = [{"Key": k.replace("__", "."), "Value": v} for k, v in changes.items()]
+        return attributes(elb.client.modify_target_group_attributes(TargetGroupArn=group, Attributes=changes))
+
+    group = elb.group(Protocol="TCP")
+    after = modify(group, preserve_client_ip__enabled="true", proxy_protocol_v2__enabled="true", stickiness__enabled="true")
+    assert after["proxy_protocol_v2.enabled"] == after["preserve_client_ip.enabled"] == "true"
+    for changes in [
+        {"slow_start__duration_seconds": "30"}, {"load_balancing__algorithm__type": "round_robin"},
+        {"stickiness__lb_cookie__duration_seconds": "60"}, {"preserve_client_ip__enabled": "on"},
+        {"target_health_state__unhealthy__draining_interval_seconds": "60"},
+        {"target_health_state__unhealthy__connection_termination__enabled": "false",
+         "target_health_state__unhealthy__draining_interval_seconds": "360001"},
+        {"lambda__multi_value_headers__enabled": "true"},
+    ]:
+        refused(EITHER, lambda c=changes: modify(group, **c))
+    modify(group, target_health_state__unhealthy__connection_termination__enabled="false",
+           target_health_state__unhealthy__draining_interval_seconds="360000")
+    udp = elb.group(Protocol="UDP", HealthCheckProtocol="TCP")
+    refused(EITHER, lambda: modify(udp, preserve_client_ip__enabled="false"))
+    refused(EITHER, lambda: modify(udp, target_health_state__unhealthy__connection_termination__enabled="true"))
+
+
 @rule("elb.attributes.partial", "elb.attributes.values", "elb.attributes.keys")
 def test_attributes_change(elb):
     group = elb.group()
@@ -301,8 +337,10 @@ def test_attributes_that_depend_on_each_other(elb):
 @pytest.fixture
 def nodes(aws, vpc):
     """Two running instances, in the first two zones."""
+    image = aws.ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
+
     def run(subnet):
-        made = aws.ec2.run_instances(ImageId="ami-12345678", InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=subnet)
+        made = aws.ec2.run_instances(ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=subnet)
         return made["Instances"][0]["InstanceId"]
 
     ids = [run(subnet) for subnet in vpc.subnets[:2]]
@@ -376,6 +414,25 @@ def test_addresses_as_targets(elb):
     refused("TargetGroupNotFound", lambda: register(elb, group[:-16] + NOBODY, "10.0.0.77"))
 
 
+@rule("elb.register.ipv6", "elb.forward.ipv6")
+def test_ipv6(elb, aws):
+    vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
+    read = lambda: aws.ec2.describe_vpcs(VpcIds=[vpc["VpcId"]])["Vpcs"][0]["Ipv6CidrBlockAssociationSet"]
+    block = eventually(lambda: [a for a in read() if a["Ipv6CidrBlockState"]["State"] == "associated"])[0]["Ipv6CidrBlock"]
+    parts = list(ipaddress.ip_network(block).subnets(new_prefix=64))
+    subnets = [
+        aws.ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=f"10.0.{n}.0/24", Ipv6CidrBlock=str(parts[n]),
+                              AvailabilityZone=f"us-east-1{'ab'[n]}")["Subnet"]["SubnetId"]
+        for n in (0, 1)]
+    group = elb.group(VpcId=vpc["VpcId"], IpAddressType="ipv6")
+    register(elb, group, str(parts[0][0x77]))
+    for bad in ("10.0.0.77", "2001:db8::1"):
+        refused("ValidationError", lambda b=bad: register(elb, group, {"Id": b, "AvailabilityZone": "all"}))
+    balancer = elb.balancer(Subnets=subnets, Scheme="internal", IpAddressType="dualstack")
+    elb.listener(LoadBalancerArn=balancer, DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"]["State"] == "initial"
+
+
 @rule("elb.register.cross_zone")
 def test_targets_of_all_zones_need_cross_zone(elb):
     off = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
@@ -417,6 +474,20 @@ def test_a_load_balancer_as_a_target(elb):
     elb.listener(LoadBalancerArn=other)
     refused("TooManyTargets", lambda: register(elb, group, other))
     assert [t["Target"] for t in elb.health(group)] == [{"Id": elb.alb, "Port": 80}]
+
+
+@rule("nlb.health.alb")
+def test_a_load_balancer_is_checked_as_a_target(elb):
+    page = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}
+    elb.listener(DefaultActions=[page])
+    group = elb.group(Protocol="TCP", Port=80, TargetType="alb", HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2)
+    register(elb, group, elb.alb)
+    network = elb.balancer(Type="network", Scheme="internal")
+    elb.listener(LoadBalancerArn=network, Protocol="TCP", DefaultActions=[forward(group)])
+    state = lambda: elb.health(group)[0]["TargetHealth"]["State"]
+    assert state() == "initial"
+    eventually(lambda: state() == "healthy")
+    refused("ResourceInUse", lambda: elb.client.delete_load_balancer(LoadBalancerArn=elb.alb))
 
 
 @rule("elb.deregister.unknown", "elb.deregister.port", "elb.health.not_registered")
@@ -467,15 +538,31 @@ def test_targets_in_a_zone_that_is_not_enabled(elb):
         "Description": "Target is in an Availability Zone that is not enabled for the load balancer"}
 
 
+@rule("elb.health.ip_unusable")
+def test_addresses_of_load_balancers_cannot_be_used(elb, aws):
+    other = elb.balancer(Scheme="internal")
+    description = "ELB " + other.split(":loadbalancer/")[1]
+    interfaces = aws.ec2.describe_network_interfaces(
+        Filters=[{"Name": "description", "Values": [description]}])["NetworkInterfaces"]
+    group = elb.group()
+    register(elb, group, interfaces[0]["PrivateIpAddress"])
+    elb.listener(DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"] == {
+        "State": "unused", "Reason": "Target.IpUnusable",
+        "Description": "The IP address cannot be used as a target, as it is in use by a load balancer"}
+
+
 @rule("elb.health.stopped")
 def test_instances_that_do_not_run(elb, aws, nodes):
     group = elb.group(TargetType="instance")
-    register(elb, group, nodes[0])
+    register(elb, group, *nodes)
     elb.listener(DefaultActions=[forward(group)])
-    aws.ec2.terminate_instances(InstanceIds=[nodes[0]])
-    shown = lambda: elb.health(group, Targets=[{"Id": nodes[0]}])[0]["TargetHealth"]
-    eventually(lambda: shown().get("Reason") in ("Target.InvalidState", "Target.NotRegistered"))
-    assert shown()["State"] == "unused"
+    aws.ec2.stop_instances(InstanceIds=[nodes[0]])
+    aws.ec2.terminate_instances(InstanceIds=[nodes[1]])
+    shown = lambda node: elb.health(group, Targets=[{"Id": node}])[0]["TargetHealth"]
+    for node, state in ((nodes[0], "stopped"), (nodes[1], "terminated")):
+        eventually(lambda: shown(node) == {
+            "State": "unused", "Reason": "Target.InvalidState", "Description": f"Target is in the {state} state"})
 
 
 @rule("elb.health.include")

@@ -8,9 +8,9 @@
 //! `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
-//! Not here: HTTP/2 (and with it gRPC), stickiness, transforms, authentication,
-//! slow start, algorithms other than round robin, the listener attributes that
-//! change response headers.
+//! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
+//! stickiness, transforms, authentication, slow start, algorithms other than
+//! round robin, the listener attributes that change response headers.
 
 mod addresses;
 mod answer;
@@ -30,6 +30,7 @@ mod tls;
 mod upstream;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,6 +67,7 @@ pub struct Plane {
 struct Shared {
     state: SharedState,
     addresses: Addresses,
+    endpoints: Endpoints,
     rotation: Rotation,
     departures: Departures,
     tasks: TaskTracker,
@@ -82,6 +84,15 @@ impl Endpoints {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Where a load balancer listens on a port of its own.
+    fn of(&self, load_balancer: &str, port: u16) -> Option<SocketAddr> {
+        let endpoints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = endpoints
+            .iter()
+            .find(|endpoint| endpoint.load_balancer == load_balancer && endpoint.port == port);
+        found.map(|endpoint| endpoint.socket)
     }
 
     fn show(&self, open: &BTreeMap<String, Open>) {
@@ -104,6 +115,7 @@ impl Plane {
         let shared = Shared {
             state,
             addresses: Addresses::default(),
+            endpoints: Endpoints::default(),
             rotation: Rotation::default(),
             departures: Departures::default(),
             tasks: TaskTracker::new(),
@@ -112,11 +124,11 @@ impl Plane {
         let plane = Self {
             addresses: shared.addresses.clone(),
             loopbacks: Loopbacks::default(),
-            endpoints: Endpoints::default(),
+            endpoints: shared.endpoints.clone(),
             tasks: shared.tasks.clone(),
             stop: shared.stop.clone().drop_guard(),
         };
-        let following = follow(shared, plane.loopbacks.clone(), plane.endpoints.clone());
+        let following = follow(shared, plane.loopbacks.clone());
         plane.tasks.spawn(following);
         plane
     }
@@ -150,7 +162,7 @@ impl Plane {
 }
 
 /// Keeps sockets and probes as the account wants them.
-async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
+async fn follow(shared: Shared, loopbacks: Loopbacks) {
     let mut changes = shared.state.changes();
     let mut open = BTreeMap::new();
     let mut probes = Probes::default();
@@ -170,7 +182,7 @@ async fn follow(shared: Shared, loopbacks: Loopbacks, endpoints: Endpoints) {
             (listeners, targets, all().filter_map(State::next_due).min())
         });
         let complete = listen(&shared, &loopbacks, &mut open, listeners).await;
-        endpoints.show(&open);
+        shared.endpoints.show(&open);
         probes.follow(&shared, targets);
 
         let wait = if complete { Duration::MAX } else { RETRY };

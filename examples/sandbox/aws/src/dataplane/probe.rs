@@ -38,10 +38,9 @@ pub(super) fn wanted(state: &State) -> BTreeSet<Probed> {
         .collect()
 }
 
-/// Whether the targets of a group are somewhere: functions and load balancers
-/// are not probed here.
+/// Whether the targets of a group are somewhere: functions are not.
 fn is_reachable(group: &TargetGroup) -> bool {
-    matches!(group.target_type, TargetType::Instance | TargetType::Ip)
+    group.target_type != TargetType::Lambda
 }
 
 /// The probes that run, each until it is dropped from here.
@@ -89,9 +88,18 @@ async fn probe(shared: &Shared, (group, target): Probed) {
         };
         let limit = scaled(check.timeout_seconds, scale).max(LEAST_TIMEOUT);
         let port = check.port.unwrap_or(target.port);
-        let outcome = match shared.addresses.of(&target.id, port) {
-            Some(socket) => {
-                let asked = ask(&check, &target.id, port, socket, limit);
+        // A load balancer as a target is known by its ARN.
+        let balancer = target.id.starts_with("arn:");
+        let (socket, host) = if balancer {
+            let socket = shared.endpoints.of(&target.id, port);
+            (socket, socket.map(|socket| socket.to_string()))
+        } else {
+            let host = format!("{}:{port}", target.id);
+            (shared.addresses.of(&target.id, port), Some(host))
+        };
+        let outcome = match socket.zip(host) {
+            Some((socket, host)) => {
+                let asked = ask(&check, &host, socket, limit);
                 match timeout(limit, asked).await {
                     Ok(outcome) => outcome,
                     Err(_) => Err(ProbeFailure::Timeout),
@@ -115,8 +123,7 @@ fn scaled(seconds: u32, scale: f64) -> Duration {
 
 async fn ask(
     check: &HealthCheck,
-    id: &str,
-    port: u16,
+    host: &str,
     socket: SocketAddr,
     limit: Duration,
 ) -> Result<(), ProbeFailure> {
@@ -128,7 +135,7 @@ async fn ask(
     };
     let path: Uri = path.parse().map_err(|_| ProbeFailure::FailedHealthChecks)?;
     let request = Request::get(path)
-        .header(HOST, format!("{id}:{port}"))
+        .header(HOST, host)
         .header(USER_AGENT, "ELB-HealthChecker/2.0")
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())

@@ -13,8 +13,17 @@ use super::{
 pub struct Forward {
     /// One to five groups.
     pub target_groups: Vec<WeightedTargetGroup>,
-    /// Seconds for which a client stays with its group; `None` is off.
-    pub stickiness_seconds: Option<u32>,
+    /// Whether and how long a client stays with its group.
+    pub stickiness: Stickiness,
+}
+
+/// `TargetGroupStickinessConfig` of a forward.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stickiness {
+    /// On or off.
+    pub enabled: bool,
+    /// Seconds, 1 to 604800; may be given while it is off.
+    pub duration_seconds: Option<u32>,
 }
 
 /// A target group with its share.
@@ -91,8 +100,8 @@ impl State {
             };
             target_groups.push(WeightedTargetGroup { arn, weight });
         }
-        let stickiness_seconds = stickiness(forward.stickiness, site)?;
-        if !lone && stickiness_seconds.is_none() {
+        let stickiness = stickiness(forward.stickiness, site)?;
+        if !lone && !stickiness.enabled {
             let sticky = target_groups.iter().any(|group| {
                 let group = self.target_groups.get(&group.arn);
                 group.is_some_and(super::TargetGroup::is_sticky)
@@ -106,7 +115,7 @@ impl State {
         self.check_group_quotas(&target_groups, site)?;
         Ok(Forward {
             target_groups,
-            stickiness_seconds,
+            stickiness,
         })
     }
 
@@ -247,25 +256,25 @@ impl LoadBalancer {
     }
 }
 
-fn stickiness(asked: Option<(bool, Option<u32>)>, site: Site) -> Answer<Option<u32>> {
-    let duration = asked.and_then(|(_, seconds)| seconds);
-    if duration.is_some_and(|seconds| !(1..=604_800).contains(&seconds)) {
+fn stickiness(asked: Option<(bool, Option<u32>)>, site: Site) -> Answer<Stickiness> {
+    let (enabled, duration_seconds) = asked.unwrap_or_default();
+    if duration_seconds.is_some_and(|seconds| !(1..=604_800).contains(&seconds)) {
         return Err(Refusal::validation(
             "Target group stickiness duration must be from 1 to 604800 seconds",
         ));
     }
-    if !matches!(asked, Some((true, _))) {
-        return Ok(None);
-    }
-    if !site.protocol.is_http() {
+    if enabled && !site.protocol.is_http() {
         return Err(invalid(
             "Target group stickiness is not supported by network load balancers",
         ));
     }
-    if duration.is_none() {
+    if enabled && duration_seconds.is_none() {
         return Err(Refusal::validation(
             "Target group stickiness duration must be specified when stickiness is enabled",
         ));
     }
-    Ok(duration)
+    Ok(Stickiness {
+        enabled,
+        duration_seconds,
+    })
 }

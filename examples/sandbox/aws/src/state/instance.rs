@@ -466,6 +466,7 @@ impl State {
             InstanceState::Terminated => {
                 self.instances.remove(id);
                 self.tags.remove(id);
+                self.forget_target(id);
             }
             InstanceState::Running | InstanceState::Stopped => {}
         }

@@ -89,7 +89,7 @@ pub use self::{
     action::{Action, ActionKind},
     address::Address,
     fixed_response::FixedResponse,
-    forward::{Forward, WeightedTargetGroup},
+    forward::{Forward, Stickiness, WeightedTargetGroup},
     gateway::{EgressOnlyGateway, InternetGateway, NatGateway},
     instance::{Instance, InstanceState, NetworkInterface},
     listener::Listener,

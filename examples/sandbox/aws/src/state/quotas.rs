@@ -45,10 +45,6 @@ const DEFAULTS: &[(&str, usize)] = &[
         2,
     ),
     ("trust-stores", 20),
-    (
-        "mutual-authentication-listeners-per-application-load-balancer",
-        2,
-    ),
     ("ca-certificates-per-trust-store", 25),
     ("revocation-lists-per-trust-store", 30),
     ("revocation-entries-per-trust-store", 500_000),

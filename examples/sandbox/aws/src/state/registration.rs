@@ -327,5 +327,46 @@ mod tests {
         assert_eq!(refused.unwrap_err().code, "TooManyTargets");
         state.register_targets(&group, &pods[..2], START).unwrap();
         state.register_targets(&group, &pods[..2], START).unwrap();
+        state.quotas.set("targets-per-application-load-balancer", 9);
+        let quota = "target-id-registrations-per-application-load-balancer";
+        state.quotas.set(quota, 1);
+        let again = NewTarget {
+            port: Some(81),
+            ..target("10.0.48.77")
+        };
+        let refused = state.register_targets(&group, &[again], START);
+        let code = refused.unwrap_err().code;
+        assert_eq!(code, "TooManyRegistrationsForTargetId");
+    }
+
+    #[test]
+    fn an_instance_that_is_gone_leaves_its_groups() {
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        let world = World {
+            nodes: 2,
+            ..World::default()
+        };
+        let ids = world.build(&mut state, START).unwrap();
+        let group = NewTargetGroup {
+            name: "nodes".to_owned(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(30080),
+            vpc_id: Some(ids.vpc),
+            ..NewTargetGroup::default()
+        };
+        let group = state.create_target_group(&group).unwrap();
+        let both = [target(&ids.nodes[0]), target(&ids.nodes[1])];
+        state.register_targets(&group, &both, START).unwrap();
+        state.terminate_instances(&ids.nodes[..1], START).unwrap();
+        // Shutting down, terminated, forgotten.
+        for days in 1..=3 {
+            state.advance(later(days * 24 * 3600));
+        }
+        let left: Vec<&str> = state.target_groups[&group]
+            .targets
+            .keys()
+            .map(|key| key.id.as_str())
+            .collect();
+        assert_eq!(left, [ids.nodes[1].as_str()]);
     }
 }

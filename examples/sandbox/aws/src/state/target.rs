@@ -286,6 +286,14 @@ impl State {
             .is_some_and(|interface| interface.requester.is_some())
     }
 
+    /// Takes an instance that is gone out of its groups.
+    pub(super) fn forget_target(&mut self, instance: &str) {
+        let groups = self.target_groups.values_mut();
+        for group in groups.filter(|group| group.target_type == TargetType::Instance) {
+            group.targets.retain(|key, _| key.id != instance);
+        }
+    }
+
     pub(super) fn finish_draining(&mut self, group: &str, key: &TargetKey, now: Timestamp) {
         if let Some(group) = self.target_groups.get_mut(group)
             && let Some(target) = group.targets.get(key)

@@ -41,16 +41,20 @@ impl State {
         if instance.state != InstanceState::Running {
             return invalid("are not in a running state and cannot be registered");
         }
-        let has_ipv6 = self.network_interfaces.values().any(|interface| {
-            let attached = interface.attachment.as_ref();
-            attached.is_some_and(|attachment| {
-                attachment.device_index == 0 && attachment.instance_id.as_ref() == Some(id)
-            }) && !interface.ipv6_addresses.is_empty()
-        });
-        if group.ip_address_type == "ipv6" && !has_ipv6 {
+        if group.ip_address_type == "ipv6" && !self.has_ipv6_address(id) {
             return invalid("do not have a primary IPv6 address");
         }
         Ok(())
+    }
+
+    /// Whether the first network interface of an instance has an IPv6 address.
+    fn has_ipv6_address(&self, instance: &str) -> bool {
+        self.network_interfaces.values().any(|interface| {
+            let attached = interface.attachment.as_ref().is_some_and(|attachment| {
+                attachment.device_index == 0 && attachment.instance_id.as_deref() == Some(instance)
+            });
+            attached && !interface.ipv6_addresses.is_empty()
+        })
     }
 
     /// A function of this account and region; what it does is not known here.

@@ -208,7 +208,7 @@ impl State {
         });
         actions.into_iter().any(|action| match &action.kind {
             ActionKind::Forward(forward) => {
-                forward.stickiness_seconds.is_none()
+                !forward.stickiness.enabled
                     && forward.target_groups.len() > 1
                     && forward
                         .target_groups

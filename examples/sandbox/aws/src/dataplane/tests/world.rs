@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use crate::dataplane::{Endpoint, Plane};
 use crate::state::{
     Action, ActionKind, Condition, FixedResponse, Forward, HealthCheck, Listener, LoadBalancer,
-    LoadBalancerKind, LoadBalancerState, Matcher, Patterns, Probed, Protocol, Rule, Scheme, Target,
-    TargetGroup, TargetHealth, TargetKey, TargetType, WeightedTargetGroup,
+    LoadBalancerKind, LoadBalancerState, Matcher, Patterns, Probed, Protocol, Rule, Scheme,
+    Stickiness, Target, TargetGroup, TargetHealth, TargetKey, TargetType, WeightedTargetGroup,
 };
 use crate::{SharedState, State, Timing};
 
@@ -192,7 +192,7 @@ pub(crate) fn forward(groups: &[(&str, u32)]) -> Action {
                     weight,
                 })
                 .collect(),
-            stickiness_seconds: None,
+            stickiness: Stickiness::default(),
         }),
     }
 }

@@ -178,8 +178,8 @@ fn write_forward(xml: &mut Xml, forward: &Forward) {
             },
         );
         xml.nest("TargetGroupStickinessConfig", |xml| {
-            xml.leaf("Enabled", forward.stickiness_seconds.is_some());
-            xml.maybe("DurationSeconds", forward.stickiness_seconds);
+            xml.leaf("Enabled", forward.stickiness.enabled);
+            xml.maybe("DurationSeconds", forward.stickiness.duration_seconds);
         });
     });
 }
