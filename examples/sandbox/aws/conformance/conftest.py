@@ -220,18 +220,22 @@ class Aws:
         url = self.endpoint + path
         headers = dict(headers or {})
         if sign:
-            request = AWSRequest(method, url, data=body, headers=headers)
+            request = AWSRequest(method, url, data=self.bytes_of(body), headers=headers)
             credentials = Credentials(self.key, self.secret, self.token)
             SigV4Auth(credentials, sign, self.region).add_auth(request)
             headers = dict(request.headers.items())
         request = urllib.request.Request(
-            url, data=body.encode() or None, method=method, headers=headers
+            url, data=self.bytes_of(body) or None, method=method, headers=headers
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
-                return Raw(answer.status, answer.headers, answer.read().decode())
+                return Raw(answer.status, answer.headers, answer.read().decode(errors="replace"))
         except urllib.error.HTTPError as error:
-            return Raw(error.code, error.headers, error.read().decode())
+            return Raw(error.code, error.headers, error.read().decode(errors="replace"))
+
+    @staticmethod
+    def bytes_of(body):
+        return body.encode() if isinstance(body, str) else body
 
     def form(self, service, version, action, sign=None, **parameters):
         """A form as awsQuery and ec2Query send it."""

@@ -89,6 +89,7 @@ def test_instances_are_run(aws, vpc):
         ({"TagSpecifications": [{"ResourceType": "vpc", "Tags": [{"Key": "a", "Value": "1"}]}]}, "InvalidParameterValue"),
         ({"Placement": {"AvailabilityZone": "us-east-1b"}}, "InvalidParameterValue"),
         ({"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": "subnet-1"}]}, "InvalidParameterCombination"),
+        ({"LaunchTemplate": {"LaunchTemplateName": "nobody"}}, "InvalidLaunchTemplateName.NotFoundException"),
         ({"DryRun": True}, "DryRunOperation"),
     ],
 )
@@ -173,7 +174,21 @@ def test_interfaces_of_instances(aws, vpc):
 def test_public_addresses(aws, vpc):
     aws.ec2.modify_subnet_attribute(SubnetId=vpc.subnets[0], MapPublicIpOnLaunch={"Value": True})
     one = show(aws, run(aws, vpc)["Instances"][0]["InstanceId"])
-    assert one["PublicIpAddress"] and one["PublicDnsName"].endswith(".compute-1.amazonaws.com")
+    first = one["PublicIpAddress"]
+    assert one["PublicDnsName"] == ""
+    aws.ec2.modify_vpc_attribute(VpcId=vpc.id, EnableDnsHostnames={"Value": True})
+    name = "ec2-" + first.replace(".", "-") + ".compute-1.amazonaws.com"
+    assert show(aws, one["InstanceId"])["PublicDnsName"] == name
+    wait(aws, one["InstanceId"], "running")
+    aws.ec2.stop_instances(InstanceIds=[one["InstanceId"]])
+    wait(aws, one["InstanceId"], "stopped")
+    assert "PublicIpAddress" not in show(aws, one["InstanceId"])
+    aws.ec2.start_instances(InstanceIds=[one["InstanceId"]])
+    wait(aws, one["InstanceId"], "running")
+    assert show(aws, one["InstanceId"])["PublicIpAddress"] != first
+    address = aws.ec2.allocate_address()
+    aws.ec2.associate_address(AllocationId=address["AllocationId"], InstanceId=one["InstanceId"])
+    assert show(aws, one["InstanceId"])["PublicIpAddress"] == address["PublicIp"]
     card = {"DeviceIndex": 0, "SubnetId": vpc.subnets[0], "AssociatePublicIpAddress": False, "DeleteOnTermination": False}
     two = run(aws, vpc, SubnetId=None, NetworkInterfaces=[card])["Instances"][0]
     assert "PublicIpAddress" not in two and two["NetworkInterfaces"][0]["Attachment"]["DeleteOnTermination"] is False

@@ -30,7 +30,8 @@ pub struct NewKey {
     /// Policy of the user, as an object or as its text.
     #[serde(default, deserialize_with = "policy")]
     pub policy: Option<Value>,
-    /// From when on it is refused.
+    /// From when on it is refused: ISO 8601, or seconds since 1970.
+    #[serde(default, deserialize_with = "moment")]
     pub expires: Option<Timestamp>,
 }
 
@@ -69,6 +70,20 @@ fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D
         None | Some(Value::Object(_)) => Ok(value),
         Some(_) => Err(serde::de::Error::custom("a policy is a JSON object")),
     }
+}
+
+/// A time, also in seconds since 1970.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let value = Option::<Value>::deserialize(deserializer)?;
+    let time = match &value {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(other) => other
+            .as_i64()
+            .and_then(|seconds| Timestamp::from_second(seconds).ok()),
+    };
+    time.map(Some)
+        .ok_or_else(|| serde::de::Error::custom("not a time"))
 }
 
 /// Somebody who calls.
@@ -245,6 +260,19 @@ mod tests {
         assert_eq!(read(text).unwrap().policy, Some(document));
         assert!(read(json!("nonsense")).is_err());
         assert!(read(json!([])).is_err());
+    }
+
+    #[test]
+    fn times_are_texts_or_seconds() {
+        let read = |expires: Value| {
+            let key = json!({ "id": "A", "secret": "s", "expires": expires });
+            serde_json::from_value::<NewKey>(key).map(|key| key.expires)
+        };
+        let time = "2026-11-23T08:44:57Z".parse().unwrap();
+        assert_eq!(read(json!("2026-11-23T08:44:57Z")).unwrap(), Some(time));
+        assert_eq!(read(json!(time.as_second())).unwrap(), Some(time));
+        assert_eq!(read(Value::Null).unwrap(), None);
+        assert!(read(json!("soon")).is_err());
     }
 
     #[test]

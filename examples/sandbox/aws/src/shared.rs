@@ -11,7 +11,10 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::state::{State, elsewhere::Elsewhere, ids::Ids};
+use crate::{
+    Timing,
+    state::{State, elsewhere::Elsewhere, ids::Ids},
+};
 
 /// An account in a region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +54,7 @@ impl SharedState {
     }
 
     /// A handle on another account or region. It is made when it is first used.
+    #[must_use]
     pub fn at(&self, account: &str, region: &str) -> Self {
         Self {
             place: Arc::new(Place {
@@ -63,6 +67,7 @@ impl SharedState {
 
     /// A handle on the account and region that an ARN names, if there is
     /// anything in it; else on the one that is configured.
+    #[must_use]
     pub fn of_arn(&self, arn: &str) -> Self {
         let mut parts = arn.splitn(6, ':').skip(3);
         let (Some(region), Some(account)) = (parts.next(), parts.next()) else {
@@ -74,6 +79,7 @@ impl SharedState {
     }
 
     /// A handle on the account and region that are configured.
+    #[must_use]
     pub fn home(&self) -> Self {
         Self {
             place: self.home.clone(),
@@ -204,7 +210,7 @@ impl SharedState {
             states.insert(Place::clone(&self.place), state);
         }
         states.entry(Place::clone(&self.place)).or_insert_with(|| {
-            State::new(&self.place.account, &self.place.region, Default::default())
+            State::new(&self.place.account, &self.place.region, Timing::default())
         })
     }
 }
@@ -213,7 +219,6 @@ impl SharedState {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Timing;
 
     #[test]
     fn accounts_and_regions_are_kept_apart() {

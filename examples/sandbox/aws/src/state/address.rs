@@ -74,8 +74,15 @@ impl State {
         }
     }
 
-    /// The name of a public address.
-    pub fn public_name(&self, address: Ipv4Addr) -> String {
+    /// The name of a public address in a VPC; none where the VPC gives none.
+    pub fn public_name(&self, vpc_id: &str, address: Ipv4Addr) -> String {
+        let named = self
+            .vpcs
+            .get(vpc_id)
+            .is_some_and(|vpc| vpc.attributes.dns_hostnames);
+        if !named {
+            return String::new();
+        }
         let [a, b, c, d] = address.octets();
         let domain = if self.region == "us-east-1" {
             "compute-1".to_owned()
@@ -174,6 +181,12 @@ impl State {
             if there {
                 other.association = None;
             }
+        }
+        // So does the address that the interface was given for the while.
+        if let Some(interface) = self.network_interfaces.get_mut(interface_id)
+            && interface.private_ips.first() == Some(&private_ip)
+        {
+            interface.public_ip = None;
         }
         let address = Kind::Address.find_mut(&mut self.addresses, id)?;
         address.association = Some(AddressAssociation {

@@ -81,8 +81,8 @@ fn invalid_vpc_range(text: &str) -> Refusal {
     Refusal::new("InvalidVpc.Range", format!("The CIDR '{text}' is invalid."))
 }
 
-pub(super) fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
-    a.contains(b) || b.contains(a)
+pub(super) fn overlap(a: Ipv4Net, b: Ipv4Net) -> bool {
+    a.contains(&b) || b.contains(&a)
 }
 
 pub(super) fn overlap6(a: &Ipv6Net, b: &Ipv6Net) -> bool {
@@ -90,16 +90,16 @@ pub(super) fn overlap6(a: &Ipv6Net, b: &Ipv6Net) -> bool {
 }
 
 /// Whether a further range may stand beside the primary one.
-fn restricted(primary: &Ipv4Net, further: &Ipv4Net) -> bool {
-    let block = |range: &Ipv4Net| {
+fn restricted(primary: Ipv4Net, further: Ipv4Net) -> bool {
+    let block = |range: Ipv4Net| {
         PRIVATE.iter().position(|text| {
             text.parse::<Ipv4Net>()
-                .is_ok_and(|private| private.contains(range))
+                .is_ok_and(|private| private.contains(&range))
         })
     };
     let benchmark = Ipv4Net::new(Ipv4Addr::new(198, 19, 0, 0), 16);
     match (block(primary), block(further)) {
-        (_, None) => benchmark.is_ok_and(|range| overlap(&range, further)),
+        (_, None) => benchmark.is_ok_and(|range| overlap(range, further)),
         (own, other) => own != other,
     }
 }
@@ -155,13 +155,13 @@ impl State {
             ));
         }
         let range = vpc_range(cidr)?;
-        if vpc.cidrs.iter().any(|own| overlap(&own.range, &range)) {
+        if vpc.cidrs.iter().any(|own| overlap(own.range, range)) {
             return Err(Refusal::new(
                 "InvalidVpc.Range",
                 format!("The CIDR '{cidr}' conflicts with a CIDR of the VPC '{vpc_id}'."),
             ));
         }
-        if restricted(&vpc.cidr, &range) {
+        if restricted(vpc.cidr, range) {
             return Err(Refusal::new(
                 "InvalidVpc.Range",
                 format!(
@@ -377,9 +377,8 @@ mod tests {
         let other = state.create_subnet(&vpc, "10.0.1.0/24", None, &[]).unwrap();
         let refused = state.associate_subnet_ipv6(&subnet, "2600:1f14::/64");
         assert_eq!(refused.unwrap_err().code, "InvalidSubnet.Range");
-        let Added::Ipv6(of_vpc) = state.associate_vpc_cidr(&vpc, None, true).unwrap() else {
-            panic!("an IPv6 range");
-        };
+        state.associate_vpc_cidr(&vpc, None, true).unwrap();
+        let of_vpc = state.vpcs[&vpc].ipv6[0].clone();
         assert_eq!(of_vpc.range.to_string(), "2600:1f14::/56");
         let held = state
             .associate_subnet_ipv6(&subnet, "2600:1f14::/64")

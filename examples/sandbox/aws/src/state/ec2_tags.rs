@@ -1,6 +1,6 @@
 //! Tags of EC2's resources: their rules differ from those of other services.
 
-use super::{Answer, Refusal, State, Tags, ec2_id::Kind, tags::check_lengths};
+use super::{Answer, InstanceState, Refusal, State, Tags, ec2_id::Kind, tags::check_lengths};
 
 /// Ids that one call of CreateTags or DeleteTags takes.
 const MOST_RESOURCES: usize = 1000;
@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Refuses an id that nothing with tags has.
-    fn check_resource(&self, id: &str) -> Answer<()> {
+    pub(super) fn check_resource(&self, id: &str) -> Answer<()> {
         let Some(kind) = Kind::of(id).filter(|kind| kind.resource_type().is_some()) else {
             return Err(Refusal::new(
                 "InvalidID",
@@ -104,10 +104,9 @@ impl State {
             Kind::PrefixList => self.prefix_lists.contains_key(id),
             Kind::Address => self.addresses.contains_key(id),
             Kind::Peering => self.peerings.contains_key(id),
-            Kind::Volume => self
-                .instances
-                .values()
-                .any(|instance| instance.volume_id == id && !instance.state.is_ending()),
+            Kind::Volume => self.instances.values().any(|instance| {
+                instance.volume_id == id && instance.state != InstanceState::Terminated
+            }),
             // Amazon's images are not ours to tag.
             Kind::Image
             | Kind::Attachment

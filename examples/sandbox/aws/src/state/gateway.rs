@@ -249,7 +249,7 @@ impl State {
         let Some(made) = self.network_interfaces.get_mut(&interface) else {
             return Err(Kind::NetworkInterface.not_found(&interface));
         };
-        made.kind = "nat_gateway".to_owned();
+        "nat_gateway".clone_into(&mut made.kind);
         let private_ip = made.private_ips[0];
         self.attach_to_service(&interface);
         if let Some(allocation) = &new.allocation_id {

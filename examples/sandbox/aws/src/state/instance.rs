@@ -1,18 +1,12 @@
-//! Instances: run, stopped, started, terminated.
+//! Instances: what they are, and how they are run.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, Ipv6Addr},
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use jiff::Timestamp;
 
 use super::{
-    Answer, Refusal, State, Transition,
-    ec2_id::{Kind, combination},
-    image, instance_type,
-    interface_addresses::Addresses,
-    network_interface::WantedInterface,
+    Answer, Refusal, State, Transition, ec2_id::Kind, image, instance_type,
+    interface_addresses::Addresses, network_interface::WantedInterface,
 };
 
 pub use super::network_interface::{Attachment, NetworkInterface, NewInterface};
@@ -76,6 +70,8 @@ pub struct Instance {
     pub launch_index: usize,
     /// State.
     pub state: InstanceState,
+    /// Whether it gets a public address whenever it starts.
+    pub public: bool,
     /// Why it is in a state that a user asked for.
     pub reason: Option<&'static str>,
     /// Such as `m5.large`.
@@ -189,27 +185,6 @@ pub struct NewInstance {
     pub interface_tags: Vec<(String, String)>,
 }
 
-/// One change of ModifyInstanceAttribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InstanceChange {
-    /// `InstanceType`; only while it is stopped.
-    Type(String),
-    /// `UserData`; only while it is stopped.
-    UserData(String),
-    /// `DisableApiTermination`.
-    TerminationProtected(bool),
-    /// `DisableApiStop`.
-    StopProtected(bool),
-    /// `InstanceInitiatedShutdownBehavior`.
-    ShutdownBehavior(String),
-    /// `EbsOptimized`; only while it is stopped.
-    EbsOptimized(bool),
-    /// `SourceDestCheck` of its only interface.
-    SourceDestCheck(bool),
-    /// `GroupId`: the security groups of its first interface.
-    Groups(Vec<String>),
-}
-
 impl State {
     /// An instance by id, or `InvalidInstanceID.NotFound`.
     pub fn instance(&self, id: &str) -> Answer<&Instance> {
@@ -223,7 +198,7 @@ impl State {
         count: usize,
         now: Timestamp,
     ) -> Answer<Vec<String>> {
-        self.check_image(new)?;
+        Self::check_image(new)?;
         let subnet_id = self.launch_subnet(new)?;
         let tags = self.checked_ec2_tags(&new.tags)?;
         let volume_tags = self.checked_ec2_tags(&new.volume_tags)?;
@@ -254,7 +229,7 @@ impl State {
     }
 
     /// The image exists and fits the type.
-    fn check_image(&self, new: &NewInstance) -> Answer<()> {
+    fn check_image(new: &NewInstance) -> Answer<()> {
         Kind::Image.check_form(&new.image_id)?;
         let image = image::find(&new.image_id).ok_or_else(|| {
             Refusal::new(
@@ -369,6 +344,7 @@ impl State {
             reservation_id: reservation_id.to_owned(),
             launch_index,
             state: InstanceState::Pending,
+            public,
             reason: None,
             instance_type: new
                 .instance_type
@@ -405,409 +381,7 @@ impl State {
         };
         format!("ip-{a}-{b}-{c}-{d}.{domain}")
     }
-
-    /// Lets the interfaces of an instance go or stay, as each says.
-    fn free_interfaces(&mut self, id: &str) {
-        let interfaces: Vec<(String, bool)> = self
-            .interfaces_of(id)
-            .map(|interface| (interface.id.clone(), interface.delete_on_termination))
-            .collect();
-        for (interface, goes) in interfaces {
-            if goes {
-                self.release_interface(&interface);
-            } else if let Some(interface) = self.network_interfaces.get_mut(&interface) {
-                interface.attachment = None;
-                interface.attached_at = None;
-            }
-        }
-    }
-
-    /// Makes every instance that starts run at once.
-    pub fn instances_at_once(&mut self) {
-        for instance in self.instances.values_mut() {
-            if instance.state == InstanceState::Pending {
-                instance.state = InstanceState::Running;
-            }
-        }
-    }
-
-    /// The next state of an instance.
-    pub(super) fn move_instance(&mut self, id: &str, from: InstanceState, now: Timestamp) {
-        let Some(instance) = self.instances.get_mut(id) else {
-            return;
-        };
-        // What has moved on by another call since is not on this way any more.
-        if instance.state != from {
-            return;
-        }
-        match instance.state {
-            InstanceState::Pending => instance.state = InstanceState::Running,
-            InstanceState::Stopping => {
-                instance.state = InstanceState::Stopped;
-                // A public address that is not allocated goes when it stops.
-                for interface in self.network_interfaces.values_mut() {
-                    let own = interface
-                        .attachment
-                        .as_ref()
-                        .is_some_and(|attached| attached.instance_id.as_deref() == Some(id));
-                    if own {
-                        interface.public_ip = None;
-                    }
-                }
-            }
-            InstanceState::ShuttingDown => {
-                instance.state = InstanceState::Terminated;
-                let volume = instance.volume_id.clone();
-                self.tags.remove(&volume);
-                self.free_interfaces(id);
-                let forget = Transition::Instance(id.to_owned(), InstanceState::Terminated);
-                self.schedule(now, super::SHOWN_MS, forget);
-            }
-            InstanceState::Terminated => {
-                self.instances.remove(id);
-                self.tags.remove(id);
-                self.forget_target(id);
-            }
-            InstanceState::Running | InstanceState::Stopped => {}
-        }
-    }
-
-    /// Checks instances before a change of state: they exist, and each is in
-    /// a state from which it can be `done`.
-    fn check_states(&self, ids: &[String], done: &str, allowed: &[InstanceState]) -> Answer<()> {
-        for id in ids {
-            let instance = self.instance(id)?;
-            if !allowed.contains(&instance.state) {
-                return Err(Refusal::new(
-                    "IncorrectInstanceState",
-                    format!("The instance '{id}' is not in a state from which it can be {done}."),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts instances into a passing state; answers the states before.
-    fn pass(
-        &mut self,
-        ids: &[String],
-        state: InstanceState,
-        keep: &[InstanceState],
-        now: Timestamp,
-    ) -> Vec<(String, InstanceState)> {
-        let mut before = BTreeMap::new();
-        let delay = self.timing.instance_ms;
-        for id in ids {
-            let Some(instance) = self.instances.get_mut(id) else {
-                continue;
-            };
-            if before.contains_key(id) {
-                continue;
-            }
-            before.insert(id.clone(), instance.state);
-            if keep.contains(&instance.state) {
-                continue;
-            }
-            instance.state = state;
-            instance.reason = match state {
-                InstanceState::Pending => None,
-                _ => Some("Client.UserInitiatedShutdown"),
-            };
-            if state == InstanceState::Pending {
-                instance.launched = now;
-            }
-            self.schedule(now, delay, Transition::Instance(id.clone(), state));
-        }
-        before.into_iter().collect()
-    }
-
-    /// StopInstances; answers the states before.
-    pub fn stop_instances(
-        &mut self,
-        ids: &[String],
-        now: Timestamp,
-    ) -> Answer<Vec<(String, InstanceState)>> {
-        let passing = [InstanceState::Stopping, InstanceState::Stopped];
-        let mut allowed = vec![InstanceState::Running, InstanceState::Pending];
-        allowed.extend(passing);
-        self.check_states(ids, "stopped", &allowed)?;
-        if let Some(id) = self.protected(ids, |settings| settings.stop_protected) {
-            return Err(Refusal::new(
-                "OperationNotPermitted",
-                format!(
-                    "The instance '{id}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again."
-                ),
-            ));
-        }
-        Ok(self.pass(ids, InstanceState::Stopping, &passing, now))
-    }
-
-    /// StartInstances; answers the states before.
-    pub fn start_instances(
-        &mut self,
-        ids: &[String],
-        now: Timestamp,
-    ) -> Answer<Vec<(String, InstanceState)>> {
-        let passing = [InstanceState::Pending, InstanceState::Running];
-        let mut allowed = vec![InstanceState::Stopped];
-        allowed.extend(passing);
-        self.check_states(ids, "started", &allowed)?;
-        Ok(self.pass(ids, InstanceState::Pending, &passing, now))
-    }
-
-    /// RebootInstances: nothing of it shows.
-    pub fn reboot_instances(&self, ids: &[String]) -> Answer<()> {
-        let allowed = [InstanceState::Running, InstanceState::Pending];
-        self.check_states(ids, "rebooted", &allowed)
-    }
-
-    /// TerminateInstances, all or none; answers the states before.
-    pub fn terminate_instances(
-        &mut self,
-        ids: &[String],
-        now: Timestamp,
-    ) -> Answer<Vec<(String, InstanceState)>> {
-        for id in ids {
-            self.instance(id)?;
-        }
-        if let Some(id) = self.protected(ids, |settings| settings.termination_protected) {
-            return Err(Refusal::new(
-                "OperationNotPermitted",
-                format!(
-                    "The instance '{id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again."
-                ),
-            ));
-        }
-        let passing = [InstanceState::ShuttingDown, InstanceState::Terminated];
-        Ok(self.pass(ids, InstanceState::ShuttingDown, &passing, now))
-    }
-
-    fn protected(&self, ids: &[String], is: impl Fn(&Settings) -> bool) -> Option<String> {
-        ids.iter()
-            .find(|id| {
-                self.instances
-                    .get(*id)
-                    .is_some_and(|instance| is(&instance.settings))
-            })
-            .cloned()
-    }
-
-    /// ModifyInstanceAttribute.
-    pub fn modify_instance(&mut self, id: &str, change: InstanceChange) -> Answer<()> {
-        let instance = self.instance(id)?;
-        let only_stopped = matches!(
-            change,
-            InstanceChange::Type(_) | InstanceChange::UserData(_) | InstanceChange::EbsOptimized(_)
-        );
-        if only_stopped && instance.state != InstanceState::Stopped {
-            return Err(Refusal::new(
-                "IncorrectInstanceState",
-                format!("The instance '{id}' is not in the 'stopped' state."),
-            ));
-        }
-        match change {
-            InstanceChange::Groups(groups) => {
-                let first = self
-                    .interfaces_of(id)
-                    .find(|interface| {
-                        interface
-                            .attachment
-                            .as_ref()
-                            .is_some_and(|attachment| attachment.device_index == 0)
-                    })
-                    .map(|interface| interface.id.clone())
-                    .ok_or_else(|| Kind::Instance.not_found(id))?;
-                let change = super::network_interface::InterfaceChange::Groups(groups);
-                return self.modify_interface(&first, change);
-            }
-            InstanceChange::SourceDestCheck(on) => {
-                let only = self.only_interface(id)?.id.clone();
-                let change = super::network_interface::InterfaceChange::SourceDestCheck(on);
-                return self.modify_interface(&only, change);
-            }
-            _ => {}
-        }
-        let instance = Kind::Instance.find_mut(&mut self.instances, id)?;
-        let settings = &mut instance.settings;
-        match change {
-            InstanceChange::Type(name) => {
-                if instance_type::known(&name).is_none() && !name.contains('.') {
-                    return Err(Refusal::new(
-                        "InvalidInstanceAttributeValue",
-                        format!("Invalid value '{name}' for InstanceType."),
-                    ));
-                }
-                instance.instance_type = name;
-            }
-            InstanceChange::UserData(data) => settings.user_data = Some(data),
-            InstanceChange::TerminationProtected(on) => settings.termination_protected = on,
-            InstanceChange::StopProtected(on) => settings.stop_protected = on,
-            InstanceChange::EbsOptimized(on) => settings.ebs_optimized = on,
-            InstanceChange::ShutdownBehavior(what) => {
-                if !matches!(what.as_str(), "stop" | "terminate") {
-                    return Err(Refusal::parameter(format!(
-                        "Value ({what}) for parameter instanceInitiatedShutdownBehavior is invalid."
-                    )));
-                }
-                settings.shutdown_behavior = Some(what);
-            }
-            InstanceChange::Groups(_) | InstanceChange::SourceDestCheck(_) => {}
-        }
-        Ok(())
-    }
-
-    /// ModifyInstanceMetadataOptions: what is not given stays.
-    pub fn modify_metadata(
-        &mut self,
-        id: &str,
-        change: impl FnOnce(&mut Metadata),
-    ) -> Answer<Metadata> {
-        let instance = Kind::Instance.find_mut(&mut self.instances, id)?;
-        if instance.state.is_ending() {
-            return Err(Refusal::new(
-                "IncorrectInstanceState",
-                format!("The instance '{id}' is not in a state in which it can be modified."),
-            ));
-        }
-        let mut metadata = instance.settings.metadata.clone();
-        change(&mut metadata);
-        check_metadata(&metadata)?;
-        instance.settings.metadata = metadata.clone();
-        Ok(metadata)
-    }
-}
-
-/// Refuses options of the metadata service that do not exist or go together.
-pub fn check_metadata(metadata: &Metadata) -> Answer<()> {
-    if !(1..=64).contains(&metadata.hop_limit) {
-        return Err(Refusal::parameter(format!(
-            "Value ({}) for parameter httpPutResponseHopLimit is invalid. It must be from 1 to 64.",
-            metadata.hop_limit
-        )));
-    }
-    if metadata.endpoint == "disabled" && metadata.http_tokens == "required" {
-        return Err(combination(
-            "HttpTokens may not be set to 'required' while HttpEndpoint is 'disabled'",
-        ));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use jiff::SignedDuration;
-
-    use super::*;
-    use crate::Timing;
-
-    fn world() -> (State, NewInstance) {
-        let mut state = State::new("123456789012", "us-east-1", Timing::default());
-        let vpc = state.create_vpc("10.0.0.0/16", &[]).unwrap();
-        let subnet_id = state.create_subnet(&vpc, "10.0.0.0/28", None, &[]).unwrap();
-        let new = NewInstance {
-            image_id: image::FIRST.to_owned(),
-            instance_type: Some("t3.micro".to_owned()),
-            subnet_id,
-            ..NewInstance::default()
-        };
-        (state, new)
-    }
-
-    #[test]
-    fn through_all_states() {
-        let (mut state, new) = world();
-        let mut now = Timestamp::UNIX_EPOCH;
-        let ids = state.run_instances(&new, 1, now).unwrap();
-        let is = |state: &State| state.instances[&ids[0]].state;
-        assert_eq!(is(&state), InstanceState::Pending);
-        let mut pass = |state: &mut State| {
-            now = now + SignedDuration::from_secs(10);
-            state.advance(now);
-            now
-        };
-        let at = pass(&mut state);
-        assert_eq!(is(&state), InstanceState::Running);
-        let change = InstanceChange::Type("t3.small".to_owned());
-        let refused = state.modify_instance(&ids[0], change.clone()).unwrap_err();
-        assert_eq!(refused.code, "IncorrectInstanceState");
-        let before = state.stop_instances(&ids, at).unwrap();
-        assert_eq!(before[0].1, InstanceState::Running);
-        assert_eq!(is(&state), InstanceState::Stopping);
-        assert_eq!(
-            state.start_instances(&ids, at).unwrap_err().code,
-            "IncorrectInstanceState"
-        );
-        let at = pass(&mut state);
-        assert_eq!(is(&state), InstanceState::Stopped);
-        state.modify_instance(&ids[0], change).unwrap();
-        state.start_instances(&ids, at).unwrap();
-        let at = pass(&mut state);
-        assert_eq!(is(&state), InstanceState::Running);
-        let protect = |on| InstanceChange::TerminationProtected(on);
-        state.modify_instance(&ids[0], protect(true)).unwrap();
-        assert_eq!(
-            state.terminate_instances(&ids, at).unwrap_err().code,
-            "OperationNotPermitted"
-        );
-        state.modify_instance(&ids[0], protect(false)).unwrap();
-        state.terminate_instances(&ids, at).unwrap();
-        assert_eq!(is(&state), InstanceState::ShuttingDown);
-        assert_eq!(state.network_interfaces.len(), 1);
-        let at = pass(&mut state);
-        assert_eq!(is(&state), InstanceState::Terminated);
-        assert!(state.network_interfaces.is_empty());
-        state.terminate_instances(&ids, at).unwrap();
-        assert_eq!(
-            state.stop_instances(&ids, at).unwrap_err().code,
-            "IncorrectInstanceState"
-        );
-        state.advance(at + SignedDuration::from_hours(2));
-        assert!(state.instances.is_empty());
-    }
-
-    #[test]
-    fn terminated_while_it_starts_it_is_still_shown() {
-        let (mut state, new) = world();
-        let now = Timestamp::UNIX_EPOCH;
-        let ids = state.run_instances(&new, 1, now).unwrap();
-        state.terminate_instances(&ids, now).unwrap();
-        state.advance(now + SignedDuration::from_secs(60));
-        let state_now = state.instances[&ids[0]].state;
-        assert_eq!(state_now, InstanceState::Terminated);
-    }
-
-    #[test]
-    fn all_start_or_none() {
-        let (mut state, new) = world();
-        let refused = state.run_instances(&new, 12, Timestamp::UNIX_EPOCH);
-        assert_eq!(
-            refused.unwrap_err().code,
-            "InsufficientFreeAddressesInSubnet"
-        );
-        assert!(state.instances.is_empty() && state.network_interfaces.is_empty());
-        for (change, code) in [
-            (
-                ("ami-00000000000000000", "t3.micro"),
-                "InvalidAMIID.NotFound",
-            ),
-            (("ami-x", "t3.micro"), "InvalidAMIID.Malformed"),
-            ((image::FIRST, "large"), "InvalidParameterValue"),
-            ((image::FIRST, "m6g.large"), "InvalidParameterValue"),
-        ] {
-            let bad = NewInstance {
-                image_id: change.0.to_owned(),
-                instance_type: Some(change.1.to_owned()),
-                ..new.clone()
-            };
-            let refused = state.run_instances(&bad, 1, Timestamp::UNIX_EPOCH);
-            assert_eq!(refused.unwrap_err().code, code, "{change:?}");
-        }
-        let nowhere = NewInstance {
-            subnet_id: String::new(),
-            ..new
-        };
-        let refused = state.run_instances(&nowhere, 1, Timestamp::UNIX_EPOCH);
-        assert_eq!(refused.unwrap_err().code, "VPCIdNotSpecified");
-    }
-}
+mod tests;

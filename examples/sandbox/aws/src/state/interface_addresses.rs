@@ -89,6 +89,22 @@ impl Addresses {
 }
 
 impl State {
+    /// AssignPrivateIpAddresses: the addresses given, or `count` free ones.
+    pub fn assign_private_ips(
+        &mut self,
+        interface_id: &str,
+        addresses: &[Ipv4Addr],
+        count: usize,
+    ) -> Answer<Vec<Ipv4Addr>> {
+        let wanted = Addresses {
+            ipv4: addresses.to_vec(),
+            ipv4_count: count,
+            ..Addresses::default()
+        };
+        let Assigned { ipv4, .. } = self.assign_addresses(interface_id, &wanted)?;
+        Ok(ipv4)
+    }
+
     /// AssignPrivateIpAddresses and AssignIpv6Addresses: all or nothing.
     pub fn assign_addresses(&mut self, id: &str, wanted: &Addresses) -> Answer<Assigned> {
         let interface = self.network_interface(id)?;
@@ -183,7 +199,9 @@ impl State {
                     "The prefix {prefix} is not a /80 of the subnet's address range"
                 )));
             }
-            if prefixes.iter().any(|other| overlap6(other, prefix)) {
+            let taken = prefixes.iter().any(|other| overlap6(other, prefix))
+                || held.iter().any(|address| prefix.contains(address));
+            if taken {
                 return Err(Refusal::new(
                     "InvalidIPAddress.InUse",
                     format!("The prefix {prefix} is in use."),
@@ -196,7 +214,12 @@ impl State {
             let free = range
                 .subnets(PREFIX_BITS)
                 .ok()
-                .and_then(|mut all| all.find(|prefix| !prefixes.contains(prefix)))
+                .and_then(|mut all| {
+                    all.find(|prefix| {
+                        !prefixes.contains(prefix)
+                            && !held.iter().any(|address| prefix.contains(address))
+                    })
+                })
                 .ok_or_else(|| {
                     Refusal::new(
                         "InsufficientFreeAddressesInSubnet",
@@ -208,7 +231,8 @@ impl State {
         }
         for _ in 0..wanted.ipv6_count {
             let seed = u64::from_str_radix(&self.ids.hex(15), 16).unwrap_or_default();
-            let address = self.subnet(subnet_id)?.ipv6_address(seed, &held)?;
+            let subnet = self.subnet(subnet_id)?;
+            let address = subnet.ipv6_address(seed, &held, &prefixes)?;
             held.push(address);
             got.ipv6.push(address);
         }

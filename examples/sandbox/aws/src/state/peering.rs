@@ -106,7 +106,7 @@ impl State {
             let overlapping = own
                 .cidrs
                 .iter()
-                .any(|a| other.cidrs.iter().any(|b| overlap(&a.range, &b.range)));
+                .any(|a| other.cidrs.iter().any(|b| overlap(a.range, b.range)));
             if overlapping {
                 status = Status::Failed;
             }

@@ -21,6 +21,13 @@ struct Reader<'a> {
     rest: &'a [u8],
 }
 
+/// The length of a text or a list.
+#[derive(Clone, Copy)]
+enum Length {
+    Known(usize),
+    UntilBreak,
+}
+
 /// The end of a value of indefinite length.
 const BREAK: u8 = 0xFF;
 
@@ -61,11 +68,19 @@ impl<'a> Reader<'a> {
         )
     }
 
-    fn length(&mut self, low: u8) -> Option<Option<usize>> {
+    fn length(&mut self, low: u8) -> Option<Length> {
         if low == 31 {
-            return Some(None);
+            return Some(Length::UntilBreak);
         }
-        usize::try_from(self.number(low)?).ok().map(Some)
+        usize::try_from(self.number(low)?).ok().map(Length::Known)
+    }
+
+    /// Whether more follows of what has a length.
+    fn goes_on(&mut self, length: Length, so_far: usize) -> bool {
+        match length {
+            Length::Known(length) => so_far < length,
+            Length::UntilBreak => !self.is_break(),
+        }
     }
 
     fn value(&mut self, depth: usize) -> Option<Value> {
@@ -73,7 +88,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let head = self.byte()?;
-        let (major, low) = (head >> 5, head & 31);
+        let (major, low) = (head >> 5, head & 0x1F);
         match major {
             0 => self.number(low).map(Value::from),
             1 => {
@@ -88,7 +103,7 @@ impl<'a> Reader<'a> {
             4 => {
                 let length = self.length(low)?;
                 let mut items = Vec::new();
-                while length.map_or_else(|| !self.is_break(), |length| items.len() < length) {
+                while self.goes_on(length, items.len()) {
                     items.push(self.value(depth + 1)?);
                 }
                 Some(Value::Array(items))
@@ -96,7 +111,7 @@ impl<'a> Reader<'a> {
             5 => {
                 let length = self.length(low)?;
                 let (mut fields, mut count) = (Map::new(), 0);
-                while length.map_or_else(|| !self.is_break(), |length| count < length) {
+                while self.goes_on(length, count) {
                     let Value::String(name) = self.value(depth + 1)? else {
                         return None;
                     };
@@ -115,7 +130,7 @@ impl<'a> Reader<'a> {
 
     /// Bytes or text, whole or in pieces.
     fn bytes(&mut self, major: u8, low: u8) -> Option<Vec<u8>> {
-        if let Some(length) = self.length(low)? {
+        if let Length::Known(length) = self.length(low)? {
             return self.take(length).map(<[u8]>::to_vec);
         }
         let mut whole = Vec::new();
@@ -124,7 +139,9 @@ impl<'a> Reader<'a> {
             if head >> 5 != major {
                 return None;
             }
-            let length = self.length(head & 31)??;
+            let Length::Known(length) = self.length(head & 0x1F)? else {
+                return None;
+            };
             whole.extend(self.take(length)?);
         }
         Some(whole)
@@ -146,7 +163,7 @@ impl<'a> Reader<'a> {
 
 /// A float of 16 bits.
 fn half(bits: u16) -> f64 {
-    let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1F), f64::from(bits & 0x3FF));
     let size = match exponent {
         0 => mantissa * 2f64.powi(-24),
         31 => f64::INFINITY,
@@ -167,17 +184,17 @@ fn head(out: &mut Vec<u8>, major: u8, number: u64) {
     let bytes = number.to_be_bytes();
     match number {
         0..=23 => out.push(major | bytes[7]),
-        24..=0xFF => out.extend([major | 24, bytes[7]]),
+        24..=0xFF => out.extend([major | 0x18, bytes[7]]),
         0x100..=0xFFFF => {
-            out.push(major | 25);
+            out.push(major | 0x19);
             out.extend(&bytes[6..]);
         }
         0x1_0000..=0xFFFF_FFFF => {
-            out.push(major | 26);
+            out.push(major | 0x1A);
             out.extend(&bytes[4..]);
         }
         _ => {
-            out.push(major | 27);
+            out.push(major | 0x1B);
             out.extend(bytes);
         }
     }

@@ -1,5 +1,7 @@
 //! How each family of services says that a request does not fit its model.
 
+use std::fmt::Write;
+
 use super::{
     model::{
         Protocol,
@@ -47,7 +49,7 @@ impl Service {
     }
 
     /// The refusal of a body that cannot be read as a whole.
-    pub fn malformed(self, malformed: &Malformed) -> Refusal {
+    pub fn malformed(malformed: &Malformed) -> Refusal {
         match malformed {
             Malformed::Json(text) => Refusal::new("SerializationException", text.clone()),
             Malformed::Xml(root) => {
@@ -174,8 +176,12 @@ fn model_name(path: &Path) -> String {
                 name.extend(letters.next().into_iter().flat_map(char::to_lowercase));
                 name.extend(letters);
             }
-            Step::Element(index) => name.push_str(&format!(".{index}.member")),
-            Step::Key(key) => name.push_str(&format!(".{key}.member")),
+            Step::Element(index) => {
+                let _ = write!(name, ".{index}.member");
+            }
+            Step::Key(key) => {
+                let _ = write!(name, ".{key}.member");
+            }
         }
     }
     name
@@ -204,7 +210,7 @@ mod tests {
         let model = service.model();
         match decode(model, &model.operations[action], &content) {
             Ok((_, violations)) => service.complain(&violations).unwrap(),
-            Err(malformed) => service.malformed(&malformed),
+            Err(malformed) => Service::malformed(&malformed),
         }
     }
 

@@ -53,8 +53,8 @@ use self::{
     xml::Xml,
 };
 use crate::{
-    SharedState,
-    callers::Caller,
+    SharedState, Timing,
+    callers::{Caller, Callers},
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::Call,
@@ -218,12 +218,25 @@ fn carry_out(
         warn!(service = service.scope(), action, "unknown action");
         service.unknown_action(action)
     };
-    let operation = operation.ok_or_else(unknown)?;
-    let (tree, violations) = decode::decode(service.model(), operation, &incoming.content)
-        .map_err(|malformed| service.malformed(&malformed))?;
-    if let Some(refusal) = service.complain(&violations) {
-        return Err(refusal);
+    if action.is_empty() {
+        return Err(Refusal::new(
+            "MissingAction",
+            "The request is missing an action or a required parameter.",
+        ));
     }
+    let operation = operation.ok_or_else(unknown)?;
+    let tree = match decode::decode(service.model(), operation, &incoming.content) {
+        Err(malformed) => Err(Service::malformed(&malformed)),
+        Ok((tree, violations)) => match service.complain(&violations) {
+            Some(refusal) => Err(refusal),
+            None => Ok(tree),
+        },
+    };
+    // Whether there is such an action comes before what is wrong with its call.
+    let tree = match tree {
+        Err(_) if !exists(service, action) => return Err(unknown()),
+        other => other?,
+    };
     let params = Params::new(service, tree);
     let answered =
         dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
@@ -241,6 +254,20 @@ fn carry_out(
         }
     }
     Ok(outgoing)
+}
+
+/// Whether an action is carried out at all: tried without parameters, in an
+/// account that nobody has.
+fn exists(service: Service, action: &str) -> bool {
+    let callers = Callers::new("000000000000", "us-east-1", false);
+    let mut state = State::new("000000000000", "us-east-1", Timing::default());
+    let calling = Calling {
+        caller: &callers.root(),
+        callers: &callers,
+    };
+    let nothing = Params::new(service, json!({}));
+    let now = Timestamp::UNIX_EPOCH;
+    dispatch(service, action, &nothing.root(), &calling, &mut state, now).is_some()
 }
 
 /// Carries out an action; `None` when there is no such action.

@@ -9,8 +9,6 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::service::Service;
@@ -164,20 +162,6 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// A time, if given: in ISO 8601 or in seconds since 1970.
-    pub fn time(&self, name: &str) -> Answer<Option<Timestamp>> {
-        let Some(text) = self.text(name) else {
-            return Ok(None);
-        };
-        let time = text.parse::<Timestamp>().ok().or_else(|| {
-            let seconds: f64 = text.parse().ok()?;
-            let span = jiff::SignedDuration::try_from_secs_f64(seconds).ok()?;
-            Timestamp::UNIX_EPOCH.checked_add(span).ok()
-        });
-        time.map(Some)
-            .ok_or_else(|| self.invalid(format!("Value ({text}) for {name} is not a time.")))
-    }
-
     /// Bytes, if given.
     pub fn bytes(&self, name: &str) -> Answer<Option<Vec<u8>>> {
         let Some(text) = self.text(name) else {
@@ -213,6 +197,7 @@ impl<'a> Input<'a> {
     }
 
     /// The entries of a map of texts.
+    #[allow(dead_code)] // for operations with maps
     pub fn map(&self, name: &str) -> BTreeMap<String, String> {
         let Some(Value::Object(entries)) = self.below(name) else {
             return BTreeMap::new();
@@ -253,20 +238,11 @@ impl<'a> Input<'a> {
 
     /// A member as it was decoded, with everything below it; for what the
     /// simulator keeps whole.
+    #[allow(dead_code)] // for operations with documents
     pub fn whole(&self, name: &str) -> Option<&'a Value> {
         let value = self.below(name)?;
         self.mark(name);
         Some(value)
-    }
-
-    /// A member read into a type, with everything below it.
-    pub fn read<T: DeserializeOwned>(&self, name: &str) -> Answer<Option<T>> {
-        let Some(value) = self.whole(name) else {
-            return Ok(None);
-        };
-        T::deserialize(value)
-            .map(Some)
-            .map_err(|error| self.invalid(format!("Value at {name} is invalid: {error}")))
     }
 
     /// Passes over members that make no difference here.
@@ -392,17 +368,5 @@ mod tests {
         assert!(input.done().is_ok());
         assert_eq!(input.need("Nothing").unwrap_err().code, "ValidationError");
         assert_eq!(input.sent()["Tags.2.Key"], "m");
-    }
-
-    #[test]
-    fn times_of_both_spellings() {
-        let tree = json!({ "A": "2026-11-23T08:44:57Z", "B": 1_790_000_000.5, "C": "soon" });
-        let params = Params::new(Service::Acm, tree);
-        let input = params.root();
-        let time = input.time("A").unwrap().unwrap();
-        assert_eq!(time.to_string(), "2026-11-23T08:44:57Z");
-        let time = input.time("B").unwrap().unwrap();
-        assert_eq!(time.as_millisecond(), 1_790_000_000_500);
-        assert!(input.time("C").is_err());
     }
 }

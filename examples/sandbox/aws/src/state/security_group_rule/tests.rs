@@ -51,7 +51,7 @@ fn malformed_permissions() {
         (from("::/0"), "InvalidParameterValue"),
         (tcp(80, 80), "InvalidPermission.Malformed"),
     ] {
-        let refused = state.authorize(&group, false, &[permission.clone()], &[]);
+        let refused = state.authorize(&group, false, std::slice::from_ref(&permission), &[]);
         assert_eq!(refused.unwrap_err().code, code, "{permission:?}");
     }
     assert_eq!(state.security_groups[&group].rules.len(), 1);
@@ -81,7 +81,9 @@ fn equal_rules_are_duplicates_however_spelt() {
     let twice = state.authorize(&group, false, &[from("9.0.0.0/8"), from("9.1.0.0/8")], &[]);
     assert_eq!(twice.unwrap_err().code, "InvalidParameterValue");
     // The description need not match.
-    state.revoke(&group, false, &[again.clone()], &[]).unwrap();
+    state
+        .revoke(&group, false, std::slice::from_ref(&again), &[])
+        .unwrap();
     let gone = state.revoke(&group, false, &[again], &[]).unwrap_err();
     assert_eq!(gone.code, "InvalidPermission.NotFound");
 }
@@ -152,7 +154,7 @@ fn groups_of_other_vpcs_need_a_peering() {
         ..tcp(80, 80)
     };
     let refused = state
-        .authorize(&group, false, &[named.clone()], &[])
+        .authorize(&group, false, std::slice::from_ref(&named), &[])
         .unwrap_err();
     assert_eq!(refused.code, "InvalidGroup.NotFound");
     let id = state

@@ -131,7 +131,7 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
     }
     for (name, code) in [
         ("PublicIpv4Pool", "InvalidPublicIpv4PoolID.NotFound"),
-        ("CustomerOwnedIpv4Pool", "InvalidCoipPoolID.NotFound"),
+        ("CustomerOwnedIpv4Pool", "InvalidPoolID.NotFound"),
         ("IpamPoolId", "InvalidIpamPoolId.NotFound"),
     ] {
         if let Some(pool) = input.text(name).filter(|pool| pool != "amazon") {

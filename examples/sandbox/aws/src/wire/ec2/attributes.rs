@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     state::{
-        Answer, Instance, NetworkInterface, Refusal, State,
-        ec2_id::combination,
-        instance::{InstanceChange, Metadata},
+        Answer, Instance, NetworkInterface, Refusal, State, ec2_id::combination,
+        instance::Metadata, instance_change::InstanceChange,
     },
     wire::{
         params::Input,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     state::{
-        Answer, Instance, Refusal, State,
+        Answer, Instance, InstanceState, Refusal, State,
         ec2_id::Kind,
         image::{self, IMAGES, Image},
         instance_type::{InstanceType, TYPES, known},
@@ -127,7 +127,7 @@ fn write_image(xml: &mut Xml, _: &State, image: &Image) {
     write_tags(xml, None);
 }
 
-fn check_types<'a>(names: &'a [String]) -> Answer<Vec<&'a String>> {
+fn check_types(names: &[String]) -> Answer<Vec<&String>> {
     let unknown: Vec<&str> = names
         .iter()
         .filter(|name| known(name).is_none())
@@ -305,7 +305,7 @@ fn volumes(input: &Input, state: &State) -> Answer<Xml> {
     let all = state
         .instances
         .values()
-        .filter(|instance| !instance.state.is_ending())
+        .filter(|instance| instance.state != InstanceState::Terminated)
         .map(|instance| (instance.volume_id.as_str(), instance));
     let write = |xml: &mut Xml, instance: &Instance| write_volume(xml, state, instance);
     let page = VOLUMES.select(input, state, all, write)?;

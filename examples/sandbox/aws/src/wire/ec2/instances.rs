@@ -8,7 +8,7 @@ use super::{
     done,
     filter::Filters,
     filters,
-    interfaces::{write_attachment, write_common, write_groups},
+    interfaces::{Shown, write_attachment, write_common, write_groups},
     listing::{Listing, Paging, write_tags},
     ready,
 };
@@ -53,11 +53,12 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
         .instances
         .iter()
         .map(|(id, instance)| (id.as_str(), instance));
-    // Filters know a reservation's fields too, so the parts are shown as one.
+    // Filters know a reservation's fields, and more of interfaces than is
+    // shown, so it all is written as one.
     let page = INSTANCES.select(input, state, all, |xml, instance| {
         xml.leaf("reservationId", &instance.reservation_id)
             .leaf("ownerId", &state.account);
-        write_instance(xml, state, instance);
+        write_with(xml, state, instance, Shown::Alone);
     })?;
     let mut reservations: BTreeMap<&str, Vec<&Instance>> = BTreeMap::new();
     for (_, instance) in page.items {
@@ -92,6 +93,11 @@ fn write_state(xml: &mut Xml, name: &str, state: InstanceState) {
 
 /// An instance as DescribeInstances and RunInstances show it.
 pub(super) fn write_instance(xml: &mut Xml, state: &State, instance: &Instance) {
+    write_with(xml, state, instance, Shown::InInstance);
+}
+
+/// An instance, its interfaces as they are shown there or in full.
+fn write_with(xml: &mut Xml, state: &State, instance: &Instance, interfaces_are: Shown) {
     let settings = &instance.settings;
     let kind = instance_type::of(&instance.instance_type);
     let gone = instance.state == InstanceState::Terminated;
@@ -133,7 +139,7 @@ pub(super) fn write_instance(xml: &mut Xml, state: &State, instance: &Instance) 
                 .map(|address| address.public_ip)
                 .or(interface.public_ip)
         });
-        let name = public.map(|public| state.public_name(public));
+        let name = public.map(|public| state.public_name(&instance.vpc_id, public));
         xml.leaf("subnetId", &instance.subnet_id)
             .leaf("vpcId", &instance.vpc_id)
             .leaf("privateIpAddress", instance.private_ip)
@@ -157,8 +163,8 @@ pub(super) fn write_instance(xml: &mut Xml, state: &State, instance: &Instance) 
         "item",
         &interfaces,
         |xml, interface| {
-            write_common(xml, state, interface);
-            write_attachment(xml, state, interface, false);
+            write_common(xml, state, interface, interfaces_are);
+            write_attachment(xml, state, interface, interfaces_are);
         },
     );
     write_devices(xml, instance, gone);

@@ -1,8 +1,7 @@
 //! Network interfaces.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 
-use ipnet::{Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 
 use super::{
@@ -37,10 +36,6 @@ pub fn handle(
         "DetachNetworkInterface" => detach(input, state),
         "DescribeNetworkInterfaceAttribute" => describe_attribute(input, state),
         "ModifyNetworkInterfaceAttribute" => modify(input, state),
-        "AssignPrivateIpAddresses" => assign_ipv4(input, state),
-        "UnassignPrivateIpAddresses" => unassign_ipv4(input, state),
-        "AssignIpv6Addresses" => assign_ipv6(input, state),
-        "UnassignIpv6Addresses" => unassign_ipv6(input, state),
         _ => return None,
     })
 }
@@ -71,8 +66,22 @@ fn status(interface: &NetworkInterface) -> &'static str {
     }
 }
 
+/// Where an interface is shown: its instance around it leaves a little out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// By itself.
+    Alone,
+    /// As a part of its instance.
+    InInstance,
+}
+
 /// The part that an interface shows alone and as a part of its instance alike.
-pub(super) fn write_common(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
+pub(super) fn write_common(
+    xml: &mut Xml,
+    state: &State,
+    interface: &NetworkInterface,
+    shown: Shown,
+) {
     let name = interface
         .private_ips
         .first()
@@ -90,13 +99,13 @@ pub(super) fn write_common(xml: &mut Xml, state: &State, interface: &NetworkInte
         .maybe("privateDnsName", name);
     write_groups(xml, state, &interface.security_groups);
     if let Some(first) = interface.private_ips.first() {
-        write_association(xml, state, interface, *first);
+        write_association(xml, state, interface, *first, shown);
     }
-    write_addresses(xml, state, interface);
+    write_addresses(xml, state, interface, shown);
 }
 
 pub(super) fn write(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
-    write_common(xml, state, interface);
+    write_common(xml, state, interface, Shown::Alone);
     let zone = state
         .availability_zones
         .iter()
@@ -108,7 +117,7 @@ pub(super) fn write(xml: &mut Xml, state: &State, interface: &NetworkInterface) 
     xml.nest("operator", |xml| {
         xml.leaf("managed", false);
     });
-    write_attachment(xml, state, interface, true);
+    write_attachment(xml, state, interface, Shown::Alone);
     write_tags(xml, state.tags.get(&interface.id));
 }
 
@@ -127,7 +136,7 @@ pub(super) fn write_attachment(
     xml: &mut Xml,
     state: &State,
     interface: &NetworkInterface,
-    alone: bool,
+    shown: Shown,
 ) {
     let Some(attachment) = &interface.attachment else {
         return;
@@ -139,7 +148,7 @@ pub(super) fn write_attachment(
             .leaf("deleteOnTermination", interface.delete_on_termination)
             .leaf("networkCardIndex", 0)
             .maybe("attachTime", interface.attached_at.map(time));
-        if alone {
+        if shown == Shown::Alone {
             let owner = interface.requester.as_ref().unwrap_or(&state.account);
             xml.maybe("instanceId", attachment.instance_id.as_ref())
                 .leaf("instanceOwnerId", owner);
@@ -153,6 +162,7 @@ fn write_association(
     state: &State,
     interface: &NetworkInterface,
     private: Ipv4Addr,
+    shown: Shown,
 ) {
     let address = state.address_at(&interface.id, private);
     let primary = interface.private_ips.first() == Some(&private);
@@ -166,9 +176,15 @@ fn write_association(
         let own = address.map_or("amazon", |_| state.account.as_str());
         let owner = interface.requester.as_deref().filter(|_| address.is_none());
         xml.leaf("publicIp", public)
-            .leaf("publicDnsName", state.public_name(public))
-            .leaf("ipOwnerId", owner.unwrap_or(own))
-            .maybe("allocationId", address.map(|address| &address.id));
+            .leaf(
+                "publicDnsName",
+                state.public_name(&interface.vpc_id, public),
+            )
+            .leaf("ipOwnerId", owner.unwrap_or(own));
+        if shown == Shown::InInstance {
+            return;
+        }
+        xml.maybe("allocationId", address.map(|address| &address.id));
         let association = address.and_then(|address| address.association.as_ref());
         xml.maybe(
             "associationId",
@@ -177,7 +193,7 @@ fn write_association(
     });
 }
 
-fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
+fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface, shown: Shown) {
     let addresses = interface.private_ips.iter().zip(0..);
     xml.list(
         "privateIpAddressesSet",
@@ -187,7 +203,7 @@ fn write_addresses(xml: &mut Xml, state: &State, interface: &NetworkInterface) {
             xml.leaf("privateIpAddress", address)
                 .leaf("privateDnsName", state.private_name(*address))
                 .leaf("primary", place == 0);
-            write_association(xml, state, interface, *address);
+            write_association(xml, state, interface, *address, shown);
         },
     );
     xml.list(
@@ -354,7 +370,7 @@ fn describe_attribute(input: &Input, state: &State) -> Answer<Xml> {
                 xml.leaf("value", interface.source_dest_check);
             });
         }
-        "attachment" => write_attachment(&mut xml, state, interface, true),
+        "attachment" => write_attachment(&mut xml, state, interface, Shown::Alone),
         "associatePublicIpAddress" => {
             xml.leaf("associatePublicIpAddress", interface.public_ip.is_some());
         }
@@ -399,129 +415,4 @@ fn modify(input: &Input, state: &mut State) -> Answer<Xml> {
         _ => return Err(combination("Fields for multiple attribute types specified")),
     }
     Ok(done())
-}
-
-/// Refuses a call that asks for no address at all.
-fn need_some(addresses: &Addresses) -> Answer<()> {
-    addresses.check()?;
-    if *addresses == Addresses::default() {
-        return Err(Refusal::new(
-            "MissingParameter",
-            "The request must contain addresses, prefixes, or a number of either",
-        ));
-    }
-    Ok(())
-}
-
-fn assign_ipv4(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = input.need("NetworkInterfaceId")?;
-    let texts = input.texts("PrivateIpAddress");
-    let prefixes = input.texts("Ipv4Prefix");
-    let addresses = Addresses {
-        ipv4: parse_all("privateIpAddress", &texts)?,
-        ipv4_count: count(input, "SecondaryPrivateIpAddressCount")?,
-        ipv4_prefixes: parse_all("ipv4Prefix", &prefixes)?,
-        ipv4_prefix_count: count(input, "Ipv4PrefixCount")?,
-        ..Addresses::default()
-    };
-    let reassign = input.flag("AllowReassignment")?.unwrap_or(false);
-    ready(input)?;
-    need_some(&addresses)?;
-    if reassign {
-        take_over(state, &id, &addresses.ipv4)?;
-    }
-    let got = state.assign_addresses(&id, &addresses)?;
-    let mut xml = Xml::default();
-    xml.leaf("networkInterfaceId", &id);
-    xml.list(
-        "assignedPrivateIpAddressesSet",
-        "item",
-        got.ipv4,
-        |xml, address| {
-            xml.leaf("privateIpAddress", address);
-        },
-    );
-    xml.list(
-        "assignedIpv4PrefixSet",
-        "item",
-        got.ipv4_prefixes,
-        |xml, prefix| {
-            xml.leaf("ipv4Prefix", prefix);
-        },
-    );
-    xml.leaf("return", true);
-    Ok(xml)
-}
-
-/// Takes secondary addresses from other interfaces of the same subnet.
-fn take_over(state: &mut State, id: &str, addresses: &[Ipv4Addr]) -> Answer<()> {
-    let subnet = state.network_interface(id)?.subnet_id.clone();
-    for address in addresses {
-        let holder = state
-            .network_interfaces
-            .values()
-            .find(|other| {
-                other.id != id
-                    && other.subnet_id == subnet
-                    && other.private_ips.iter().skip(1).any(|own| own == address)
-            })
-            .map(|other| other.id.clone());
-        if let Some(holder) = holder {
-            state.unassign_ipv4(&holder, &[*address], &[])?;
-        }
-    }
-    Ok(())
-}
-
-fn unassign_ipv4(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = input.need("NetworkInterfaceId")?;
-    let addresses: Vec<Ipv4Addr> = parse_all("privateIpAddress", &input.texts("PrivateIpAddress"))?;
-    let prefixes: Vec<Ipv4Net> = parse_all("ipv4Prefix", &input.texts("Ipv4Prefix"))?;
-    ready(input)?;
-    if addresses.is_empty() && prefixes.is_empty() {
-        return Err(Refusal::new(
-            "MissingParameter",
-            "The request must contain the parameter privateIpAddress or ipv4Prefix",
-        ));
-    }
-    state.unassign_ipv4(&id, &addresses, &prefixes)?;
-    Ok(done())
-}
-
-fn assign_ipv6(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = input.need("NetworkInterfaceId")?;
-    let addresses = Addresses {
-        ipv6: parse_all("ipv6Address", &input.texts("Ipv6Addresses"))?,
-        ipv6_count: count(input, "Ipv6AddressCount")?,
-        ipv6_prefixes: parse_all("ipv6Prefix", &input.texts("Ipv6Prefix"))?,
-        ipv6_prefix_count: count(input, "Ipv6PrefixCount")?,
-        ..Addresses::default()
-    };
-    ready(input)?;
-    need_some(&addresses)?;
-    let got = state.assign_addresses(&id, &addresses)?;
-    let mut xml = Xml::default();
-    xml.leaf("networkInterfaceId", &id)
-        .texts("assignedIpv6Addresses", "item", got.ipv6)
-        .texts("assignedIpv6PrefixSet", "item", got.ipv6_prefixes);
-    Ok(xml)
-}
-
-fn unassign_ipv6(input: &Input, state: &mut State) -> Answer<Xml> {
-    let id = input.need("NetworkInterfaceId")?;
-    let addresses: Vec<Ipv6Addr> = parse_all("ipv6Address", &input.texts("Ipv6Addresses"))?;
-    let prefixes: Vec<Ipv6Net> = parse_all("ipv6Prefix", &input.texts("Ipv6Prefix"))?;
-    ready(input)?;
-    if addresses.is_empty() && prefixes.is_empty() {
-        return Err(Refusal::new(
-            "MissingParameter",
-            "The request must contain the parameter ipv6Addresses or ipv6Prefix",
-        ));
-    }
-    state.unassign_ipv6(&id, &addresses, &prefixes)?;
-    let mut xml = Xml::default();
-    xml.leaf("networkInterfaceId", &id)
-        .texts("unassignedIpv6Addresses", "item", addresses)
-        .texts("unassignedIpv6PrefixSet", "item", prefixes);
-    Ok(xml)
 }

@@ -12,7 +12,8 @@ use crate::{
     state::{
         Answer, Instance, InstanceState, Refusal, State,
         ec2_id::combination,
-        instance::{Metadata, NewInstance, Settings, check_metadata},
+        instance::{Metadata, NewInstance, Settings},
+        instance_change::check_metadata,
     },
     wire::{params::Input, xml::Xml},
 };
@@ -102,7 +103,41 @@ fn run(input: &Input, state: &mut State, now: Timestamp) -> Answer<Xml> {
     Ok(xml)
 }
 
+/// Parameters that make no difference to what the simulator shows.
+const NO_MATTER: [&str; 10] = [
+    "CapacityReservationSpecification",
+    "CpuOptions",
+    "HibernationOptions",
+    "EnclaveOptions",
+    "MaintenanceOptions",
+    "PrivateDnsNameOptions",
+    "LicenseSpecification",
+    "NetworkPerformanceOptions",
+    "CreditSpecification",
+    "AdditionalInfo",
+];
+
+/// Launch templates do not exist here, so that none is found.
+fn no_template(input: &Input) -> Answer<()> {
+    let template = input.part("LaunchTemplate");
+    if let Some(id) = template.text("LaunchTemplateId") {
+        return Err(Refusal::new(
+            "InvalidLaunchTemplateId.NotFound",
+            format!("The specified launch template, with template ID {id}, does not exist."),
+        ));
+    }
+    if let Some(name) = template.text("LaunchTemplateName") {
+        return Err(Refusal::new(
+            "InvalidLaunchTemplateName.NotFoundException",
+            format!("The specified launch template, with template name {name}, does not exist."),
+        ));
+    }
+    Ok(())
+}
+
 fn read(input: &Input, state: &State) -> Answer<NewInstance> {
+    input.skip(&NO_MATTER);
+    no_template(input)?;
     if let Some(name) = input.text("KeyName") {
         return Err(Refusal::new(
             "InvalidKeyPair.NotFound",
@@ -135,6 +170,7 @@ fn read(input: &Input, state: &State) -> Answer<NewInstance> {
         ..NewInstance::default()
     };
     placement.text("Tenancy");
+    placement.text("GroupName");
     read_volumes(input)?;
     read_interfaces(input, &mut new)?;
     Ok(new)
@@ -153,7 +189,6 @@ fn read_settings(input: &Input) -> Answer<Settings> {
         ));
     }
     let shutdown_behavior = input.text("InstanceInitiatedShutdownBehavior");
-    input.part("CreditSpecification").text("CpuCredits");
     Ok(Settings {
         termination_protected: input.flag("DisableApiTermination")?.unwrap_or(false),
         stop_protected: input.flag("DisableApiStop")?.unwrap_or(false),

@@ -78,7 +78,7 @@ impl Listing {
         let page = self.select(input, state, all, &write)?;
         let mut xml = Xml::default();
         xml.list(name, "item", page.items, |xml, (_, value)| {
-            write(xml, value)
+            write(xml, value);
         });
         xml.maybe("nextToken", page.next);
         Ok(xml)

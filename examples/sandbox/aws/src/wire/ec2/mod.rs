@@ -8,6 +8,7 @@ mod filter;
 mod filters;
 mod gateways;
 mod instances;
+mod interface_addresses;
 mod interfaces;
 mod launch;
 mod listing;
@@ -64,6 +65,7 @@ fn carry_out(
         .or_else(|| security::handle(action, input, state))
         .or_else(|| rules::handle(action, input, state))
         .or_else(|| interfaces::handle(action, input, state, now))
+        .or_else(|| interface_addresses::handle(action, input, state))
         .or_else(|| launch::handle(action, input, state, now))
         .or_else(|| instances::handle(action, input, state, now))
         .or_else(|| attributes::handle(action, input, state))

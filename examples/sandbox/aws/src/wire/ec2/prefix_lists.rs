@@ -211,7 +211,7 @@ fn describe_services(input: &Input, state: &State) -> Answer<Xml> {
     };
     let wanted = state.prefix_lists.values().filter(|list| {
         let gateway = list.owner == AWS_OWNER
-            && (list.name.ends_with(".s3") || list.name.ends_with(".dynamodb"));
+            && matches!(list.name.rsplit('.').next(), Some("s3" | "dynamodb"));
         gateway
             && (ids.is_empty() || ids.contains(&list.id))
             && filters.pass(None, || {

@@ -201,3 +201,83 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::service::Service;
+
+    fn wrong(service: Service, action: &str, body: &str) -> Vec<String> {
+        let model = service.model();
+        check(model, &model.operations[action], body)
+    }
+
+    #[test]
+    fn xml_is_held_against_the_model() {
+        let answer = |content: &str| {
+            wrong(
+                Service::Elb,
+                "DescribeTargetGroups",
+                &format!(
+                    "<R><DescribeTargetGroupsResult>{content}</DescribeTargetGroupsResult></R>"
+                ),
+            )
+        };
+        let group = |content: &str| {
+            answer(&format!(
+                "<TargetGroups><member>{content}</member></TargetGroups>"
+            ))
+        };
+        assert_eq!(answer(""), Vec::<String>::new());
+        assert_eq!(
+            group("<Port>80</Port><Protocol>HTTP</Protocol>"),
+            Vec::<String>::new()
+        );
+        for bad in [
+            group("<Colour>red</Colour>"),
+            group("<Port>many</Port>"),
+            group("<Protocol>FTP</Protocol>"),
+            group("<HealthCheckEnabled>1</HealthCheckEnabled>"),
+            answer("<TargetGroups><item/></TargetGroups>"),
+            answer("<TargetGroup/>"),
+            wrong(Service::Elb, "DescribeTargetGroups", "<R/>"),
+            wrong(Service::Elb, "DescribeTargetGroups", "nonsense"),
+        ] {
+            assert_eq!(bad.len(), 1, "{bad:?}");
+        }
+        let zones = "<R><HostedZones/><IsTruncated>false</IsTruncated><MaxItems>1</MaxItems></R>";
+        assert_eq!(
+            wrong(Service::Route53, "ListHostedZones", zones),
+            Vec::<String>::new()
+        );
+        let zones = zones.replace("<IsTruncated>false</IsTruncated>", "");
+        assert_eq!(wrong(Service::Route53, "ListHostedZones", &zones).len(), 1);
+    }
+
+    #[test]
+    fn json_is_held_against_the_model() {
+        let answer = |body: &str| wrong(Service::Acm, "ListCertificates", body);
+        let good =
+            r#"{"CertificateSummaryList": [{"InUse": true, "CreatedAt": 1.5}], "NextToken": "x"}"#;
+        assert_eq!(answer(good), Vec::<String>::new());
+        for bad in [
+            r#"{"Certificates": []}"#,
+            r#"{"CertificateSummaryList": {}}"#,
+            r#"{"CertificateSummaryList": [{"InUse": "yes"}]}"#,
+            r#"{"CertificateSummaryList": [{"CreatedAt": "2026-11-23"}]}"#,
+            r#"{"CertificateSummaryList": [{"Status": "GONE"}]}"#,
+            r#"{"NextToken": null}"#,
+            "[",
+        ] {
+            assert_eq!(answer(bad).len(), 1, "{bad}");
+        }
+        assert_eq!(
+            wrong(Service::Acm, "DeleteCertificate", ""),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            wrong(Service::Acm, "DeleteCertificate", r#"{"a": 1}"#).len(),
+            1
+        );
+    }
+}

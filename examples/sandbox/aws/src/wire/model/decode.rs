@@ -175,3 +175,162 @@ fn scalar(kind: Kind, text: &str) -> Result<Value, &'static str> {
         Kind::Map => Err("a map"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+    use crate::wire::{params::decode_form, service::Service};
+
+    fn form(service: Service, action: &str, text: &str) -> (Value, Vec<Violation>) {
+        let model = service.model();
+        let content = Content::Form(decode_form(text));
+        decode(model, &model.operations[action], &content).unwrap()
+    }
+
+    fn good(service: Service, action: &str, text: &str) -> Value {
+        let (tree, violations) = form(service, action, text);
+        assert_eq!(violations, [], "{text}");
+        tree
+    }
+
+    #[test]
+    fn forms_become_trees() {
+        let tree = good(
+            Service::Elb,
+            "CreateRule",
+            "Action=CreateRule&Version=2015-12-01&X-Amz-Date=x&ListenerArn=l&Priority=7\
+             &Conditions.member.1.PathPatternConfig.Values.member.1=%2Fa\
+             &Conditions.member.1.PathPatternConfig.Values.member.2=%2Fb&Transforms=\
+             &Actions.member.1.Type=forward\
+             &Actions.member.1.ForwardConfig.TargetGroupStickinessConfig.Enabled=True\
+             &Actions.member.2.Type=authenticate-oidc\
+             &Actions.member.2.AuthenticateOidcConfig.Issuer=i\
+             &Actions.member.2.AuthenticateOidcConfig.AuthorizationEndpoint=a\
+             &Actions.member.2.AuthenticateOidcConfig.TokenEndpoint=t\
+             &Actions.member.2.AuthenticateOidcConfig.UserInfoEndpoint=u\
+             &Actions.member.2.AuthenticateOidcConfig.ClientId=c\
+             &Actions.member.2.AuthenticateOidcConfig.AuthenticationRequestExtraParams.entry.1.key=display\
+             &Actions.member.2.AuthenticateOidcConfig.AuthenticationRequestExtraParams.entry.1.value=page",
+        );
+        assert_eq!(tree["Priority"], 7);
+        assert_eq!(tree["Transforms"], json!([]));
+        assert_eq!(
+            tree["Conditions"],
+            json!([{ "PathPatternConfig": { "Values": ["/a", "/b"] } }])
+        );
+        let actions = &tree["Actions"];
+        assert_eq!(
+            actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"],
+            true
+        );
+        assert_eq!(
+            actions[1]["AuthenticateOidcConfig"]["AuthenticationRequestExtraParams"],
+            json!({ "display": "page" })
+        );
+    }
+
+    #[test]
+    fn maps_have_keys_and_values() {
+        let oidc = "ListenerArn=l&Actions.member.1.Type=x&Actions.member.1.AuthenticateOidcConfig.AuthenticationRequestExtraParams";
+        for bad in [
+            ".entry.1.key=a",
+            ".entry.1.value=a",
+            ".entry.1.key=a&X.entry.1.value=b",
+            ".entry.2.key=a",
+            ".key=a",
+            "=a",
+        ] {
+            let text = format!("{oidc}{}", bad.replace('X', &oidc[14..]));
+            let (_, violations) = form(Service::Elb, "ModifyRule", &text);
+            assert!(!violations.is_empty(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ec2_goes_by_the_names_of_the_wire() {
+        let tree = good(
+            Service::Ec2,
+            "AuthorizeSecurityGroupIngress",
+            "GroupId=sg-1&IpPermissions.1.IpProtocol=tcp&IpPermissions.1.FromPort=80\
+             &IpPermissions.1.IpRanges.1.CidrIp=10.0.0.0%2F8\
+             &IpPermissions.1.Groups.1.GroupId=sg-2\
+             &TagSpecification.1.ResourceType=security-group-rule\
+             &TagSpecification.1.Tag.1.Key=k&DryRun=false",
+        );
+        assert_eq!(tree["IpPermissions"][0]["Groups"][0]["GroupId"], "sg-2");
+        assert_eq!(tree["TagSpecification"][0]["Tag"][0]["Key"], "k");
+        assert_eq!(tree["DryRun"], false);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_also_missing() {
+        let text = "ResourceArns=a&Tags.member.1.Key.Deep=b";
+        let (_, violations) = form(Service::Elb, "AddTags", text);
+        let wrong: Vec<&Wrong> = violations.iter().map(|found| &found.wrong).collect();
+        assert!(matches!(wrong[0], Wrong::Unreadable { .. }), "{wrong:?}");
+        assert!(wrong.contains(&&Wrong::Unknown));
+        let deep = format!("{}=1", vec!["A"; 100_000].join("."));
+        let (_, violations) = form(Service::Elb, "DescribeTags", &deep);
+        assert!(violations.iter().any(|found| found.wrong == Wrong::Unknown));
+    }
+
+    #[test]
+    fn rest_takes_from_path_query_and_body() {
+        let model = Service::Route53.model();
+        let content = |query: &str, body: &str| Content::Rest {
+            labels: decode_form("Id=Z1&ResourceType=hostedzone&ResourceId=Z1"),
+            query: decode_form(query),
+            body: body.to_owned(),
+        };
+        let read = |action: &str, query: &str, body: &str| {
+            decode(model, &model.operations[action], &content(query, body)).unwrap()
+        };
+        let (tree, violations) = read("ListResourceRecordSets", "name=a.&type=A&x-id=x", "");
+        assert_eq!(violations, []);
+        assert_eq!(
+            tree,
+            json!({ "HostedZoneId": "Z1", "StartRecordName": "a.", "StartRecordType": "A" })
+        );
+        let root =
+            "ChangeTagsForResourceRequest xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
+        let body = format!(
+            "<{root}><AddTags><Tag><Key>a</Key><Value>&lt;</Value></Tag></AddTags><RemoveTagKeys><Key>b</Key></RemoveTagKeys></ChangeTagsForResourceRequest>"
+        );
+        let (tree, violations) = read("ChangeTagsForResource", "", &body);
+        assert_eq!(violations, []);
+        assert_eq!(tree["AddTags"], json!([{ "Key": "a", "Value": "<" }]));
+        assert_eq!(tree["RemoveTagKeys"], json!(["b"]));
+        let twice = body.replace("<Key>a</Key>", "<Key>a</Key><Key>c</Key>");
+        assert_eq!(read("ChangeTagsForResource", "", &twice).1.len(), 1);
+        let prefixed = format!(
+            "<r:{}><r:AddTags/></r:ChangeTagsForResourceRequest>",
+            root.replace("xmlns", "xmlns:r")
+        );
+        assert_eq!(
+            read("ChangeTagsForResource", "", &prefixed).0["AddTags"],
+            json!([])
+        );
+    }
+
+    #[test]
+    fn bounds_count_as_aws_counts() {
+        let model = Service::Sts.model();
+        let name = |text: &str| {
+            let form = format!("RoleArn=arn:aws:iam::1:role/web-of-a-test&RoleSessionName={text}");
+            form_of(model, &form)
+        };
+        assert_eq!(name(&"a".repeat(64)), 0);
+        assert_eq!(name(&"a".repeat(65)), 1);
+        assert_eq!(name("a"), 1);
+        assert_eq!(name("a b"), 1);
+    }
+
+    fn form_of(model: &Model, text: &str) -> usize {
+        let content = Content::Form(decode_form(text));
+        let found = decode(model, &model.operations["AssumeRole"], &content);
+        found.unwrap().1.len()
+    }
+}

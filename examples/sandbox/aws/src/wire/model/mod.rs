@@ -232,20 +232,19 @@ impl Shape {
 
     /// Whether the whole text matches the pattern; yes without one.
     pub fn matches(&self, text: &str) -> bool {
-        self.regex()
-            .as_ref()
-            .is_none_or(|pattern| pattern.is_match(text))
+        self.regex().is_none_or(|pattern| pattern.is_match(text))
     }
 
-    fn regex(&self) -> &Option<Regex> {
-        self.regex.get_or_init(|| {
+    fn regex(&self) -> Option<&Regex> {
+        let compiled = self.regex.get_or_init(|| {
             let pattern = self.pattern.as_deref()?;
             // Bounds such as {0,2048} over Unicode classes make large programs.
             RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
                 .size_limit(64 << 20)
                 .build()
                 .ok()
-        })
+        });
+        compiled.as_ref()
     }
 
     /// The pattern as AWS shows it.

@@ -137,7 +137,7 @@ fn structure(decoder: &mut Decoder, shape: &Shape, element: &Element) -> Value {
         let step = Step::Member(member.name().to_owned(), child.name.clone());
         if fields.contains_key(member.name()) {
             decoder.within(step, |decoder| {
-                decoder.unreadable(&child.name, "given once")
+                decoder.unreadable(&child.name, "given once");
             });
             continue;
         }
