@@ -1,5 +1,6 @@
 """The protocols: how requests are read, and how answers and refusals look."""
 
+import importlib.util
 import json
 import os
 import re
@@ -523,8 +524,19 @@ def test_the_defaults_of_quotas(aws):
 
 
 @rule("wire.models")
-def test_the_models_are_those_of_the_pinned_botocore(aws):
+def test_the_models_are_what_the_script_cuts_from_the_pinned_botocore(aws):
     import botocore
+    import botocore.session
 
-    for path in (HERE.parent / "models").glob("*.json"):
-        assert json.loads(path.read_text())["botocore"] == botocore.__version__, path.name
+    folder = HERE.parent / "models"
+    script = importlib.util.spec_from_file_location("generate", folder / "generate.py")
+    generate = importlib.util.module_from_spec(script)
+    script.loader.exec_module(generate)
+    session = botocore.session.get_session()
+    services = generate.operations()
+    assert {path.stem for path in folder.glob("*.json")} == set(services)
+    for service, wanted in services.items():
+        cut = generate.cut_service(session, service, wanted)
+        cut = {"botocore": botocore.__version__, **cut}
+        committed = (folder / f"{service}.json").read_text()
+        assert generate.lines(cut) == committed, f"run models/generate.py: {service}.json is old"
