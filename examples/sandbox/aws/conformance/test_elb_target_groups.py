@@ -538,15 +538,31 @@ def test_targets_in_a_zone_that_is_not_enabled(elb):
         "Description": "Target is in an Availability Zone that is not enabled for the load balancer"}
 
 
+@rule("elb.health.ip_unusable")
+def test_addresses_of_load_balancers_cannot_be_used(elb, aws):
+    other = elb.balancer(Scheme="internal")
+    description = "ELB " + other.split(":loadbalancer/")[1]
+    interfaces = aws.ec2.describe_network_interfaces(
+        Filters=[{"Name": "description", "Values": [description]}])["NetworkInterfaces"]
+    group = elb.group()
+    register(elb, group, interfaces[0]["PrivateIpAddress"])
+    elb.listener(DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"] == {
+        "State": "unused", "Reason": "Target.IpUnusable",
+        "Description": "The IP address cannot be used as a target, as it is in use by a load balancer"}
+
+
 @rule("elb.health.stopped")
 def test_instances_that_do_not_run(elb, aws, nodes):
     group = elb.group(TargetType="instance")
-    register(elb, group, nodes[0])
+    register(elb, group, *nodes)
     elb.listener(DefaultActions=[forward(group)])
-    aws.ec2.terminate_instances(InstanceIds=[nodes[0]])
-    shown = lambda: elb.health(group, Targets=[{"Id": nodes[0]}])[0]["TargetHealth"]
-    eventually(lambda: shown().get("Reason") in ("Target.InvalidState", "Target.NotRegistered"))
-    assert shown()["State"] == "unused"
+    aws.ec2.stop_instances(InstanceIds=[nodes[0]])
+    aws.ec2.terminate_instances(InstanceIds=[nodes[1]])
+    shown = lambda node: elb.health(group, Targets=[{"Id": node}])[0]["TargetHealth"]
+    for node, state in ((nodes[0], "stopped"), (nodes[1], "terminated")):
+        eventually(lambda: shown(node) == {
+            "State": "unused", "Reason": "Target.InvalidState", "Description": f"Target is in the {state} state"})
 
 
 @rule("elb.health.include")
