@@ -175,6 +175,7 @@ fn zone(scene: &Scene, name: &str, vpc: Option<&str>) -> String {
         caller_reference: format!("{name} {vpc:?} {}", scene.account(zone_count)),
         comment: None,
         vpc: vpc.map(|vpc| (vpc.to_owned(), "us-west-2".to_owned())),
+        private: None,
     };
     let made = scene
         .aws

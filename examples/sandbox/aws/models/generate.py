@@ -20,8 +20,8 @@ import botocore.session
 
 HERE = pathlib.Path(__file__).parent
 
-# Patterns that Rust's regex crate cannot express (they look around), by how
-# they are kept: another pattern that accepts a little more, or None for no
+# Patterns that Rust's regex crate cannot express (they look around) or that
+# AWS itself does not keep to, by how they are kept: another pattern that accepts a little more, or None for no
 # pattern. What they would refuse beyond that is checked by the operations.
 REPLACED = {
     # acm.DomainNameString: no label may begin with a hyphen.
@@ -32,6 +32,8 @@ REPLACED = {
         r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[a-zA-Z0-9/_+=.@-]+",
     # cognito-idp.S3BucketType: no dot at the end.
     r"^[0-9A-Za-z\.\-_]*(?<!\.)$": r"([0-9A-Za-z\.\-_]*[0-9A-Za-z\-_])?",
+    # cognito-idp.DomainType: a domain of one's own has dots.
+    r"^[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?$": r"[a-z0-9]([a-z0-9\.\-]{0,61}[a-z0-9])?",
     # shield.LogBucket: no address, no two dots.
     r"^([a-z]|(\d(?!\d{0,2}\.\d{1,3}\.\d{1,3}\.\d{1,3})))([a-z\d]|(\.(?!(\.|-)))|(-(?!\.))){1,61}[a-z\d]$":
         r"[a-z\d][a-z\d.-]{1,61}[a-z\d]",

@@ -169,6 +169,18 @@ impl SharedState {
         }
     }
 
+    /// Lets every region of the account know of its server certificates, which
+    /// are kept in this one.
+    pub(crate) fn share_server_certificates(&self) {
+        let mut states = self.lock();
+        let all = self.present(&mut states).server_certificates.clone();
+        for (place, state) in states.iter_mut() {
+            if place.account == self.place.account && *place != *self.place {
+                state.take_server_certificates(&all);
+            }
+        }
+    }
+
     /// Makes the transitions that are due; tells the followers if there were any.
     pub fn advance(&self) {
         let now = Timestamp::now();
@@ -205,6 +217,13 @@ impl SharedState {
                 state.quotas = home.quotas.clone();
                 state.outside = home.outside.clone();
             }
+            let global = Place {
+                account: account.clone(),
+                region: self.home.region.clone(),
+            };
+            if let Some(global) = states.get(&global) {
+                state.take_server_certificates(&global.server_certificates);
+            }
             // No two of them give out the same ids.
             state.ids = Ids::named(&format!("{account} {region}"));
             states.insert(Place::clone(&self.place), state);
@@ -219,6 +238,35 @@ impl SharedState {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn server_certificates_are_known_in_all_regions_of_an_account() {
+        use crate::state::{acm::Pem, server_certificate::NewServerCertificate};
+        let home = SharedState::new(State::new("123456789012", "us-west-2", Timing::default()));
+        let early = home.at("123456789012", "us-east-1");
+        let theirs = home.at("999999999999", "us-east-1");
+        early.read(|_| ());
+        theirs.read(|_| ());
+        let made = rcgen::generate_simple_self_signed(["a.example.com".to_owned()]).unwrap();
+        let new = NewServerCertificate {
+            name: "web".to_owned(),
+            path: None,
+            pem: Pem {
+                certificate: made.cert.pem(),
+                private_key: made.signing_key.serialize_pem(),
+                chain: None,
+            },
+            tags: Vec::new(),
+        };
+        home.write(|state, now| state.upload_server_certificate(new, now))
+            .unwrap();
+        home.share_server_certificates();
+        let late = home.at("123456789012", "eu-west-1");
+        for (there, known) in [(early, true), (late, true), (theirs, false)] {
+            let found = there.read(|state| state.server_certificate("web").is_ok());
+            assert_eq!(found, known);
+        }
+    }
 
     #[test]
     fn accounts_and_regions_are_kept_apart() {

@@ -17,8 +17,8 @@ pub struct Timing {
     pub provisioning_ms: u64,
     /// A Route 53 change is `PENDING` for this long (AWS: up to 60 s).
     pub insync_ms: u64,
-    /// A zone takes no second change for this long after one (AWS: until the
-    /// first has been taken in, milliseconds).
+    /// A zone takes no second change for this long after one, and at least for
+    /// `latency_ms` (AWS: until the first has been taken in, milliseconds).
     pub zone_busy_ms: u64,
     /// The network interfaces of a deleted load balancer hold its security
     /// groups and addresses for this long (AWS: 1 to 5 minutes).

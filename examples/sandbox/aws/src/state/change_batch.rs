@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     AliasTarget, Answer, HostedZone, RecordKey, RecordSet, Refusal, State, dns_name,
-    record_set::RoutingPolicy, regions::canonical_zone,
+    record_set::RoutingPolicy, regions,
 };
 
 /// `ResourceRecord` elements of one request, aliases included.
@@ -169,6 +169,12 @@ impl State {
         }
         let id = zone.id.clone();
         let changed = draft.changed;
+        if !zone.private {
+            for (key, (_, record)) in changed.iter().filter(|(key, _)| key.kind == "CNAME") {
+                let name = dns_name::canonical(&dns_name::reversed(&key.reversed));
+                self.note_proof(&id, &name, record.as_ref());
+            }
+        }
         if let Some(zone) = self.hosted_zones.get_mut(&id) {
             for (key, (_, record)) in changed {
                 match record {
@@ -203,10 +209,11 @@ impl State {
         }
         // Twice the same record set: only to be made anew after its deletion.
         let before = draft.changed.get(&key).map(|(before, _)| *before);
-        let invalid_set = match (before, action) {
-            (None, _) | (Some(ChangeAction::Delete), _) => false,
-            (Some(ChangeAction::Create), ChangeAction::Create) => false,
-            (Some(_), _) => true,
+        let invalid_set = match before {
+            None | Some(ChangeAction::Delete) => false,
+            // Its own refusal says that better.
+            Some(ChangeAction::Create) => action != ChangeAction::Create,
+            Some(ChangeAction::Upsert) => true,
         };
         if invalid_set {
             return vec![format!(
@@ -278,13 +285,15 @@ impl State {
             Some(zone) if zone == alias.hosted_zone_id => vec![missing],
             Some(_) => vec![outside, missing],
             None => {
-                let domain = format!(".elb.{}.{}.", self.region, self.dns_suffix());
-                let domain_of_region = format!(".{}.elb.{}.", self.region, self.dns_suffix());
-                let within = bare.ends_with(&domain) || bare.ends_with(&domain_of_region);
-                if canonical_zone(&self.region) == alias.hosted_zone_id && !within {
-                    vec![outside, missing]
-                } else {
+                let within = regions::region_of_zone(&alias.hosted_zone_id).is_none_or(|region| {
+                    let suffix = regions::dns_suffix(region);
+                    bare.ends_with(&format!(".{region}.elb.{suffix}."))
+                        || bare.ends_with(&format!(".elb.{region}.{suffix}."))
+                });
+                if within {
                     vec![missing]
+                } else {
+                    vec![outside, missing]
                 }
             }
         }
@@ -313,6 +322,9 @@ fn neighbours(draft: &Draft, record: &RecordSet, key: &RecordKey, most: usize) -
             "RRSet of type CNAME with DNS name {shown} is not permitted at apex in zone {}",
             zone.name
         )];
+    }
+    if record.kind == "SOA" && record.name != zone.name {
+        return vec!["A HostedZone must contain exactly one SOA record.".to_owned()];
     }
     let others: Vec<&RecordSet> = draft
         .of_name(&record.name)
@@ -430,5 +442,7 @@ fn batch_fault(text: &str) -> Refusal {
     Refusal::new("InvalidChangeBatch", format!("[{text}]"))
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

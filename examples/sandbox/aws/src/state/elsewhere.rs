@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{State, validation};
+use super::State;
 
 /// The other states, in short.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct FarLoadBalancer {
     pub account: String,
     /// Its region.
     pub region: String,
+    /// ARNs of the certificates that its listeners use.
+    pub certificates: BTreeSet<String>,
 }
 
 /// A VPC of another region or account.
@@ -64,6 +66,12 @@ impl Elsewhere {
                         canonical_hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
                         account: account.clone(),
                         region: region.clone(),
+                        certificates: balancer
+                            .listeners
+                            .values()
+                            .flat_map(|it| it.certificate.iter().chain(&it.sni_certificates))
+                            .cloned()
+                            .collect(),
                     },
                 );
             }
@@ -73,7 +81,9 @@ impl Elsewhere {
                     .vpcs
                     .insert(id.clone(), FarVpc { account, region });
             }
-            elsewhere.proofs.extend(validation::proofs(state));
+            for ((_, name), value) in &state.proofs {
+                elsewhere.proofs.insert((name.clone(), value.clone()));
+            }
             for zone in state.hosted_zones.values() {
                 let (account, name) = (account.clone(), zone.name.clone());
                 elsewhere

@@ -174,10 +174,15 @@ pub struct State {
     pub changes: BTreeMap<String, Change>,
     /// Health checks of Route 53 by id.
     pub health_checks: BTreeMap<String, health_check::HealthCheck>,
+    /// Values of the CNAME records of public zones that prove names to ACM, by
+    /// zone id and name.
+    pub proofs: BTreeMap<(String, String), String>,
     /// Caller references of Route 53 that were ever used.
     pub caller_references: BTreeSet<String>,
     /// Certificates by ARN.
     pub certificates: BTreeMap<String, Certificate>,
+    /// Days before the expiry of certificates from which ACM tells of it.
+    pub expiry_event_days: u32,
     /// Server certificates of IAM by their name in lower case.
     pub server_certificates: BTreeMap<String, server_certificate::ServerCertificate>,
     /// User pools of Cognito by id.
@@ -262,8 +267,10 @@ impl State {
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
             health_checks: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),
             certificates: BTreeMap::new(),
+            expiry_event_days: 45,
             server_certificates: BTreeMap::new(),
             user_pools: BTreeMap::new(),
             outside: Outside::default(),
@@ -300,7 +307,7 @@ impl State {
 
     /// The end of load balancer names.
     fn dns_suffix(&self) -> &'static str {
-        regions::suffix(&self.region)
+        regions::dns_suffix(&self.region)
     }
 
     /// When the next transition is due.

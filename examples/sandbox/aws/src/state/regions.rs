@@ -103,6 +103,23 @@ fn zone_in(table: &'static [(&str, &str)], region: &str) -> Option<&'static str>
         .map(|(_, zone)| *zone)
 }
 
+/// The region whose load balancers Route 53 knows under a zone id.
+pub fn region_of_zone(id: &str) -> Option<&'static str> {
+    CANONICAL_ZONES
+        .iter()
+        .find(|(_, zone)| *zone == id)
+        .map(|(region, _)| *region)
+}
+
+/// The end of the names of load balancers in a region.
+pub fn dns_suffix(region: &str) -> &'static str {
+    if partition(region) == "aws-cn" {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
 /// The first part of an ARN in a region.
 pub fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {
@@ -164,13 +181,4 @@ pub fn names_beside(region: &str) -> impl Iterator<Item = &'static str> {
         .iter()
         .map(|(name, _)| *name)
         .filter(move |name| partition(name) == own)
-}
-
-/// The end of the names of a region's endpoints.
-pub fn suffix(region: &str) -> &'static str {
-    if partition(region) == "aws-cn" {
-        "amazonaws.com.cn"
-    } else {
-        "amazonaws.com"
-    }
 }

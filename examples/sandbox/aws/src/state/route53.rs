@@ -226,9 +226,10 @@ impl State {
             .ok_or_else(|| no_such_zone(&id))
     }
 
-    /// A change of the zone is being processed for a while.
+    /// A change of the zone is being processed for a while: at least until it is
+    /// answered, so that changes side by side meet each other.
     pub(super) fn occupy_zone(&mut self, id: &str, now: Timestamp) {
-        let busy = self.timing.zone_busy_ms;
+        let busy = self.timing.zone_busy_ms.max(self.timing.latency_ms);
         if busy > 0
             && let Some(zone) = self.hosted_zones.get_mut(id)
         {

@@ -1,12 +1,10 @@
 //! How ACM finds out whether a requested certificate may be issued: by a CNAME
 //! record for each domain, or by mail, which nobody answers here.
 
-use std::collections::BTreeSet;
-
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, CertificateStatus, Refusal, State, Transition, dns_name};
+use super::{Answer, CertificateStatus, RecordSet, Refusal, State, Transition, dns_name};
 
 /// The domain of the values of its records.
 const PROOF: &str = ".acm-validations.aws.";
@@ -125,21 +123,35 @@ pub fn record(account: &str, name: &str) -> (String, String) {
     )
 }
 
-/// Names and values of the CNAME records of ACM in the public zones of a state.
-pub(super) fn proofs(state: &State) -> impl Iterator<Item = (String, String)> + '_ {
-    state
-        .hosted_zones
-        .values()
-        .filter(|zone| !zone.private)
-        .flat_map(|zone| zone.records.values())
-        .filter(|record| record.kind == "CNAME" && record.name.starts_with('_'))
-        .filter_map(|record| {
-            let value = dns_name::canonical(record.values.first()?);
-            value.ends_with(PROOF).then(|| (record.name.clone(), value))
-        })
-}
-
 impl State {
+    /// Takes note of a record set of a zone that came, changed or went, as far as
+    /// ACM looks at it.
+    pub(super) fn note_proof(&mut self, zone: &str, name: &str, after: Option<&RecordSet>) {
+        if !name.starts_with('_') {
+            return;
+        }
+        let proof = after
+            .and_then(|record| record.values.first())
+            .map(|value| dns_name::canonical(value))
+            .filter(|value| value.ends_with(PROOF));
+        let key = (zone.to_owned(), name.to_owned());
+        match proof {
+            Some(value) => self.proofs.insert(key, value),
+            None => self.proofs.remove(&key),
+        };
+    }
+
+    /// Whether a CNAME record of this name and value stands in a public zone.
+    fn is_proven(&self, (name, value): &(String, String)) -> bool {
+        let own = self.proofs.iter();
+        self.elsewhere
+            .proofs
+            .contains(&(name.clone(), value.clone()))
+            || own
+                .filter(|((_, found), _)| found == name)
+                .any(|(_, found)| found == value)
+    }
+
     /// A request begins to wait: ACM looks at its records when some may be
     /// there, and gives up after 72 hours.
     pub(super) fn await_validation(&mut self, arn: &str, now: Timestamp) {
@@ -151,27 +163,29 @@ impl State {
     /// After a change of records: lets ACM look at the requests that one of
     /// them proves.
     pub(crate) fn look_at_validations(&mut self, now: Timestamp) {
-        let proofs: BTreeSet<(String, String)> = proofs(self).collect();
         let delay = self.timing.certificate_issue_ms;
         let mut proven = Vec::new();
-        for certificate in self.certificates.values_mut() {
-            let waits = certificate.status == CertificateStatus::PendingValidation;
-            let Some(validation) = certificate.validation.as_mut().filter(|it| it.by_dns) else {
+        for certificate in self.certificates.values() {
+            let Some(validation) = certificate.validation.as_ref().filter(|it| it.by_dns) else {
                 continue;
             };
-            for domain in validation
-                .domains
-                .iter_mut()
-                .filter(|it| waits && !it.proven)
-            {
-                let record = record(&self.account, &domain.name);
-                if proofs.contains(&record) || self.elsewhere.proofs.contains(&record) {
-                    domain.proven = true;
+            if certificate.status != CertificateStatus::PendingValidation {
+                continue;
+            }
+            for domain in validation.domains.iter().filter(|it| !it.proven) {
+                if self.is_proven(&record(&self.account, &domain.name)) {
                     proven.push((certificate.arn.clone(), domain.name.clone()));
                 }
             }
         }
         for (arn, name) in proven {
+            if let Some(certificate) = self.certificates.get_mut(&arn)
+                && let Some(validation) = &mut certificate.validation
+            {
+                for domain in &mut validation.domains {
+                    domain.proven |= domain.name == name;
+                }
+            }
             self.schedule(now, delay, Transition::ValidationLook(arn, name));
         }
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{answers::seconds, page, params::Input};
+use super::{answers::seconds, page::Paging, params::Input};
 use crate::{
     authority,
     state::{
@@ -34,6 +34,9 @@ pub fn handle(
         "AddTagsToCertificate" => add_tags(input, state),
         "RemoveTagsFromCertificate" => remove_tags(input, state),
         "ListTagsForCertificate" => list_tags(input, state),
+        "RenewCertificate" => renew(input, state),
+        "GetAccountConfiguration" => account(input, state),
+        "PutAccountConfiguration" => configure_account(input, state),
         _ => return None,
     })
 }
@@ -120,7 +123,8 @@ impl Filter {
             .iter()
             .map(|(name, _)| *name)
             .collect();
-        key_taken
+        !certificate.names.is_empty()
+            && key_taken
             && one_of(&self.statuses, &[certificate.status.as_str()])
             && one_of(&self.key_usages, &details.key_usages)
             && one_of(&self.extended_key_usages, &extended)
@@ -146,8 +150,7 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
         origins: input.texts("CertificateKeyPairOrigins"),
         hierarchies: input.texts("RootHierarchyTypes"),
     };
-    let size = input.number("MaxItems")?.unwrap_or(1000);
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxItems", "NextToken", 1000)?;
     let by = input.text("SortBy");
     let order = input.text("SortOrder");
     input.done()?;
@@ -170,17 +173,12 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
         format!("{at:020} {}", certificate.arn)
     };
     listed.sort_by_key(|certificate| key(certificate));
-    let page = page::cut(
-        listed,
-        |certificate| key(certificate),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(|| Refusal::new("ValidationException", "The token is not valid"))?;
+    let page = paging.cut(input, listed, |certificate| key(certificate))?;
+    let used = state.certificates_in_use();
     let summaries: Vec<Value> = page
         .items
         .iter()
-        .map(|certificate| summary(state, certificate))
+        .map(|certificate| summary(certificate, used.contains(certificate.arn.as_str())))
         .collect();
     let mut answer = json!({ "CertificateSummaryList": summaries });
     if let Some(next) = page.next {
@@ -189,7 +187,7 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
     Ok(answer)
 }
 
-fn summary(state: &State, certificate: &Certificate) -> Value {
+fn summary(certificate: &Certificate, used: bool) -> Value {
     let names: Vec<&String> = certificate.names.iter().take(100).collect();
     let extended: Vec<&str> = certificate
         .details
@@ -197,7 +195,7 @@ fn summary(state: &State, certificate: &Certificate) -> Value {
         .iter()
         .map(|(name, _)| *name)
         .collect();
-    let mut summary = common(state, certificate);
+    let mut summary = common(certificate, used);
     summary.insert("SubjectAlternativeNameSummaries".to_owned(), json!(names));
     summary.insert(
         "HasAdditionalSubjectAlternativeNames".to_owned(),
@@ -209,28 +207,28 @@ fn summary(state: &State, certificate: &Certificate) -> Value {
     );
     summary.insert("ExtendedKeyUsages".to_owned(), json!(extended));
     summary.insert("ExportOption".to_owned(), json!(export(certificate)));
-    let used = !state.users_of_certificate(&certificate.arn).is_empty();
     summary.insert("InUse".to_owned(), json!(used));
     summary.insert("Exported".to_owned(), json!(false));
     Value::Object(summary)
 }
 
 /// What list and description have in common.
-fn common(state: &State, certificate: &Certificate) -> Map<String, Value> {
+fn common(certificate: &Certificate, used: bool) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
     };
     put("CertificateArn", json!(certificate.arn));
-    put("DomainName", json!(certificate.domain_name));
+    if !certificate.domain_name.is_empty() {
+        put("DomainName", json!(certificate.domain_name));
+    }
     put("Status", json!(certificate.status.as_str()));
     put("Type", json!(kind(certificate)));
     put("KeyAlgorithm", json!(certificate.key_algorithm));
     put("CertificateKeyPairOrigin", json!(origin(certificate)));
     put("CreatedAt", seconds(certificate.created));
-    let renewable = !certificate.imported
-        && certificate.status == CertificateStatus::Issued
-        && !state.users_of_certificate(&certificate.arn).is_empty();
+    let renewable =
+        !certificate.imported && certificate.status == CertificateStatus::Issued && used;
     let renewable = if renewable { "ELIGIBLE" } else { "INELIGIBLE" };
     put("RenewalEligibility", json!(renewable));
     if let Some(issued) = certificate.issued {
@@ -280,12 +278,15 @@ fn describe(input: &Input, state: &State) -> Answer<Value> {
     let arn = one(input)?;
     let certificate = state.certificate(&arn)?;
     let details = &certificate.details;
-    let mut detail = common(state, certificate);
+    let users = state.users_of_certificate(&arn);
+    let mut detail = common(certificate, !users.is_empty());
     let mut put = |name: &str, value: Value| {
         detail.insert(name.to_owned(), value);
     };
-    put("SubjectAlternativeNames", json!(certificate.names));
-    put("InUseBy", json!(state.users_of_certificate(&arn)));
+    if !certificate.names.is_empty() {
+        put("SubjectAlternativeNames", json!(certificate.names));
+    }
+    put("InUseBy", json!(users));
     put("Subject", json!(details.subject));
     put("Issuer", json!(details.issuer));
     put("SignatureAlgorithm", json!(details.signature_algorithm));
@@ -416,6 +417,38 @@ fn resend(input: &Input, state: &State) -> Answer<Value> {
     let above = input.need("ValidationDomain")?;
     let arn = one(input)?;
     state.resend_validation(&arn, &domain, &above)?;
+    Ok(json!({}))
+}
+
+/// Only exported certificates of a private authority are renewed by hand, and
+/// there is none here.
+fn renew(input: &Input, state: &State) -> Answer<Value> {
+    let arn = one(input)?;
+    state.certificate(&arn)?;
+    Err(Refusal::new(
+        "ValidationException",
+        format!("The certificate {arn} is not eligible for renewal."),
+    ))
+}
+
+fn account(input: &Input, state: &State) -> Answer<Value> {
+    input.done()?;
+    Ok(json!({ "ExpiryEvents": { "DaysBeforeExpiry": state.expiry_event_days } }))
+}
+
+fn configure_account(input: &Input, state: &mut State) -> Answer<Value> {
+    input.skip(&["IdempotencyToken"]);
+    let days: Option<u32> = input.part("ExpiryEvents").number("DaysBeforeExpiry")?;
+    input.done()?;
+    if let Some(days) = days {
+        if days > 45 {
+            return Err(Refusal::new(
+                "ValidationException",
+                "DaysBeforeExpiry must be at most 45.",
+            ));
+        }
+        state.expiry_event_days = days;
+    }
     Ok(json!({}))
 }
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{answers::seconds, page, params::Input};
+use super::{answers::seconds, page::Paging, params::Input};
 use crate::state::{
     Answer, Refusal, State,
     user_pool::{PoolClient, PoolDomain, Settings, UserPool},
@@ -75,6 +75,7 @@ pub fn handle(
         "ListUserPools" => list_pools(input, state),
         "CreateUserPoolDomain" => create_domain(input, state),
         "DescribeUserPoolDomain" => describe_domain(input, state),
+        "UpdateUserPoolDomain" => update_domain(input, state),
         "DeleteUserPoolDomain" => delete_domain(input, state),
         "CreateUserPoolClient" => create_client(input, state, now),
         "DescribeUserPoolClient" => describe_client(input, state),
@@ -161,16 +162,9 @@ fn delete_pool(input: &Input, state: &mut State) -> Answer<Value> {
 }
 
 fn list_pools(input: &Input, state: &State) -> Answer<Value> {
-    let size: usize = input.need_number("MaxResults")?;
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxResults", "NextToken", 60)?;
     input.done()?;
-    let page = page::cut(
-        state.user_pools.values(),
-        |pool| pool.id.clone(),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(bad_token)?;
+    let page = paging.cut(input, state.user_pools.values(), |pool| pool.id.clone())?;
     let pools: Vec<Value> = page
         .items
         .iter()
@@ -205,6 +199,20 @@ fn create_domain(input: &Input, state: &mut State) -> Answer<Value> {
         answer["CloudFrontDomain"] = json!(distribution(&domain.domain));
     }
     state.create_user_pool_domain(&id, domain)?;
+    Ok(answer)
+}
+
+fn update_domain(input: &Input, state: &mut State) -> Answer<Value> {
+    let id = pool_id(input)?;
+    let domain = input.need("Domain")?;
+    let certificate = input.part("CustomDomainConfig").text("CertificateArn");
+    let version = input.number("ManagedLoginVersion")?;
+    input.done()?;
+    let own = state.update_user_pool_domain(&id, &domain, certificate, version)?;
+    let mut answer = json!({ "ManagedLoginVersion": own.login_version });
+    if own.certificate.is_some() {
+        answer["CloudFrontDomain"] = json!(distribution(&domain));
+    }
     Ok(answer)
 }
 
@@ -299,16 +307,10 @@ fn delete_client(input: &Input, state: &mut State) -> Answer<Value> {
 
 fn list_clients(input: &Input, state: &State) -> Answer<Value> {
     let pool = pool_id(input)?;
-    let size = input.number("MaxResults")?.unwrap_or(60);
-    let token = input.text("NextToken");
+    let paging = Paging::read(input, "MaxResults", "NextToken", 60)?;
     input.done()?;
-    let page = page::cut(
-        state.user_pool(&pool)?.clients.values(),
-        |client| client.id.clone(),
-        token.as_deref(),
-        size,
-    )
-    .ok_or_else(bad_token)?;
+    let clients = state.user_pool(&pool)?.clients.values();
+    let page = paging.cut(input, clients, |client| client.id.clone())?;
     let clients: Vec<Value> = page
         .items
         .iter()
@@ -358,11 +360,4 @@ fn list_tags(input: &Input, state: &State) -> Answer<Value> {
     let arn = pool_arn(input, state)?;
     input.done()?;
     Ok(json!({ "Tags": state.tags.get(&arn).cloned().unwrap_or_default() }))
-}
-
-fn bad_token() -> Refusal {
-    Refusal::new(
-        "InvalidParameterException",
-        "The pagination token is not valid.",
-    )
 }

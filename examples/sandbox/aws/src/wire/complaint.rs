@@ -106,10 +106,11 @@ impl Service {
         }
         let own = violations.iter().find_map(|violation| {
             let name = model_name(&violation.path);
-            let own = OWN_CODES.iter().find(|(member, _)| *member == name)?;
-            Some(own.1)
+            let mut own = OWN_CODES.iter();
+            let own = own.find(|(service, member, _)| *service == self && *member == name)?;
+            Some(own.2)
         });
-        let code = own.filter(|_| self == Self::Elb).unwrap_or(code);
+        let code = own.unwrap_or(code);
         let texts: Vec<String> = violations.iter().map(constraint).collect();
         let errors = if texts.len() == 1 { "error" } else { "errors" };
         let text = format!(
@@ -140,7 +141,10 @@ fn constraint(violation: &Violation) -> String {
 }
 
 /// Values for which Elastic Load Balancing has a code of its own (aws.md 2.1).
-const OWN_CODES: [(&str, &str); 1] = [("scheme", "InvalidScheme")];
+const OWN_CODES: [(Service, &str, &str); 2] = [
+    (Service::Elb, "scheme", "InvalidScheme"),
+    (Service::Acm, "tags", "TooManyTagsException"),
+];
 
 /// EC2 names the first thing that it finds wrong.
 fn ec2(violation: &Violation) -> Refusal {

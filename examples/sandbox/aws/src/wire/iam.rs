@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    page,
+    page::Paging,
     params::Input,
     xml::{Xml, time},
 };
@@ -94,16 +94,12 @@ fn get(input: &Input, state: &State) -> Answer<Xml> {
 
 fn list(input: &Input, state: &State) -> Answer<Xml> {
     let prefix = input.text("PathPrefix").unwrap_or_else(|| "/".to_owned());
-    let marker = input.text("Marker");
-    let size = input.number("MaxItems")?.unwrap_or(100);
+    let paging = Paging::read(input, "MaxItems", "Marker", 100)?;
     input.done()?;
-    let page = page::cut(
-        state.server_certificates_below(&prefix),
-        |certificate| certificate.name.to_ascii_lowercase(),
-        marker.as_deref(),
-        size,
-    )
-    .ok_or_else(|| input.bad_token(marker.as_deref()))?;
+    let found = state.server_certificates_below(&prefix);
+    let page = paging.cut(input, found, |certificate| {
+        certificate.name.to_ascii_lowercase()
+    })?;
     let mut xml = Xml::default();
     xml.list("ServerCertificateMetadataList", "member", page.items, write);
     xml.leaf("IsTruncated", page.next.is_some())
@@ -147,13 +143,11 @@ fn untag(input: &Input, state: &mut State) -> Answer<Xml> {
 
 fn list_tags(input: &Input, state: &State) -> Answer<Xml> {
     let name = input.need("ServerCertificateName")?;
-    let marker = input.text("Marker");
-    let size = input.number("MaxItems")?.unwrap_or(100);
+    let paging = Paging::read(input, "MaxItems", "Marker", 100)?;
     input.done()?;
     let id = &state.server_certificate(&name)?.id;
     let tags = state.tags.get(id).into_iter().flatten();
-    let page = page::cut(tags, |(key, _)| (*key).clone(), marker.as_deref(), size)
-        .ok_or_else(|| input.bad_token(marker.as_deref()))?;
+    let page = paging.cut(input, tags, |(key, _)| (*key).clone())?;
     let mut xml = Xml::default();
     xml.list("Tags", "member", page.items, |xml, (key, value)| {
         xml.leaf("Key", key).leaf("Value", value);

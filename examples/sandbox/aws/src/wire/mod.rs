@@ -183,6 +183,9 @@ fn answer(
     } else {
         state.update(&mut change);
     }
+    if service == Service::Iam && !reading {
+        state.share_server_certificates();
+    }
     if let Some(fault) = fault {
         return injected(service, &fault, id);
     }

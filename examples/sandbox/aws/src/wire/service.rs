@@ -78,7 +78,7 @@ impl Service {
 
     /// Whether its calls name things of other regions and accounts.
     pub fn looks_elsewhere(self) -> bool {
-        matches!(self, Self::Route53 | Self::Shield | Self::Acm)
+        matches!(self, Self::Route53 | Self::Shield | Self::Acm | Self::Iam)
     }
 
     /// What it says about itself.

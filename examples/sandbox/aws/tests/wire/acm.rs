@@ -43,6 +43,15 @@ async fn certificates_are_requested_listed_and_deleted() {
         .ok()
         .json();
     assert_eq!(described["Certificate"]["Status"], "PENDING_VALIDATION");
+    let record = &described["Certificate"]["DomainValidationOptions"][0]["ResourceRecord"];
+    let part = |name: &str| record[name].as_str().unwrap();
+    let change = format!(
+        "<Change><Action>CREATE</Action><ResourceRecordSet><Name>{}</Name><Type>CNAME</Type><TTL>300</TTL><ResourceRecords><ResourceRecord><Value>{}</Value></ResourceRecord></ResourceRecords></ResourceRecordSet></Change>",
+        part("Name"),
+        part("Value"),
+    );
+    let zone = aws.world.hosted_zones[0].clone();
+    aws.change(&zone, &change).await.ok();
     aws.let_time_pass();
     let described = aws
         .acm("DescribeCertificate", one.clone())

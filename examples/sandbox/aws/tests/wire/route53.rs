@@ -54,7 +54,7 @@ async fn batches_are_judged_in_order_and_as_a_whole() {
         ),
         (
             record("CREATE", "a.example.com", "CNAME", 60, &["b.example.org"]),
-            "conflicting RRSet of type  A with the same DNS name already exists",
+            "is not permitted as it conflicts with other records with the same DNS name in zone example.com.",
         ),
         (
             record("CREATE", "example.com", "CNAME", 60, &["b.example.org"]),
@@ -370,7 +370,7 @@ async fn zones_are_made_tagged_and_deleted() {
         aws.route53(Method::GET, &path, "").await.code(),
         "NoSuchHostedZone"
     );
-    let unknown = aws.route53(Method::GET, "healthcheck", "").await;
+    let unknown = aws.route53(Method::GET, "trafficpolicies", "").await;
     assert_eq!(
         (unknown.status, unknown.code().as_str()),
         (404, "UnknownOperationException")

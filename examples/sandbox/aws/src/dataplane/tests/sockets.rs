@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use jiff::Timestamp;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,9 +17,10 @@ use super::world::{
     World, account, add_balancer, add_group, add_listener, balancer_arn, eventually, fixed,
     forward, group_arn, listener_arn, register, send, set_rule,
 };
+use crate::authority;
 use crate::dataplane::tls;
-use crate::state::acm::Details;
-use crate::state::acm::Pem;
+use crate::state::acm::{Details, Pem};
+use crate::state::server_certificate::NewServerCertificate;
 use crate::state::{Certificate, CertificateStatus, LoadBalancerState, Protocol};
 
 async fn refused(socket: std::net::SocketAddr) {
@@ -185,6 +187,63 @@ async fn https_listeners_choose_certificates_by_name() {
     }
     assert_ne!(seen[0], seen[1]);
     assert_eq!(seen[0], seen[2]);
+}
+
+#[tokio::test]
+async fn a_client_that_trusts_the_authority_trusts_what_it_issued() {
+    let world = World::of(secure());
+    let socket = world.endpoint(443).await.socket;
+    let mut roots = rustls::RootCertStore::empty();
+    let authority = authority::pem().unwrap();
+    let authority = CertificateDer::from_pem_slice(authority.as_bytes()).unwrap();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    for (name, trusted) in [
+        ("main.example.com", true),
+        ("a.example.org", true),
+        ("unknown.example.net", false),
+    ] {
+        let stream = TcpStream::connect(socket).await.unwrap();
+        let server = ServerName::try_from(name).unwrap();
+        let connected = connector.connect(server, stream).await;
+        assert_eq!(connected.is_ok(), trusted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_certificate_of_iam_is_shown_itself() {
+    let mut state = secure();
+    let names = ["main.example.com".to_owned()];
+    let signed = rcgen::generate_simple_self_signed(names).unwrap();
+    let new = NewServerCertificate {
+        name: "main".to_owned(),
+        path: None,
+        pem: Pem {
+            certificate: signed.cert.pem(),
+            private_key: signed.signing_key.serialize_pem(),
+            chain: None,
+        },
+        tags: Vec::new(),
+    };
+    let now = Timestamp::now();
+    state.upload_server_certificate(new, now).unwrap();
+    let arn = state.server_certificate("main").unwrap().arn.clone();
+    let balancer = state.load_balancers.get_mut(&balancer_arn("web")).unwrap();
+    balancer.listeners.get_mut(&443).unwrap().certificate = Some(arn);
+    let world = World::of(state);
+    let socket = world.endpoint(443).await.socket;
+    let connector = TlsConnector::from(Arc::new(tls::client().unwrap()));
+    let stream = TcpStream::connect(socket).await.unwrap();
+    let server = ServerName::try_from("main.example.com").unwrap();
+    let stream = connector.connect(server, stream).await.unwrap();
+    let shown = stream.get_ref().1.peer_certificates().unwrap();
+    assert_eq!(&shown[0], signed.cert.der());
 }
 
 #[tokio::test]

@@ -127,6 +127,11 @@ fn the_delegation_cannot_go() {
     let (ns, soa) = (of_kind("NS"), of_kind("SOA"));
     assert!(change(&mut state, &zone, &[(Delete, ns.clone())]).contains("at least one NS"));
     assert!(change(&mut state, &zone, &[(Delete, soa.clone())]).contains("exactly one SOA"));
+    let second = RecordSet {
+        name: "a.example.com.".to_owned(),
+        ..soa.clone()
+    };
+    assert!(change(&mut state, &zone, &[(Create, second)]).contains("exactly one SOA"));
     let shorter = RecordSet {
         ttl: Some(60),
         ..ns.clone()

@@ -59,7 +59,7 @@ fn regions(input: &Input, state: &State) -> Answer<Xml> {
         xml.leaf("regionName", name)
             .leaf(
                 "regionEndpoint",
-                format!("ec2.{name}.{}", regions::suffix(name)),
+                format!("ec2.{name}.{}", regions::dns_suffix(name)),
             )
             .leaf("optInStatus", status(name));
     };

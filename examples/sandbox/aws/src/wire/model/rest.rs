@@ -79,7 +79,12 @@ pub fn decode(
     body: &str,
 ) -> Result<Value, Malformed> {
     let mut fields = Map::new();
-    if let Some(root) = &operation.root {
+    // A body of which nothing has to be given may be left out.
+    let needed = shape.members.iter().any(|member| {
+        member.location().is_none() && shape.required.iter().any(|name| name == member.name())
+    });
+    let left_out = !needed && body.trim().is_empty();
+    if let Some(root) = operation.root.as_ref().filter(|_| !left_out) {
         let element = Element::parse(body)
             .filter(|element| element.name == *root)
             .filter(|element| element.namespace.as_deref() == Some(NAMESPACE))

@@ -95,7 +95,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
         .health_checks
         .values()
         .skip_while(|check| marker.is_some_and(|marker| check.id != marker));
-    let shown: Vec<&HealthCheck> = checks.by_ref().take(size).collect();
+    let shown: Vec<&HealthCheck> = checks.by_ref().take(size.page).collect();
     if marker.is_some() && shown.is_empty() {
         return Err(invalid("The marker is not valid"));
     }
@@ -109,7 +109,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
     xml.maybe("Marker", marker)
         .leaf("IsTruncated", next.is_some())
         .maybe("NextMarker", next.map(|check| &check.id))
-        .leaf("MaxItems", size);
+        .leaf("MaxItems", size.asked);
     Ok(xml)
 }
 

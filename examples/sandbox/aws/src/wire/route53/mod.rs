@@ -59,13 +59,25 @@ fn get_change(input: &Input, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-/// `MaxItems`, at most `most`.
-fn max_items(input: &Input, most: usize) -> Answer<usize> {
-    match input.text("MaxItems").map(|size| size.parse::<usize>()) {
-        None => Ok(most),
-        Some(Ok(size)) if size > 0 => Ok(size.min(most)),
-        Some(_) => Err(invalid("The value of maxitems is not valid")),
-    }
+/// How much of a listing is asked for.
+struct MaxItems {
+    /// What a page holds.
+    page: usize,
+    /// What was asked for, which the answer repeats.
+    asked: usize,
+}
+
+/// `MaxItems`; a page holds at most `most`.
+fn max_items(input: &Input, most: usize) -> Answer<MaxItems> {
+    let asked = match input.text("MaxItems").map(|size| size.parse::<usize>()) {
+        None => most,
+        Some(Ok(size)) if size > 0 => size,
+        Some(_) => return Err(invalid("The value of maxitems is not valid")),
+    };
+    Ok(MaxItems {
+        page: asked.min(most),
+        asked,
+    })
 }
 
 /// The answer that a change has begun.

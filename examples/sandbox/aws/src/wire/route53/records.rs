@@ -38,7 +38,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
         set_identifier: identifier.unwrap_or_default(),
     };
     let mut records = zone.records.range(start..).map(|(_, record)| record);
-    let shown: Vec<&RecordSet> = records.by_ref().take(size).collect();
+    let shown: Vec<&RecordSet> = records.by_ref().take(size.page).collect();
     let next = records.next();
     let mut xml = Xml::default();
     xml.list("ResourceRecordSets", "ResourceRecordSet", shown, write);
@@ -51,7 +51,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
                 next.routing.as_ref().map(|routing| &routing.set_identifier),
             );
     }
-    xml.leaf("MaxItems", size);
+    xml.leaf("MaxItems", size.asked);
     Ok(xml)
 }
 

@@ -91,7 +91,7 @@ pub fn list_zones(input: &Input, state: &State) -> Answer<Xml> {
         state.zones_of_vpc(&vpc, &region)?,
         |zone: &&HostedZone| zone.id.clone(),
         token.as_deref(),
-        size,
+        size.page,
     )
     .ok_or_else(bad_token)?;
     let mut xml = Xml::default();
@@ -107,7 +107,7 @@ pub fn list_zones(input: &Input, state: &State) -> Answer<Xml> {
                 });
         },
     );
-    xml.leaf("MaxItems", size)
+    xml.leaf("MaxItems", size.asked)
         .maybe("NextToken", page.next.as_ref());
     Ok(xml)
 }

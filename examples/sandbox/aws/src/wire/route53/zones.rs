@@ -157,7 +157,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
         .values()
         .filter(|zone| !only_private || zone.private)
         .skip_while(|zone| marker.is_some_and(|marker| zone.id != bare_id(marker)));
-    let shown: Vec<&HostedZone> = zones.by_ref().take(size).collect();
+    let shown: Vec<&HostedZone> = zones.by_ref().take(size.page).collect();
     if marker.is_some() && shown.is_empty() {
         return Err(invalid("The marker is not valid"));
     }
@@ -171,7 +171,7 @@ pub fn list(input: &Input, state: &State) -> Answer<Xml> {
     xml.maybe("Marker", marker)
         .leaf("IsTruncated", next.is_some())
         .maybe("NextMarker", next.map(|zone| &zone.id))
-        .leaf("MaxItems", size);
+        .leaf("MaxItems", size.asked);
     Ok(xml)
 }
 
@@ -202,10 +202,10 @@ pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
         .filter(|(key, _)| start.as_ref().is_none_or(|start| key >= start))
         .collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    let next = sorted.get(size).map(|(_, zone)| *zone);
+    let next = sorted.get(size.page).map(|(_, zone)| *zone);
     let mut xml = Xml::default();
     xml.nest("HostedZones", |xml| {
-        for (_, zone) in sorted.iter().take(size) {
+        for (_, zone) in sorted.iter().take(size.page) {
             write(xml, zone);
         }
     });
@@ -217,6 +217,6 @@ pub fn list_by_name(input: &Input, state: &State) -> Answer<Xml> {
             next.map(|zone| dns_name::escaped(&zone.name)),
         )
         .maybe("NextHostedZoneId", next.map(|zone| &zone.id))
-        .leaf("MaxItems", size);
+        .leaf("MaxItems", size.asked);
     Ok(xml)
 }
