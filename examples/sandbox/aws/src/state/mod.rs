@@ -92,7 +92,7 @@ pub mod wafv2;
 pub mod web_acl;
 mod web_acl_rule;
 mod x509;
-mod zone_vpcs;
+pub mod zone_vpcs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -184,6 +184,8 @@ pub struct State {
     pub hosted_zones: BTreeMap<String, HostedZone>,
     /// Route 53 changes by id without prefix.
     pub changes: BTreeMap<String, Change>,
+    /// What other accounts are to change in their zones.
+    pub(crate) asked_of_others: Vec<zone_vpcs::FarAssociation>,
     /// Health checks of Route 53 by id.
     pub health_checks: BTreeMap<String, health_check::HealthCheck>,
     /// Values of the CNAME records of public zones that prove names to ACM, by
@@ -287,6 +289,7 @@ impl State {
             network_interfaces: BTreeMap::new(),
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            asked_of_others: Vec::new(),
             health_checks: BTreeMap::new(),
             proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),
