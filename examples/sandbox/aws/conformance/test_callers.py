@@ -177,6 +177,9 @@ def test_a_signature_for_another_service(aws):
     assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
     answer = aws.form("elasticloadbalancing", "2016-11-15", "DescribeVpcs")
     assert (answer.status, answer.code) == (401, "AuthFailure")
+    nowhere = aws.as_(region="everywhere")
+    answer = nowhere.form("elasticloadbalancing", "2015-12-01", "DescribeLoadBalancers")
+    assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
     answer = aws.target("wafv2", "CertificateManager.ListCertificates")
     assert (answer.status, answer.code) == (400, "InvalidSignatureException")
 

@@ -40,6 +40,11 @@ pub fn authenticate(
             service.scope()
         )));
     }
+    if !is_region(&signature.region) {
+        return Err(
+            service.bad_signature("Credential should be scoped to a valid region.".to_owned())
+        );
+    }
     let Some(key) = callers.key(&signature.key) else {
         return callers
             .stranger(&signature.key)
@@ -62,6 +67,17 @@ pub fn authenticate(
         return Err(service.expired());
     }
     Ok(key.caller)
+}
+
+/// Whether a text can name a region, `us-east-1`; SigV4A names none.
+fn is_region(text: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    text.is_empty()
+        || (text.len() <= 32
+            && text.matches('-').count() >= 2
+            && text.split('-').all(part)
+            && text.ends_with(|c: char| c.is_ascii_digit())
+            && text == text.to_ascii_lowercase())
 }
 
 /// The refusals of callers.
@@ -135,3 +151,31 @@ impl Service {
 
 /// What EC2 says about all bad credentials.
 const NOT_ABLE: &str = "AWS was not able to validate the provided access credentials";
+
+#[cfg(test)]
+mod tests {
+    use super::is_region;
+
+    #[test]
+    fn regions() {
+        for good in [
+            "us-east-1",
+            "us-gov-west-1",
+            "cn-north-1",
+            "ap-southeast-7",
+            "",
+        ] {
+            assert!(is_region(good), "{good}");
+        }
+        for bad in [
+            "us-east",
+            "US-EAST-1",
+            "us-east-1/",
+            "us--1",
+            "x",
+            "us-east-1a b",
+        ] {
+            assert!(!is_region(bad), "{bad}");
+        }
+    }
+}
