@@ -94,7 +94,7 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
         .leaf("allocationId", &address.id)
         .leaf("domain", "vpc")
         .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", "amazon");
+        .leaf("publicIpv4Pool", pool_of(address));
     if let Some(association) = &address.association {
         let interface = state.network_interfaces.get(&association.interface_id);
         let instance = interface
@@ -112,6 +112,11 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
             );
     }
     write_tags(xml, state.tags.get(&address.id));
+}
+
+/// The pool of an address, by the name that Amazon's own has.
+fn pool_of(address: &Address) -> &str {
+    address.pool.as_deref().unwrap_or("amazon")
 }
 
 /// The service behind a requester, as addresses name it.
@@ -163,7 +168,7 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
         .leaf("allocationId", &id)
         .leaf("domain", "vpc")
         .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", pool.as_deref().unwrap_or("amazon"));
+        .leaf("publicIpv4Pool", pool_of(address));
     Ok(xml)
 }
 
