@@ -202,7 +202,8 @@ def test_pools_from_outside(aws):
     [shown] = aws.ec2.describe_ipam_pools(IpamPoolIds=[pool])["IpamPools"]
     assert (shown["IpamPoolId"], shown["OwnerId"], shown["State"]) == (pool, ACCOUNT, "create-complete")
     address = aws.ec2.allocate_address(IpamPoolId=pool)
-    assert address["PublicIpv4Pool"] == pool
+    [shown] = aws.ec2.describe_addresses(AllocationIds=[address["AllocationId"]])["Addresses"]
+    assert address["PublicIpv4Pool"] == shown["PublicIpv4Pool"] == pool
     refused("InvalidIpamPoolId.NotFound", lambda: aws.ec2.allocate_address(IpamPoolId="ipam-pool-" + "1" * 17))
     [shown] = aws.ec2.describe_coip_pools(PoolIds=[coip])["CoipPools"]
     assert (shown["PoolId"], shown["PoolCidrs"]) == (coip, ["192.0.2.0/24"])

@@ -16,6 +16,8 @@ pub struct Address {
     pub id: String,
     /// The address.
     pub public_ip: Ipv4Addr,
+    /// The IPAM pool out of which it is; none for Amazon's own.
+    pub pool: Option<String>,
     /// To what it is bound.
     pub association: Option<AddressAssociation>,
 }
@@ -119,7 +121,7 @@ impl State {
     /// AllocateAddress out of Amazon's own addresses; answers the allocation's id.
     pub fn allocate_address(&mut self, tags: &[(String, String)]) -> Answer<String> {
         let public_ip = self.invent_public_address();
-        self.allocate_this(public_ip, tags)
+        self.allocate_this(public_ip, None, tags)
     }
 
     /// AllocateAddress out of an IPAM pool that was declared: the first free
@@ -141,7 +143,8 @@ impl State {
                 )
             })?;
         if pool.cidrs().is_empty() {
-            return self.allocate_address(tags);
+            let any = self.invent_public_address();
+            return self.allocate_this(any, Some(pool_id), tags);
         }
         let free = pool
             .cidrs()
@@ -155,10 +158,15 @@ impl State {
                     format!("The pool '{pool_id}' has no free address."),
                 )
             })?;
-        self.allocate_this(free, tags)
+        self.allocate_this(free, Some(pool_id), tags)
     }
 
-    fn allocate_this(&mut self, public_ip: Ipv4Addr, tags: &[(String, String)]) -> Answer<String> {
+    fn allocate_this(
+        &mut self,
+        public_ip: Ipv4Addr,
+        pool: Option<&str>,
+        tags: &[(String, String)],
+    ) -> Answer<String> {
         let tags = self.checked_ec2_tags(tags)?;
         if self.addresses.len() >= self.quotas.limit("elastic-ips") {
             return Err(Refusal::new(
@@ -170,6 +178,7 @@ impl State {
         let address = Address {
             id: id.clone(),
             public_ip,
+            pool: pool.map(str::to_owned),
             association: None,
         };
         self.addresses.insert(id.clone(), address);

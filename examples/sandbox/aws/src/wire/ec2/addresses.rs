@@ -94,32 +94,24 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
         .leaf("allocationId", &address.id)
         .leaf("domain", "vpc")
         .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", "amazon");
+        .leaf("publicIpv4Pool", pool_of(address));
     if let Some(association) = &address.association {
         let interface = state.network_interfaces.get(&association.interface_id);
         let instance = interface
             .and_then(|interface| interface.attachment.as_ref())
             .and_then(|attachment| attachment.instance_id.as_ref());
-        let requester = interface.and_then(|interface| interface.requester.as_ref());
         xml.leaf("associationId", &association.id)
             .leaf("networkInterfaceId", &association.interface_id)
             .leaf("networkInterfaceOwnerId", &state.account)
             .leaf("privateIpAddress", association.private_ip)
-            .maybe("instanceId", instance)
-            .maybe(
-                "serviceManaged",
-                requester.map(|requester| service_of(requester)),
-            );
+            .maybe("instanceId", instance);
     }
     write_tags(xml, state.tags.get(&address.id));
 }
 
-/// The service behind a requester, as addresses name it.
-fn service_of(requester: &str) -> &'static str {
-    match requester {
-        "amazon-elb" => "alb",
-        _ => "nat-gateway",
-    }
+/// The pool of an address, by the name that Amazon's own has.
+fn pool_of(address: &Address) -> &str {
+    address.pool.as_deref().unwrap_or("amazon")
 }
 
 fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
@@ -163,7 +155,7 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
         .leaf("allocationId", &id)
         .leaf("domain", "vpc")
         .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", pool.as_deref().unwrap_or("amazon"));
+        .leaf("publicIpv4Pool", pool_of(address));
     Ok(xml)
 }
 
