@@ -201,6 +201,9 @@ def test_pools_from_outside(aws):
     aws.sim.post("outside", {"ipam_pools": [pool], "coip_pools": [{"id": coip, "cidrs": ["192.0.2.0/24"]}]})
     [shown] = aws.ec2.describe_ipam_pools(IpamPoolIds=[pool])["IpamPools"]
     assert (shown["IpamPoolId"], shown["OwnerId"], shown["State"]) == (pool, ACCOUNT, "create-complete")
+    address = aws.ec2.allocate_address(IpamPoolId=pool)
+    assert address["PublicIpv4Pool"] == pool
+    refused("InvalidIpamPoolId.NotFound", lambda: aws.ec2.allocate_address(IpamPoolId="ipam-pool-" + "1" * 17))
     [shown] = aws.ec2.describe_coip_pools(PoolIds=[coip])["CoipPools"]
     assert (shown["PoolId"], shown["PoolCidrs"]) == (coip, ["192.0.2.0/24"])
 

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::{
     Answer, InstanceState, Refusal, State,
     ec2_id::{Kind, combination},
@@ -114,8 +116,49 @@ impl State {
         })
     }
 
-    /// AllocateAddress; answers the allocation's id.
+    /// AllocateAddress out of Amazon's own addresses; answers the allocation's id.
     pub fn allocate_address(&mut self, tags: &[(String, String)]) -> Answer<String> {
+        let public_ip = self.invent_public_address();
+        self.allocate_this(public_ip, tags)
+    }
+
+    /// AllocateAddress out of an IPAM pool that was declared: the first free
+    /// address of its ranges. A pool whose ranges nobody knows has them all.
+    pub fn allocate_from_pool(
+        &mut self,
+        pool_id: &str,
+        tags: &[(String, String)],
+    ) -> Answer<String> {
+        let pool = self
+            .outside
+            .ipam_pools
+            .iter()
+            .find(|pool| pool.id() == pool_id)
+            .ok_or_else(|| {
+                Refusal::new(
+                    "InvalidIpamPoolId.NotFound",
+                    format!("The ipam-pool ID '{pool_id}' does not exist"),
+                )
+            })?;
+        if pool.cidrs().is_empty() {
+            return self.allocate_address(tags);
+        }
+        let free = pool
+            .cidrs()
+            .iter()
+            .filter_map(|range| range.parse::<Ipv4Net>().ok())
+            .flat_map(|range| range.hosts())
+            .find(|address| self.addresses.values().all(|own| own.public_ip != *address))
+            .ok_or_else(|| {
+                Refusal::new(
+                    "InsufficientAddressCapacity",
+                    format!("The pool '{pool_id}' has no free address."),
+                )
+            })?;
+        self.allocate_this(free, tags)
+    }
+
+    fn allocate_this(&mut self, public_ip: Ipv4Addr, tags: &[(String, String)]) -> Answer<String> {
         let tags = self.checked_ec2_tags(tags)?;
         if self.addresses.len() >= self.quotas.limit("elastic-ips") {
             return Err(Refusal::new(
@@ -124,7 +167,6 @@ impl State {
             ));
         }
         let id = self.ids.ec2("eipalloc");
-        let public_ip = self.invent_public_address();
         let address = Address {
             id: id.clone(),
             public_ip,
@@ -351,6 +393,24 @@ mod tests {
         state.release_address(&id).unwrap();
         let gone = state.release_address(&id).unwrap_err();
         assert_eq!(gone.code, "InvalidAllocationID.NotFound");
+    }
+
+    #[test]
+    fn a_pool_gives_its_own_addresses() {
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        state.outside.ipam_pools = serde_json::from_str(
+            r#"["ipam-pool-1", {"id": "ipam-pool-2", "cidrs": ["192.0.2.0/31"]}]"#,
+        )
+        .unwrap();
+        for address in ["192.0.2.0", "192.0.2.1"] {
+            let id = state.allocate_from_pool("ipam-pool-2", &[]).unwrap();
+            assert_eq!(state.addresses[&id].public_ip.to_string(), address);
+        }
+        let empty = state.allocate_from_pool("ipam-pool-2", &[]).unwrap_err();
+        assert_eq!(empty.code, "InsufficientAddressCapacity");
+        state.allocate_from_pool("ipam-pool-1", &[]).unwrap();
+        let unknown = state.allocate_from_pool("ipam-pool-3", &[]).unwrap_err();
+        assert_eq!(unknown.code, "InvalidIpamPoolId.NotFound");
     }
 
     #[test]

@@ -99,8 +99,11 @@ async fn the_suite_in_python_passes() {
             return;
         }
     };
+    // Not the region of the clients, so that what is global is looked up across
+    // regions, as with `sandbox aws`.
     let options = Options {
         dns: None,
+        region: "us-west-2".to_owned(),
         ..Options::default()
     };
     let simulator = Simulator::start(options).await.unwrap();

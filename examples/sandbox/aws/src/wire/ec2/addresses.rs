@@ -132,7 +132,6 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
     for (name, code) in [
         ("PublicIpv4Pool", "InvalidPublicIpv4PoolID.NotFound"),
         ("CustomerOwnedIpv4Pool", "InvalidPoolID.NotFound"),
-        ("IpamPoolId", "InvalidIpamPoolId.NotFound"),
     ] {
         if let Some(pool) = input.text(name).filter(|pool| pool != "amazon") {
             return Err(Refusal::new(
@@ -141,6 +140,7 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
             ));
         }
     }
+    let pool = input.text("IpamPoolId");
     let tags = read_tags(input, "elastic-ip")?;
     ready(input)?;
     if let Some(domain) = domain.filter(|domain| domain != "vpc") {
@@ -153,14 +153,17 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
             "Value ({group}) for parameter networkBorderGroup is invalid."
         )));
     }
-    let id = state.allocate_address(&tags)?;
+    let id = match &pool {
+        Some(pool) => state.allocate_from_pool(pool, &tags)?,
+        None => state.allocate_address(&tags)?,
+    };
     let address = state.address(&id)?;
     let mut xml = Xml::default();
     xml.leaf("publicIp", address.public_ip)
         .leaf("allocationId", &id)
         .leaf("domain", "vpc")
         .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", "amazon");
+        .leaf("publicIpv4Pool", pool.as_deref().unwrap_or("amazon"));
     Ok(xml)
 }
 

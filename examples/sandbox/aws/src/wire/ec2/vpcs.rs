@@ -124,9 +124,15 @@ fn write_ipv6(xml: &mut Xml, state: &State, own: &Association<Ipv6Net>, now: &st
 }
 
 /// Refuses ranges out of pools, of which this AWS has none for VPCs.
-fn no_pools(input: &Input) -> Answer<()> {
+fn no_pools(input: &Input, state: &State) -> Answer<()> {
     for name in ["Ipv4IpamPoolId", "Ipv6IpamPoolId"] {
         if let Some(id) = input.text(name) {
+            if state.outside.has_ipam_pool(&id) {
+                return Err(Refusal::new(
+                    "UnsupportedOperation",
+                    format!("The pool '{id}' gives no ranges to VPCs here."),
+                ));
+            }
             return Err(Refusal::new(
                 "InvalidIpamPoolId.NotFound",
                 format!("The ipam-pool ID '{id}' does not exist"),
@@ -161,7 +167,7 @@ fn check_border_group(input: &Input, state: &State, amazon_ipv6: bool) -> Answer
 }
 
 fn create(input: &Input, state: &mut State) -> Answer<Xml> {
-    no_pools(input)?;
+    no_pools(input, state)?;
     let amazon_ipv6 = input.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false);
     check_border_group(input, state, amazon_ipv6)?;
     let new = NewVpc {
@@ -257,7 +263,7 @@ fn changed(state: &State, vpc_id: &str, range: &Added, now: &str) -> Xml {
 
 fn associate(input: &Input, state: &mut State) -> Answer<Xml> {
     let id = input.need("VpcId")?;
-    no_pools(input)?;
+    no_pools(input, state)?;
     let cidr = input.text("CidrBlock");
     let amazon_ipv6 = input.flag("AmazonProvidedIpv6CidrBlock")?.unwrap_or(false);
     check_border_group(input, state, amazon_ipv6)?;
