@@ -326,6 +326,31 @@ def test_vpcs_of_others_are_authorized(aws, vpc):
     refused(code, lambda: aws.route53.delete_vpc_association_authorization(**call), 404)
 
 
+@rule("route53.vpc_of_another_account")
+def test_a_vpc_of_another_account_is_associated(aws, vpc):
+    zone = Zone(aws, vpc=vpc.id)
+    key = {"id": aws.name("AKIA").replace("-", "").upper(), "secret": "x" * 40, "account": "210987654321"}
+    aws.sim.post("keys", key)
+    them = aws.as_(key=key["id"], secret=key["secret"])
+    theirs = {"VPCId": them.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"], "VPCRegion": aws.region}
+    associate = lambda: them.route53.associate_vpc_with_hosted_zone(HostedZoneId=zone.id, VPC=theirs)
+    refused("NotAuthorizedException", associate, 401)
+    refused("NoSuchHostedZone", lambda: them.route53.get_hosted_zone(Id=zone.id), 404)
+    aws.route53.create_vpc_association_authorization(HostedZoneId=zone.id, VPC=theirs)
+    change = associate()["ChangeInfo"]["Id"]
+    them.route53.get_change(Id=change)
+    assert theirs in aws.route53.get_hosted_zone(Id=zone.id)["VPCs"]
+    refused("ConflictingDomainExists", associate)
+    listed = them.route53.list_hosted_zones_by_vpc(**theirs)["HostedZoneSummaries"]
+    assert [(z["HostedZoneId"], z["Owner"]) for z in listed] == [
+        (zone.id, {"OwningAccount": "123456789012"})
+    ]
+    leave = lambda: them.route53.disassociate_vpc_from_hosted_zone(HostedZoneId=zone.id, VPC=theirs)
+    leave()
+    refused("VPCAssociationNotFound", leave, 404)
+    assert theirs not in aws.route53.get_hosted_zone(Id=zone.id)["VPCs"]
+
+
 @rule("route53.limits")
 def test_limits_can_be_asked_for(aws, vpc, zone):
     zone.create(zone.simple("a"))

@@ -162,6 +162,11 @@ impl SharedState {
             state.elsewhere = elsewhere;
             let changed = change(state, now) || due;
             state.elsewhere = Elsewhere::default();
+            for asked in std::mem::take(&mut state.asked_of_others) {
+                for state in states.values_mut() {
+                    state.take_association(&asked);
+                }
+            }
             changed
         };
         if changed {

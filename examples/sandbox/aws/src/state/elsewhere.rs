@@ -50,6 +50,12 @@ pub struct FarZone {
     pub account: String,
     /// Its name, with the final dot.
     pub name: String,
+    /// Whether it is private.
+    pub private: bool,
+    /// VPCs of a private zone: VPC id and region.
+    pub vpcs: Vec<(String, String)>,
+    /// VPCs of others that may be associated: VPC id and region.
+    pub authorized: BTreeSet<(String, String)>,
 }
 
 impl Elsewhere {
@@ -85,10 +91,14 @@ impl Elsewhere {
                 elsewhere.proofs.insert((name.clone(), value.clone()));
             }
             for zone in state.hosted_zones.values() {
-                let (account, name) = (account.clone(), zone.name.clone());
-                elsewhere
-                    .hosted_zones
-                    .insert(zone.id.clone(), FarZone { account, name });
+                let zone_there = FarZone {
+                    account: account.clone(),
+                    name: zone.name.clone(),
+                    private: zone.private,
+                    vpcs: zone.vpcs.clone(),
+                    authorized: zone.authorized.clone(),
+                };
+                elsewhere.hosted_zones.insert(zone.id.clone(), zone_there);
             }
         }
         elsewhere

@@ -82,7 +82,7 @@ pub mod user_pool;
 pub mod validation;
 pub mod vpc;
 mod x509;
-mod zone_vpcs;
+pub mod zone_vpcs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -172,6 +172,8 @@ pub struct State {
     pub hosted_zones: BTreeMap<String, HostedZone>,
     /// Route 53 changes by id without prefix.
     pub changes: BTreeMap<String, Change>,
+    /// What other accounts are to change in their zones.
+    pub(crate) asked_of_others: Vec<zone_vpcs::FarAssociation>,
     /// Health checks of Route 53 by id.
     pub health_checks: BTreeMap<String, health_check::HealthCheck>,
     /// Values of the CNAME records of public zones that prove names to ACM, by
@@ -266,6 +268,7 @@ impl State {
             network_interfaces: BTreeMap::new(),
             hosted_zones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            asked_of_others: Vec::new(),
             health_checks: BTreeMap::new(),
             proofs: BTreeMap::new(),
             caller_references: BTreeSet::new(),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{changed, invalid, max_items};
 use crate::{
-    state::{Answer, HostedZone, Refusal, State, dns_name},
+    state::{Answer, Refusal, State, dns_name},
     wire::{page, params::Input, xml::Xml},
 };
 
@@ -89,7 +89,7 @@ pub fn list_zones(input: &Input, state: &State) -> Answer<Xml> {
     input.done()?;
     let page = page::cut(
         state.zones_of_vpc(&vpc, &region)?,
-        |zone: &&HostedZone| zone.id.clone(),
+        |zone| zone.id.clone(),
         token.as_deref(),
         size.page,
     )
@@ -103,7 +103,7 @@ pub fn list_zones(input: &Input, state: &State) -> Answer<Xml> {
             xml.leaf("HostedZoneId", &zone.id)
                 .leaf("Name", dns_name::escaped(&zone.name))
                 .nest("Owner", |xml| {
-                    xml.leaf("OwningAccount", &state.account);
+                    xml.leaf("OwningAccount", &zone.owner);
                 });
         },
     );
