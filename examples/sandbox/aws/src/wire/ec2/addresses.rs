@@ -100,26 +100,13 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
         let instance = interface
             .and_then(|interface| interface.attachment.as_ref())
             .and_then(|attachment| attachment.instance_id.as_ref());
-        let requester = interface.and_then(|interface| interface.requester.as_ref());
         xml.leaf("associationId", &association.id)
             .leaf("networkInterfaceId", &association.interface_id)
             .leaf("networkInterfaceOwnerId", &state.account)
             .leaf("privateIpAddress", association.private_ip)
-            .maybe("instanceId", instance)
-            .maybe(
-                "serviceManaged",
-                requester.map(|requester| service_of(requester)),
-            );
+            .maybe("instanceId", instance);
     }
     write_tags(xml, state.tags.get(&address.id));
-}
-
-/// The service behind a requester, as addresses name it.
-fn service_of(requester: &str) -> &'static str {
-    match requester {
-        "amazon-elb" => "alb",
-        _ => "nat-gateway",
-    }
 }
 
 fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
