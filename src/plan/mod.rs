@@ -1,6 +1,6 @@
 //! DECIDE. What is to be done, as data.
 //!
-//! May use: `model::{spec, desired, ownership, finding, records, backend}`.
+//! May use: `model::{spec, desired, ownership, finding, limits, records, backend}`.
 //! Pure: knows no clock, no client, no environment, no Kubernetes type.
 //!
 //! # The order of a plan
@@ -34,6 +34,7 @@ mod listeners;
 mod load_balancer;
 mod overlap;
 mod removal;
+mod room;
 mod rules;
 mod security_groups;
 pub mod step;
@@ -47,11 +48,13 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::desired::{Desired, Intent, Stack};
+use crate::model::limits::Limits;
 use crate::model::spec::{
     Action, Arn, Live, LiveLoadBalancer, Observed, SecurityGroup, TargetGroupRef,
 };
 use draft::Draft;
 use hold::Keep;
+use room::Room;
 use step::Plan;
 use tags::TagChanges;
 
@@ -66,9 +69,9 @@ pub struct PlanContext {
     /// Ports that the shared backend security group is let in at, on all
     /// groups of nodes and pods that matter.
     pub open_ports: BTreeSet<u16>,
-    /// How many rules a load balancer may have, default rules not counted,
-    /// where AWS has refused one more; `None` counts as its default of 100.
-    pub rule_limit: Option<usize>,
+    /// How many of a kind the load balancer may have, where AWS has refused one
+    /// more.
+    pub limits: Limits,
 }
 
 /// The live things that a stack is compared with.
@@ -151,21 +154,23 @@ fn serve(
             let action = draft.resolve(&wished.listener.default_action);
             matches!(&action, Action::Forward(TargetGroupRef::Arn(arn)) if held_elsewhere.contains(arn))
         });
-    let mut leftovers = listeners::diff(&early, &current, &mut tags, &mut draft);
+    let room = Room::make(&stack.listeners, &current, cx.limits, &mut draft);
+    let mut leftovers = listeners::diff(&early, &current, &room, &mut tags, &mut draft);
     load_balancer::remove_replaced(stack, &replaced, &current, &mut draft);
-    leftovers.append(listeners::diff(&late, &current, &mut tags, &mut draft));
-    let limit = cx.rule_limit.unwrap_or(listeners::RULES_OF_A_LOAD_BALANCER);
+    leftovers.append(listeners::diff(
+        &late, &current, &room, &mut tags, &mut draft,
+    ));
     listeners::diff_rules(
         &stack.listeners,
         &current,
-        limit,
+        cx.limits,
         &mut leftovers,
         &mut tags,
         &mut draft,
     );
     tags.write(&mut draft);
 
-    leftovers.find_unwished(&stack.listeners, &current);
+    leftovers.find_unwished(&stack.listeners, &current, &draft);
     listeners::remove(leftovers, &mut draft);
     removal::target_groups(&in_use, keep, observed, &mut draft);
     if let Some((revoke, opened)) = revoke {

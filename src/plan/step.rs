@@ -262,6 +262,13 @@ pub enum Need {
     },
 }
 
+impl Need {
+    /// Whether the key of the shared backend group makes it.
+    pub fn is_of_backend(&self) -> bool {
+        matches!(self, Self::BackendSecurityGroup | Self::BackendPort(_))
+    }
+}
+
 impl fmt::Display for Need {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -6,6 +6,7 @@ use super::fixture::{cx, desired, host_rule, made, open, pod, run, settle, stack
 use super::step::{Need, Plan, Step};
 use super::*;
 use crate::model::desired::DesiredRule;
+use crate::model::limits::Limit;
 use crate::model::spec::{Arn, LoadBalancerState, Protocol, Scheme, SecurityGroupRef, TargetType};
 
 /// The group of the budgets: two listeners of which one redirects, ten rules,
@@ -358,7 +359,13 @@ fn a_limit_that_aws_told_counts_as_the_quota() {
         |_| (),
     );
     let tight = PlanContext {
-        rule_limit: Some(2),
+        limits: Limits {
+            rules: Some(Limit {
+                allowed: 2,
+                held: 0,
+            }),
+            ..Limits::default()
+        },
         ..cx()
     };
     let at = |plan: &Plan, kind: &str| plan.steps.iter().position(|s| s.step.kind() == kind);

@@ -87,6 +87,7 @@ impl Reconciler {
             memory,
             records,
             backend: watch::Sender::default(),
+            backend_failures: Mutex::default(),
             held: Held::default(),
             made: Mutex::default(),
             background: Mutex::new(Background::default()),

@@ -25,6 +25,7 @@ use alb_ingress_controller::model::desired::{Desired, Intent};
 use alb_ingress_controller::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use alb_ingress_controller::model::finding::{Finding, Verdict};
 use alb_ingress_controller::model::group::GroupId;
+use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::membership::{self, Membership};
 use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Place, Zone};
 use alb_ingress_controller::model::records_build::{RecordSources, build_records, live_hosts};
@@ -146,7 +147,8 @@ impl World {
         }
     }
 
-    fn context(&self) -> PlanContext {
+    fn context(&self, members: &[ObjectName]) -> PlanContext {
+        let limits = Limits::said(members, &self.facts.verdicts);
         PlanContext {
             backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
             open_ports: self
@@ -157,7 +159,7 @@ impl World {
                 .filter_map(|permission| permission.ports)
                 .flat_map(|(from, to)| from..=to)
                 .collect(),
-            rule_limit: None,
+            limits,
         }
     }
 
@@ -201,6 +203,7 @@ impl World {
             let aws = self.groups.entry(desired.group.clone()).or_default();
             let cx = PlanContext {
                 backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
+                limits: Limits::said(&desired.members, &self.facts.verdicts),
                 ..PlanContext::default()
             };
             let left = diff(&desired, &aws.observed, &cx);
@@ -210,7 +213,7 @@ impl World {
     }
 
     fn group(&mut self, desired: &Desired, text: &mut String) {
-        let cx = self.context();
+        let cx = self.context(&desired.members);
         let aws = self.groups.entry(desired.group.clone()).or_default();
         let plan = diff(desired, &aws.observed, &cx);
         let mut findings = desired.findings.clone();

@@ -4,6 +4,7 @@ use super::super::fixtures::{
     desired, facts, found, group, ingress, ingress_with, service, settings, snapshot, stack,
 };
 use super::*;
+use crate::model::spec::HealthCheck;
 
 const IP: &str = "group.name: g\ntarget-type: ip";
 

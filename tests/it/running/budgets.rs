@@ -3,9 +3,7 @@
 use sandbox_aws::journal::Call;
 use serde_json::Value;
 
-use super::shop::{
-    self, Of, TEN, add_certificate, counted, depth, kubernetes_writes, of, services, shared,
-};
+use super::shop::{self, Of, TEN, counted, depth, kubernetes_writes, of, services, shared};
 use crate::support::Scene;
 
 /// Each answer is held back, so that calls side by side overlap.
@@ -50,7 +48,7 @@ async fn recorded(scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_from_creation_to_deletion() {
     let scene = Scene::new("running-budget").await;
-    let second = add_certificate(&scene, "other.example.com");
+    let second = scene.certificate("other.example.com");
     scene
         .aws
         .state()
