@@ -159,7 +159,7 @@ async fn who_may_not_list_zones_says_so_once_and_waits_for_nothing() {
     let ns = "dns-denied";
     let denied = fault("route53", "ListHostedZones", "AccessDenied", u64::MAX);
     scene.aws.faults().add(denied.clone());
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     let manifest = public("web", &["denied.example.com"]);
     scene.apply(&manifest).await;
     scene.address(ns, "web").await;

@@ -9,7 +9,7 @@ async fn a_missing_zone_and_a_double_one_are_notes_that_heal() {
     let scene = scene("dns-zones").await;
     let ns = "dns-zones";
     let example = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     let hosts = ["web.example.com", "web.missing.org"];
     scene.apply(&public("web", &hosts)).await;
     leads(&scene, &example, hosts[0], "web").await;
