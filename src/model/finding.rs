@@ -68,6 +68,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 23] = [
+        Self::NotSupportedYet,
+        Self::InvalidAnnotation,
+        Self::InvalidSpec,
+        Self::ConflictingAnnotation,
+        Self::InvalidIngressClass,
+        Self::InvalidGroup,
+        Self::ServiceNotFound,
+        Self::ServicePortNotFound,
+        Self::ServiceNotSuitable,
+        Self::NodeNotSuitable,
+        Self::SubnetsNotFound,
+        Self::SecurityGroupNotFound,
+        Self::CertificateNotFound,
+        Self::RefusedByAws,
+        Self::QuotaExceeded,
+        Self::WaitingForMember,
+        Self::DeletionProtected,
+        Self::HostClaimedByOther,
+        Self::RecordConflict,
+        Self::NoHostedZone,
+        Self::AmbiguousZone,
+        Self::DnsDenied,
+        Self::ManagedByTargetGroupBinding,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
