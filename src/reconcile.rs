@@ -299,6 +299,9 @@ impl Reconciler {
             if observed.is_empty() {
                 lock(&self.made).remove(group);
             }
+            if observed.is_empty() && desired.members.is_empty() {
+                self.memory.forget_verdicts(group);
+            }
         }
         let waits = !report.waiting.is_empty() || !applied.skipped.is_empty();
         self.again(plan, &applied, waits)

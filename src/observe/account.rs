@@ -349,13 +349,10 @@ impl Memory {
         !known
     }
 
-    /// Forgets the verdicts of a group that `keep` does not hold on to, such
-    /// as those about values that are not stated any more.
-    pub fn retain_verdicts(&self, group: &GroupId, keep: impl Fn(&Verdict) -> bool) {
+    /// Forgets the verdicts about a group that is gone.
+    pub fn forget_verdicts(&self, group: &GroupId) {
         let mut account = lock(&self.account);
-        account
-            .verdicts
-            .retain(|(_, of, verdict)| of != group || keep(verdict));
+        account.verdicts.retain(|(_, of, _)| of != group);
         account.rebuild(|_| ());
     }
 

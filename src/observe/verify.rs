@@ -87,6 +87,7 @@ impl Memory {
             if !same_facts(&before, &after) {
                 drift.groups.extend(self.groups().await?);
             }
+            lock(&self.groups).forget_gone(now);
             lock(&self.schedule).listing = now + self.scope.verify_interval;
         } else if group {
             self.verify_one(now).await?;

@@ -91,6 +91,8 @@ pub(super) struct Looked {
     failed: BTreeMap<Place, Error>,
     /// Hosts that were looked at.
     hosts: BTreeSet<String>,
+    /// Hosts that somebody wants or is leaving, and where they are looked for.
+    asked: (BTreeSet<String>, BTreeSet<Place>),
     records: ObservedRecords,
     live: Live,
     context: DnsContext,
@@ -233,42 +235,34 @@ impl Records {
         if let Some(error) = &zones.denied {
             findings = denied(&membership, snapshot, error);
         }
-        let mut places = self.places(&desired);
+        let mut asked = wished_places(&desired);
         // What leavers hold is found, whatever their load balancer was.
         for host in &left {
             let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
-            places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
+            asked.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
         }
+        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
+        places.extend(asked.iter().cloned());
         let Recalled { records, failed } = self.dns.recall(&places).await;
         let spreading = lock(&self.book).spreading_now();
         let context = context(cx, snapshot, &membership, &live, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
         let findings = by_group(&membership, findings);
-        let looked: BTreeSet<String> = hosts
-            .into_iter()
-            .filter(|host| !failed.keys().any(|place| place.host == *host))
-            .collect();
+        let looked = hosts.iter();
+        let looked = looked.filter(|host| !failed.keys().any(|place| place.host == **host));
+        let looked = looked.cloned().collect();
         Ok(Looked {
             plan,
             findings,
             failed,
             hosts: looked,
+            asked: (hosts, asked),
             records,
             live,
             context,
             denied: zones.denied.is_some(),
         })
-    }
-
-    /// What is to be read: what was read before, and what Ingresses want.
-    fn places(&self, wished: &DesiredRecords) -> BTreeSet<Place> {
-        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
-        for (host, claims) in wished {
-            let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
-            places.extend(zones.map(|zone| Place::new(host, zone)));
-        }
-        places
     }
 
     /// Has what was refused read again when it is time.
@@ -357,6 +351,7 @@ impl Records {
                 Some((now + pause, pause))
             }
         };
+        self.forget(&mut book, looked);
         let after = book.view();
         let before = std::mem::replace(&mut book.told, after.clone());
         let groups = before.keys().chain(after.keys());
@@ -364,6 +359,17 @@ impl Records {
             .filter(|group| before.get(group) != after.get(group))
             .cloned()
             .collect()
+    }
+
+    /// Forgets hosts that nobody asks for, unless their records are ours or
+    /// about to go.
+    fn forget(&self, book: &mut Book, looked: &Looked) {
+        let (hosts, places) = &looked.asked;
+        book.looked_at.retain(|host| hosts.contains(host));
+        let changed: BTreeSet<&Place> = looked.plan.changes.iter().map(|c| &c.place).collect();
+        self.dns.retain(|place| {
+            places.contains(place) || changed.contains(place) || book.held.contains_key(place)
+        });
     }
 
     /// When the key should come again although nothing wakes it.
@@ -390,6 +396,16 @@ impl Records {
         }
         next
     }
+}
+
+/// Where the records of all wished hosts would be.
+fn wished_places(wished: &DesiredRecords) -> BTreeSet<Place> {
+    let mut places = BTreeSet::new();
+    for (host, claims) in wished {
+        let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
+        places.extend(zones.map(|zone| Place::new(host, zone)));
+    }
+    places
 }
 
 /// What a group can see of the book.

@@ -216,6 +216,36 @@ async fn verdicts_are_facts_until_they_expire() {
 }
 
 #[tokio::test]
+async fn a_group_that_aws_holds_nothing_for_any_more_is_forgotten() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    let gone = GroupId::Explicit("gone".to_owned());
+    let made = memory.remembered(&group());
+    memory.remember(&gone, |observed| *observed = made);
+    memory.remember(&gone, |observed| *observed = Observed::default());
+    let known = || {
+        lock(&memory.groups)
+            .known
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known(), [gone.clone(), group()]);
+    // A read that began now might still show it.
+    lock(&memory.groups).forget_gone(Instant::now() + Duration::from_mins(9));
+    assert_eq!(known(), [gone.clone(), group()]);
+    memory
+        .verify_tick(Instant::now() + Duration::from_mins(11))
+        .await
+        .unwrap();
+    assert_eq!(known(), [group()]);
+    let before = server.seen().len();
+    assert_eq!(memory.recall(&gone).await.unwrap(), Observed::default());
+    assert_eq!(server.seen().len(), before, "the listing says so");
+}
+
+#[tokio::test]
 async fn a_load_balancer_that_is_being_made_is_polled_in_one_call() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());
