@@ -26,7 +26,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
-use findings::{by_group, denied, in_words};
+use findings::{Owners, by_group, denied, in_words};
 use live::{Live, LoadBalancerOf, context};
 
 /// First and longest pause between two questions whether a change has been
@@ -85,7 +85,7 @@ enum Parting {
 pub(super) struct Looked {
     /// What is to be done.
     pub plan: DnsPlan,
-    /// What is wrong, the plan's findings included, by group.
+    /// What is wrong, the plan's findings and refused reads included, by group.
     pub findings: BTreeSet<(GroupId, Finding)>,
     /// What could not be read.
     failed: BTreeMap<Place, Error>,
@@ -93,6 +93,8 @@ pub(super) struct Looked {
     hosts: BTreeSet<String>,
     /// Hosts that somebody wants or is leaving, and where they are looked for.
     asked: (BTreeSet<String>, BTreeSet<Place>),
+    /// Whose each host is.
+    owners: Owners,
     records: ObservedRecords,
     live: Live,
     context: DnsContext,
@@ -202,7 +204,7 @@ impl Records {
     ) -> anyhow::Result<Looked> {
         let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
-        let (targets, schemes) = (live.targets(), live.schemes());
+        let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
@@ -221,6 +223,7 @@ impl Records {
             let sources = RecordSources {
                 zones: &zones.zones,
                 targets: &targets,
+                rules: &rules,
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
@@ -245,10 +248,12 @@ impl Records {
         places.extend(asked.iter().cloned());
         let Recalled { records, failed } = self.dns.recall(&places).await;
         let spreading = lock(&self.book).spreading_now();
-        let context = context(cx, snapshot, &membership, &live, spreading);
+        let context = context(cx, snapshot, &membership, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
-        let findings = by_group(&membership, findings);
+        let owners = Owners::new(&membership, snapshot);
+        let mut findings = by_group(&membership, findings);
+        findings.extend(owners.not_allowed(&failed, &plan));
         let looked = hosts.iter();
         let looked = looked.filter(|host| !failed.keys().any(|place| place.host == **host));
         let looked = looked.cloned().collect();
@@ -258,6 +263,7 @@ impl Records {
             failed,
             hosts: looked,
             asked: (hosts, asked),
+            owners,
             records,
             live,
             context,
@@ -317,6 +323,8 @@ impl Records {
         book.looked_at.extend(sure.cloned());
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
+        let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
+        book.findings.extend(not_allowed);
         let spreading = book.spreading_now();
         let spreading: BTreeSet<&str> = spreading.iter().map(|p| p.host.as_str()).collect();
         book.states = looked

@@ -28,7 +28,9 @@ use alb_ingress_controller::model::group::GroupId;
 use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::membership::{self, Membership};
 use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Place, Zone};
-use alb_ingress_controller::model::records_build::{RecordSources, build_records, live_hosts};
+use alb_ingress_controller::model::records_build::{
+    RecordSources, build_records, host_rules, live_hosts,
+};
 use alb_ingress_controller::model::settings::{DnsSettings, Settings};
 use alb_ingress_controller::model::snapshot::{Snapshot, snapshot_from_yaml};
 use alb_ingress_controller::model::spec::{Arn, ObjectName, Tags};
@@ -262,6 +264,13 @@ impl World {
                 (group.clone(), target)
             })
             .collect();
+        let rules = all
+            .iter()
+            .map(|desired| {
+                let live = served.get(&desired.group).copied();
+                (desired.group.clone(), host_rules(desired, live))
+            })
+            .collect();
         let schemes = served
             .iter()
             .map(|(group, live)| (group.clone(), live.spec.scheme))
@@ -288,6 +297,7 @@ impl World {
             RecordSources {
                 zones: &zones,
                 targets: &targets,
+                rules: &rules,
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
@@ -303,7 +313,6 @@ impl World {
             cluster_uid: None,
             groups: all.iter().map(|d| d.group.clone()).collect(),
             sees_all: true,
-            coming: BTreeSet::new(),
             spreading: BTreeSet::new(),
         };
         let mut plan = diff_records(&desired, &self.records, &cx);

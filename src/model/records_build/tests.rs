@@ -58,6 +58,7 @@ fn records(
     let sources = RecordSources {
         zones,
         targets: &targets,
+        rules: &BTreeMap::new(),
         schemes: &BTreeMap::from([(alone("inner"), Scheme::Internal)]),
         frozen: &frozen.iter().map(|name| shop(name)).collect(),
         live_hosts: &BTreeMap::new(),
@@ -230,6 +231,57 @@ fn each_claim_names_the_zone_that_its_load_balancer_needs() {
 }
 
 #[test]
+fn a_frozen_ingress_is_not_told_that_its_host_has_no_zone() {
+    let manifests = [ingress("web", 1, "", &["a.example.com"])];
+    let told = |frozen: &[&str]| {
+        let (_, findings) = records(&manifests, &[], DnsSettings::default(), frozen);
+        findings.len()
+    };
+    assert_eq!((told(&[]), told(&["web"])), (1, 0));
+}
+
+#[test]
+fn a_record_leads_to_a_load_balancer_only_when_the_rules_for_its_host_are_live() {
+    let manifest = ingress_with(
+        "shop",
+        "web",
+        "",
+        "",
+        "rules: [{host: A.example.com, http: {paths: [{path: /, pathType: Prefix, backend: \
+         {service: {name: web, port: {number: 80}}}}]}}]",
+    );
+    let snapshot = snapshot(&[manifest]);
+    let settings = Settings {
+        default_scheme: Scheme::InternetFacing,
+        dns: Some(DnsSettings::default()),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let target = AliasTarget {
+        dns_name: "web.elb".into(),
+        hosted_zone_id: "Z".into(),
+    };
+    let leads = |rules: Option<HostRules>, frozen: bool| {
+        let rules = rules.map(|rules| ("a.example.com".to_owned(), rules));
+        let sources = RecordSources {
+            zones: &[zone("Z1", "example.com", None)],
+            targets: &BTreeMap::from([(alone("web"), target.clone())]),
+            rules: &BTreeMap::from([(alone("web"), rules.into_iter().collect())]),
+            schemes: &BTreeMap::new(),
+            frozen: &frozen.then(|| shop("web")).into_iter().collect(),
+            live_hosts: &BTreeMap::new(),
+        };
+        let (records, _) = build_records(&snapshot, &membership, &settings, sources);
+        let claim = &records["a.example.com"][0];
+        (claim.target.is_some(), claim.comes)
+    };
+    assert_eq!(leads(Some(HostRules::Live), false), (true, true));
+    assert_eq!(leads(Some(HostRules::Desired), false), (false, true));
+    assert_eq!(leads(None, false), (false, false));
+    assert_eq!(leads(Some(HostRules::Live), true), (false, false));
+}
+
+#[test]
 fn switched_off_there_are_no_records() {
     let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
     let settings = settings();
@@ -241,6 +293,7 @@ fn switched_off_there_are_no_records() {
         RecordSources {
             zones: &[],
             targets: &BTreeMap::new(),
+            rules: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &BTreeSet::new(),
             live_hosts: &BTreeMap::new(),
@@ -269,6 +322,7 @@ fn what_is_live_and_stated_by_nobody_may_be_a_frozen_members() {
         let sources = RecordSources {
             zones: &[zone("Z1", "example.com", None)],
             targets: &BTreeMap::new(),
+            rules: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &frozen.iter().map(|name| shop(name)).collect(),
             live_hosts: &BTreeMap::from([(shared.clone(), live.clone().into())]),

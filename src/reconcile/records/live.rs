@@ -8,7 +8,7 @@ use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
 use crate::model::records::{AliasTarget, Place};
-use crate::model::records_build::live_hosts;
+use crate::model::records_build::{HostRules, host_rules, live_hosts};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
 use crate::plan::current;
@@ -27,8 +27,8 @@ pub(super) struct LoadBalancerOf {
     target: Option<AliasTarget>,
     /// As live, else as desired.
     scheme: Option<Scheme>,
-    /// Whether it is being made.
-    comes: bool,
+    /// How far the rules for its hosts are.
+    rules: BTreeMap<String, HostRules>,
 }
 
 impl LoadBalancerOf {
@@ -45,7 +45,7 @@ impl LoadBalancerOf {
                 hosted_zone_id: lb.hosted_zone_id.clone(),
             }),
             scheme: load_balancer.map(|lb| lb.spec.scheme).or(wished),
-            comes: serving.is_none() && wished.is_some(),
+            rules: host_rules(desired, load_balancer),
         }
     }
 }
@@ -70,10 +70,9 @@ impl Live {
         self.each(|of| of.scheme)
     }
 
-    /// Groups whose load balancer is being made.
-    pub(super) fn coming(&self) -> BTreeSet<GroupId> {
-        let coming = self.0.iter().filter(|(_, of)| of.comes);
-        coming.map(|(group, _)| group.clone()).collect()
+    /// How far the rules for each host are.
+    pub(super) fn rules(&self) -> BTreeMap<GroupId, BTreeMap<String, HostRules>> {
+        self.each(|of| Some(of.rules.clone()))
     }
 
     fn each<T>(&self, of: impl Fn(&LoadBalancerOf) -> Option<T>) -> BTreeMap<GroupId, T> {
@@ -102,7 +101,6 @@ pub(super) fn context(
     cx: &Reconciler,
     snapshot: &Snapshot,
     membership: &Membership,
-    live: &Live,
     spreading: BTreeSet<Place>,
 ) -> DnsContext {
     DnsContext {
@@ -114,7 +112,6 @@ pub(super) fn context(
         groups: membership.groups.keys().cloned().collect(),
         sees_all: cx.parts.settings.watch_namespace.is_none()
             && cx.settings.ingress_class == DEFAULT_CLASS,
-        coming: live.coming(),
         spreading,
     }
 }
