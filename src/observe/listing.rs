@@ -202,22 +202,27 @@ impl Groups {
                 &known.stamps,
                 begun,
             );
-            if !merge::same(&merged, &known.observed) {
-                if !first {
-                    self.drifted.insert(id);
-                }
-                if has_more(&merged, &known.observed) {
-                    known.read = None;
-                }
+            let same = merge::same(&merged, &known.observed);
+            if !first && !(same && merge::same_states(&merged, &known.observed)) {
+                self.drifted.insert(id);
+            }
+            if !same && has_more(&merged, &known.observed) {
+                known.read = None;
             }
             known.observed = merged;
         }
-        self.known.retain(|_, known| {
-            !known.observed.is_empty() || known.doubt.is_some() || !known.is_sure()
-        });
+        self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
         self.tags = listing.tags;
         self.listed = Some(begun);
+    }
+
+    /// Drops what is remembered of groups that AWS holds nothing for any more,
+    /// once a read cannot show what this process has deleted.
+    pub(super) fn forget_gone(&mut self, now: Instant) {
+        self.known.retain(|_, known| {
+            !known.observed.is_empty() || known.doubt.is_some() || !known.stamps.are_old(now)
+        });
     }
 }
 

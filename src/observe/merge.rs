@@ -116,6 +116,17 @@ pub fn same(a: &Observed, b: &Observed) -> bool {
     parts(a) == parts(b)
 }
 
+/// Whether every load balancer has the state that it had: of one that has
+/// become active no plan changes, but what waits for it goes on.
+pub fn same_states(a: &Observed, b: &Observed) -> bool {
+    let state = |of: &Observed, arn: &Arn| {
+        let mut lbs = of.load_balancers.iter();
+        lbs.find(|lb| lb.arn == *arn).map(|lb| lb.state)
+    };
+    let mut lbs = a.load_balancers.iter();
+    lbs.all(|lb| state(b, &lb.arn).is_none_or(|other| other == lb.state))
+}
+
 /// How far a read went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {

@@ -104,16 +104,6 @@ impl Remembered {
     }
 }
 
-impl Groups {
-    /// Drops what is remembered of groups that AWS holds nothing for any more:
-    /// the listing says so as well.
-    fn forget_gone(&mut self, now: Instant) {
-        self.known.retain(|_, known| {
-            !known.observed.is_empty() || known.doubt.is_some() || !known.stamps.are_old(now)
-        });
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -87,7 +87,6 @@ impl Memory {
             if !same_facts(&before, &after) {
                 drift.groups.extend(self.groups().await?);
             }
-            lock(&self.groups).forget_gone(now);
             lock(&self.schedule).listing = now + self.scope.verify_interval;
         } else if group {
             self.verify_one(now).await?;
@@ -130,7 +129,8 @@ impl Memory {
         let before = remembered(&lock(&self.groups));
         self.read_group(&group).await?;
         let mut groups = lock(&self.groups);
-        if !merge::same(&before, &remembered(&groups)) {
+        let after = remembered(&groups);
+        if !(merge::same(&before, &after) && merge::same_states(&before, &after)) {
             groups.drifted.insert(group);
         }
         Ok(())

@@ -233,12 +233,9 @@ async fn a_group_that_aws_holds_nothing_for_any_more_is_forgotten() {
     };
     assert_eq!(known(), [gone.clone(), group()]);
     // A read that began now might still show it.
-    lock(&memory.groups).forget_gone(Instant::now() + Duration::from_mins(9));
+    memory.list_since(Some(Instant::now())).await.unwrap();
     assert_eq!(known(), [gone.clone(), group()]);
-    memory
-        .verify_tick(Instant::now() + Duration::from_mins(11))
-        .await
-        .unwrap();
+    lock(&memory.groups).forget_gone(Instant::now() + Duration::from_mins(11));
     assert_eq!(known(), [group()]);
     let before = server.seen().len();
     assert_eq!(memory.recall(&gone).await.unwrap(), Observed::default());
@@ -262,4 +259,20 @@ async fn a_load_balancer_that_is_being_made_is_polled_in_one_call() {
     assert_eq!(observed.load_balancers[0].state, LoadBalancerState::Active);
     assert!(memory.poll_load_balancers().await.unwrap().is_empty());
     assert_eq!(server.seen().len(), before + 1, "none is waited for now");
+}
+
+#[tokio::test]
+async fn a_listing_that_sees_a_load_balancer_become_active_wakes_its_group() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    let drifted = || std::mem::take(&mut lock(&memory.groups).drifted);
+    memory.list_since(Some(Instant::now())).await.unwrap();
+    assert_eq!(drifted(), BTreeSet::new());
+    // Whoever polls would not find it provisioning any more.
+    memory.remember(&group(), |observed| {
+        observed.load_balancers[0].state = LoadBalancerState::Provisioning;
+    });
+    memory.list_since(Some(Instant::now())).await.unwrap();
+    assert_eq!(drifted(), BTreeSet::from([group()]));
 }
