@@ -184,7 +184,7 @@ impl Reconciler {
             tracing::debug!("in sync");
             return Applied::default();
         }
-        let deferred = self.held.deferred(plan, Instant::now());
+        let deferred = self.deferred(work, plan);
         if deferred.is_empty() {
             let text = plan.to_string();
             tracing::info!(
@@ -205,6 +205,7 @@ impl Reconciler {
             stop: self.parts.stopping.clone(),
         };
         let applied = apply::run(&cx, work, plan).await;
+        self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());

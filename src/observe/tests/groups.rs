@@ -276,3 +276,22 @@ async fn a_listing_that_sees_a_load_balancer_become_active_wakes_its_group() {
     memory.list_since(Some(Instant::now())).await.unwrap();
     assert_eq!(drifted(), BTreeSet::from([group()]));
 }
+
+#[tokio::test]
+async fn security_groups_of_a_load_balancer_that_went_are_remembered_for_a_while() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    let lb = &memory.remembered(&group()).load_balancers[0];
+    assert!(lb.spec.security_groups.contains(&SecurityGroupRef::Backend));
+    assert!(memory.is_backend_carried());
+    // One that goes on without them has let go of them at once.
+    memory.remember(&group(), |observed| {
+        let groups = &mut observed.load_balancers[0].spec.security_groups;
+        groups.remove(&SecurityGroupRef::Frontend);
+    });
+    assert_eq!(memory.let_go_at("sg-front"), None);
+    memory.remember(&group(), |observed| observed.load_balancers.clear());
+    assert!(memory.let_go_at("sg-back").is_some());
+    assert!(!memory.is_backend_carried());
+}

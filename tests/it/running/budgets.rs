@@ -180,7 +180,7 @@ async fn a_group_from_creation_to_deletion() {
         ["ListResourceRecordSets"]
     );
 
-    // Deleted; without waiting for the network interfaces to let go.
+    // Deleted; the network interfaces let go at once.
     scene
         .aws
         .state()
@@ -191,15 +191,7 @@ async fn a_group_from_creation_to_deletion() {
     scene.empty().await;
     let deleted = counted(&scene, &shared, Of::Group);
     assert!(deleted.len() <= 10, "{deleted:#?}");
-    // A group that AWS still holds is asked for again: that is polling.
-    let calls = scene.calls();
-    let held = |call: &&Call| call.code.as_deref() == Some("DependencyViolation");
-    let held = calls
-        .iter()
-        .position(|call| held(&call))
-        .unwrap_or(calls.len());
-    let is_once = |call: &&Call| of(call, &shared) == Of::Once;
-    let once: Vec<&Call> = calls[..held].iter().filter(is_once).collect();
+    let once = counted(&scene, &shared, Of::Once);
     assert!(once.len() <= 6, "{:#?}", all(&scene, &shared));
     let dns = counted(&scene, &shared, Of::Dns);
     assert!(dns.len() <= 2, "{dns:#?}");
