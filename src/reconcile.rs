@@ -91,7 +91,7 @@ impl Reconciler {
                 desired.hold_moved();
             }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context(&desired))
+                plan::diff(&desired, &before, &self.plan_context(&desired, &before))
             } else {
                 Plan::default()
             };
@@ -162,11 +162,13 @@ impl Reconciler {
             .collect())
     }
 
-    fn plan_context(&self, desired: &Desired) -> PlanContext {
+    fn plan_context(&self, desired: &Desired, observed: &Observed) -> PlanContext {
+        let records = self.records.as_ref();
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
             limits: Limits::said(&desired.members, &self.memory.verdicts()),
+            records_go_first: records.is_some_and(|r| r.strands(desired, observed)),
         }
     }
 

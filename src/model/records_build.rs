@@ -21,6 +21,9 @@ pub struct RecordSources<'a> {
     pub targets: &'a BTreeMap<GroupId, AliasTarget>,
     /// How far the rules for each host are.
     pub rules: &'a BTreeMap<GroupId, BTreeMap<String, HostRules>>,
+    /// Load balancers that are about to replace the one of their group. Where
+    /// no zone is for one, its group's records go, while the old one serves.
+    pub successors: &'a BTreeMap<GroupId, (Scheme, AliasTarget)>,
     /// Scheme of each group's load balancer, as live or else as desired; the
     /// default of the settings where it is missing.
     pub schemes: &'a BTreeMap<GroupId, Scheme>,
@@ -124,7 +127,17 @@ pub fn build_records(
                 if !is_allowed(&host, dns) {
                     continue;
                 }
-                let zone = zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id);
+                let zone_for =
+                    |scheme| zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id);
+                let successor = sources.successors.get(group);
+                let homeless = successor.and_then(|(scheme, target)| {
+                    let error = zone_for(*scheme).err()?;
+                    Some((error, target.clone()))
+                });
+                let (zone, stranded) = match homeless {
+                    Some((error, target)) => (Err(error), Some(target)),
+                    None => (zone_for(scheme), None),
+                };
                 let zone = zone.map_err(|(reason, message)| {
                     // A frozen Ingress gets no record wherever its zone is.
                     findings.extend((!frozen).then(|| Finding {
@@ -147,7 +160,9 @@ pub fn build_records(
                     ingress: name.clone(),
                     group: group.clone(),
                     zone: zone.ok(),
-                    target: sources.targets.get(group).filter(|_| live).cloned(),
+                    target: stranded
+                        .or_else(|| sources.targets.get(group).filter(|_| live).cloned())
+                        .filter(|_| !frozen),
                     comes: rules.is_some(),
                 };
                 let claims = hosts.entry(host).or_default();

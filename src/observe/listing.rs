@@ -203,7 +203,8 @@ impl Groups {
                 begun,
             );
             let same = merge::same(&merged, &known.observed);
-            if !first && !(same && merge::same_states(&merged, &known.observed)) {
+            let same_states = merge::same_states(&merged, &known.observed);
+            if !first && (!same || !same_states) {
                 self.drifted.insert(id);
             }
             if !same && has_more(&merged, &known.observed) {

@@ -160,6 +160,10 @@ pub fn diff_records(
             _ if claims
                 .iter()
                 .any(|c| wanted(c) && !is_stranded(&place.host, records, c)) => {}
+            _ if claims.iter().any(wanted) => {
+                let why = "no zone is for the load balancer that replaces the one it leads to";
+                unclaimed(place, records, why, cx, &mut plan);
+            }
             _ => unclaimed(
                 place,
                 records,
@@ -410,8 +414,8 @@ fn claimed(
         .insert(host.to_owned(), (holder.group.clone(), state));
 }
 
-/// Whether a record of ours leads to a load balancer that its group has
-/// replaced by one for which there is no zone, such as an internal one where
+/// Whether a record of ours leads to a load balancer that its group replaces
+/// by one for which there is no zone, such as an internal one where
 /// all zones are public: it would lead nowhere.
 fn is_stranded(host: &str, records: &HostRecords, claim: &Claim) -> bool {
     let (None, Some(target)) = (&claim.zone, &claim.target) else {

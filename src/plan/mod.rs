@@ -20,6 +20,8 @@
 //! is made with its listeners and all rules that need no target group; once
 //! AWS says that it is active (a matter of minutes, in which the old one
 //! serves), the old one is deleted and the remaining rules follow at once.
+//! Where no hosted zone is for the new scheme, the records that lead to the
+//! old one go before it does.
 //! (aws-load-balancer-controller deletes the old one first.)
 
 pub mod backend;
@@ -58,7 +60,7 @@ use room::Room;
 use step::Plan;
 use tags::TagChanges;
 
-pub use load_balancer::current;
+pub use load_balancer::{current, successor};
 
 /// What a plan depends on beside its group: what other keys of work have made
 /// so far.
@@ -72,6 +74,9 @@ pub struct PlanContext {
     /// How many of a kind the load balancer may have, where AWS has refused one
     /// more.
     pub limits: Limits,
+    /// Whether records lead to a load balancer that is to be replaced by one
+    /// that gets none: then it stays until they are gone.
+    pub records_go_first: bool,
 }
 
 /// The live things that a stack is compared with.
@@ -156,7 +161,7 @@ fn serve(
         });
     let room = Room::make(&stack.listeners, &current, cx.limits, &mut draft);
     let mut leftovers = listeners::diff(&early, &current, &room, &mut tags, &mut draft);
-    load_balancer::remove_replaced(stack, &replaced, &current, &mut draft);
+    load_balancer::remove_replaced(stack, &replaced, &current, cx, &mut draft);
     leftovers.append(listeners::diff(
         &late, &current, &room, &mut tags, &mut draft,
     ));

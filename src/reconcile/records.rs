@@ -1,10 +1,12 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod asked;
 mod doubt;
 mod findings;
 mod live;
 mod spreading;
+mod stranded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -20,7 +22,7 @@ use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership};
-use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
+use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
@@ -68,6 +70,8 @@ struct Book {
     given_up: BTreeMap<(GroupId, Place), Parting>,
     /// When what was refused is looked at again, and the pause before that.
     look_again: Option<(Instant, Duration)>,
+    /// Hosts of groups that get no record as there is no zone for them.
+    homeless: BTreeSet<(GroupId, String)>,
     /// Whether zones may not be listed.
     denied: bool,
 }
@@ -95,6 +99,7 @@ pub(super) struct Looked {
     asked: (BTreeSet<String>, BTreeSet<Place>),
     /// Whose each host is.
     owners: Owners,
+    homeless: BTreeSet<(GroupId, String)>,
     records: ObservedRecords,
     live: Live,
     context: DnsContext,
@@ -205,6 +210,7 @@ impl Records {
         let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
         let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
+        let successors = live.successors();
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
@@ -224,6 +230,7 @@ impl Records {
                 zones: &zones.zones,
                 targets: &targets,
                 rules: &rules,
+                successors: &successors,
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
@@ -238,9 +245,14 @@ impl Records {
         if let Some(error) = &zones.denied {
             findings = denied(&membership, snapshot, error);
         }
-        let mut asked = wished_places(&desired);
-        // What leavers hold is found, whatever their load balancer was.
-        for host in &left {
+        let mut asked = asked::wished_places(&desired);
+        let homeless = stranded::homeless(&desired);
+        // What leavers hold is found, whatever their load balancer was; and
+        // what leads to one that is about to go.
+        let going = homeless
+            .iter()
+            .filter(|(of, _)| successors.contains_key(of));
+        for host in left.iter().chain(going.map(|(_, host)| host)) {
             let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
             asked.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
         }
@@ -264,6 +276,7 @@ impl Records {
             hosts: looked,
             asked: (hosts, asked),
             owners,
+            homeless,
             records,
             live,
             context,
@@ -321,6 +334,7 @@ impl Records {
         let failed: BTreeSet<&String> = applied.failed.keys().map(|p| &p.host).collect();
         let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
         book.looked_at.extend(sure.cloned());
+        book.homeless.clone_from(&looked.homeless);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
         let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
@@ -369,17 +383,6 @@ impl Records {
             .collect()
     }
 
-    /// Forgets hosts that nobody asks for, unless their records are ours or
-    /// about to go.
-    fn forget(&self, book: &mut Book, looked: &Looked) {
-        let (hosts, places) = &looked.asked;
-        book.looked_at.retain(|host| hosts.contains(host));
-        let changed: BTreeSet<&Place> = looked.plan.changes.iter().map(|c| &c.place).collect();
-        self.dns.retain(|place| {
-            places.contains(place) || changed.contains(place) || book.held.contains_key(place)
-        });
-    }
-
     /// When the key should come again although nothing wakes it.
     fn next(&self) -> Option<Duration> {
         let mut book = lock(&self.book);
@@ -404,16 +407,6 @@ impl Records {
         }
         next
     }
-}
-
-/// Where the records of all wished hosts would be.
-fn wished_places(wished: &DesiredRecords) -> BTreeSet<Place> {
-    let mut places = BTreeSet::new();
-    for (host, claims) in wished {
-        let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
-        places.extend(zones.map(|zone| Place::new(host, zone)));
-    }
-    places
 }
 
 /// What a group can see of the book.

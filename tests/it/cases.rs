@@ -162,6 +162,7 @@ impl World {
                 .flat_map(|(from, to)| from..=to)
                 .collect(),
             limits,
+            records_go_first: false,
         }
     }
 
@@ -298,6 +299,7 @@ impl World {
                 zones: &zones,
                 targets: &targets,
                 rules: &rules,
+                successors: &BTreeMap::new(),
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,

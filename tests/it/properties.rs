@@ -22,6 +22,7 @@ fn cx() -> PlanContext {
         backend: Some("sg-backend".to_owned()),
         open_ports: BTreeSet::from([8080]),
         limits: Limits::default(),
+        records_go_first: false,
     }
 }
 

@@ -110,6 +110,7 @@ impl Bench {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
             limits: Limits::default(),
+            records_go_first: false,
         };
         diff(desired, &observed, &context)
     }

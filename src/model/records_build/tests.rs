@@ -59,6 +59,7 @@ fn records(
         zones,
         targets: &targets,
         rules: &BTreeMap::new(),
+        successors: &BTreeMap::new(),
         schemes: &BTreeMap::from([(alone("inner"), Scheme::Internal)]),
         frozen: &frozen.iter().map(|name| shop(name)).collect(),
         live_hosts: &BTreeMap::new(),
@@ -266,6 +267,7 @@ fn a_record_leads_to_a_load_balancer_only_when_the_rules_for_its_host_are_live()
         let sources = RecordSources {
             zones: &[zone("Z1", "example.com", None)],
             targets: &BTreeMap::from([(alone("web"), target.clone())]),
+            successors: &BTreeMap::new(),
             rules: &BTreeMap::from([(alone("web"), rules.into_iter().collect())]),
             schemes: &BTreeMap::new(),
             frozen: &frozen.then(|| shop("web")).into_iter().collect(),
@@ -282,6 +284,50 @@ fn a_record_leads_to_a_load_balancer_only_when_the_rules_for_its_host_are_live()
 }
 
 #[test]
+fn records_are_stranded_before_a_load_balancer_without_a_zone_takes_over() {
+    let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
+    let settings = Settings {
+        default_scheme: Scheme::Internal,
+        dns: Some(DnsSettings::default()),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let target = |name: &str| AliasTarget {
+        dns_name: name.into(),
+        hosted_zone_id: "Z".into(),
+    };
+    let claim = |zones: &[Zone], replaced: bool| {
+        let successor = (alone("web"), (Scheme::Internal, target("new.elb")));
+        let sources = RecordSources {
+            zones,
+            targets: &BTreeMap::from([(alone("web"), target("old.elb"))]),
+            rules: &BTreeMap::new(),
+            successors: &replaced.then_some(successor).into_iter().collect(),
+            schemes: &BTreeMap::from([(alone("web"), Scheme::InternetFacing)]),
+            frozen: &BTreeSet::new(),
+            live_hosts: &BTreeMap::new(),
+        };
+        let (records, findings) = build_records(&snapshot, &membership, &settings, sources);
+        let claim = records["a.example.com"][0].clone();
+        let target = claim.target.map(|target| target.dns_name);
+        (claim.zone, target, findings.len())
+    };
+    let public = zone("Z1", "example.com", None);
+    let private = zone("Z2", "example.com", Some(VPC));
+    let led = |zone: Option<&str>, target: &str, findings: usize| {
+        (zone.map(str::to_owned), Some(target.to_owned()), findings)
+    };
+    let zones = [public.clone()];
+    assert_eq!(claim(&zones, false), led(Some("Z1"), "old.elb", 0));
+    assert_eq!(claim(&zones, true), led(None, "new.elb", 1));
+    // One that has a zone is not made before the rules are there.
+    assert_eq!(
+        claim(&[public, private], true),
+        led(Some("Z1"), "old.elb", 0)
+    );
+}
+
+#[test]
 fn switched_off_there_are_no_records() {
     let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
     let settings = settings();
@@ -294,6 +340,7 @@ fn switched_off_there_are_no_records() {
             zones: &[],
             targets: &BTreeMap::new(),
             rules: &BTreeMap::new(),
+            successors: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &BTreeSet::new(),
             live_hosts: &BTreeMap::new(),
@@ -323,6 +370,7 @@ fn what_is_live_and_stated_by_nobody_may_be_a_frozen_members() {
             zones: &[zone("Z1", "example.com", None)],
             targets: &BTreeMap::new(),
             rules: &BTreeMap::new(),
+            successors: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &frozen.iter().map(|name| shop(name)).collect(),
             live_hosts: &BTreeMap::from([(shared.clone(), live.clone().into())]),

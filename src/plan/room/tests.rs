@@ -109,3 +109,33 @@ fn where_no_target_group_more_is_allowed_the_old_rule_goes_first() {
     let tight = allowing(Counted::TargetGroups, 1);
     assert_eq!(order_with(&wished, &observed, &tight, kinds), (false, true));
 }
+
+#[test]
+fn where_no_rule_more_is_allowed_the_old_one_goes_first() {
+    // Two hosts in one rule become two rules: one must go first.
+    let mut both = host_rule("a", "web");
+    both.rule.conditions[0] = Condition::HostHeader(vec!["a".into(), "b".into()]);
+    let observed = made(&desired(stack(&[(80, vec![both])])));
+    let apart = ["a", "b"].map(|host| host_rule(host, "web")).to_vec();
+    let apart = desired(stack(&[(80, apart)]));
+    let tight = allowing(Counted::Rules, 2);
+    let roomy = diff(&apart, &observed, &cx());
+    let plan = diff(&apart, &observed, &tight);
+    let at = |plan: &Plan, kind: &str| plan.steps.iter().position(|s| s.step.kind() == kind);
+    assert!(
+        at(&roomy, "create-rule") < at(&roomy, "delete-rule"),
+        "{roomy}"
+    );
+    assert!(
+        at(&plan, "delete-rule") < at(&plan, "create-rule"),
+        "{plan}"
+    );
+    let mut observed = observed;
+    run(&plan, &mut observed);
+    assert!(diff(&apart, &observed, &tight).is_empty());
+    // Where every rule is overwritten by another host's, nothing is over.
+    let other = ["d", "e"].map(|host| host_rule(host, "web")).to_vec();
+    let in_place = diff(&desired(stack(&[(80, other)])), &observed, &tight);
+    let kinds = in_place.steps.iter().map(|s| s.step.kind());
+    assert!(kinds.eq(["modify-rule", "modify-rule"]), "{in_place}");
+}

@@ -11,8 +11,8 @@ use crate::model::records::{AliasTarget, Place};
 use crate::model::records_build::{HostRules, host_rules, live_hosts};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
-use crate::plan::current;
 use crate::plan::dns::DnsContext;
+use crate::plan::{current, successor};
 
 /// The namespace whose UID tells clusters apart.
 const SYSTEM_NAMESPACE: &str = "kube-system";
@@ -29,6 +29,8 @@ pub(super) struct LoadBalancerOf {
     scheme: Option<Scheme>,
     /// How far the rules for its hosts are.
     rules: BTreeMap<String, HostRules>,
+    /// What is about to replace it.
+    pub(super) successor: Option<(Scheme, AliasTarget)>,
 }
 
 impl LoadBalancerOf {
@@ -40,13 +42,18 @@ impl LoadBalancerOf {
         let load_balancer = current(desired, observed);
         let serving = load_balancer.filter(|lb| serves(lb));
         Self {
-            target: serving.map(|lb| AliasTarget {
-                dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
-                hosted_zone_id: lb.hosted_zone_id.clone(),
-            }),
+            target: serving.map(alias_of),
             scheme: load_balancer.map(|lb| lb.spec.scheme).or(wished),
             rules: host_rules(desired, load_balancer),
+            successor: successor(desired, observed).map(|lb| (lb.spec.scheme, alias_of(lb))),
         }
+    }
+}
+
+fn alias_of(lb: &LiveLoadBalancer) -> AliasTarget {
+    AliasTarget {
+        dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
+        hosted_zone_id: lb.hosted_zone_id.clone(),
     }
 }
 
@@ -73,6 +80,11 @@ impl Live {
     /// How far the rules for each host are.
     pub(super) fn rules(&self) -> BTreeMap<GroupId, BTreeMap<String, HostRules>> {
         self.each(|of| Some(of.rules.clone()))
+    }
+
+    /// Load balancers that are about to replace others.
+    pub(super) fn successors(&self) -> BTreeMap<GroupId, (Scheme, AliasTarget)> {
+        self.each(|of| of.successor.clone())
     }
 
     fn each<T>(&self, of: impl Fn(&LoadBalancerOf) -> Option<T>) -> BTreeMap<GroupId, T> {
