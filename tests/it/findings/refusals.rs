@@ -1,7 +1,11 @@
 //! What only AWS knows: a verdict that is remembered, and planned with at
 //! once.
 
-use super::{has_rules, ingress, load_balancer, resolved, routes, rules, said, settled, warnings};
+use sandbox_aws::state::security_group::NewPermission;
+
+use super::{
+    has_rules, ingress, load_balancer, resolved, routes, rules, said, settled, targets, warnings,
+};
 use crate::support::Scene;
 
 const UNKNOWN: &str =
@@ -295,4 +299,60 @@ async fn over_the_quota_of_load_balancers_one_ingress_is_told_and_not_tried_for_
     assert!(served(&format!("{ns}/fits")) && served(&format!("{ns}/over")));
     scene.delete_ingresses(&ns).await;
     scene.empty().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_in_the_way_of_the_shared_group_is_said_to_who_waits_for_it() {
+    let scene = Scene::new("findings-shared").await;
+    let ns = scene.name.clone();
+    let nodes = scene.ids.node_security_group.clone();
+    let quota = |more: usize| {
+        scene.aws.state().write(|state, _| {
+            let rules = state.security_groups[&nodes].rules.iter();
+            let held = rules.filter(|rule| !rule.permission.egress).count();
+            state.quotas.set("rules-per-security-group", held + more)
+        });
+    };
+    // The group of the nodes is full.
+    scene.aws.state().write(|state, _| {
+        let theirs = NewPermission {
+            protocol: "tcp".to_owned(),
+            from_port: Some(22),
+            to_port: Some(22),
+            ipv4: vec![("10.0.0.0/8".to_owned(), None)],
+            ..NewPermission::default()
+        };
+        state.authorize(&nodes, false, &[theirs], &[]).unwrap();
+    });
+    quota(0);
+    let controller = scene.controller(&[]).await;
+    scene.service(&ns, "web", &["10.0.48.76"]).await;
+    let annotations = [("target-type", "ip")];
+    let rules = routes(&[("shared.example.com", "/", "web")]);
+    scene
+        .apply(&ingress("{ns}", "web", &annotations, &rules))
+        .await;
+    let told = [
+        "QuotaExceeded",
+        &nodes,
+        "RulesPerSecurityGroupLimitExceeded",
+        "tried again",
+    ];
+    scene.warned(&ns, "web", &told).await;
+    let resource = "findings-shared/web-web:80";
+    assert_eq!(targets(&scene, resource), [""; 0]);
+
+    quota(1);
+    scene
+        .eventually("the target is registered", async || {
+            match targets(&scene, resource) {
+                registered if registered == ["10.0.48.76:8080"] => Ok(()),
+                other => Err(other),
+            }
+        })
+        .await;
+    assert_eq!(said(&scene, &ns, "web", "QuotaExceeded").await.len(), 1);
+    scene.delete_ingresses(&ns).await;
+    scene.empty().await;
+    drop(controller);
 }
