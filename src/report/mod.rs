@@ -13,6 +13,7 @@ mod events;
 mod finalizers;
 mod group;
 mod status;
+mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, installation
 
 use crate::api_error::ApiError;
 use crate::model::desired::{Desired, Intent};
-use crate::model::finding::{Finding, Reason};
+use crate::model::finding::Finding;
 use crate::model::group::GroupId;
 use crate::model::records::RecordState;
 use crate::model::snapshot::Snapshot;
@@ -338,21 +339,6 @@ impl Reporter {
         Ok(writes)
     }
 
-    /// Groups by state and findings by reason, as last told.
-    pub fn totals(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
-        let memory = self.memory();
-        let states = memory.groups.values().filter_map(|told| told.state);
-        let of_groups = memory.groups.values().flat_map(|told| told.said.findings());
-        let reasons = of_groups.chain(&memory.strays).map(|found| found.reason);
-        (
-            counted(
-                GroupState::ALL.map(GroupState::as_str),
-                states.map(GroupState::as_str),
-            ),
-            counted(Reason::ALL.map(Reason::as_str), reasons.map(Reason::as_str)),
-        )
-    }
-
     /// Forgets what was written about Ingresses that are no more, so that
     /// memory does not grow with their number.
     pub fn forget_missing(&self, snapshot: &Snapshot) {
@@ -371,24 +357,10 @@ impl Reporter {
     }
 }
 
-/// How often each word occurs; those that may occur and do not are there with
-/// zero, so that what asks for them tells none from unknown.
-fn counted(
-    words: impl IntoIterator<Item = &'static str>,
-    occur: impl Iterator<Item = &'static str>,
-) -> BTreeMap<String, i64> {
-    let words = words.into_iter().map(|word| (word.to_owned(), 0));
-    let mut counts: BTreeMap<String, i64> = words.collect();
-    for word in occur {
-        *counts.entry(word.to_owned()).or_default() += 1;
-    }
-    counts
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::finding::Effect;
+    use crate::model::finding::{Effect, Reason};
     use crate::model::spec::{LoadBalancer, Scheme};
 
     /// A load balancer as AWS holds it.
@@ -483,17 +455,6 @@ pub(crate) mod tests {
             message: "no".to_owned(),
         });
         assert_eq!(report.state(), GroupState::Failing);
-    }
-
-    #[test]
-    fn what_does_not_occur_is_counted_as_zero() {
-        let states = GroupState::ALL.map(GroupState::as_str);
-        let serving = GroupState::Serving.as_str();
-        let counts = counted(states, [serving, serving].into_iter());
-        assert_eq!(counts.len(), states.len());
-        assert_eq!((counts["Serving"], counts["Failing"]), (2, 0));
-        let reasons: BTreeSet<&str> = Reason::ALL.map(Reason::as_str).into();
-        assert_eq!(reasons.len(), Reason::ALL.len());
     }
 
     #[test]
