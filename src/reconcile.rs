@@ -27,16 +27,16 @@ use crate::key::Key;
 use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
+use crate::model::limits::Limits;
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
-use crate::model::verdicts::rule_limit;
 use crate::model::{self, membership};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
-use crate::plan::step::Plan;
+use crate::plan::step::{Need, Plan};
 use crate::plan::{self, PlanContext};
-use crate::report::GroupReport;
+use crate::report::{Failure, GroupReport};
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
@@ -60,6 +60,8 @@ pub struct Reconciler {
     /// `None` where records are switched off.
     records: Option<Records>,
     backend: watch::Sender<BackendReady>,
+    /// What failed when the backend key last ran.
+    backend_failures: Mutex<Vec<Failure>>,
     held: Held,
     /// Groups that AWS has held something for since the process began.
     made: Mutex<BTreeSet<GroupId>>,
@@ -89,13 +91,13 @@ impl Reconciler {
                 desired.hold_moved();
             }
             let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context(&desired))
+                plan::diff(&desired, &before, &self.plan_context(&desired, &before))
             } else {
                 Plan::default()
             };
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let applied = self.apply(WorkOf::Group(group), &plan).await;
-            if self.judge(&desired, &plan, &applied) {
+            if self.judge(&desired, &before, &plan, &applied) {
                 continue;
             }
             let done = Done {
@@ -160,11 +162,13 @@ impl Reconciler {
             .collect())
     }
 
-    fn plan_context(&self, desired: &Desired) -> PlanContext {
+    fn plan_context(&self, desired: &Desired, observed: &Observed) -> PlanContext {
+        let records = self.records.as_ref();
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: rule_limit(&desired.members, &self.memory.verdicts()),
+            limits: Limits::said(&desired.members, &self.memory.verdicts()),
+            records_go_first: records.is_some_and(|r| r.strands(desired, observed)),
         }
     }
 
@@ -182,7 +186,7 @@ impl Reconciler {
             tracing::debug!("in sync");
             return Applied::default();
         }
-        let deferred = self.held.deferred(plan, Instant::now());
+        let deferred = self.deferred(work, plan);
         if deferred.is_empty() {
             let text = plan.to_string();
             tracing::info!(
@@ -203,6 +207,7 @@ impl Reconciler {
             stop: self.parts.stopping.clone(),
         };
         let applied = apply::run(&cx, work, plan).await;
+        self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
@@ -216,8 +221,9 @@ impl Reconciler {
 
     /// Remembers what AWS refused, with the Ingress that states it. Answers
     /// whether there is something new to plan with.
-    fn judge(&self, desired: &Desired, plan: &Plan, applied: &Applied) -> bool {
+    fn judge(&self, desired: &Desired, before: &Observed, plan: &Plan, applied: &Applied) -> bool {
         let observed = self.memory.remembered(&desired.group);
+        let known = Limits::said(&desired.members, &self.memory.verdicts());
         let mut news = false;
         for failure in &applied.failed {
             if !matches!(failure.error.class, Class::Refused | Class::Quota) {
@@ -228,7 +234,7 @@ impl Reconciler {
                 code: &failure.error.code,
                 message: &failure.error.message,
             };
-            for verdict in blame(refusal, desired, &observed) {
+            for verdict in blame(refusal, desired, known, before, &observed) {
                 news |= self.memory.add_verdict(&desired.group, verdict);
             }
         }
@@ -257,6 +263,11 @@ impl Reconciler {
             Some(records) => records.of_group(&desired),
             None => Default::default(),
         };
+        let mut failures = words::failures(&applied);
+        if applied.waiting.iter().any(Need::is_of_backend) {
+            // What stands in the way of what is waited for.
+            failures.extend(lock(&self.backend_failures).iter().cloned());
+        }
         let mut more_findings = of_records;
         more_findings.extend(words::protected(&desired, &applied));
         more_findings.extend(blocking(&desired, &observed));
@@ -266,7 +277,7 @@ impl Reconciler {
             observed: &observed,
             waiting,
             records,
-            failures: words::failures(&applied),
+            failures,
             more_findings,
         };
         let reporter = &self.parts.reporter;
@@ -290,6 +301,9 @@ impl Reconciler {
             reporter.release(&desired, &gone, snapshot).await?;
             if observed.is_empty() {
                 lock(&self.made).remove(group);
+            }
+            if observed.is_empty() && desired.members.is_empty() {
+                self.memory.forget_verdicts(group);
             }
         }
         let waits = !report.waiting.is_empty() || !applied.skipped.is_empty();

@@ -70,7 +70,7 @@ impl BackendReady {
         match need {
             Need::BackendSecurityGroup => self.group.is_some(),
             Need::BackendPort(port) => self.ports.contains(port),
-            Need::ActiveLoadBalancer { .. } => false,
+            Need::ActiveLoadBalancer { .. } | Need::RecordsGone => false,
         }
     }
 }
@@ -260,6 +260,9 @@ impl Run<'_> {
     async fn wait_for(&self, need: &Need) -> Option<Outcome> {
         if let Need::ActiveLoadBalancer { name } = need {
             return (!self.is_active(name)).then(|| Outcome::Short(need.clone()));
+        }
+        if *need == Need::RecordsGone {
+            return Some(Outcome::Short(need.clone()));
         }
         let mut backend = self.cx.backend.clone();
         tokio::select! {

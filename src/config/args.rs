@@ -206,11 +206,16 @@ pub(super) struct RunningArgs {
     pub(super) port: u16,
 
     /// How often what AWS holds is read again in the background, to find what
-    /// others changed; the first time 5 minutes after the start, or after one
-    /// interval if that is shorter.
+    /// others changed; the first time no sooner than 5 minutes after the start.
     #[arg(long, env = "ALB_INGRESS_VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
           value_parser = time)]
     pub(super) verify_interval: Time,
+
+    /// How long after the start AWS is read again in the background for the
+    /// first time; for tests.
+    #[arg(long, env = "ALB_INGRESS_FIRST_VERIFICATION", value_name = "TIME", default_value = "5m",
+          value_parser = time, hide = true)]
+    pub(super) first_verification: Time,
 
     /// Load balancer groups worked on at the same time.
     #[arg(long, env = "ALB_INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,

@@ -19,6 +19,7 @@ pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod group;
+pub mod limits;
 mod listeners;
 mod member;
 pub mod membership;

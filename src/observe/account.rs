@@ -21,6 +21,7 @@ use crate::model::finding::Verdict;
 use crate::model::group::GroupId;
 use crate::model::ownership;
 use crate::model::spec::{Live, Permission, SecurityGroup, SecurityGroupRef, Source};
+use crate::model::verdicts;
 
 /// Facts are read again for somebody who misses something no sooner than
 /// this after the last read.
@@ -334,28 +335,24 @@ impl Memory {
         account.backend_stamps.clear();
     }
 
-    /// Remembers what AWS refused for a group. One for the same value of the
-    /// same Ingress replaces the older one. Answers whether it is new.
+    /// Remembers what AWS refused for a group. One that says anew what an older
+    /// one says [replaces](verdicts::replaces) it. Answers whether it is new.
     pub fn add_verdict(&self, group: &GroupId, verdict: Verdict) -> bool {
         let mut account = lock(&self.account);
-        let same = |v: &Verdict| {
-            v.ingress == verdict.ingress && v.subject == verdict.subject && v.value == verdict.value
-        };
         let known = account.verdicts.iter().any(|(_, _, v)| *v == verdict);
-        account.verdicts.retain(|(_, _, v)| !same(v));
+        account
+            .verdicts
+            .retain(|(_, _, v)| !verdicts::replaces(&verdict, v));
         let now = Instant::now();
         account.verdicts.push((now, group.clone(), verdict));
         account.rebuild(|_| ());
         !known
     }
 
-    /// Forgets the verdicts of a group that `keep` does not hold on to, such
-    /// as those about values that are not stated any more.
-    pub fn retain_verdicts(&self, group: &GroupId, keep: impl Fn(&Verdict) -> bool) {
+    /// Forgets the verdicts about a group that is gone.
+    pub fn forget_verdicts(&self, group: &GroupId) {
         let mut account = lock(&self.account);
-        account
-            .verdicts
-            .retain(|(_, of, verdict)| of != group || keep(verdict));
+        account.verdicts.retain(|(_, of, _)| of != group);
         account.rebuild(|_| ());
     }
 

@@ -9,6 +9,7 @@ use crate::model::desired::{
     Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Stack,
 };
 use crate::model::group::GroupId;
+use crate::model::limits::Limits;
 use crate::model::ownership::{rule_resource, tags, target_group_key};
 use crate::model::spec::{
     Action, Arn, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerState, ObjectName,
@@ -186,7 +187,8 @@ pub(super) fn cx() -> PlanContext {
     PlanContext {
         backend: Some("sg-backend".to_owned()),
         open_ports: BTreeSet::from([8080]),
-        rule_limit: None,
+        limits: Limits::default(),
+        records_go_first: false,
     }
 }
 

@@ -65,6 +65,20 @@ pub(super) fn most_rules(observed: &Observed) -> usize {
     most_used(observed).map_or(0, rule_count)
 }
 
+/// Rules of a load balancer that stay for frozen members.
+pub(super) fn held_rules(
+    stack: &Stack,
+    desired: &Desired,
+    live: &LiveLoadBalancer,
+    observed: &Observed,
+) -> usize {
+    let held = overlay(Some(stack), desired, live, observed).stack;
+    let rules = held.listeners.values().flat_map(|listener| &listener.rules);
+    rules
+        .filter(|rule| desired.frozen.contains(&rule.owner))
+        .count()
+}
+
 /// What stays where no load balancer is live: target groups of frozen members
 /// and of nobody known.
 pub(super) fn unmade(desired: &Desired, waits: bool, observed: &Observed) -> Keep {

@@ -1,6 +1,6 @@
 //! DECIDE. What is to be done, as data.
 //!
-//! May use: `model::{spec, desired, ownership, finding, records, backend}`.
+//! May use: `model::{spec, desired, ownership, finding, limits, records, backend}`.
 //! Pure: knows no clock, no client, no environment, no Kubernetes type.
 //!
 //! # The order of a plan
@@ -20,6 +20,8 @@
 //! is made with its listeners and all rules that need no target group; once
 //! AWS says that it is active (a matter of minutes, in which the old one
 //! serves), the old one is deleted and the remaining rules follow at once.
+//! Where no hosted zone is for the new scheme, the records that lead to the
+//! old one go before it does.
 //! (aws-load-balancer-controller deletes the old one first.)
 
 pub mod backend;
@@ -34,6 +36,7 @@ mod listeners;
 mod load_balancer;
 mod overlap;
 mod removal;
+mod room;
 mod rules;
 mod security_groups;
 pub mod step;
@@ -47,15 +50,17 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::desired::{Desired, Intent, Stack};
+use crate::model::limits::Limits;
 use crate::model::spec::{
     Action, Arn, Live, LiveLoadBalancer, Observed, SecurityGroup, TargetGroupRef,
 };
 use draft::Draft;
 use hold::Keep;
+use room::Room;
 use step::Plan;
 use tags::TagChanges;
 
-pub use load_balancer::current;
+pub use load_balancer::{current, successor};
 
 /// What a plan depends on beside its group: what other keys of work have made
 /// so far.
@@ -66,9 +71,12 @@ pub struct PlanContext {
     /// Ports that the shared backend security group is let in at, on all
     /// groups of nodes and pods that matter.
     pub open_ports: BTreeSet<u16>,
-    /// How many rules a load balancer may have, default rules not counted,
-    /// where AWS has refused one more; `None` counts as its default of 100.
-    pub rule_limit: Option<usize>,
+    /// How many of a kind the load balancer may have, where AWS has refused one
+    /// more.
+    pub limits: Limits,
+    /// Whether records lead to a load balancer that is to be replaced by one
+    /// that gets none: then it stays until they are gone.
+    pub records_go_first: bool,
 }
 
 /// The live things that a stack is compared with.
@@ -151,21 +159,23 @@ fn serve(
             let action = draft.resolve(&wished.listener.default_action);
             matches!(&action, Action::Forward(TargetGroupRef::Arn(arn)) if held_elsewhere.contains(arn))
         });
-    let mut leftovers = listeners::diff(&early, &current, &mut tags, &mut draft);
-    load_balancer::remove_replaced(stack, &replaced, &current, &mut draft);
-    leftovers.append(listeners::diff(&late, &current, &mut tags, &mut draft));
-    let limit = cx.rule_limit.unwrap_or(listeners::RULES_OF_A_LOAD_BALANCER);
+    let room = Room::make(&stack.listeners, &current, cx.limits, &mut draft);
+    let mut leftovers = listeners::diff(&early, &current, &room, &mut tags, &mut draft);
+    load_balancer::remove_replaced(stack, &replaced, &current, cx, &mut draft);
+    leftovers.append(listeners::diff(
+        &late, &current, &room, &mut tags, &mut draft,
+    ));
     listeners::diff_rules(
         &stack.listeners,
         &current,
-        limit,
+        cx.limits,
         &mut leftovers,
         &mut tags,
         &mut draft,
     );
     tags.write(&mut draft);
 
-    leftovers.find_unwished(&stack.listeners, &current);
+    leftovers.find_unwished(&stack.listeners, &current, &draft);
     listeners::remove(leftovers, &mut draft);
     removal::target_groups(&in_use, keep, observed, &mut draft);
     if let Some((revoke, opened)) = revoke {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Reconciler, WorkOf};
+use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::BackendReady;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
@@ -30,6 +30,7 @@ impl Reconciler {
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
         let applied = self.apply(WorkOf::Backend, &plan).await;
+        *lock(&self.backend_failures) = words::failures(&applied);
         let observed = self.memory.recall_backend().await?;
         let ready = BackendReady {
             group: self.memory.backend_id(),

@@ -21,7 +21,7 @@ impl Reconciler {
         for group in self.all_groups(&snapshot).await? {
             let desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
-            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired));
+            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;

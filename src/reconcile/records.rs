@@ -1,10 +1,12 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod asked;
 mod doubt;
 mod findings;
 mod live;
 mod spreading;
+mod stranded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -20,13 +22,13 @@ use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership};
-use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
+use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
-use findings::{by_group, denied, in_words};
+use findings::{Owners, by_group, denied, in_words};
 use live::{Live, LoadBalancerOf, context};
 
 /// First and longest pause between two questions whether a change has been
@@ -68,6 +70,8 @@ struct Book {
     given_up: BTreeMap<(GroupId, Place), Parting>,
     /// When what was refused is looked at again, and the pause before that.
     look_again: Option<(Instant, Duration)>,
+    /// Hosts of groups that get no record as there is no zone for them.
+    homeless: BTreeSet<(GroupId, String)>,
     /// Whether zones may not be listed.
     denied: bool,
 }
@@ -85,12 +89,17 @@ enum Parting {
 pub(super) struct Looked {
     /// What is to be done.
     pub plan: DnsPlan,
-    /// What is wrong, the plan's findings included, by group.
+    /// What is wrong, the plan's findings and refused reads included, by group.
     pub findings: BTreeSet<(GroupId, Finding)>,
     /// What could not be read.
     failed: BTreeMap<Place, Error>,
     /// Hosts that were looked at.
     hosts: BTreeSet<String>,
+    /// Hosts that somebody wants or is leaving, and where they are looked for.
+    asked: (BTreeSet<String>, BTreeSet<Place>),
+    /// Whose each host is.
+    owners: Owners,
+    homeless: BTreeSet<(GroupId, String)>,
     records: ObservedRecords,
     live: Live,
     context: DnsContext,
@@ -200,7 +209,8 @@ impl Records {
     ) -> anyhow::Result<Looked> {
         let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
-        let (targets, schemes) = (live.targets(), live.schemes());
+        let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
+        let successors = live.successors();
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
@@ -219,6 +229,8 @@ impl Records {
             let sources = RecordSources {
                 zones: &zones.zones,
                 targets: &targets,
+                rules: &rules,
+                successors: &successors,
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
@@ -233,42 +245,43 @@ impl Records {
         if let Some(error) = &zones.denied {
             findings = denied(&membership, snapshot, error);
         }
-        let mut places = self.places(&desired);
-        // What leavers hold is found, whatever their load balancer was.
-        for host in &left {
+        let mut asked = asked::wished_places(&desired);
+        let homeless = stranded::homeless(&desired);
+        // What leavers hold is found, whatever their load balancer was; and
+        // what leads to one that is about to go.
+        let going = homeless
+            .iter()
+            .filter(|(of, _)| successors.contains_key(of));
+        for host in left.iter().chain(going.map(|(_, host)| host)) {
             let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
-            places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
+            asked.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
         }
+        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
+        places.extend(asked.iter().cloned());
         let Recalled { records, failed } = self.dns.recall(&places).await;
         let spreading = lock(&self.book).spreading_now();
-        let context = context(cx, snapshot, &membership, &live, spreading);
+        let context = context(cx, snapshot, &membership, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
-        let findings = by_group(&membership, findings);
-        let looked: BTreeSet<String> = hosts
-            .into_iter()
-            .filter(|host| !failed.keys().any(|place| place.host == *host))
-            .collect();
+        let owners = Owners::new(&membership, snapshot);
+        let mut findings = by_group(&membership, findings);
+        findings.extend(owners.not_allowed(&failed, &plan));
+        let looked = hosts.iter();
+        let looked = looked.filter(|host| !failed.keys().any(|place| place.host == **host));
+        let looked = looked.cloned().collect();
         Ok(Looked {
             plan,
             findings,
             failed,
             hosts: looked,
+            asked: (hosts, asked),
+            owners,
+            homeless,
             records,
             live,
             context,
             denied: zones.denied.is_some(),
         })
-    }
-
-    /// What is to be read: what was read before, and what Ingresses want.
-    fn places(&self, wished: &DesiredRecords) -> BTreeSet<Place> {
-        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
-        for (host, claims) in wished {
-            let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
-            places.extend(zones.map(|zone| Place::new(host, zone)));
-        }
-        places
     }
 
     /// Has what was refused read again when it is time.
@@ -321,8 +334,11 @@ impl Records {
         let failed: BTreeSet<&String> = applied.failed.keys().map(|p| &p.host).collect();
         let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
         book.looked_at.extend(sure.cloned());
+        book.homeless.clone_from(&looked.homeless);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
+        let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
+        book.findings.extend(not_allowed);
         let spreading = book.spreading_now();
         let spreading: BTreeSet<&str> = spreading.iter().map(|p| p.host.as_str()).collect();
         book.states = looked
@@ -357,6 +373,7 @@ impl Records {
                 Some((now + pause, pause))
             }
         };
+        self.forget(&mut book, looked);
         let after = book.view();
         let before = std::mem::replace(&mut book.told, after.clone());
         let groups = before.keys().chain(after.keys());

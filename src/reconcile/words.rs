@@ -50,11 +50,15 @@ fn reason(class: Class) -> Option<&'static str> {
 /// What is still held by something that goes later.
 pub fn in_use(applied: &Applied) -> impl Iterator<Item = String> + '_ {
     let held = |failed: &&Failed| failed.error.class == Class::InUse;
-    applied
-        .failed
-        .iter()
-        .filter(held)
-        .map(|failed| format!("\"{}\": AWS says that it is still in use", failed.text))
+    applied.failed.iter().filter(held).map(|failed| {
+        let error = &failed.error;
+        let why = if error.code.is_empty() {
+            error.message.as_str()
+        } else {
+            "AWS says that it is still in use"
+        };
+        format!("\"{}\": {why}", failed.text)
+    })
 }
 
 /// The findings of a load balancer that is protected against deletion, on

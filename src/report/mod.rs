@@ -13,6 +13,7 @@ mod events;
 mod finalizers;
 mod group;
 mod status;
+mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -124,6 +125,17 @@ pub enum GroupState {
 }
 
 impl GroupState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Serving,
+        Self::Waiting,
+        Self::Degraded,
+        Self::Failing,
+        Self::Held,
+        Self::LeftAlone,
+        Self::Deleting,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -325,24 +337,6 @@ impl Reporter {
             }
         }
         Ok(writes)
-    }
-
-    /// Groups by state and findings by reason, as last told.
-    pub fn totals(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
-        let memory = self.memory();
-        let (mut states, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-        for told in memory.groups.values() {
-            if let Some(state) = told.state {
-                *states.entry(state.as_str().to_owned()).or_default() += 1;
-            }
-        }
-        let of_groups = memory.groups.values().flat_map(|told| told.said.findings());
-        for finding in of_groups.chain(&memory.strays) {
-            *reasons
-                .entry(finding.reason.as_str().to_owned())
-                .or_default() += 1;
-        }
-        (states, reasons)
     }
 
     /// Forgets what was written about Ingresses that are no more, so that

@@ -5,6 +5,7 @@ mod stacks;
 use std::collections::BTreeSet;
 
 use alb_ingress_controller::model::desired::{Desired, Intent, Stack};
+use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::spec::{
     Action, Arn, Condition, LiveLoadBalancer, Observed, Rule, TargetGroupRef,
 };
@@ -20,7 +21,8 @@ fn cx() -> PlanContext {
     PlanContext {
         backend: Some("sg-backend".to_owned()),
         open_ports: BTreeSet::from([8080]),
-        rule_limit: None,
+        limits: Limits::default(),
+        records_go_first: false,
     }
 }
 

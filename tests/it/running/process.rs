@@ -115,7 +115,8 @@ async fn pages_and_log_tell_what_it_does() {
         "alb_ingress_aws_request_seconds_count{service=\"ec2\",operation=\"DescribeVpcs\"} 1",
         "alb_ingress_kubernetes_writes_total{kind=\"finalizer\"} 1",
         "alb_ingress_queue_depth ",
-        "alb_ingress_groups{state=",
+        "alb_ingress_groups{state=\"Failing\"} 0",
+        "alb_ingress_findings{reason=\"InvalidAnnotation\"} 0",
         "alb_ingress_leader 1",
         "alb_ingress_build_info{version=",
     ] {

@@ -250,7 +250,11 @@ async fn drift_is_found_and_repaired_with_few_calls() {
     assert!(controller.terminate().await.success());
     scene.forget_calls();
     let controller = scene
-        .controller(&["--default-tags=team=web", "--verify-interval=2s"])
+        .controller(&[
+            "--default-tags=team=web",
+            "--verify-interval=2s",
+            "--first-verification=2s",
+        ])
         .await;
     scene
         .eventually("it has read the group", async || {

@@ -20,6 +20,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use sandbox_aws::journal::Call;
+use sandbox_aws::state::acm::NewCertificate;
 use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
 use tokio::sync::RwLock;
@@ -145,6 +146,19 @@ impl Scene {
     /// Looks at the account.
     pub fn account<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         self.aws.state().read(look)
+    }
+
+    /// Puts one more issued certificate into the account, and answers its ARN.
+    pub fn certificate(&self, domain: &str) -> String {
+        self.aws.state().write(|state, now| {
+            let new = NewCertificate {
+                domain_name: domain.to_owned(),
+                ..NewCertificate::default()
+            };
+            let arn = state.request_certificate(&new, now).unwrap();
+            state.issue_certificate(&arn, now);
+            arn
+        })
     }
 
     /// The calls since the last [`forget_calls`](Self::forget_calls), in
