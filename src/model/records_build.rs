@@ -9,7 +9,7 @@ use super::records::{AliasTarget, Claim, DesiredRecords, Zone};
 use super::rules;
 use super::settings::{DnsSettings, Settings};
 use super::snapshot::Snapshot;
-use super::spec::{Condition, ObjectName, Observed, Scheme};
+use super::spec::{Condition, LiveLoadBalancer, ObjectName, Observed, Scheme};
 
 /// What records are made from, besides the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -126,10 +126,14 @@ pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
 
 /// Hosts of the rules that AWS holds for a group, spelled alike.
 pub fn live_hosts(observed: &Observed) -> BTreeSet<String> {
-    let listeners = observed.load_balancers.iter();
-    listeners
-        .flat_map(|lb| lb.listeners.values())
-        .flat_map(|listener| listener.rules.values())
+    let load_balancers = observed.load_balancers.iter();
+    load_balancers.flat_map(hosts_of_load_balancer).collect()
+}
+
+/// Hosts of the rules of one load balancer, spelled alike.
+pub fn hosts_of_load_balancer(live: &LiveLoadBalancer) -> impl Iterator<Item = String> {
+    let rules = live.listeners.values().flat_map(|l| l.rules.values());
+    rules
         .flat_map(|rule| &rule.spec.conditions)
         .filter_map(|condition| match condition {
             Condition::HostHeader(hosts) => Some(hosts),
@@ -137,7 +141,6 @@ pub fn live_hosts(observed: &Observed) -> BTreeSet<String> {
         })
         .flatten()
         .map(|host| plain_host(host))
-        .collect()
 }
 
 fn plain_host(host: &str) -> String {

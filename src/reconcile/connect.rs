@@ -88,7 +88,7 @@ impl Reconciler {
             records,
             backend: watch::Sender::default(),
             held: Held::default(),
-            made: Mutex::default(),
+            ours: Mutex::default(),
             background: Mutex::new(Background::default()),
         })
     }
