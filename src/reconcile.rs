@@ -27,7 +27,7 @@ use crate::aws::{Aws, Class};
 use crate::key::Key;
 use crate::model;
 use crate::model::desired::{Desired, Intent};
-use crate::model::finding::{Finding, Reason};
+use crate::model::finding::{Finding, NAME_TAKEN, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, GroupMembers, Membership};
 use crate::model::settings::Settings;
@@ -62,6 +62,8 @@ pub struct Reconciler {
     /// `None` where records are switched off.
     records: Option<Records>,
     backend: watch::Sender<BackendReady>,
+    /// Why the backend group cannot be made, where its name is taken.
+    backend_name_taken: Mutex<Option<String>>,
     held: Held,
     /// Ingresses that are known to have been served by this installation.
     ours: Mutex<leavers::Ours>,
@@ -199,12 +201,14 @@ impl Reconciler {
         let observed = self.memory.remembered(&desired.group);
         let mut news = false;
         for failure in &applied.failed {
-            if !matches!(failure.error.class, Class::Refused | Class::Quota) {
-                continue;
-            }
+            let code = match failure.error.class {
+                Class::Refused | Class::Quota => failure.error.code.as_str(),
+                Class::NameTaken => NAME_TAKEN,
+                _ => continue,
+            };
             let refusal = Refusal {
                 step: &plan.steps[failure.step].step,
-                code: &failure.error.code,
+                code,
                 message: &failure.error.message,
             };
             for verdict in blame(refusal, desired, &observed) {
@@ -239,6 +243,8 @@ impl Reconciler {
         let mut more_findings = of_records;
         more_findings.extend(words::protected(&desired, &applied));
         more_findings.extend(blocking(&desired, &observed));
+        let taken = lock(&self.backend_name_taken).clone();
+        more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
         let report = GroupReport {
             desired: &desired,
             before: &before,

@@ -2,7 +2,7 @@
 //! counts.
 
 use super::desired::{Origin, Stack};
-use super::finding::{Effect, Finding, RULES_SUBJECT, Reason, Verdict};
+use super::finding::{Effect, Finding, NAME_TAKEN, RULES_SUBJECT, Reason, Verdict};
 use super::group::GroupId;
 use super::names;
 use super::spec::{ObjectName, Rule, TargetGroup};
@@ -87,6 +87,9 @@ pub fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option<usize>
 }
 
 fn message(verdict: &Verdict) -> String {
+    if verdict.code == NAME_TAKEN {
+        return verdict.message.clone();
+    }
     let what = if verdict.subject == SPEC_SUBJECT {
         let readable = verdict.value.split(DIGEST_MARK).next();
         format!("the {}", readable.unwrap_or_default())
@@ -112,6 +115,7 @@ fn message(verdict: &Verdict) -> String {
 
 fn reason(code: &str) -> Reason {
     match code {
+        NAME_TAKEN => Reason::NameTaken,
         "CertificateNotFound" | "UnsupportedCertificate" => Reason::CertificateNotFound,
         "SubnetNotFound" | "InvalidSubnet" | "InvalidSubnetID.NotFound" => Reason::SubnetsNotFound,
         "InvalidSecurityGroup" | "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" => {
@@ -166,6 +170,7 @@ mod tests {
     fn codes_have_reasons() {
         assert_eq!(reason("InvalidSubnet"), Reason::SubnetsNotFound);
         assert_eq!(reason("TooManyTargetGroups"), Reason::QuotaExceeded);
+        assert_eq!(reason(NAME_TAKEN), Reason::NameTaken);
         assert_eq!(reason("ValidationError"), Reason::RefusedByAws);
     }
 

@@ -4,7 +4,7 @@
 //! [`Origin`] does, so that it counts while the value is stated and no longer.
 
 use crate::model::desired::{Desired, DesiredRule, Intent, Origin, Stack};
-use crate::model::finding::{RULES_SUBJECT, Verdict};
+use crate::model::finding::{NAME_TAKEN, RULES_SUBJECT, Verdict};
 use crate::model::spec::{
     Action, Arn, Listener, ObjectName, Observed, Rule, Tags, TargetGroupKey, TargetGroupRef,
 };
@@ -21,7 +21,7 @@ const TAGS_SUBJECT: &str = "tags";
 pub struct Refusal<'a> {
     /// The step.
     pub step: &'a Step,
-    /// AWS's error code.
+    /// AWS's error code, or [`NAME_TAKEN`].
     pub code: &'a str,
     /// AWS's message.
     pub message: &'a str,
@@ -67,7 +67,8 @@ struct Blame<'a> {
 
 impl Blame<'_> {
     fn origins(&self, step: &Step) -> Vec<Origin> {
-        if self.is_about_tags()
+        if self.code != NAME_TAKEN
+            && self.is_about_tags()
             && let Some(tags) = tags_of(step)
         {
             let stated = self.of_tags(tags);
@@ -98,7 +99,9 @@ impl Blame<'_> {
             }
             Step::AddListenerCertificate { certificate, .. } => self.stating(&certificate.0),
             Step::CreateLoadBalancer(_) | Step::CreateSecurityGroup { .. }
-                if self.code.starts_with("TooMany") || self.code.ends_with("LimitExceeded") =>
+                if self.code.starts_with("TooMany")
+                    || self.code.ends_with("LimitExceeded")
+                    || self.code == NAME_TAKEN =>
             {
                 self.of_load_balancer()
             }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Reconciler, WorkOf};
-use crate::apply::BackendReady;
+use super::{Reconciler, WorkOf, lock};
+use crate::apply::{BackendReady, Failure};
+use crate::aws::Class;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
 use crate::model::backend_build::{GroupPorts, build_backend, group_ports, keeps_live};
@@ -37,6 +38,9 @@ impl Reconciler {
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
         let applied = self.apply(WorkOf::Backend, &plan).await;
+        let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
+        let taken = applied.failed.iter().find(is_taken);
+        *lock(&self.backend_name_taken) = taken.map(|failed| failed.error.message.clone());
         let observed = self.memory.recall_backend().await?;
         let ready = BackendReady {
             group: self.memory.backend_id(),

@@ -87,6 +87,7 @@ impl Reconciler {
             memory,
             records,
             backend: watch::Sender::default(),
+            backend_name_taken: Mutex::default(),
             held: Held::default(),
             ours: Mutex::default(),
             background: Mutex::new(Background::default()),

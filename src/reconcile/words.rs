@@ -4,6 +4,7 @@ use crate::apply::{Applied, Failure as Failed};
 use crate::aws::Class;
 use crate::model::desired::Desired;
 use crate::model::finding::{Effect, Finding, Reason};
+use crate::plan::step::Need;
 use crate::report::Failure;
 
 /// Failures worth an event: what goes away by itself is not.
@@ -41,10 +42,32 @@ fn reason(class: Class) -> Option<&'static str> {
         Class::Throttle => Some("Throttled"),
         Class::Quota => Some("QuotaExceeded"),
         Class::Refused => Some("RefusedByAWS"),
+        Class::NameTaken => Some("NameTaken"),
         Class::Transient => Some("AWSNotAnswering"),
         Class::Gone | Class::LostRace => Some("ChangedMeanwhile"),
         Class::InUse | Class::Protected | Class::Fenced => None,
     }
+}
+
+/// The findings of a load balancer that cannot be made as the name of the
+/// shared backend security group is taken, on every member that it is for.
+pub fn without_backend<'a>(
+    desired: &'a Desired,
+    applied: &'a Applied,
+    taken: Option<&'a str>,
+) -> impl Iterator<Item = Finding> + 'a {
+    let waits = applied.waiting.contains(&Need::BackendSecurityGroup);
+    let message = taken.filter(|_| waits);
+    message.into_iter().flat_map(|message| {
+        let members = desired.members.iter();
+        let served = members.filter(|member| !desired.frozen.contains(*member));
+        served.map(move |member| Finding {
+            ingress: member.clone(),
+            effect: Effect::Frozen,
+            reason: Reason::NameTaken,
+            message: format!("the load balancer is not made: {message}"),
+        })
+    })
 }
 
 /// What is still held by something that goes later.
