@@ -202,6 +202,9 @@ impl Groups {
                 &known.stamps,
                 begun,
             );
+            if merge::has_settled(&known.observed, &merged) {
+                self.settled.insert(id.clone());
+            }
             if !merge::same(&merged, &known.observed) {
                 if !first {
                     self.drifted.insert(id);

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::spec::{
-    Arn, Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, Observed, Rule, SecurityGroup,
+    Arn, Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed, Rule,
+    SecurityGroup,
 };
 
 /// How long an answer of AWS to a write of our own is trusted over a read.
@@ -109,6 +110,16 @@ fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
 /// which AWS lists things and provisioning states do not count.
 pub fn same(a: &Observed, b: &Observed) -> bool {
     parts(a) == parts(b)
+}
+
+/// Whether a load balancer that was being provisioned is not any more: that is
+/// no drift, but records wait for it.
+pub fn has_settled(before: &Observed, after: &Observed) -> bool {
+    let provisioning = |lb: &&LiveLoadBalancer| lb.state == LoadBalancerState::Provisioning;
+    before.load_balancers.iter().filter(provisioning).any(|lb| {
+        let mut now = after.load_balancers.iter();
+        now.any(|now| now.arn == lb.arn && !provisioning(&now))
+    })
 }
 
 /// How far a read went.

@@ -85,6 +85,9 @@ struct Groups {
     /// Groups that a listing or a full read found to differ from what was
     /// remembered, for the next tick of verification.
     drifted: BTreeSet<GroupId>,
+    /// Groups of which some read has found that a load balancer is not being
+    /// provisioned any more.
+    settled: BTreeSet<GroupId>,
 }
 
 /// One group.
@@ -162,9 +165,14 @@ impl Memory {
         let mut groups = lock(&self.groups);
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
-        known.observed = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+        let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+        let is_settled = merge::has_settled(&known.observed, &merged);
+        known.observed = merged;
         known.read = Some(begun);
         known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
+        if is_settled {
+            groups.settled.insert(group.clone());
+        }
         Ok(())
     }
 
@@ -224,6 +232,12 @@ impl Memory {
             .flat_map(|known| &known.observed.load_balancers)
             .filter(|lb| lb.state == LoadBalancerState::Provisioning)
             .count()
+    }
+
+    /// Groups of which a read, whatever it was for, has found since this was
+    /// last asked that a load balancer is not being provisioned any more.
+    pub fn take_settled(&self) -> BTreeSet<GroupId> {
+        std::mem::take(&mut lock(&self.groups).settled)
     }
 
     /// Id of the shared backend security group, as far as known.

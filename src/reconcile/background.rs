@@ -1,12 +1,14 @@
 //! What is done beside the keys: at the start, about once a second, and when
 //! verification finds something.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Reconciler, lock};
 use crate::key::Key;
+use crate::model::group::GroupId;
 use crate::model::membership;
 
 /// First and longest pause between two looks at load balancers that are being
@@ -78,6 +80,7 @@ impl Reconciler {
     /// in one call.
     async fn poll_provisioning(&self) {
         let now = Instant::now();
+        self.wake_settled(self.memory.take_settled());
         if self.memory.provisioning() == 0 {
             lock(&self.background).poll = None;
             return;
@@ -95,12 +98,19 @@ impl Reconciler {
             Ok(changed) if changed.is_empty() => {}
             Ok(changed) => {
                 lock(&self.background).poll = None;
-                for group in changed {
-                    self.parts.queue.wake(Key::Group(group));
-                }
-                self.parts.queue.wake(Key::Dns);
+                self.wake_settled(changed);
             }
             Err(error) => tracing::warn!(%error, "cannot look at load balancers"),
+        }
+    }
+
+    /// Load balancers of these groups are not being provisioned any more.
+    fn wake_settled(&self, groups: BTreeSet<GroupId>) {
+        if !groups.is_empty() {
+            self.parts.queue.wake(Key::Dns);
+        }
+        for group in groups {
+            self.parts.queue.wake(Key::Group(group));
         }
     }
 

@@ -233,3 +233,21 @@ async fn a_load_balancer_that_is_being_made_is_polled_in_one_call() {
     assert!(memory.poll_load_balancers().await.unwrap().is_empty());
     assert_eq!(server.seen().len(), before + 1, "none is waited for now");
 }
+
+#[tokio::test]
+async fn a_load_balancer_that_a_listing_finds_active_is_told() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    memory.facts().await.unwrap();
+    memory.remember(&group(), |observed| {
+        observed.load_balancers[0].state = LoadBalancerState::Provisioning;
+    });
+    assert_eq!(memory.take_settled(), BTreeSet::new());
+    let due = Instant::now() + Duration::from_mins(6);
+    memory.verify_tick(due).await.unwrap();
+    // Nobody polls for it any more, so this is the only news of it.
+    assert_eq!(memory.provisioning(), 0);
+    assert_eq!(memory.take_settled(), BTreeSet::from([group()]));
+    assert_eq!(memory.take_settled(), BTreeSet::new());
+}
