@@ -192,7 +192,25 @@ async fn region_and_vpc_of_the_environment_go_into_every_call() {
         let _scene = Scene::new("running-region").await;
         Scene::kubeconfig()
     };
-    let aws = Server::start(|_| (400, String::new())).await;
+    // There is no load balancer, and EC2, which is asked about the VPC,
+    // refuses.
+    let aws = Server::start(|request| {
+        let mut parts = request
+            .split(['=', '&'])
+            .skip_while(|part| !part.ends_with("Action"));
+        let action = parts.nth(1).unwrap_or_default();
+        match action {
+            "DescribeLoadBalancers" | "DescribeTargetGroups" => {
+                let empty = format!(
+                    "<{action}Response xmlns=\"http://elasticloadbalancing.amazonaws.com/doc/\
+                     2015-12-01/\"><{action}Result/></{action}Response>"
+                );
+                (200, empty)
+            }
+            _ => (400, String::new()),
+        }
+    })
+    .await;
     let environment = [
         ("KUBECONFIG", kubeconfig.as_str()),
         ("AWS_REGION", "ap-southeast-2"),

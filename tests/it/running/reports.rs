@@ -117,6 +117,30 @@ async fn group(scene: &Scene) -> Option<Value> {
         .find(|item| item["spec"]["group"] == wished.as_str())
 }
 
+/// Compares what `kubectl describe alb` shows of a group with a file here, but
+/// for what is another each time. `UPDATE_DOCS=1` writes the file anew.
+async fn described(scene: &Scene, name: &str, address: &str, file: &str) {
+    let text = scene.kubectl(&["describe", "alb", name]).await;
+    let varies = ["Creation Timestamp:", "Resource Version:", "UID:"];
+    let lines = text.lines().map(|line| {
+        let label = varies
+            .iter()
+            .find(|label| line.trim_start().starts_with(**label));
+        match label.and_then(|label| line.split_once(label).map(|(indent, _)| (indent, label))) {
+            Some((indent, label)) => format!("{indent}{label} …"),
+            None => line.replace(address, "ADDRESS").trim_end().to_owned(),
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/running");
+    let file = format!("{folder}/describe-{file}.txt");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let wished = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, wished, "run the test again with UPDATE_DOCS=1");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_what_it_does() {
     let scene = Scene::new("running-words").await;
@@ -142,7 +166,6 @@ async fn people_see_what_it_does() {
         "{degraded}"
     );
     let table = scene.kubectl(&["get", "alb", &name]).await;
-    println!("{table}");
     let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     let columns = [
         "NAME", "GROUP", "STATE", "DNS-NAME", "MEMBERS", "FINDINGS", "AGE",
@@ -153,6 +176,14 @@ async fn people_see_what_it_does() {
         row[1..6],
         ["running-words/web", "Degraded", &address, "1", "1"]
     );
+
+    scene
+        .eventually("the record is there", async || match group(&scene).await {
+            Some(group) if group["status"]["records"][0]["state"] == "in sync" => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    described(&scene, &name, &address, "degraded").await;
 
     // Then all is well, and said once.
     scene.service(&ns, "web", &["10.0.48.62"]).await;
@@ -167,7 +198,7 @@ async fn people_see_what_it_does() {
             other => Err(other),
         })
         .await;
-    println!("{}", scene.kubectl(&["describe", "alb", &name]).await);
+    described(&scene, &name, &address, "serving").await;
     scene.quiet().await;
     let events = scene.events(&ns, "web").await;
     let mut once = events.clone();
