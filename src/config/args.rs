@@ -83,7 +83,8 @@ pub(super) struct KubernetesArgs {
 
     /// Value of the annotation kubernetes.io/ingress.class that is ours. Empty:
     /// `alb`, and Ingresses without any class. IngressClasses are ours by their
-    /// controller `ingress.k8s.aws/alb`, whatever their name.
+    /// controller `ingress.k8s.aws/alb`, whatever their name. A second
+    /// controller in the cluster needs another value, and another cluster name.
     #[arg(
         long,
         env = "ALB_INGRESS_CLASS",
