@@ -49,15 +49,16 @@ fn reason(class: Class) -> Option<&'static str> {
     }
 }
 
-/// The findings of a load balancer that cannot be made as the name of the
-/// shared backend security group is taken, on every member that it is for.
+/// The findings of a load balancer, or targets, that wait for the shared
+/// backend security group while its name is taken: on every member.
 pub fn without_backend<'a>(
     desired: &'a Desired,
     applied: &'a Applied,
     taken: Option<&'a str>,
 ) -> impl Iterator<Item = Finding> + 'a {
-    let waits = applied.waiting.contains(&Need::BackendSecurityGroup);
-    let message = taken.filter(|_| waits);
+    // A step tells the first of its needs that did not come.
+    let is_shared = |need: &Need| !matches!(need, Need::ActiveLoadBalancer { .. });
+    let message = taken.filter(|_| applied.waiting.iter().any(is_shared));
     message.into_iter().flat_map(|message| {
         let members = desired.members.iter();
         let served = members.filter(|member| !desired.frozen.contains(*member));
@@ -65,7 +66,7 @@ pub fn without_backend<'a>(
             ingress: member.clone(),
             effect: Effect::Frozen,
             reason: Reason::NameTaken,
-            message: format!("the load balancer is not made: {message}"),
+            message: format!("the load balancer waits for the shared security group: {message}"),
         })
     })
 }
