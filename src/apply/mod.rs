@@ -339,7 +339,7 @@ impl Run<'_> {
         match answer {
             Err(error) if error.class == Class::Gone && is_removal(step) => Ok(Made::default()),
             Err(error) if error.class == Class::LostRace => {
-                Err(adopt::explain(cx, self.work, step, error).await)
+                Err(adopt::explain(cx, step, error).await)
             }
             answer => answer,
         }

@@ -83,7 +83,8 @@ pub(super) struct KubernetesArgs {
 
     /// Value of the annotation kubernetes.io/ingress.class that is ours. Empty:
     /// `alb`, and Ingresses without any class. IngressClasses are ours by their
-    /// controller `ingress.k8s.aws/alb`, whatever their name.
+    /// controller `ingress.k8s.aws/alb`, whatever their name. A second
+    /// controller in the cluster needs another value, and another cluster name.
     #[arg(
         long,
         env = "ALB_INGRESS_CLASS",
@@ -173,8 +174,12 @@ pub(super) struct DnsArgs {
           value_parser = zone_id)]
     pub(super) dns_zone_id_filter: Vec<String>,
 
-    /// How long a load balancer outlives the removal of its records, so that
-    /// resolvers can forget them.
+    /// How long a load balancer, or the rules of an Ingress that leaves its
+    /// group, outlive the removal of their records, so that resolvers can
+    /// forget them. How far that is, is not kept over a restart: a process that
+    /// starts while an Ingress is on its way out and finds its record gone
+    /// waits once for this time and for what Route 53 needs to spread a change
+    /// (as long again, at most 60 s).
     #[arg(long, env = "ALB_INGRESS_DNS_DELETE_GRACE", value_name = "TIME", default_value = "60s",
           value_parser = time)]
     pub(super) dns_delete_grace: Time,

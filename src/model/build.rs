@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
-use super::desired::{Desired, DesiredListener, DesiredRule, Intent, Stack};
+use super::desired::{
+    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Leaver, Stack,
+};
 use super::facts::Facts;
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
@@ -22,7 +24,9 @@ use super::ownership::{self, LOAD_BALANCER_RESOURCE};
 use super::security_groups;
 use super::settings::Settings;
 use super::snapshot::Snapshot;
-use super::spec::{Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupRef};
+use super::spec::{
+    Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupKey, TargetGroupRef,
+};
 use super::subnets;
 
 /// The desired state of a group. Total: what is wrong with an Ingress becomes
@@ -35,6 +39,8 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         members: placed.members,
         leavers: placed.leavers,
         frozen: BTreeSet::new(),
+        held: BTreeSet::new(),
+        parting: BTreeMap::new(),
         findings: Vec::new(),
         blocks_creation: Vec::new(),
         intent: Intent::Remove,
@@ -43,6 +49,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         leave_alone(&mut desired);
         return desired;
     }
+    desired.parting = parting(&desired.leavers, &cx);
     if desired.members.is_empty() {
         return desired;
     }
@@ -87,6 +94,16 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
     desired.findings.sort();
     desired.findings.dedup();
     desired
+}
+
+/// Target groups as leavers would have them in this group, as far as it can be
+/// said.
+fn parting(leavers: &[Leaver], cx: &Context<'_>) -> BTreeMap<TargetGroupKey, DesiredTargetGroup> {
+    leavers
+        .iter()
+        .filter_map(|leaver| cx.snapshot.ingresses.get(&leaver.ingress))
+        .flat_map(|ingress| Member::read(cx, ingress, Vec::new()).target_groups)
+        .collect()
 }
 
 fn leave_alone(desired: &mut Desired) {

@@ -47,6 +47,8 @@ pub enum Reason {
     CertificateNotFound,
     /// AWS refused a value.
     RefusedByAws,
+    /// Something without our marks has a name that is needed.
+    NameTaken,
     /// An AWS quota is used up.
     QuotaExceeded,
     /// The group waits for a frozen member that states a group-wide value.
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NotSupportedYet,
         Self::InvalidAnnotation,
         Self::InvalidSpec,
@@ -93,6 +95,7 @@ impl Reason {
         Self::AmbiguousZone,
         Self::DnsDenied,
         Self::ManagedByTargetGroupBinding,
+        Self::NameTaken,
     ];
 
     /// The word.
@@ -112,6 +115,7 @@ impl Reason {
             Self::SecurityGroupNotFound => "SecurityGroupNotFound",
             Self::CertificateNotFound => "CertificateNotFound",
             Self::RefusedByAws => "RefusedByAWS",
+            Self::NameTaken => "NameTaken",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::WaitingForMember => "WaitingForMember",
             Self::DeletionProtected => "DeletionProtected",
@@ -171,8 +175,12 @@ pub struct Verdict {
     pub subject: String,
     /// The value that AWS refused, as its `Origin` spells it.
     pub value: String,
-    /// AWS's error code.
+    /// AWS's error code, or [`NAME_TAKEN`].
     pub code: String,
     /// AWS's message.
     pub message: String,
 }
+
+/// Code of a verdict that no error of AWS stands for: what was to be made
+/// exists and does not carry our marks. Its message says all.
+pub const NAME_TAKEN: &str = "NameTaken";

@@ -39,5 +39,6 @@ mod target_groups;
 pub mod targets;
 pub mod values;
 pub mod verdicts;
+pub mod writers;
 
 pub use build::build;

@@ -207,11 +207,14 @@ pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
 
 /// Hosts of the rules that AWS holds for a group, spelled alike.
 pub fn live_hosts(observed: &Observed) -> BTreeSet<String> {
-    let listeners = observed.load_balancers.iter();
-    let rules = listeners
-        .flat_map(|lb| lb.listeners.values())
-        .flat_map(|listener| listener.rules.values());
-    hosts_in(rules.flat_map(|rule| &rule.spec.conditions)).collect()
+    let load_balancers = observed.load_balancers.iter();
+    load_balancers.flat_map(hosts_of_load_balancer).collect()
+}
+
+/// Hosts of the rules of one load balancer, spelled alike.
+pub fn hosts_of_load_balancer(live: &LiveLoadBalancer) -> impl Iterator<Item = String> {
+    let rules = live.listeners.values().flat_map(|l| l.rules.values());
+    hosts_in(rules.flat_map(|rule| &rule.spec.conditions))
 }
 
 /// Whether an Ingress states paths for a host, which become rules.

@@ -2,7 +2,7 @@
 //! counts.
 
 use super::desired::{DesiredTargetGroup, Origin, Stack};
-use super::finding::{Effect, Finding, Reason, Verdict};
+use super::finding::{Effect, Finding, NAME_TAKEN, Reason, Verdict};
 use super::group::GroupId;
 use super::limits::Counted;
 use super::names;
@@ -184,6 +184,9 @@ pub(super) fn findings(origins: &[Origin], verdicts: &[Verdict]) -> Vec<Finding>
 }
 
 fn message(verdict: &Verdict) -> String {
+    if verdict.code == NAME_TAKEN {
+        return verdict.message.clone();
+    }
     let what = if verdict.subject == SPEC_SUBJECT {
         let readable = verdict.value.split(DIGEST_MARK).next();
         format!("the {}", readable.unwrap_or_default())
@@ -209,6 +212,7 @@ fn message(verdict: &Verdict) -> String {
 
 fn reason(code: &str) -> Reason {
     match code {
+        NAME_TAKEN => Reason::NameTaken,
         "CertificateNotFound" | "UnsupportedCertificate" => Reason::CertificateNotFound,
         "SubnetNotFound" | "InvalidSubnet" | "InvalidSubnetID.NotFound" => Reason::SubnetsNotFound,
         "InvalidSecurityGroup" | "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" => {
@@ -263,6 +267,7 @@ mod tests {
     fn codes_have_reasons() {
         assert_eq!(reason("InvalidSubnet"), Reason::SubnetsNotFound);
         assert_eq!(reason("TooManyTargetGroups"), Reason::QuotaExceeded);
+        assert_eq!(reason(NAME_TAKEN), Reason::NameTaken);
         assert_eq!(reason("ValidationError"), Reason::RefusedByAws);
     }
 }

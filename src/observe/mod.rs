@@ -7,7 +7,7 @@
 //! process wrote since the read began; readers of one thing share one read.
 //!
 //! * [`Memory`] (here and in `listing`, `verify`): the groups.
-//! * `account`: facts of the VPC, the shared backend group, verdicts.
+//! * `account`: facts of the VPC and the shared backend group; `verdicts`.
 //! * [`Dns`]: hosted zones and records.
 //! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
 //! * `merge`: a read beside what is remembered.
@@ -22,6 +22,7 @@ mod merge;
 pub mod normal;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verdicts;
 mod verify;
 mod zones;
 
@@ -50,7 +51,7 @@ pub struct Scope {
     /// The VPC.
     pub vpc: String,
     /// Everything is read again in the background once in this time; verdicts
-    /// of AWS are forgotten after it.
+    /// of AWS are forgotten after it at the latest.
     pub verify_interval: Duration,
     /// The first background pass comes no sooner than this after the start.
     pub first_verification: Duration,
@@ -242,6 +243,11 @@ impl Memory {
         known.stamps.distrust(parts);
         // Whose they are is read again, too.
         groups.tags.retain(|arn, _| !parts.contains(arn));
+    }
+
+    /// Whose a thing is, is read again with the next listing.
+    pub fn forget_tags(&self, arn: &Arn) {
+        lock(&self.groups).tags.remove(arn);
     }
 
     /// What is remembered of a group, sure or not; makes no call.

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use crate::model::desired::{Desired, DesiredRule, Intent, Origin, Stack};
-use crate::model::finding::Verdict;
+use crate::model::finding::{NAME_TAKEN, Verdict};
 use crate::model::limits::{Counted, Limits};
 use crate::model::spec::{
     Action, Listener, LiveTargetGroup, ObjectName, Observed, Rule, SecurityGroupRef, Tags, Target,
@@ -32,7 +32,7 @@ const REDIRECT_SUBJECT: &str = "ssl-redirect";
 pub struct Refusal<'a> {
     /// The step.
     pub step: &'a Step,
-    /// AWS's error code.
+    /// AWS's error code, or [`NAME_TAKEN`].
     pub code: &'a str,
     /// AWS's message.
     pub message: &'a str,
@@ -91,7 +91,8 @@ struct Blame<'a> {
 
 impl Blame<'_> {
     fn origins(&self, step: &Step) -> Vec<Origin> {
-        if self.is_about_tags()
+        if self.code != NAME_TAKEN
+            && self.is_about_tags()
             && let Some(tags) = tags_of(step)
         {
             let stated = self.of_tags(tags);
@@ -122,8 +123,7 @@ impl Blame<'_> {
                 group: SecurityGroupRef::Frontend,
                 permissions,
             } if self.is_quota() => self.of_access(permissions.len()),
-            // A name that is somebody else's has no code of AWS.
-            Step::CreateLoadBalancer(_) if self.is_quota() || self.code.is_empty() => {
+            Step::CreateLoadBalancer(_) if self.is_quota() || self.code == NAME_TAKEN => {
                 self.of_load_balancer()
             }
             Step::CreateSecurityGroup { .. } => self.of_load_balancer(),

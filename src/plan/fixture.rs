@@ -176,6 +176,8 @@ pub(super) fn desired(stack: Stack) -> Desired {
         members: owners.into_iter().collect(),
         leavers: Vec::new(),
         frozen: BTreeSet::new(),
+        held: BTreeSet::new(),
+        parting: BTreeMap::new(),
         findings: Vec::new(),
         blocks_creation: Vec::new(),
         intent: Intent::Serve(Box::new(stack)),

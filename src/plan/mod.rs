@@ -88,11 +88,13 @@ struct Current<'a> {
 
 /// Decides what makes AWS hold what is desired.
 ///
-/// Parts of frozen members stay as they are, and with them every group-wide
-/// value; see `hold` for what their neighbours may still do.
+/// Parts of frozen members, and of leavers that are held, stay as they are, and
+/// with them every group-wide value; see `hold` for what their neighbours may
+/// still do.
 pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
     match &desired.intent {
         Intent::LeaveAlone => Plan::default(),
+        Intent::Remove if !desired.held.is_empty() => keep(desired, observed, cx),
         Intent::Remove => {
             let mut draft = Draft::default();
             removal::everything(observed, &mut draft);
@@ -101,7 +103,7 @@ pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
         Intent::Serve(stack) => {
             let fitting = load_balancer::matching(&stack.load_balancer, observed);
             let blocked = fitting.is_none() && !desired.blocks_creation.is_empty();
-            let held = blocked || !desired.frozen.is_empty();
+            let held = blocked || desired.keeps_live_parts();
             match held.then(|| hold::serving(stack, observed)).flatten() {
                 Some(live) => {
                     let held = hold::overlay(Some(stack), desired, live, observed);
@@ -114,13 +116,19 @@ pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
                 }
             }
         }
-        Intent::Hold => match hold::most_used(observed) {
-            Some(live) => {
-                let held = hold::overlay(None, desired, live, observed);
-                serve(&held.stack, Some(live), &held.keep, observed, cx)
-            }
-            None => unmade(desired, observed),
-        },
+        Intent::Hold => keep(desired, observed, cx),
+    }
+}
+
+/// The plan for a group of which everything is kept, but for what belongs to
+/// leavers that are not held.
+fn keep(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
+    match hold::most_used(observed) {
+        Some(live) => {
+            let held = hold::overlay(None, desired, live, observed);
+            serve(&held.stack, Some(live), &held.keep, observed, cx)
+        }
+        None => unmade(desired, observed),
     }
 }
 

@@ -83,8 +83,9 @@ impl Reconciler {
             records,
             backend: watch::Sender::default(),
             backend_failures: Mutex::default(),
+            backend_name_taken: Mutex::default(),
             held: Held::default(),
-            made: Mutex::default(),
+            ours: Mutex::default(),
             background: Mutex::new(Background::default()),
         })
     }

@@ -36,6 +36,8 @@ use self::events::Said;
 /// The name that this product gives itself as the writer of fields and events;
 /// the same for ever.
 const WRITER: &str = "alb-ingress-controller";
+/// The same for finalizers, before the name of the installation.
+const FINALIZER_WRITER: &str = "alb-ingress-controller-";
 
 /// HTTP status of what is not there. The code and not the reason, which the
 /// answer about a kind that is not installed does not have.
@@ -207,6 +209,8 @@ pub struct Reporter {
     instance: String,
     /// This installation, in a label of custom resources.
     installation: String,
+    /// This installation, as the writer of finalizers.
+    finalizer_writer: String,
     on_write: OnWrite,
     memory: Mutex<Memory>,
 }
@@ -257,6 +261,7 @@ impl Reporter {
         Self {
             client,
             instance,
+            finalizer_writer: format!("{FINALIZER_WRITER}{installation}"),
             installation,
             on_write,
             memory: Mutex::default(),
@@ -396,6 +401,8 @@ pub(crate) mod tests {
             members: vec![web],
             leavers: Vec::new(),
             frozen: BTreeSet::new(),
+            held: BTreeSet::new(),
+            parting: BTreeMap::new(),
             findings: Vec::new(),
             blocks_creation: Vec::new(),
             intent: Intent::Serve(Box::new(crate::model::desired::Stack {

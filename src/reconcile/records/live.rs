@@ -8,7 +8,7 @@ use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
 use crate::model::records::{AliasTarget, Place};
-use crate::model::records_build::{HostRules, host_rules, live_hosts};
+use crate::model::records_build::{self, HostRules, host_rules};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
 use crate::plan::dns::DnsContext;
@@ -103,7 +103,7 @@ pub(super) async fn hosts_of_frozen(
     let mut hosts = BTreeMap::new();
     for (group, _) in all.iter().filter(|(_, desired)| !desired.frozen.is_empty()) {
         let observed = cx.memory.recall(group).await?;
-        hosts.insert(group.clone(), live_hosts(&observed));
+        hosts.insert(group.clone(), records_build::live_hosts(&observed));
     }
     Ok(hosts)
 }
@@ -139,4 +139,13 @@ fn serves(lb: &LiveLoadBalancer) -> bool {
             .listeners
             .values()
             .any(|listener| !listener.rules.is_empty())
+}
+
+/// Whether a record of a host, in a zone for load balancers of a scheme, can
+/// have led to what AWS holds: to one that is active and has a rule for the
+/// host.
+pub(super) fn may_lead_to(host: &str, scheme: Scheme, observed: &Observed) -> bool {
+    let load_balancers = observed.load_balancers.iter();
+    let mut fitting = load_balancers.filter(|lb| lb.spec.scheme == scheme && serves(lb));
+    fitting.any(|lb| records_build::hosts_of_load_balancer(lb).any(|served| served == host))
 }

@@ -1,6 +1,7 @@
 //! What only AWS knows: a verdict that is remembered, and planned with at
 //! once.
 
+use sandbox_aws::state::acm::NewCertificate;
 use sandbox_aws::state::security_group::NewPermission;
 
 use super::{
@@ -352,6 +353,58 @@ async fn what_stands_in_the_way_of_the_shared_group_is_said_to_who_waits_for_it(
         })
         .await;
     assert_eq!(said(&scene, &ns, "web", "QuotaExceeded").await.len(), 1);
+    scene.delete_ingresses(&ns).await;
+    scene.empty().await;
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_tried_again_after_the_verification_interval() {
+    let scene = Scene::new("findings-again").await;
+    let ns = scene.name.clone();
+    let certificate = scene.aws.state().write(|state, now| {
+        state.timing.certificate_issue_ms = 3_600_000;
+        let new = NewCertificate {
+            domain_name: "again.example.com".to_owned(),
+            ..NewCertificate::default()
+        };
+        state.request_certificate(&new, now).unwrap()
+    });
+    let controller = scene.controller(&["--verify-interval=3s"]).await;
+    scene.service(&ns, "web", &["10.0.48.91"]).await;
+    let annotations = [("certificate-arn", &*certificate), ("target-type", "ip")];
+    let routes = routes(&[("again.example.com", "/", "web")]);
+    scene
+        .apply(&ingress("{ns}", "web", &annotations, &routes))
+        .await;
+    let parts = [
+        "CertificateNotFound",
+        &certificate,
+        "UnsupportedCertificate",
+    ];
+    scene.warned(&ns, "web", &parts).await;
+    // Refused once more, which is not said again.
+    let refused = || {
+        let calls = scene.calls().into_iter();
+        calls.filter(|c| c.action == "CreateListener").count()
+    };
+    scene
+        .eventually("it is tried again", async || {
+            let refused = refused();
+            if refused >= 3 { Ok(()) } else { Err(refused) }
+        })
+        .await;
+    assert_eq!(
+        said(&scene, &ns, "web", "CertificateNotFound").await.len(),
+        1
+    );
+    // It is issued, and nobody touches the Ingress.
+    let state = scene.aws.state();
+    state.write(|state, now| state.issue_certificate(&certificate, now));
+    resolved(&scene, &ns, "web", "CertificateNotFound").await;
+    let group = format!("{ns}/web");
+    let rule = "1 again.example.com /* -> findings-again/web-web:80";
+    has_rules(&scene, &group, 443, &[rule]).await;
     scene.delete_ingresses(&ns).await;
     scene.empty().await;
     drop(controller);

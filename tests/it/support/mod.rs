@@ -5,8 +5,7 @@
 //! Ingresses carry the annotation `kubernetes.io/ingress.class` with the
 //! scene's name, which is also the name of its cluster, and its controllers
 //! watch the namespace of this name only, so that scenes do not see each
-//! other's: an Ingress with a finalizer is let go by whoever sees it and does
-//! not serve its class. What touches what all scenes share (the class `alb`,
+//! other's. What touches what all scenes share (the class `alb`,
 //! TargetGroupBindings), and what needs several namespaces
 //! (`--watch-namespace=`), is done in a [`Scene::alone`].
 
