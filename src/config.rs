@@ -51,6 +51,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// How often AWS is read again in the background.
     pub verify_interval: Duration,
+    /// How long after the start that begins.
+    pub first_verification: Duration,
     /// Groups worked on at the same time.
     pub concurrency: usize,
     /// What is logged.
@@ -140,6 +142,7 @@ impl Args {
                     bind_address,
                     port,
                     verify_interval,
+                    first_verification,
                     ingress_max_concurrent_reconciles,
                     log_level,
                     log_format,
@@ -195,6 +198,7 @@ impl Args {
             dry_run,
             listen: SocketAddr::new(bind_address, port),
             verify_interval: verify_interval.0,
+            first_verification: first_verification.0,
             concurrency: usize::from(ingress_max_concurrent_reconciles),
             log_filter: log_level,
             log_format,
@@ -325,6 +329,7 @@ mod tests {
         assert_eq!(settings.model.dns, Some(DnsSettings::default()));
         assert_eq!(settings.dns_delete_grace, Duration::from_mins(1));
         assert_eq!(settings.verify_interval, Duration::from_mins(10));
+        assert_eq!(settings.first_verification, Duration::from_mins(5));
         assert_eq!(settings.kubeconfig, None);
         assert!(!settings.dry_run && !settings.aws_debug);
     }
@@ -359,6 +364,10 @@ mod tests {
         assert!(dns.zone_id_filter.contains("Z1"));
         assert_eq!(settings.dns_delete_grace, Duration::ZERO);
         assert_eq!(settings.verify_interval, Duration::from_mins(90));
+        let often = parse(&["--verify-interval=2s"]).unwrap();
+        assert_eq!(often.first_verification, Duration::from_mins(5));
+        let soon = parse(&["--first-verification=2s"]).unwrap();
+        assert_eq!(soon.first_verification, Duration::from_secs(2));
         assert_eq!(settings.listen.to_string(), "127.0.0.7:8080");
         assert!(settings.aws_debug && !settings.dry_run);
     }
@@ -429,5 +438,6 @@ mod tests {
         assert!(table.contains(row), "{table}");
         assert!(table.contains("**Kubernetes**"), "{table}");
         assert!(!table.contains("pod-name"), "{table}");
+        assert!(!table.contains("first-verification"), "{table}");
     }
 }

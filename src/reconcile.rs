@@ -10,6 +10,7 @@ mod background;
 mod connect;
 mod dry_run;
 mod held;
+mod leavers;
 mod records;
 mod words;
 
@@ -24,19 +25,20 @@ use tokio::time::Instant;
 use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class};
 use crate::key::Key;
-use crate::model::desired::{Desired, Intent, Leaver};
-use crate::model::finding::{Finding, Reason};
+use crate::model;
+use crate::model::desired::{Desired, Intent};
+use crate::model::finding::{Finding, NAME_TAKEN, Reason};
 use crate::model::group::GroupId;
+use crate::model::limits::Limits;
+use crate::model::membership::{self, GroupMembers, Membership};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
-use crate::model::verdicts::rule_limit;
-use crate::model::{self, membership};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
-use crate::plan::step::Plan;
+use crate::plan::step::{Need, Plan};
 use crate::plan::{self, PlanContext};
-use crate::report::GroupReport;
+use crate::report::{Failure, GroupReport};
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
@@ -60,9 +62,13 @@ pub struct Reconciler {
     /// `None` where records are switched off.
     records: Option<Records>,
     backend: watch::Sender<BackendReady>,
+    /// What failed when the backend key last ran.
+    backend_failures: Mutex<Vec<Failure>>,
+    /// Why the backend group cannot be made, where its name is taken.
+    backend_name_taken: Mutex<Option<String>>,
     held: Held,
-    /// Groups that AWS has held something for since the process began.
-    made: Mutex<BTreeSet<GroupId>>,
+    /// Ingresses that are known to have been served by this installation.
+    ours: Mutex<leavers::Ours>,
     background: Mutex<Background>,
 }
 
@@ -81,21 +87,12 @@ impl Reconciler {
         for _ in 0..ROUNDS {
             let mut desired = self.desired(group, &snapshot).await?;
             let before = self.memory.recall(group).await?;
-            if self.is_anothers(&desired, &before, &snapshot) {
-                return Ok(None);
-            }
-            let waiting = self.records_first(&desired, &snapshot);
-            if !waiting.is_empty() {
-                desired.hold_moved();
-            }
-            let plan = if waiting.is_empty() || desired.intent != Intent::Remove {
-                plan::diff(&desired, &before, &self.plan_context(&desired))
-            } else {
-                Plan::default()
-            };
+            self.drop_anothers(&mut desired, &before, &snapshot);
+            let waiting = self.records_first(&mut desired, &before, &snapshot);
+            let plan = self.plan(&desired, &before, &waiting);
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let applied = self.apply(WorkOf::Group(group), &plan).await;
-            if self.judge(&desired, &plan, &applied) {
+            if self.judge(&desired, &before, &plan, &applied) {
                 continue;
             }
             let done = Done {
@@ -129,51 +126,39 @@ impl Reconciler {
         Ok(desired)
     }
 
-    /// Whether a group is another controller's, which has the same
-    /// finalizers: nothing but Ingresses of another class leave it, and AWS
-    /// has held nothing of ours for it. Its finalizers are not ours to take.
-    fn is_anothers(&self, desired: &Desired, before: &Observed, snapshot: &Snapshot) -> bool {
-        let mut made = lock(&self.made);
-        if !before.is_empty() {
-            made.insert(desired.group.clone());
-        }
-        let of_another = |leaver: &Leaver| {
-            let ingress = snapshot.ingresses.get(&leaver.ingress);
-            ingress.is_none_or(|i| membership::is_of_another(i, snapshot, &self.settings))
-        };
-        desired.intent == Intent::Remove
-            && !desired.leavers.is_empty()
-            && desired.leavers.iter().all(of_another)
-            && !made.contains(&desired.group)
-    }
-
     /// What should be, for every group that has Ingresses.
-    async fn all_desired(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
+    async fn all_desired(
+        &self,
+        membership: &Membership,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
         let facts = self.memory.facts().await?;
-        let groups = membership::groups(snapshot, &self.settings).groups;
-        Ok(groups
-            .into_keys()
-            .map(|group| {
-                let desired = model::build(&group, snapshot, &facts, &self.settings);
-                (group, desired)
-            })
-            .collect())
+        let build = |(group, members): (&GroupId, &GroupMembers)| {
+            let mut desired = model::build(group, snapshot, &facts, &self.settings);
+            desired.leavers.clone_from(&members.leavers);
+            (group.clone(), desired)
+        };
+        Ok(membership.groups.iter().map(build).collect())
     }
 
-    fn plan_context(&self, desired: &Desired) -> PlanContext {
+    /// What is to be done. A group that goes and has nobody left to be held
+    /// waits for its records as it is.
+    fn plan(&self, desired: &Desired, observed: &Observed, waiting: &[String]) -> Plan {
+        let goes = desired.intent == Intent::Remove && desired.held.is_empty();
+        if goes && !waiting.is_empty() {
+            return Plan::default();
+        }
+        plan::diff(desired, observed, &self.plan_context(desired, observed))
+    }
+
+    fn plan_context(&self, desired: &Desired, observed: &Observed) -> PlanContext {
+        let records = self.records.as_ref();
         PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: rule_limit(&desired.members, &self.memory.verdicts()),
+            limits: Limits::said(&desired.members, &self.memory.verdicts()),
+            records_go_first: records.is_some_and(|r| r.strands(desired, observed)),
         }
-    }
-
-    /// What the group's Ingresses that leave still wait for in DNS.
-    fn records_first(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<String> {
-        self.records
-            .as_ref()
-            .map(|records| records.holding_up(desired, snapshot))
-            .unwrap_or_default()
     }
 
     /// Writes what a plan says, and counts.
@@ -182,7 +167,7 @@ impl Reconciler {
             tracing::debug!("in sync");
             return Applied::default();
         }
-        let deferred = self.held.deferred(plan, Instant::now());
+        let deferred = self.deferred(work, plan);
         if deferred.is_empty() {
             let text = plan.to_string();
             tracing::info!(
@@ -203,6 +188,7 @@ impl Reconciler {
             stop: self.parts.stopping.clone(),
         };
         let applied = apply::run(&cx, work, plan).await;
+        self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
@@ -216,19 +202,22 @@ impl Reconciler {
 
     /// Remembers what AWS refused, with the Ingress that states it. Answers
     /// whether there is something new to plan with.
-    fn judge(&self, desired: &Desired, plan: &Plan, applied: &Applied) -> bool {
+    fn judge(&self, desired: &Desired, before: &Observed, plan: &Plan, applied: &Applied) -> bool {
         let observed = self.memory.remembered(&desired.group);
+        let known = Limits::said(&desired.members, &self.memory.verdicts());
         let mut news = false;
         for failure in &applied.failed {
-            if !matches!(failure.error.class, Class::Refused | Class::Quota) {
-                continue;
-            }
+            let code = match failure.error.class {
+                Class::Refused | Class::Quota => failure.error.code.as_str(),
+                Class::NameTaken => NAME_TAKEN,
+                _ => continue,
+            };
             let refusal = Refusal {
                 step: &plan.steps[failure.step].step,
-                code: &failure.error.code,
+                code,
                 message: &failure.error.message,
             };
-            for verdict in blame(refusal, desired, &observed) {
+            for verdict in blame(refusal, desired, known, before, &observed) {
                 news |= self.memory.add_verdict(&desired.group, verdict);
             }
         }
@@ -257,16 +246,23 @@ impl Reconciler {
             Some(records) => records.of_group(&desired),
             None => Default::default(),
         };
+        let mut failures = words::failures(&applied);
+        if applied.waiting.iter().any(Need::is_of_backend) {
+            // What stands in the way of what is waited for.
+            failures.extend(lock(&self.backend_failures).iter().cloned());
+        }
         let mut more_findings = of_records;
         more_findings.extend(words::protected(&desired, &applied));
         more_findings.extend(blocking(&desired, &observed));
+        let taken = lock(&self.backend_name_taken).clone();
+        more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
         let report = GroupReport {
             desired: &desired,
             before: &before,
             observed: &observed,
             waiting,
             records,
-            failures: words::failures(&applied),
+            failures,
             more_findings,
         };
         let reporter = &self.parts.reporter;
@@ -288,8 +284,9 @@ impl Reconciler {
         let leaving = !desired.leavers.is_empty() || desired.intent == Intent::Remove;
         if leaving && (!gone.is_empty() || (released && observed.is_empty())) {
             reporter.release(&desired, &gone, snapshot).await?;
-            if observed.is_empty() {
-                lock(&self.made).remove(group);
+            self.let_go(group, &gone);
+            if observed.is_empty() && desired.members.is_empty() {
+                self.memory.forget_verdicts(group);
             }
         }
         let waits = !report.waiting.is_empty() || !applied.skipped.is_empty();
@@ -325,6 +322,7 @@ impl Reconciler {
             .publish_strays(membership.strays(), &snapshot)
             .await;
         reporter.forget_missing(&snapshot);
+        self.forget_missing(&snapshot);
     }
 
     /// All groups that there is something to do for: those of Ingresses, and
@@ -354,9 +352,9 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
     let Intent::Serve(stack) = &desired.intent else {
         return Vec::new();
     };
-    // While a member is frozen the load balancer that is there is kept, whatever
+    // While a member is frozen, or a leaver held, the load balancer that is there is kept, whatever
     // its scheme: the wish of the others alone does not count.
-    if !desired.frozen.is_empty() && !observed.load_balancers.is_empty() {
+    if desired.keeps_live_parts() && !observed.load_balancers.is_empty() {
         return Vec::new();
     }
     let wished = stack.load_balancer.scheme;

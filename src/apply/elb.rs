@@ -140,7 +140,8 @@ impl Calls<'_> {
             .and_then(|at| SystemTime::now().duration_since(at).ok())
             .is_some_and(|age| age > OLD);
         if old {
-            self.must_be_ours(&operation, "load balancer", &spec.name, &arn)
+            let kind = adopt::Kind::LoadBalancer;
+            adopt::must_be_ours(self.cx.aws, &operation, kind, &spec.name, &arn, &spec.tags)
                 .await?;
         }
         Ok(Made {
@@ -150,19 +151,6 @@ impl Calls<'_> {
             state: Some(normal::load_balancer_state(lb)),
             ..Made::default()
         })
-    }
-
-    async fn must_be_ours(
-        &self,
-        operation: &Operation,
-        what: &str,
-        name: &str,
-        arn: &Arn,
-    ) -> Result<(), Error> {
-        match adopt::is_ours(self.cx, self.work, arn).await? {
-            Some(false) => Err(adopt::foreign(operation, what, name)),
-            Some(true) | None => Ok(()),
-        }
     }
 
     async fn set_subnets(&self, arn: &Arn, subnets: &BTreeSet<String>) -> Result<Made, Error> {
@@ -246,7 +234,8 @@ impl Calls<'_> {
         let arn = arn.ok_or_else(|| no_answer(&operation))?;
         // As with load balancers; a new one cannot be in use yet.
         if !group.load_balancer_arns().is_empty() {
-            self.must_be_ours(&operation, "target group", &spec.name, &arn)
+            let kind = adopt::Kind::TargetGroup;
+            adopt::must_be_ours(self.cx.aws, &operation, kind, &spec.name, &arn, &spec.tags)
                 .await?;
         }
         Ok(Made {

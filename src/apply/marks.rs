@@ -71,11 +71,12 @@ enum Owner {
 }
 
 impl Marks {
-    /// Reads the marks of all that a plan deletes: one call for 20 load
+    /// Reads the marks of all that a plan deletes now: one call for 20 load
     /// balancers and target groups, one for security groups.
     pub async fn read(cx: &Context<'_>, work: Work<'_>, plan: &Plan) -> Result<Self, Error> {
-        let steps = plan.steps.iter();
-        let all: BTreeSet<Deleted> = steps.filter_map(|p| deleted(&p.step)).collect();
+        let steps = plan.steps.iter().enumerate();
+        let steps = steps.filter(|(id, _)| !cx.deferred.contains_key(id));
+        let all: BTreeSet<Deleted> = steps.filter_map(|(_, p)| deleted(&p.step)).collect();
         let mut arns = Vec::new();
         let mut ids = Vec::new();
         for deleted in all {

@@ -70,7 +70,7 @@ impl BackendReady {
         match need {
             Need::BackendSecurityGroup => self.group.is_some(),
             Need::BackendPort(port) => self.ports.contains(port),
-            Need::ActiveLoadBalancer { .. } => false,
+            Need::ActiveLoadBalancer { .. } | Need::RecordsGone => false,
         }
     }
 }
@@ -261,6 +261,9 @@ impl Run<'_> {
         if let Need::ActiveLoadBalancer { name } = need {
             return (!self.is_active(name)).then(|| Outcome::Short(need.clone()));
         }
+        if *need == Need::RecordsGone {
+            return Some(Outcome::Short(need.clone()));
+        }
         let mut backend = self.cx.backend.clone();
         tokio::select! {
             () = self.cx.stop.cancelled() => Some(Outcome::Stopped),
@@ -336,7 +339,7 @@ impl Run<'_> {
         match answer {
             Err(error) if error.class == Class::Gone && is_removal(step) => Ok(Made::default()),
             Err(error) if error.class == Class::LostRace => {
-                Err(adopt::explain(cx, self.work, step, error).await)
+                Err(adopt::explain(cx, step, error).await)
             }
             answer => answer,
         }

@@ -27,6 +27,9 @@ pub enum Class {
     Protected,
     /// A value that AWS does not take; permanent until it changes.
     Refused,
+    /// The name of what was to be made is taken by something without our
+    /// marks, which is left alone; until somebody marks, renames or deletes it.
+    NameTaken,
     /// The call was not sent: this process may not write (any more).
     Fenced,
 }
@@ -175,6 +178,7 @@ impl Class {
             Self::Credentials => "credentials",
             Self::Protected => "protected",
             Self::Refused => "refused",
+            Self::NameTaken => "name_taken",
             Self::Fenced => "fenced",
         }
     }

@@ -83,7 +83,8 @@ pub(super) struct KubernetesArgs {
 
     /// Value of the annotation kubernetes.io/ingress.class that is ours. Empty:
     /// `alb`, and Ingresses without any class. IngressClasses are ours by their
-    /// controller `ingress.k8s.aws/alb`, whatever their name.
+    /// controller `ingress.k8s.aws/alb`, whatever their name. A second
+    /// controller in the cluster needs another value, and another cluster name.
     #[arg(
         long,
         env = "ALB_INGRESS_CLASS",
@@ -173,8 +174,12 @@ pub(super) struct DnsArgs {
           value_parser = zone_id)]
     pub(super) dns_zone_id_filter: Vec<String>,
 
-    /// How long a load balancer outlives the removal of its records, so that
-    /// resolvers can forget them.
+    /// How long a load balancer, or the rules of an Ingress that leaves its
+    /// group, outlive the removal of their records, so that resolvers can
+    /// forget them. How far that is, is not kept over a restart: a process that
+    /// starts while an Ingress is on its way out and finds its record gone
+    /// waits once for this time and for what Route 53 needs to spread a change
+    /// (as long again, at most 60 s).
     #[arg(long, env = "ALB_INGRESS_DNS_DELETE_GRACE", value_name = "TIME", default_value = "60s",
           value_parser = time)]
     pub(super) dns_delete_grace: Time,
@@ -206,11 +211,16 @@ pub(super) struct RunningArgs {
     pub(super) port: u16,
 
     /// How often what AWS holds is read again in the background, to find what
-    /// others changed; the first time 5 minutes after the start, or after one
-    /// interval if that is shorter.
+    /// others changed; the first time no sooner than 5 minutes after the start.
     #[arg(long, env = "ALB_INGRESS_VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
           value_parser = time)]
     pub(super) verify_interval: Time,
+
+    /// How long after the start AWS is read again in the background for the
+    /// first time; for tests.
+    #[arg(long, env = "ALB_INGRESS_FIRST_VERIFICATION", value_name = "TIME", default_value = "5m",
+          value_parser = time, hide = true)]
+    pub(super) first_verification: Time,
 
     /// Load balancer groups worked on at the same time.
     #[arg(long, env = "ALB_INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,

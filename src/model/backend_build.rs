@@ -30,14 +30,15 @@ pub struct GroupPorts {
 }
 
 /// Whether what is live counts beside what is desired: where members are
-/// frozen or the group is left alone it stays, and where the load balancer is
-/// to go, or to give the shared group up, it serves until it has.
+/// frozen, leavers are held or the group is left alone it stays, and where the
+/// load balancer is to go, or to give the shared group up, it serves until it
+/// has.
 pub fn keeps_live(desired: &Desired) -> bool {
     match &desired.intent {
         Intent::Hold | Intent::LeaveAlone | Intent::Remove => true,
         Intent::Serve(stack) => {
             let groups = &stack.load_balancer.security_groups;
-            !desired.frozen.is_empty() || !groups.contains(&SecurityGroupRef::Backend)
+            desired.keeps_live_parts() || !groups.contains(&SecurityGroupRef::Backend)
         }
     }
 }
@@ -69,7 +70,7 @@ pub fn group_ports(
     }
     if keeps_live(desired) {
         match observed {
-            Some(observed) => needed.add_live(observed, facts, settings),
+            Some(observed) => needed.add_live(desired, observed, facts, settings),
             None => needed.incomplete = true,
         }
     }
@@ -77,7 +78,13 @@ pub fn group_ports(
 }
 
 impl GroupPorts {
-    fn add_live(&mut self, observed: &Observed, facts: &Facts, settings: &Settings) {
+    fn add_live(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        facts: &Facts,
+        settings: &Settings,
+    ) {
         let has_backend = observed.load_balancers.iter().any(|live| {
             live.spec
                 .security_groups
@@ -87,6 +94,15 @@ impl GroupPorts {
             return;
         }
         self.needs_group = true;
+        for (_, held) in desired.held_target_groups() {
+            self.add(
+                held.target_group.target_type,
+                &held.targets,
+                &held.backend_ports,
+                facts,
+                settings,
+            );
+        }
         for live in &observed.target_groups {
             let mut ports: BTreeSet<u16> = live.targets.iter().map(|target| target.port).collect();
             ports.extend(live.spec.health_check.port.parse::<u16>().ok());

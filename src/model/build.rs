@@ -8,10 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
-use super::desired::{Desired, DesiredListener, DesiredRule, Intent, Stack};
+use super::desired::{
+    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Leaver, Stack,
+};
 use super::facts::Facts;
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
+use super::limits::{self, Counted, Limits};
 use super::listeners;
 use super::member::Member;
 use super::membership;
@@ -21,9 +24,10 @@ use super::ownership::{self, LOAD_BALANCER_RESOURCE};
 use super::security_groups;
 use super::settings::Settings;
 use super::snapshot::Snapshot;
-use super::spec::{Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupRef};
+use super::spec::{
+    Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupKey, TargetGroupRef,
+};
 use super::subnets;
-use super::verdicts;
 
 /// The desired state of a group. Total: what is wrong with an Ingress becomes
 /// a finding of that Ingress, and the others are served.
@@ -35,6 +39,8 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         members: placed.members,
         leavers: placed.leavers,
         frozen: BTreeSet::new(),
+        held: BTreeSet::new(),
+        parting: BTreeMap::new(),
         findings: Vec::new(),
         blocks_creation: Vec::new(),
         intent: Intent::Remove,
@@ -43,6 +49,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         leave_alone(&mut desired);
         return desired;
     }
+    desired.parting = parting(&desired.leavers, &cx);
     if desired.members.is_empty() {
         return desired;
     }
@@ -74,7 +81,8 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
             cx: &cx,
             merged: settled.merged,
             served,
-            rule_limit: verdicts::rule_limit(&desired.members, &facts.verdicts),
+            limits: Limits::said(&desired.members, &facts.verdicts),
+            any_frozen: !settled.frozen.is_empty(),
             findings: Vec::new(),
             blocks_creation: waiting(&members, &settled.frozen, &settled.conflicted),
         };
@@ -86,6 +94,16 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
     desired.findings.sort();
     desired.findings.dedup();
     desired
+}
+
+/// Target groups as leavers would have them in this group, as far as it can be
+/// said.
+fn parting(leavers: &[Leaver], cx: &Context<'_>) -> BTreeMap<TargetGroupKey, DesiredTargetGroup> {
+    leavers
+        .iter()
+        .filter_map(|leaver| cx.snapshot.ingresses.get(&leaver.ingress))
+        .flat_map(|ingress| Member::read(cx, ingress, Vec::new()).target_groups)
+        .collect()
 }
 
 fn leave_alone(desired: &mut Desired) {
@@ -197,8 +215,9 @@ struct Work<'a> {
     cx: &'a Context<'a>,
     merged: Merged,
     served: Vec<&'a Member>,
-    /// Rules that AWS allows on all listeners together, where it said so.
-    rule_limit: Option<usize>,
+    /// How many of a kind AWS allows, where it said so.
+    limits: Limits,
+    any_frozen: bool,
     findings: Vec<Finding>,
     blocks_creation: Vec<Finding>,
 }
@@ -207,6 +226,10 @@ impl Work<'_> {
     fn stack(&mut self) -> Stack {
         let cx = self.cx;
         let settings = cx.settings;
+        // Who asks for a redirect to a port that does not fit is not served in
+        // plain text instead.
+        let redirect = listeners::redirect(&self.merged);
+        self.fit();
         let scheme = self.merged.scheme().unwrap_or(settings.default_scheme);
         let tags = self.merged.tags();
         let (subnets, subnets_discovered) = match self.merged.subnets() {
@@ -230,7 +253,7 @@ impl Work<'_> {
         if has_backend {
             security_groups.insert(SecurityGroupRef::Backend);
         }
-        let listeners = self.listeners();
+        let listeners = self.listeners(redirect);
         let mut target_groups = BTreeMap::new();
         for member in &self.served {
             target_groups.extend(member.target_groups.clone());
@@ -286,25 +309,43 @@ impl Work<'_> {
         }
     }
 
-    fn listeners(&mut self) -> BTreeMap<u16, DesiredListener> {
-        let redirect = listeners::redirect(&self.merged);
+    /// Leaves out listeners and certificates that AWS has no room for.
+    fn fit(&mut self) {
+        if let Some(limit) = self.limits.listeners {
+            let limit = limit.of_served(self.any_frozen);
+            let found = limits::fit_ports(&mut self.merged, &self.served, limit);
+            self.findings.extend(found);
+        }
+        if let Some(limit) = self.limits.certificates {
+            let limit = limit.of_served(self.any_frozen);
+            let found = limits::fit_certificates(&mut self.merged, &self.served, limit);
+            self.findings.extend(found);
+        }
+    }
+
+    fn listeners(&mut self, redirect: Option<u16>) -> BTreeMap<u16, DesiredListener> {
+        let ports = &self.merged.ports;
         let counts = |port: &u16| {
-            !(redirect.is_some() && self.merged.ports[port].protocol() == Protocol::Http)
+            ports
+                .get(port)
+                .is_some_and(|merged| !(redirect.is_some() && merged.protocol() == Protocol::Http))
         };
+        let mut room = Room::new(self.limits, self.any_frozen);
+        for (_, merged) in ports.iter().filter(|(port, _)| counts(port)) {
+            room.target_groups
+                .extend(merged.default_action().and_then(target_of));
+        }
         let mut rules: BTreeMap<u16, Vec<DesiredRule>> = BTreeMap::new();
-        let limit = self.rule_limit;
-        let mut total = 0;
         let mut dropped: BTreeMap<&ObjectName, usize> = BTreeMap::new();
         for member in &self.served {
             let ports: Vec<u16> = member.wishes.ports.keys().copied().filter(counts).collect();
             for rule in &member.rules {
                 // Once one rule is dropped all later ones are: a later one
                 // must not answer for one that is missing.
-                if limit.is_some_and(|limit| total + ports.len() > limit) || !dropped.is_empty() {
+                if !ports.is_empty() && !room.take(ports.len(), &rule.action) {
                     *dropped.entry(&member.name).or_default() += 1;
                     continue;
                 }
-                total += ports.len();
                 for port in &ports {
                     let rules = rules.entry(*port).or_default();
                     let priority = u32::try_from(rules.len() + 1).unwrap_or(u32::MAX);
@@ -312,21 +353,10 @@ impl Work<'_> {
                 }
             }
         }
-        let limit = limit.unwrap_or_default();
-        let over: Vec<Finding> = dropped
-            .into_iter()
-            .map(|(ingress, count)| Finding {
-                ingress: ingress.clone(),
-                effect: Effect::Degraded,
-                reason: Reason::QuotaExceeded,
-                message: format!(
-                    "AWS allows {limit} rules on the load balancer, and the last in group order do \
-                     not fit: {count} of this Ingress are not served; raise the quota, use fewer \
-                     rules, or move Ingresses to another group"
-                ),
-            })
-            .collect();
-        self.findings.extend(over);
+        if let Some((counted, limit)) = room.reached {
+            let found = limits::rules_left_out(dropped, counted, limit);
+            self.findings.extend(found);
+        }
         let mut made = BTreeMap::new();
         for (port, merged) in &self.merged.ports {
             let listener = listeners::listener(self.cx, *port, merged, redirect);
@@ -334,6 +364,58 @@ impl Work<'_> {
             made.insert(*port, DesiredListener { listener, rules });
         }
         made
+    }
+}
+
+/// What is left of what AWS allows, while rules are given places.
+struct Room {
+    rules: Option<usize>,
+    most_target_groups: Option<usize>,
+    /// Those that something leads to so far.
+    target_groups: BTreeSet<TargetGroupRef>,
+    used: usize,
+    /// The quota that the first rule to be dropped met, and what it allows.
+    reached: Option<(Counted, usize)>,
+}
+
+impl Room {
+    fn new(limits: Limits, any_frozen: bool) -> Self {
+        Self {
+            rules: limits.rules.map(|limit| limit.of_served(any_frozen)),
+            most_target_groups: limits
+                .target_groups
+                .map(|limit| limit.of_served(any_frozen)),
+            target_groups: BTreeSet::new(),
+            used: 0,
+            reached: None,
+        }
+    }
+
+    /// Takes room for a rule on so many listeners; answers whether there is.
+    fn take(&mut self, listeners: usize, action: &Action) -> bool {
+        let target = target_of(action).filter(|target| !self.target_groups.contains(target));
+        let groups = self.target_groups.len() + usize::from(target.is_some());
+        if self.reached.is_none() {
+            let over = |limit: Option<usize>, count: usize| limit.filter(|limit| count > *limit);
+            let rules = over(self.rules, self.used + listeners);
+            let groups = over(self.most_target_groups.filter(|_| target.is_some()), groups);
+            self.reached = rules
+                .map(|limit| (Counted::Rules, limit))
+                .or(groups.map(|limit| (Counted::TargetGroups, limit)));
+        }
+        if self.reached.is_some() {
+            return false;
+        }
+        self.used += listeners;
+        self.target_groups.extend(target);
+        true
+    }
+}
+
+fn target_of(action: &Action) -> Option<TargetGroupRef> {
+    match action {
+        Action::Forward(target) => Some(target.clone()),
+        _ => None,
     }
 }
 
@@ -345,10 +427,7 @@ fn targets_of(listeners: &BTreeMap<u16, DesiredListener>) -> BTreeSet<TargetGrou
             let rules = listener.rules.iter().map(|rule| &rule.rule.action);
             rules.chain([&listener.listener.default_action])
         })
-        .filter_map(|action| match action {
-            Action::Forward(target) => Some(target.clone()),
-            _ => None,
-        })
+        .filter_map(target_of)
         .collect()
 }
 

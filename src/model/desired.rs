@@ -18,9 +18,15 @@ pub struct Desired {
     /// Ingresses that carry the group's finalizer and no longer belong:
     /// deleted, of another class, or in another group.
     pub leavers: Vec<Leaver>,
-    /// Members for which nothing new is made and whose live parts stay; leavers
-    /// too after [`Desired::hold_moved`].
+    /// Members for which nothing new is made and whose live parts stay.
     pub frozen: BTreeSet<ObjectName>,
+    /// Leavers whose live parts stay, but for targets, which follow the pods:
+    /// until DNS says that they are gone, requests still come here. None as
+    /// `model` builds it.
+    pub held: BTreeSet<ObjectName>,
+    /// Target groups as leavers would have them now, for the targets of those
+    /// that are held. Without an entry, what is live stays whole.
+    pub parting: BTreeMap<TargetGroupKey, DesiredTargetGroup>,
     /// What is wrong, with the effects that `frozen` sums up.
     pub findings: Vec<Finding>,
     /// What stands in the way of a load balancer that is not made yet: a frozen
@@ -43,12 +49,28 @@ impl Desired {
             .any(|finding| finding.reason == Reason::WaitingForMember)
     }
 
-    /// Freezes leavers that are not deleted: they are served elsewhere from now
-    /// on, and until DNS says so requests still come here.
-    pub fn hold_moved(&mut self) {
-        let moved = self.leavers.iter().filter(|leaver| !leaver.deleted);
-        self.frozen
-            .extend(moved.map(|leaver| leaver.ingress.clone()));
+    /// Whether live parts of somebody stay whatever else is wished.
+    pub fn keeps_live_parts(&self) -> bool {
+        !self.frozen.is_empty() || !self.held.is_empty()
+    }
+
+    /// Target groups of leavers that are held, as they would have them now.
+    pub fn held_target_groups(
+        &self,
+    ) -> impl Iterator<Item = (&TargetGroupKey, &DesiredTargetGroup)> {
+        let parting = self.parting.iter();
+        parting.filter(|(_, group)| self.held.contains(&group.owner))
+    }
+
+    /// All target groups whose targets are to be kept: those that are wished
+    /// and those that are held.
+    pub fn target_groups(&self) -> impl Iterator<Item = &DesiredTargetGroup> {
+        let wished = match &self.intent {
+            Intent::Serve(stack) => Some(stack.target_groups.values()),
+            _ => None,
+        };
+        let held = self.held_target_groups().map(|(_, group)| group);
+        wished.into_iter().flatten().chain(held)
     }
 }
 
@@ -66,7 +88,7 @@ pub struct Leaver {
 pub enum Intent {
     /// Make AWS hold this.
     Serve(Box<Stack>),
-    /// The group has no members: nothing may be left.
+    /// The group has no members: nothing may be left but what is held.
     Remove,
     /// Every member is frozen: nothing is made or changed. What is live stays,
     /// except what can be attributed to a leaver, for deletion is never frozen.

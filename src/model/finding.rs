@@ -47,6 +47,8 @@ pub enum Reason {
     CertificateNotFound,
     /// AWS refused a value.
     RefusedByAws,
+    /// Something without our marks has a name that is needed.
+    NameTaken,
     /// An AWS quota is used up.
     QuotaExceeded,
     /// The group waits for a frozen member that states a group-wide value.
@@ -68,6 +70,34 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::NotSupportedYet,
+        Self::InvalidAnnotation,
+        Self::InvalidSpec,
+        Self::ConflictingAnnotation,
+        Self::InvalidIngressClass,
+        Self::InvalidGroup,
+        Self::ServiceNotFound,
+        Self::ServicePortNotFound,
+        Self::ServiceNotSuitable,
+        Self::NodeNotSuitable,
+        Self::SubnetsNotFound,
+        Self::SecurityGroupNotFound,
+        Self::CertificateNotFound,
+        Self::RefusedByAws,
+        Self::QuotaExceeded,
+        Self::WaitingForMember,
+        Self::DeletionProtected,
+        Self::HostClaimedByOther,
+        Self::RecordConflict,
+        Self::NoHostedZone,
+        Self::AmbiguousZone,
+        Self::DnsDenied,
+        Self::ManagedByTargetGroupBinding,
+        Self::NameTaken,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +115,7 @@ impl Reason {
             Self::SecurityGroupNotFound => "SecurityGroupNotFound",
             Self::CertificateNotFound => "CertificateNotFound",
             Self::RefusedByAws => "RefusedByAWS",
+            Self::NameTaken => "NameTaken",
             Self::QuotaExceeded => "QuotaExceeded",
             Self::WaitingForMember => "WaitingForMember",
             Self::DeletionProtected => "DeletionProtected",
@@ -127,26 +158,29 @@ impl fmt::Display for Finding {
 /// input of `model` until the value changes or verification comes round.
 ///
 /// It applies while the Ingress still states the value: while the Ingress's
-/// `Origin`s hold the same subject and value. Then it freezes the Ingress. One
-/// kind is different: a quota on rules has the subject `RULES_SUBJECT`, the
-/// ingress whose rule was refused, and as value the number of rules that the
-/// listeners of the `Stack` may have in all (default rules and what is live
-/// for frozen members not counted). It freezes nobody; the last rules in group
-/// order are left out.
+/// `Origin`s hold the same subject and value. Then it freezes the Ingress.
+///
+/// Quotas that are counted are different: they freeze nobody, and what is last
+/// in group order is left out. On what a load balancer has, the subject is one
+/// of [`Counted`](super::limits::Counted) and the value a
+/// [`Limit`](super::limits::Limit); on the targets of a target group, see
+/// [`TARGETS_SUBJECT`](super::verdicts::TARGETS_SUBJECT). So is a single target
+/// that AWS does not take ([`TARGET_SUBJECT`](super::verdicts::TARGET_SUBJECT)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whose value.
     pub ingress: ObjectName,
     /// The annotation that states it, short form (`certificate-arn`), `spec`,
-    /// or `RULES_SUBJECT`.
+    /// or what is counted.
     pub subject: String,
     /// The value that AWS refused, as its `Origin` spells it.
     pub value: String,
-    /// AWS's error code.
+    /// AWS's error code, or [`NAME_TAKEN`].
     pub code: String,
     /// AWS's message.
     pub message: String,
 }
 
-/// Subject of a verdict that says how many rules a load balancer may have.
-pub const RULES_SUBJECT: &str = "rules";
+/// Code of a verdict that no error of AWS stands for: what was to be made
+/// exists and does not carry our marks. Its message says all.
+pub const NAME_TAKEN: &str = "NameTaken";

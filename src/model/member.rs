@@ -53,6 +53,8 @@ pub(super) struct Member {
     pub states_group_wide: Vec<String>,
     /// Whether its ports are as it wishes, rather than unreadable.
     pub ports_are_known: bool,
+    /// Whether an annotation states its ports.
+    pub ports_are_stated: bool,
     pub rules: Vec<MemberRule>,
     pub default_action: Option<Action>,
     pub target_groups: BTreeMap<TargetGroupKey, DesiredTargetGroup>,
@@ -112,11 +114,13 @@ impl Member {
             .as_ref()
             .and_then(|spec| spec.default_backend.as_ref())
             .and_then(|backend| backends.action(backend, "spec.defaultBackend"));
+        let ports_are_stated = reader.value("listen-ports").is_some();
         let mut member = Self {
             name: reader.name,
             wishes,
             states_group_wide,
             ports_are_known,
+            ports_are_stated,
             rules: member_rules,
             default_action,
             target_groups: backends.target_groups,
@@ -124,6 +128,15 @@ impl Member {
             findings: reader.findings,
         };
         member.findings.extend(backends.findings);
+        for group in member.target_groups.values_mut() {
+            let found = verdicts::fit_targets(group, &cx.facts.verdicts);
+            member.findings.extend(found);
+        }
+        for (port, protocol) in &member.wishes.ports {
+            let stated = member.ports_are_stated;
+            let origin = verdicts::listener_origin(&member.name, *port, *protocol, stated);
+            member.origins.push(origin);
+        }
         for group in member.target_groups.values() {
             let origin = verdicts::target_group_origin(&member.name, &group.target_group);
             member.origins.push(origin);
@@ -199,6 +212,9 @@ impl Reader<'_> {
         }
         if let Some(policy) = &wishes.ssl_policy {
             self.state("ssl-policy", policy);
+        }
+        if let Some(port) = wishes.ssl_redirect {
+            self.state("ssl-redirect", &port.to_string());
         }
         for (key, value) in &wishes.tags {
             self.state("tags", &format!("{key}={value}"));

@@ -19,6 +19,7 @@ pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod group;
+pub mod limits;
 mod listeners;
 mod member;
 pub mod membership;
@@ -38,5 +39,6 @@ mod target_groups;
 pub mod targets;
 pub mod values;
 pub mod verdicts;
+pub mod writers;
 
 pub use build::build;

@@ -50,6 +50,14 @@ pub const STACK_TAG: &str = "ingress.k8s.aws/stack";
 pub const RESOURCE_TAG: &str = "ingress.k8s.aws/resource";
 /// Key of the tag that marks what the cluster shares.
 pub const SHARED_RESOURCE_TAG: &str = "elbv2.k8s.aws/resource";
+/// Whether a tag says whose an object is.
+pub fn is_mark(key: &str) -> bool {
+    matches!(
+        key,
+        CLUSTER_TAG | STACK_TAG | RESOURCE_TAG | SHARED_RESOURCE_TAG
+    )
+}
+
 /// `RESOURCE_TAG` of a load balancer.
 pub const LOAD_BALANCER_RESOURCE: &str = "LoadBalancer";
 /// `RESOURCE_TAG` of a managed frontend security group.

@@ -39,8 +39,11 @@ pub struct Claim {
     /// record is made for this claim, and one that is there stays.
     pub zone: Option<String>,
     /// Where the record should point; `None` until the group's load balancer
-    /// is active and has listeners and rules.
+    /// is active and has the rules for the host.
     pub target: Option<AliasTarget>,
+    /// Whether that is about to come: a record that is to go to this claim
+    /// waits for it, rather than go and come back.
+    pub comes: bool,
 }
 
 /// The desired state of all records: host (lower case, no final dot, `*.` for

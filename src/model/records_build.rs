@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::desired::{Desired, Intent, Stack};
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
 use super::membership::Membership;
@@ -9,7 +10,7 @@ use super::records::{AliasTarget, Claim, DesiredRecords, Zone};
 use super::rules;
 use super::settings::{DnsSettings, Settings};
 use super::snapshot::Snapshot;
-use super::spec::{Condition, ObjectName, Observed, Scheme};
+use super::spec::{Condition, LiveLoadBalancer, ObjectName, Observed, Scheme};
 
 /// What records are made from, besides the snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,11 @@ pub struct RecordSources<'a> {
     pub zones: &'a [Zone],
     /// Load balancers that are active and have listeners and rules.
     pub targets: &'a BTreeMap<GroupId, AliasTarget>,
+    /// How far the rules for each host are.
+    pub rules: &'a BTreeMap<GroupId, BTreeMap<String, HostRules>>,
+    /// Load balancers that are about to replace the one of their group. Where
+    /// no zone is for one, its group's records go, while the old one serves.
+    pub successors: &'a BTreeMap<GroupId, (Scheme, AliasTarget)>,
     /// Scheme of each group's load balancer, as live or else as desired; the
     /// default of the settings where it is missing.
     pub schemes: &'a BTreeMap<GroupId, Scheme>,
@@ -26,6 +32,58 @@ pub struct RecordSources<'a> {
     pub frozen: &'a BTreeSet<ObjectName>,
     /// Hosts that live rules of groups with frozen members serve.
     pub live_hosts: &'a BTreeMap<GroupId, BTreeSet<String>>,
+}
+
+/// How far the rules for a host are; a host that is in neither state has none
+/// and gets none, as when AWS refused them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostRules {
+    /// On the load balancer that records lead to.
+    Live,
+    /// Desired, and not made yet.
+    Desired,
+}
+
+/// The hosts of a group whose rules are live on its load balancer, and those
+/// that are to get some.
+pub fn host_rules(
+    desired: &Desired,
+    live: Option<&LiveLoadBalancer>,
+) -> BTreeMap<String, HostRules> {
+    let listeners = |stack: &Stack| -> Vec<Condition> {
+        let rules = stack
+            .listeners
+            .values()
+            .flat_map(|listener| &listener.rules);
+        rules
+            .flat_map(|rule| rule.rule.conditions.clone())
+            .collect()
+    };
+    let wished = match &desired.intent {
+        Intent::Serve(stack) => listeners(stack),
+        Intent::Remove | Intent::Hold | Intent::LeaveAlone => Vec::new(),
+    };
+    let mut rules: BTreeMap<String, HostRules> = hosts_in(&wished)
+        .map(|host| (host, HostRules::Desired))
+        .collect();
+    let listeners = live.into_iter().flat_map(|lb| lb.listeners.values());
+    let conditions = listeners.flat_map(|listener| listener.rules.values());
+    let conditions = conditions.flat_map(|rule| &rule.spec.conditions);
+    rules.extend(hosts_in(conditions).map(|host| (host, HostRules::Live)));
+    rules
+}
+
+/// Hosts that conditions name.
+fn hosts_in<'a>(
+    conditions: impl IntoIterator<Item = &'a Condition>,
+) -> impl Iterator<Item = String> {
+    let hosts = conditions
+        .into_iter()
+        .filter_map(|condition| match condition {
+            Condition::HostHeader(hosts) => Some(hosts),
+            _ => None,
+        });
+    hosts.flatten().map(|host| plain_host(host))
 }
 
 /// The desired state of all records of the cluster, and what is worth knowing
@@ -69,20 +127,43 @@ pub fn build_records(
                 if !is_allowed(&host, dns) {
                     continue;
                 }
-                let zone = zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id);
+                let zone_for =
+                    |scheme| zone_of(&host, scheme, sources.zones, dns, &settings.vpc_id);
+                let successor = sources.successors.get(group);
+                let homeless = successor.and_then(|(scheme, target)| {
+                    let error = zone_for(*scheme).err()?;
+                    Some((error, target.clone()))
+                });
+                let (zone, stranded) = match homeless {
+                    Some((error, target)) => (Err(error), Some(target)),
+                    None => (zone_for(scheme), None),
+                };
                 let zone = zone.map_err(|(reason, message)| {
-                    findings.push(Finding {
+                    // A frozen Ingress gets no record wherever its zone is.
+                    findings.extend((!frozen).then(|| Finding {
                         ingress: name.clone(),
                         effect: Effect::Note,
                         reason,
                         message,
-                    });
+                    }));
                 });
+                let rules = if has_paths(name, &host, snapshot) {
+                    let of_group = sources.rules.get(group);
+                    of_group.and_then(|hosts| hosts.get(&host))
+                } else {
+                    // What has no rule of its own is answered by default.
+                    Some(&HostRules::Live)
+                };
+                let rules = rules.filter(|_| !frozen);
+                let live = rules == Some(&HostRules::Live);
                 let claim = Claim {
                     ingress: name.clone(),
                     group: group.clone(),
                     zone: zone.ok(),
-                    target: sources.targets.get(group).filter(|_| !frozen).cloned(),
+                    target: stranded
+                        .or_else(|| sources.targets.get(group).filter(|_| live).cloned())
+                        .filter(|_| !frozen),
+                    comes: rules.is_some(),
                 };
                 let claims = hosts.entry(host).or_default();
                 claims.push((order(name, frozen, snapshot), claim));
@@ -126,18 +207,27 @@ pub fn hosts_of(name: &ObjectName, snapshot: &Snapshot) -> BTreeSet<String> {
 
 /// Hosts of the rules that AWS holds for a group, spelled alike.
 pub fn live_hosts(observed: &Observed) -> BTreeSet<String> {
-    let listeners = observed.load_balancers.iter();
-    listeners
-        .flat_map(|lb| lb.listeners.values())
-        .flat_map(|listener| listener.rules.values())
-        .flat_map(|rule| &rule.spec.conditions)
-        .filter_map(|condition| match condition {
-            Condition::HostHeader(hosts) => Some(hosts),
-            _ => None,
-        })
-        .flatten()
-        .map(|host| plain_host(host))
-        .collect()
+    let load_balancers = observed.load_balancers.iter();
+    load_balancers.flat_map(hosts_of_load_balancer).collect()
+}
+
+/// Hosts of the rules of one load balancer, spelled alike.
+pub fn hosts_of_load_balancer(live: &LiveLoadBalancer) -> impl Iterator<Item = String> {
+    let rules = live.listeners.values().flat_map(|l| l.rules.values());
+    hosts_in(rules.flat_map(|rule| &rule.spec.conditions))
+}
+
+/// Whether an Ingress states paths for a host, which become rules.
+fn has_paths(name: &ObjectName, host: &str, snapshot: &Snapshot) -> bool {
+    let ingress = snapshot.ingresses.get(name);
+    let spec = ingress.and_then(|ingress| ingress.spec.as_ref());
+    rules::rules(spec).any(|rule| {
+        let paths = rule
+            .http
+            .as_ref()
+            .is_some_and(|http| !http.paths.is_empty());
+        paths && rule.host.as_deref().map(plain_host).as_deref() == Some(host)
+    })
 }
 
 fn plain_host(host: &str) -> String {

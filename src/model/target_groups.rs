@@ -4,6 +4,8 @@
 //! two Ingresses that share a Service have two. Settings are read from the
 //! Service's annotations first, then from the Ingress's, one by one.
 
+mod health_check;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
@@ -16,11 +18,10 @@ use super::desired::DesiredTargetGroup;
 use super::finding::{Effect, Finding, Reason};
 use super::names::{self, TargetGroupIdentity};
 use super::ownership;
-use super::service_ports::{self, TRAFFIC_PORT};
+use super::service_ports;
 use super::snapshot::named;
 use super::spec::{
-    Action, HealthCheck, ObjectName, Protocol, Tags, TargetGroup, TargetGroupKey, TargetGroupRef,
-    TargetType,
+    Action, ObjectName, Protocol, Tags, TargetGroup, TargetGroupKey, TargetGroupRef, TargetType,
 };
 use super::targets;
 use super::values::{self, Expected};
@@ -301,57 +302,6 @@ impl<'a> Backends<'a> {
             );
         }
         fitting
-    }
-
-    fn health_check(
-        &mut self,
-        service: &Service,
-        service_name: &ObjectName,
-        target_type: TargetType,
-        backend_protocol: Protocol,
-    ) -> Option<HealthCheck> {
-        let port = match self.stated(service, service_name, "healthcheck-port") {
-            None => TRAFFIC_PORT.to_owned(),
-            Some(stated) => {
-                match service_ports::health_check_port(stated.raw, service, target_type) {
-                    Ok(port) => port,
-                    Err(expected) => {
-                        self.invalid(&stated, &expected);
-                        return None;
-                    }
-                }
-            }
-        };
-        let mut number = |name, default| {
-            self.read(service, service_name, name, values::int32)
-                .unwrap_or(default)
-        };
-        let interval_seconds = number("healthcheck-interval-seconds", 15);
-        let timeout_seconds = number("healthcheck-timeout-seconds", 5);
-        let healthy_threshold = number("healthy-threshold-count", 2);
-        let unhealthy_threshold = number("unhealthy-threshold-count", 2);
-        let text = |raw: &str| Ok(raw.to_owned());
-        Some(HealthCheck {
-            protocol: self
-                .read(
-                    service,
-                    service_name,
-                    "healthcheck-protocol",
-                    values::protocol,
-                )
-                .unwrap_or(backend_protocol),
-            port,
-            path: self
-                .read(service, service_name, "healthcheck-path", text)
-                .unwrap_or_else(|| "/".to_owned()),
-            interval_seconds,
-            timeout_seconds,
-            healthy_threshold,
-            unhealthy_threshold,
-            success_codes: self
-                .read(service, service_name, "success-codes", text)
-                .unwrap_or_else(|| "200".to_owned()),
-        })
     }
 
     /// Tags of the Ingress, and over them those of the Service.

@@ -2,6 +2,7 @@
 //! manifests were written for. An error says what was expected.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
@@ -19,10 +20,10 @@ pub fn boolean(raw: &str) -> Result<bool, Expected> {
     }
 }
 
-/// A 32-bit whole number in decimal, without blanks.
-pub fn int32(raw: &str) -> Result<i32, Expected> {
-    raw.parse()
-        .map_err(|_| "a whole number between -2147483648 and 2147483647".into())
+/// A whole number in decimal, without blanks, within a range.
+pub fn within(raw: &str, range: &RangeInclusive<i32>) -> Result<i32, Expected> {
+    let fits = raw.parse().ok().filter(|number| range.contains(number));
+    fits.ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
 }
 
 /// A port number.
@@ -197,11 +198,12 @@ mod tests {
 
     #[test]
     fn numbers() {
-        assert_eq!(int32("15"), Ok(15));
-        assert_eq!(int32("+15"), Ok(15));
-        assert!(int32("15 ").is_err());
-        assert!(int32("soon").is_err());
-        assert!(int32("2147483648").is_err());
+        assert_eq!(within("15", &(5..=300)), Ok(15));
+        assert_eq!(within("+15", &(5..=300)), Ok(15));
+        for bad in ["15 ", "soon", "4", "301", "-15", "2147483648"] {
+            let expected = Err("a whole number from 5 to 300".to_owned());
+            assert_eq!(within(bad, &(5..=300)), expected, "{bad}");
+        }
         assert_eq!(port("443"), Ok(443));
         assert!(port("0").is_err());
         assert!(port("65536").is_err());

@@ -1,14 +1,21 @@
 //! What AWS refused earlier: who stated the value, and whether it still
 //! counts.
 
-use super::desired::{Origin, Stack};
-use super::finding::{Effect, Finding, RULES_SUBJECT, Reason, Verdict};
+use super::desired::{DesiredTargetGroup, Origin, Stack};
+use super::finding::{Effect, Finding, NAME_TAKEN, Reason, Verdict};
 use super::group::GroupId;
+use super::limits::Counted;
 use super::names;
-use super::spec::{ObjectName, Rule, TargetGroup};
+use super::spec::{ObjectName, Protocol, Rule, Target, TargetGroup, TargetGroupKey};
 
 /// Subject of what the spec and not one annotation asks for.
 pub const SPEC_SUBJECT: &str = "spec";
+/// Subject of a verdict that says how many targets a target group may have:
+/// its value is the key of the group, a blank, and the number.
+pub const TARGETS_SUBJECT: &str = "targets";
+/// Subject of a verdict on one target: its value is the key of the target
+/// group, a blank, and the target's id.
+pub const TARGET_SUBJECT: &str = "target";
 
 /// Between what people call a thing and a digest of its settings.
 const DIGEST_MARK: &str = " #";
@@ -40,6 +47,106 @@ pub fn rule_origin(owner: &ObjectName, rule: &Rule) -> Origin {
         subject: SPEC_SUBJECT.to_owned(),
         value: format!("rule {rule}"),
     }
+}
+
+/// The origin of a port that is listened on; `stated`: by an annotation.
+pub fn listener_origin(owner: &ObjectName, port: u16, protocol: Protocol, stated: bool) -> Origin {
+    let (subject, value) = if stated {
+        ("listen-ports", format!("{protocol}:{port}"))
+    } else {
+        (SPEC_SUBJECT, format!("listener {protocol}:{port}"))
+    };
+    Origin {
+        ingress: owner.clone(),
+        subject: subject.to_owned(),
+        value,
+    }
+}
+
+/// The origin of the number of targets that a target group may have.
+pub fn targets_origin(owner: &ObjectName, key: &TargetGroupKey, count: usize) -> Origin {
+    Origin {
+        ingress: owner.clone(),
+        subject: TARGETS_SUBJECT.to_owned(),
+        value: format!("{key} {count}"),
+    }
+}
+
+/// The origin of one target.
+pub fn target_origin(owner: &ObjectName, key: &TargetGroupKey, target: &Target) -> Origin {
+    Origin {
+        ingress: owner.clone(),
+        subject: TARGET_SUBJECT.to_owned(),
+        value: format!("{key} {}", target.id),
+    }
+}
+
+/// Whether a verdict says anew what an older one says: about one value, or how
+/// many of a kind there may be.
+pub fn replaces(new: &Verdict, old: &Verdict) -> bool {
+    let counts = |subject: &str| Counted::ALL.iter().any(|c| c.subject() == subject);
+    let of_targets = |v: &Verdict| v.value.rsplit_once(' ').map(|(key, _)| key.to_owned());
+    new.ingress == old.ingress
+        && new.subject == old.subject
+        && match new.subject.as_str() {
+            TARGETS_SUBJECT => of_targets(new) == of_targets(old),
+            subject => counts(subject) || new.value == old.value,
+        }
+}
+
+/// Leaves out the targets that AWS does not take.
+pub(super) fn fit_targets(group: &mut DesiredTargetGroup, verdicts: &[Verdict]) -> Vec<Finding> {
+    let key = group.target_group.key.clone();
+    let start = format!("{key} ");
+    let (owner, start) = (group.owner.clone(), start.as_str());
+    let about = |subject: &'static str| {
+        let owner = &owner;
+        let of_owner = move |v: &&Verdict| v.ingress == *owner && v.subject == subject;
+        let own = verdicts.iter().filter(of_owner);
+        own.filter_map(move |v| Some((v, v.value.strip_prefix(start)?)))
+    };
+    let mut found = Vec::new();
+    let mut find = |verdict: &Verdict, reason: Reason, message: String| {
+        found.push(Finding {
+            ingress: verdict.ingress.clone(),
+            effect: Effect::Degraded,
+            reason,
+            message,
+        });
+    };
+    let mut targets = group.targets.clone();
+    for (verdict, id) in about(TARGET_SUBJECT) {
+        let before = targets.len();
+        targets.retain(|target| target.id != id);
+        if targets.len() < before {
+            let message = format!(
+                "target {id} of target group {key} is left out: AWS answered {} ({}); expected a \
+                 target that it takes: mend or remove the node or pod; it is tried again from \
+                 time to time",
+                verdict.message, verdict.code
+            );
+            find(verdict, Reason::RefusedByAws, message);
+        }
+    }
+    let mut most = about(TARGETS_SUBJECT).filter_map(|(v, count)| Some((v, count.parse().ok()?)));
+    let latest: Option<(&Verdict, usize)> = most.next_back();
+    if let Some((verdict, most)) = latest
+        && targets.len() > most
+    {
+        let message = format!(
+            "{} of the {} targets of target group {key} are left out: AWS allows {most}, and \
+             answered {} ({}); expected room within the quota: raise it, use fewer targets, or \
+             move Ingresses to another group; it is tried again from time to time",
+            targets.len() - most,
+            targets.len(),
+            verdict.message,
+            verdict.code
+        );
+        find(verdict, Reason::QuotaExceeded, message);
+        targets = targets.into_iter().take(most).collect();
+    }
+    group.targets = targets;
+    found
 }
 
 impl Stack {
@@ -76,17 +183,10 @@ pub(super) fn findings(origins: &[Origin], verdicts: &[Verdict]) -> Vec<Finding>
         .collect()
 }
 
-/// How many rules the desired listeners may have in all, where AWS said so
-/// about one of these members.
-pub fn rule_limit(members: &[ObjectName], verdicts: &[Verdict]) -> Option<usize> {
-    verdicts
-        .iter()
-        .filter(|verdict| verdict.subject == RULES_SUBJECT && members.contains(&verdict.ingress))
-        .filter_map(|verdict| verdict.value.parse().ok())
-        .min()
-}
-
 fn message(verdict: &Verdict) -> String {
+    if verdict.code == NAME_TAKEN {
+        return verdict.message.clone();
+    }
     let what = if verdict.subject == SPEC_SUBJECT {
         let readable = verdict.value.split(DIGEST_MARK).next();
         format!("the {}", readable.unwrap_or_default())
@@ -112,6 +212,7 @@ fn message(verdict: &Verdict) -> String {
 
 fn reason(code: &str) -> Reason {
     match code {
+        NAME_TAKEN => Reason::NameTaken,
         "CertificateNotFound" | "UnsupportedCertificate" => Reason::CertificateNotFound,
         "SubnetNotFound" | "InvalidSubnet" | "InvalidSubnetID.NotFound" => Reason::SubnetsNotFound,
         "InvalidSecurityGroup" | "InvalidGroup.NotFound" | "InvalidGroupId.Malformed" => {
@@ -166,17 +267,7 @@ mod tests {
     fn codes_have_reasons() {
         assert_eq!(reason("InvalidSubnet"), Reason::SubnetsNotFound);
         assert_eq!(reason("TooManyTargetGroups"), Reason::QuotaExceeded);
+        assert_eq!(reason(NAME_TAKEN), Reason::NameTaken);
         assert_eq!(reason("ValidationError"), Reason::RefusedByAws);
-    }
-
-    #[test]
-    fn the_smallest_rule_limit_of_a_member_counts() {
-        let verdicts = [
-            verdict(RULES_SUBJECT, "100", "TooManyRules"),
-            verdict(RULES_SUBJECT, "90", "TooManyRules"),
-        ];
-        let web = ObjectName::new("shop", "web");
-        assert_eq!(rule_limit(&[web], &verdicts), Some(90));
-        assert_eq!(rule_limit(&[], &verdicts), None);
     }
 }

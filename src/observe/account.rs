@@ -13,6 +13,7 @@ use super::ec2;
 use super::interfaces::{self, Instance};
 use super::listing::is_backend;
 use super::merge::TRUST;
+use super::verdicts::Verdicts;
 use super::{Memory, lock};
 use crate::aws::Error;
 use crate::model::backend::ObservedBackend;
@@ -46,7 +47,7 @@ pub(super) struct Account {
     /// When rules on which security group were last written.
     backend_stamps: BTreeMap<String, Instant>,
     backend_drifted: bool,
-    verdicts: Vec<(Instant, GroupId, Verdict)>,
+    verdicts: Verdicts,
 }
 
 /// A pod whose security groups are asked for.
@@ -67,7 +68,7 @@ impl Account {
         if let Some(facts) = &mut self.facts {
             let facts = Arc::make_mut(facts);
             change(facts);
-            facts.verdicts = self.verdicts.iter().map(|(_, _, v)| v.clone()).collect();
+            facts.verdicts = self.verdicts.all();
         }
     }
 
@@ -334,49 +335,35 @@ impl Memory {
         account.backend_stamps.clear();
     }
 
-    /// Remembers what AWS refused for a group. One for the same value of the
-    /// same Ingress replaces the older one. Answers whether it is new.
+    /// Remembers what AWS refused for a group. One that says anew what an older
+    /// one says [replaces](verdicts::replaces) it. Answers whether it is new.
     pub fn add_verdict(&self, group: &GroupId, verdict: Verdict) -> bool {
         let mut account = lock(&self.account);
-        let same = |v: &Verdict| {
-            v.ingress == verdict.ingress && v.subject == verdict.subject && v.value == verdict.value
-        };
-        let known = account.verdicts.iter().any(|(_, _, v)| *v == verdict);
-        account.verdicts.retain(|(_, _, v)| !same(v));
-        let now = Instant::now();
-        account.verdicts.push((now, group.clone(), verdict));
+        let interval = self.scope.verify_interval;
+        let is_new = account
+            .verdicts
+            .add(group, verdict, interval, Instant::now());
         account.rebuild(|_| ());
-        !known
+        is_new
     }
 
-    /// Forgets the verdicts of a group that `keep` does not hold on to, such
-    /// as those about values that are not stated any more.
-    pub fn retain_verdicts(&self, group: &GroupId, keep: impl Fn(&Verdict) -> bool) {
+    /// Forgets the verdicts about a group that is gone.
+    pub fn forget_verdicts(&self, group: &GroupId) {
         let mut account = lock(&self.account);
-        account
-            .verdicts
-            .retain(|(_, of, verdict)| of != group || keep(verdict));
+        account.verdicts.forget(group);
         account.rebuild(|_| ());
     }
 
     /// All verdicts.
     pub fn verdicts(&self) -> Vec<Verdict> {
-        let account = lock(&self.account);
-        account.verdicts.iter().map(|(_, _, v)| v.clone()).collect()
+        lock(&self.account).verdicts.all()
     }
 
-    /// Forgets verdicts older than the verification interval; answers their
-    /// groups, which try again.
+    /// Forgets verdicts whose time is over; answers their groups, which try
+    /// again.
     pub(super) fn expire_verdicts(&self, now: Instant) -> BTreeSet<GroupId> {
         let mut account = lock(&self.account);
-        let mut expired = BTreeSet::new();
-        account.verdicts.retain(|(at, group, _)| {
-            let keep = *at + self.scope.verify_interval > now;
-            if !keep {
-                expired.insert(group.clone());
-            }
-            keep
-        });
+        let expired = account.verdicts.expire(now);
         if !expired.is_empty() {
             account.rebuild(|_| ());
         }

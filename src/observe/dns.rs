@@ -139,15 +139,19 @@ impl Dns {
         lock(&self.records).stale.insert(place.clone());
     }
 
+    /// Forgets what nobody asks for any more; it is not read again in the
+    /// background.
+    pub fn retain(&self, keep: impl Fn(&Place) -> bool) {
+        let mut records = lock(&self.records);
+        records.known.retain(|place, _| keep(place));
+        records.at.retain(|place, _| keep(place));
+        records.stale.retain(|place| keep(place));
+    }
+
     /// A zone does not exist any more, and so none of its records does; zones
     /// are listed before one is chosen again.
     pub fn zone_is_gone(&self, zone: &str) {
-        {
-            let mut records = lock(&self.records);
-            records.known.retain(|place, _| place.zone != zone);
-            records.at.retain(|place, _| place.zone != zone);
-            records.stale.retain(|place| place.zone != zone);
-        }
+        self.retain(|place| place.zone != zone);
         lock(&self.zones).forget();
     }
 

@@ -215,12 +215,18 @@ impl Groups {
             }
             known.observed = merged;
         }
-        self.known.retain(|_, known| {
-            !known.observed.is_empty() || known.doubt.is_some() || !known.is_sure()
-        });
+        self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
         self.tags = listing.tags;
         self.listed = Some(begun);
+    }
+
+    /// Drops what is remembered of groups that AWS holds nothing for any more,
+    /// once a read cannot show what this process has deleted.
+    pub(super) fn forget_gone(&mut self, now: Instant) {
+        self.known.retain(|_, known| {
+            !known.observed.is_empty() || known.doubt.is_some() || !known.stamps.are_old(now)
+        });
     }
 }
 

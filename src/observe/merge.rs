@@ -58,6 +58,11 @@ impl Stamps {
         self.0.retain(|(_, arn), _| !arns.contains(arn));
     }
 
+    /// Whether nothing was written so lately that a read may not show it.
+    pub fn are_old(&self, now: Instant) -> bool {
+        self.0.values().all(|at| *at + KEEP <= now)
+    }
+
     /// Whether what is remembered of a part beats a read that began then.
     fn beats(&self, kind: Kind, arn: &Arn, begun: Instant) -> bool {
         self.0

@@ -7,7 +7,7 @@
 //! process wrote since the read began; readers of one thing share one read.
 //!
 //! * [`Memory`] (here and in `listing`, `verify`): the groups.
-//! * `account`: facts of the VPC, the shared backend group, verdicts.
+//! * `account`: facts of the VPC and the shared backend group; `verdicts`.
 //! * [`Dns`]: hosted zones and records.
 //! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
 //! * `merge`: a read beside what is remembered.
@@ -22,6 +22,7 @@ mod merge;
 pub mod normal;
 #[cfg(test)]
 pub(crate) mod tests;
+mod verdicts;
 mod verify;
 mod zones;
 
@@ -39,7 +40,7 @@ pub use zones::Zones;
 
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
-use crate::model::spec::{Arn, LoadBalancerState, Observed, Tags};
+use crate::model::spec::{Arn, LoadBalancerState, Observed, SecurityGroupRef, Tags};
 use merge::{Depth, Stamps};
 
 /// What the memory must know of the settings.
@@ -50,7 +51,7 @@ pub struct Scope {
     /// The VPC.
     pub vpc: String,
     /// Everything is read again in the background once in this time; verdicts
-    /// of AWS are forgotten after it.
+    /// of AWS are forgotten after it at the latest.
     pub verify_interval: Duration,
     /// The first background pass comes no sooner than this after the start.
     pub first_verification: Duration,
@@ -81,6 +82,9 @@ struct Groups {
     tags: BTreeMap<Arn, (Instant, Tags)>,
     /// Id of the shared backend security group.
     backend: Option<String>,
+    /// When the last load balancer went that had a security group, by the
+    /// group's id.
+    let_go: BTreeMap<String, Instant>,
     /// Groups that a listing or a full read found to differ from what was
     /// remembered, for the next tick of verification.
     drifted: BTreeSet<GroupId>,
@@ -106,6 +110,9 @@ impl Remembered {
         self.read.is_some() && self.doubt.is_none()
     }
 }
+
+/// How long it is remembered that a load balancer has gone.
+const LET_GO: Duration = Duration::from_mins(1);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -179,6 +186,8 @@ impl Memory {
     pub fn remember(&self, group: &GroupId, change: impl FnOnce(&mut Observed)) {
         let mut groups = lock(&self.groups);
         let now = Instant::now();
+        let backend = groups.backend.clone();
+        let groups = &mut *groups;
         let known = groups
             .known
             .entry(group.clone())
@@ -191,6 +200,31 @@ impl Memory {
         let before = known.observed.clone();
         change(&mut known.observed);
         known.stamps.note(&before, &known.observed, now);
+        let mut gone = before;
+        gone.load_balancers.retain(|lb| {
+            let mut left = known.observed.load_balancers.iter();
+            left.all(|left| left.arn != lb.arn)
+        });
+        let let_go = carried(&gone, backend.as_deref()).into_iter();
+        groups.let_go.extend(let_go.map(|id| (id, now)));
+        groups.let_go.retain(|_, at| *at + LET_GO > now);
+    }
+
+    /// When this process last deleted a load balancer that had a security
+    /// group, if that is not long ago: its interfaces outlive it.
+    pub fn let_go_at(&self, security_group: &str) -> Option<Instant> {
+        lock(&self.groups).let_go.get(security_group).copied()
+    }
+
+    /// Whether a load balancer of some group has the shared backend security
+    /// group, as far as known.
+    pub fn is_backend_carried(&self) -> bool {
+        let groups = lock(&self.groups);
+        let mut known = groups.known.values();
+        known.any(|known| {
+            let mut lbs = known.observed.load_balancers.iter();
+            lbs.any(|lb| lb.spec.security_groups.contains(&SecurityGroupRef::Backend))
+        })
     }
 
     /// What is remembered of a group may be wrong: it is read before it is
@@ -209,6 +243,11 @@ impl Memory {
         known.stamps.distrust(parts);
         // Whose they are is read again, too.
         groups.tags.retain(|arn, _| !parts.contains(arn));
+    }
+
+    /// Whose a thing is, is read again with the next listing.
+    pub fn forget_tags(&self, arn: &Arn) {
+        lock(&self.groups).tags.remove(arn);
     }
 
     /// What is remembered of a group, sure or not; makes no call.
@@ -313,6 +352,20 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// Ids of the security groups that load balancers of a group have.
+fn carried(observed: &Observed, backend: Option<&str>) -> BTreeSet<String> {
+    let groups = observed.load_balancers.iter();
+    let groups = groups.flat_map(|lb| &lb.spec.security_groups);
+    let frontend = || observed.security_groups.first().map(|g| g.arn.0.clone());
+    groups
+        .filter_map(|group| match group {
+            SecurityGroupRef::Id(id) => Some(id.clone()),
+            SecurityGroupRef::Frontend => frontend(),
+            SecurityGroupRef::Backend => backend.map(str::to_owned),
+        })
+        .collect()
 }
 
 /// Whether a doubt is answered by a listing: one that began after it.

@@ -129,7 +129,8 @@ impl Memory {
         let before = remembered(&lock(&self.groups));
         self.read_group(&group).await?;
         let mut groups = lock(&self.groups);
-        if !merge::same(&before, &remembered(&groups)) {
+        let after = remembered(&groups);
+        if !merge::same(&before, &after) {
             groups.drifted.insert(group);
         }
         Ok(())

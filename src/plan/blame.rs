@@ -3,25 +3,36 @@
 //! A verdict names an Ingress, a subject and a value just as an
 //! [`Origin`] does, so that it counts while the value is stated and no longer.
 
+mod quota;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
 use crate::model::desired::{Desired, DesiredRule, Intent, Origin, Stack};
-use crate::model::finding::{RULES_SUBJECT, Verdict};
+use crate::model::finding::{NAME_TAKEN, Verdict};
+use crate::model::limits::{Counted, Limits};
 use crate::model::spec::{
-    Action, Arn, Listener, ObjectName, Observed, Rule, Tags, TargetGroupKey, TargetGroupRef,
+    Action, Listener, LiveTargetGroup, ObjectName, Observed, Rule, SecurityGroupRef, Tags, Target,
+    TargetGroupKey, TargetGroupRef,
+};
+use crate::model::verdicts::{
+    listener_origin, load_balancer_origin, target_origin, targets_origin,
 };
 
-use crate::model::verdicts::load_balancer_origin;
-
-use super::step::{ListenerRef, Step};
+use super::step::Step;
 
 /// The annotation that states tags.
 const TAGS_SUBJECT: &str = "tags";
+/// The annotation that states where HTTP is redirected to.
+const REDIRECT_SUBJECT: &str = "ssl-redirect";
 
 /// What AWS said no to.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
     /// The step.
     pub step: &'a Step,
-    /// AWS's error code.
+    /// AWS's error code, or [`NAME_TAKEN`].
     pub code: &'a str,
     /// AWS's message.
     pub message: &'a str,
@@ -31,16 +42,27 @@ pub struct Refusal<'a> {
 /// the value. None where nobody states it: then the refusal is an error of
 /// ours or of the account, and is tried again like any other.
 ///
-/// `observed` is what AWS holds after the plan was run: the number of rules
-/// that are live when one more is refused is how many there may be.
-pub fn blame(refusal: Refusal<'_>, desired: &Desired, observed: &Observed) -> Vec<Verdict> {
+/// `before` and `after` are what AWS held when the plan was made and when it
+/// had been run. Of what is counted, as many as there were when one more was
+/// refused is how many there may be: all that were there at some moment. That
+/// can be too many where some went before others came; then the next refusal
+/// says so, for it never says more than what was `known`.
+pub fn blame(
+    refusal: Refusal<'_>,
+    desired: &Desired,
+    known: Limits,
+    before: &Observed,
+    after: &Observed,
+) -> Vec<Verdict> {
     let Intent::Serve(stack) = &desired.intent else {
         return Vec::new();
     };
     let found = Blame {
         stack,
         desired,
-        observed,
+        known,
+        before,
+        after,
         message: refusal.message,
         code: refusal.code,
     };
@@ -60,14 +82,17 @@ pub fn blame(refusal: Refusal<'_>, desired: &Desired, observed: &Observed) -> Ve
 struct Blame<'a> {
     stack: &'a Stack,
     desired: &'a Desired,
-    observed: &'a Observed,
+    known: Limits,
+    before: &'a Observed,
+    after: &'a Observed,
     message: &'a str,
     code: &'a str,
 }
 
 impl Blame<'_> {
     fn origins(&self, step: &Step) -> Vec<Origin> {
-        if self.is_about_tags()
+        if self.code != NAME_TAKEN
+            && self.is_about_tags()
             && let Some(tags) = tags_of(step)
         {
             let stated = self.of_tags(tags);
@@ -75,37 +100,39 @@ impl Blame<'_> {
                 return stated;
             }
         }
+        if let Some(counted) = self.counted() {
+            return self.of_limit(step, counted);
+        }
         match step {
             Step::CreateRule {
                 listener,
                 priority,
                 rule,
-            } => self.of_rule(listener.port(), *priority, rule, listener),
+            } => self.of_rule(listener.port(), *priority, rule),
             Step::ModifyRule {
                 port,
                 priority,
                 rule,
-                arn,
-            } => {
-                let listener = ListenerRef::Arn {
-                    arn: arn.clone(),
-                    port: *port,
-                };
-                self.of_rule(*port, *priority, rule, &listener)
-            }
+                ..
+            } => self.of_rule(*port, *priority, rule),
             Step::CreateListener { listener, .. } | Step::ModifyListener { listener, .. } => {
                 self.of_listener(listener)
             }
             Step::AddListenerCertificate { certificate, .. } => self.stating(&certificate.0),
-            Step::CreateLoadBalancer(_) | Step::CreateSecurityGroup { .. }
-                if self.code.starts_with("TooMany") || self.code.ends_with("LimitExceeded") =>
-            {
+            Step::AuthorizeIngress {
+                group: SecurityGroupRef::Frontend,
+                permissions,
+            } if self.is_quota() => self.of_access(permissions.len()),
+            Step::CreateLoadBalancer(_) if self.is_quota() || self.code == NAME_TAKEN => {
                 self.of_load_balancer()
             }
+            Step::CreateSecurityGroup { .. } => self.of_load_balancer(),
             Step::CreateLoadBalancer(spec) => {
                 let groups = spec.security_groups.iter().map(ToString::to_string);
-                let values: Vec<String> = spec.subnets.iter().cloned().chain(groups).collect();
-                self.among(&values)
+                let groups = groups.filter(|_| !self.is_about_subnets());
+                let subnets = spec.subnets.iter().cloned();
+                let subnets = subnets.filter(|_| !self.code.contains("SecurityGroup"));
+                self.among(&subnets.chain(groups).collect::<Vec<_>>())
             }
             Step::SetSubnets { subnets, .. } => {
                 self.among(&subnets.iter().cloned().collect::<Vec<_>>())
@@ -116,14 +143,41 @@ impl Blame<'_> {
                 let groups = security_groups.iter().map(ToString::to_string);
                 self.among(&groups.collect::<Vec<_>>())
             }
+            Step::RegisterTargets { key, targets, .. } => self.of_targets(key, targets),
             Step::CreateTargetGroup(spec) => self.of_target_group(&spec.key),
-            Step::ModifyTargetGroup { key, .. } | Step::RegisterTargets { key, .. } => {
-                self.of_target_group(key)
-            }
+            Step::ModifyTargetGroup { key, .. } => self.of_target_group(key),
             // Removals and access: what they say comes from all members or
             // from none.
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a quota is used up.
+    fn is_quota(&self) -> bool {
+        self.code.starts_with("TooMany") || self.code.ends_with("LimitExceeded")
+    }
+
+    fn is_about_subnets(&self) -> bool {
+        self.code.contains("Subnet") || self.code.contains("AvailabilityZone")
+    }
+
+    /// What of the load balancer is counted and full.
+    fn counted(&self) -> Option<Counted> {
+        match self.code {
+            "TooManyRules" => Some(Counted::Rules),
+            "TooManyListeners" => Some(Counted::Listeners),
+            "TooManyCertificates" => Some(Counted::Certificates),
+            "TooManyUniqueTargetGroupsPerLoadBalancer" => Some(Counted::TargetGroups),
+            _ => None,
+        }
+    }
+
+    /// The one of these who comes last in the group.
+    fn last_of(&self, origins: &[Origin]) -> Option<ObjectName> {
+        let mut members = self.desired.members.iter().rev();
+        members
+            .find(|member| origins.iter().any(|origin| origin.ingress == **member))
+            .cloned()
     }
 
     /// Keys and values are checked by one pattern; the message has the
@@ -148,10 +202,16 @@ impl Blame<'_> {
             .iter()
             .filter(|(key, value)| quotes(key) || quotes(value));
         let named: Vec<Origin> = quoted.flat_map(stated).collect();
-        if named.is_empty() {
-            return tags.iter().flat_map(stated).collect();
+        if !named.is_empty() {
+            return named;
         }
-        named
+        let mut any: Vec<Origin> = tags.iter().flat_map(stated).collect();
+        if self.is_quota() {
+            // Too many together: who comes last stands back.
+            let last = self.last_of(&any);
+            any.retain(|origin| Some(&origin.ingress) == last.as_ref());
+        }
+        any
     }
 
     /// Who states exactly this value.
@@ -178,58 +238,69 @@ impl Blame<'_> {
 
     fn of_listener(&self, listener: &Listener) -> Vec<Origin> {
         let about = |text: &str| self.code.contains(text);
+        let policy = listener.ssl_policy.iter().cloned();
+        let certificate = listener.default_certificate.iter().map(|c| c.0.clone());
         if about("SSLPolicy") {
-            return listener
-                .ssl_policy
-                .iter()
-                .flat_map(|policy| self.stating(policy))
-                .collect();
+            return policy.flat_map(|policy| self.stating(&policy)).collect();
         }
         if about("Certificate") {
-            return listener
-                .default_certificate
-                .iter()
-                .flat_map(|certificate| self.stating(&certificate.0))
-                .collect();
+            return certificate.flat_map(|c| self.stating(&c)).collect();
         }
-        if about("TargetGroup")
-            && let Action::Forward(TargetGroupRef::Key(key)) = &listener.default_action
+        let wished = self.stack.listeners.get(&listener.port);
+        let action = wished.map(|wished| &wished.listener.default_action);
+        if about("Target")
+            && let Some(Action::Forward(TargetGroupRef::Key(key))) = action
         {
             return self.of_target_group(key);
         }
-        let mut values: Vec<String> = Vec::new();
-        values.extend(listener.ssl_policy.clone());
-        values.extend(listener.default_certificate.iter().map(|c| c.0.clone()));
-        values.push(listener.port.to_string());
-        self.among(&values)
+        if about("Action")
+            && let Some(Action::RedirectHttps { port, .. }) = action
+        {
+            return self
+                .stack
+                .origins_of(REDIRECT_SUBJECT, &port.to_string())
+                .cloned()
+                .collect();
+        }
+        let values: Vec<String> = policy.chain(certificate).collect();
+        let stated = self.among(&values);
+        if stated.is_empty() {
+            return self.listening(listener);
+        }
+        stated
     }
 
-    /// Whose a rule is. A quota on rules is told as the number that there may
-    /// be: which of them stay is not for this rule alone to say.
-    fn of_rule(
-        &self,
-        port: u16,
-        priority: u32,
-        rule: &Rule,
-        listener: &ListenerRef,
-    ) -> Vec<Origin> {
+    /// Who listens on the port of a listener.
+    fn listening(&self, listener: &Listener) -> Vec<Origin> {
+        let wished = [true, false].map(|stated| {
+            let nobody = ObjectName::new("", "");
+            listener_origin(&nobody, listener.port, listener.protocol, stated)
+        });
+        let origins = self.stack.origins.iter();
+        origins
+            .filter(|origin| {
+                let same = |w: &Origin| w.subject == origin.subject && w.value == origin.value;
+                wished.iter().any(same)
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// Whose a rule is.
+    fn of_rule(&self, port: u16, priority: u32, rule: &Rule) -> Vec<Origin> {
         let Some(wished) = self.wished(port, priority, rule) else {
             return Vec::new();
         };
-        if self.code == "TooManyRules" {
-            return vec![Origin {
-                ingress: wished.owner.clone(),
-                subject: RULES_SUBJECT.to_owned(),
-                value: self.live_rules(listener).to_string(),
-            }];
-        }
         let value = format!("rule {}", wished.rule);
         let origins = self.stack.origins.iter();
-        let stated: Vec<Origin> = origins
+        origins
             .filter(|origin| origin.ingress == wished.owner && origin.value == value)
             .cloned()
-            .collect();
-        stated
+            .collect()
+    }
+
+    fn owner_of(&self, port: u16, priority: u32, rule: &Rule) -> Option<ObjectName> {
+        Some(self.wished(port, priority, rule)?.owner.clone())
     }
 
     /// The wished rule that a step is about: steps name target groups by ARN,
@@ -244,35 +315,6 @@ impl Blame<'_> {
             .or_else(|| rules.iter().find(same))
     }
 
-    /// Rules of the load balancer that the listener is on; of the one that
-    /// has most, where the listener is a new one.
-    fn live_rules(&self, listener: &ListenerRef) -> usize {
-        let has = |arn: &Arn| {
-            self.observed.load_balancers.iter().find(|live| {
-                let mut listeners = live.listeners.values();
-                listeners.any(|l| l.arn == *arn || l.rules.values().any(|r| r.arn == *arn))
-            })
-        };
-        let found = match listener {
-            ListenerRef::Arn { arn, .. } => has(arn),
-            ListenerRef::New(_) => None,
-        };
-        let count = |live: &crate::model::spec::LiveLoadBalancer| -> usize {
-            live.listeners.values().map(|l| l.rules.len()).sum()
-        };
-        found.map_or_else(
-            || {
-                self.observed
-                    .load_balancers
-                    .iter()
-                    .map(count)
-                    .max()
-                    .unwrap_or(0)
-            },
-            count,
-        )
-    }
-
     /// Everybody who is served by the load balancer.
     fn of_load_balancer(&self) -> Vec<Origin> {
         let members = self.desired.members.iter();
@@ -282,15 +324,41 @@ impl Blame<'_> {
             .collect()
     }
 
+    /// Which targets are too many, or which of them AWS does not take; where
+    /// that cannot be told, the target group is blamed.
+    fn of_targets(&self, key: &TargetGroupKey, targets: &BTreeSet<Target>) -> Vec<Origin> {
+        let Some(owner) = self.owner_of_targets(key) else {
+            return Vec::new();
+        };
+        if self.is_quota() {
+            let of_key = |live: &&LiveTargetGroup| live.spec.key == *key;
+            let registered = self.before.target_groups.iter();
+            let registered = registered.chain(&self.after.target_groups).filter(of_key);
+            let registered = registered.flat_map(|live| &live.targets);
+            let registered: BTreeSet<_> = registered.map(|t| (&t.id, t.port)).collect();
+            return vec![targets_origin(owner, key, registered.len())];
+        }
+        let named: Vec<Origin> = targets
+            .iter()
+            .filter(|target| names(self.message, &target.id))
+            .map(|target| target_origin(owner, key, target))
+            .collect();
+        if named.is_empty() {
+            return self.of_target_group(key);
+        }
+        named
+    }
+
+    /// The member that asks for a target group.
+    fn owner_of_targets(&self, key: &TargetGroupKey) -> Option<&ObjectName> {
+        let group = self.stack.target_groups.get(key)?;
+        let mut members = self.desired.members.iter();
+        members.find(|member| **member == group.owner)
+    }
+
     /// Who asks for a target group.
     fn of_target_group(&self, key: &TargetGroupKey) -> Vec<Origin> {
-        let owner: Option<&ObjectName> = self
-            .stack
-            .target_groups
-            .get(key)
-            .map(|group| &group.owner)
-            .filter(|owner| self.desired.members.contains(owner));
-        let Some(owner) = owner else {
+        let Some(owner) = self.owner_of_targets(key) else {
             return Vec::new();
         };
         let start = format!("target group {key} ");
@@ -300,6 +368,16 @@ impl Blame<'_> {
             .cloned()
             .collect()
     }
+}
+
+/// Whether a message has an id as a word of its own.
+fn names(message: &str, id: &str) -> bool {
+    let part_of_an_id = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    message.match_indices(id).any(|(at, _)| {
+        let before = message[..at].chars().next_back();
+        let after = message[at + id.len()..].chars().next();
+        !before.is_some_and(|c| part_of_an_id(c) || c == '.') && !after.is_some_and(part_of_an_id)
+    })
 }
 
 /// The tags that a step sets.
@@ -312,136 +390,5 @@ fn tags_of(step: &Step) -> Option<&Tags> {
         Step::CreateRule { rule, .. } => Some(&rule.tags),
         Step::AddTags { tags, .. } | Step::TagSecurityGroup { tags, .. } => Some(tags),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::plan::fixture::{self, host_rule};
-
-    const WEB: (&str, &str) = ("shop", "web");
-
-    fn desired(origins: &[(&str, &str)]) -> Desired {
-        let mut stack = fixture::stack(&[(80, vec![host_rule("a.example", "web")])]);
-        stack.origins = origins
-            .iter()
-            .map(|(subject, value)| Origin {
-                ingress: ObjectName::new(WEB.0, WEB.1),
-                subject: (*subject).to_owned(),
-                value: (*value).to_owned(),
-            })
-            .collect();
-        fixture::desired(stack)
-    }
-
-    fn said(step: &Step, code: &str, message: &str, desired: &Desired) -> Vec<(String, String)> {
-        let refusal = Refusal {
-            step,
-            code,
-            message,
-        };
-        blame(refusal, desired, &Observed::default())
-            .into_iter()
-            .map(|verdict| (verdict.subject, verdict.value))
-            .collect()
-    }
-
-    #[test]
-    fn a_certificate_is_blamed_on_those_who_state_it() {
-        let desired = desired(&[("certificate-arn", "arn:1"), ("certificate-arn", "arn:2")]);
-        let step = Step::AddListenerCertificate {
-            listener: ListenerRef::New(443),
-            certificate: Arn::from("arn:2"),
-        };
-        assert_eq!(
-            said(&step, "CertificateNotFound", "no", &desired),
-            [("certificate-arn".to_owned(), "arn:2".to_owned())]
-        );
-    }
-
-    #[test]
-    fn a_message_that_names_a_subnet_blames_that_one() {
-        let desired = desired(&[("subnets", "subnet-a"), ("subnets", "subnet-b")]);
-        let step = Step::SetSubnets {
-            load_balancer: Arn::from("arn:lb"),
-            subnets: ["subnet-a".to_owned(), "subnet-b".to_owned()].into(),
-        };
-        let named = said(&step, "InvalidSubnet", "subnet-b is full", &desired);
-        assert_eq!(named, [("subnets".to_owned(), "subnet-b".to_owned())]);
-        assert_eq!(said(&step, "InvalidSubnet", "no", &desired).len(), 2);
-    }
-
-    #[test]
-    fn a_refused_tag_is_blamed_on_those_who_state_it() {
-        let desired = desired(&[
-            ("tags", "note=a,b"),
-            ("tags", "owner=y"),
-            ("scheme", "owner=y"),
-        ]);
-        let adding = |tags: &[(&str, &str)]| Step::AddTags {
-            resources: BTreeSet::new(),
-            tags: tags
-                .iter()
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-                .collect(),
-            what: "load balancer".to_owned(),
-        };
-        let stated = |value: &str| ("tags".to_owned(), value.to_owned());
-        let step = adding(&[("note", "a,b"), ("owner", "y"), ("cluster", "z")]);
-        let message = "Value 'a,b' at 'tags.1.member.value' failed to satisfy constraint";
-        let named = said(&step, "ValidationError", message, &desired);
-        assert_eq!(named, [stated("note=a,b")]);
-        let any = said(&step, "TooManyTags", "no", &desired);
-        assert_eq!(any, [stated("note=a,b"), stated("owner=y")]);
-        let ours = adding(&[("cluster", "z")]);
-        assert!(said(&ours, "TooManyTags", "no", &desired).is_empty());
-    }
-
-    #[test]
-    fn a_quota_on_rules_says_how_many_there_may_be() {
-        let desired = desired(&[]);
-        let mut observed = fixture::made(&desired);
-        let rules = |observed: &mut Observed| observed.load_balancers[0].listeners[&80].rules.len();
-        assert_eq!(rules(&mut observed), 1);
-        let step = Step::CreateRule {
-            listener: ListenerRef::New(80),
-            priority: 1,
-            rule: host_rule("a.example", "web").rule,
-        };
-        let refusal = Refusal {
-            step: &step,
-            code: "TooManyRules",
-            message: "no",
-        };
-        let verdicts = blame(refusal, &desired, &observed);
-        assert_eq!(verdicts.len(), 1);
-        assert_eq!(verdicts[0].subject, RULES_SUBJECT);
-        assert_eq!(verdicts[0].value, "1");
-    }
-
-    #[test]
-    fn a_quota_on_load_balancers_is_told_to_all_who_are_served_by_it() {
-        let mut desired = desired(&[("subnets", "subnet-a")]);
-        let origin = load_balancer_origin(&ObjectName::new(WEB.0, WEB.1), &desired.group);
-        let Intent::Serve(stack) = &mut desired.intent else {
-            unreachable!("the fixture serves");
-        };
-        stack.origins.push(origin.clone());
-        let step = Step::CreateLoadBalancer(stack.load_balancer.clone());
-        let told = said(&step, "TooManyLoadBalancers", "no", &desired);
-        assert_eq!(told, [(origin.subject, origin.value)]);
-    }
-
-    #[test]
-    fn nobody_is_blamed_for_what_nobody_states() {
-        let desired = desired(&[]);
-        let step = Step::AddListenerCertificate {
-            listener: ListenerRef::New(443),
-            certificate: Arn::from("arn:2"),
-        };
-        assert!(said(&step, "CertificateNotFound", "no", &desired).is_empty());
     }
 }

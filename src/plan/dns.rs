@@ -40,9 +40,6 @@ pub struct DnsContext {
     /// of its kind: then a record of the cluster that no known group holds is
     /// left over. Else it may be a neighbour's.
     pub sees_all: bool,
-    /// Groups whose load balancer is being made: a record that they are to get
-    /// waits for them, rather than go and come back.
-    pub coming: BTreeSet<GroupId>,
     /// Records that Route 53 is still spreading.
     pub spreading: BTreeSet<Place>,
 }
@@ -121,7 +118,7 @@ pub fn diff_records(
             .take_while(|(place, _)| place.host == *host)
             .filter_map(|(_, (_, owner))| owner.resource())
             .collect();
-        let Some(holder) = holder(claims, &held, cx) else {
+        let Some(holder) = holder(claims, &held) else {
             continue;
         };
         lose(host, holder, claims, &mut plan);
@@ -132,7 +129,7 @@ pub fn diff_records(
         let mut follower = Follower {
             zone,
             serves: false,
-            comes: holder.target.is_some() || cx.coming.contains(&holder.group),
+            comes: holder.target.is_some() || holder.comes,
         };
         if let Some((records, owner)) = owned.get(&place) {
             claimed(&place, claims, holder, records, owner, cx, &mut plan);
@@ -163,6 +160,10 @@ pub fn diff_records(
             _ if claims
                 .iter()
                 .any(|c| wanted(c) && !is_stranded(&place.host, records, c)) => {}
+            _ if claims.iter().any(wanted) => {
+                let why = "no zone is for the load balancer that replaces the one it leads to";
+                unclaimed(place, records, why, cx, &mut plan);
+            }
             _ => unclaimed(
                 place,
                 records,
@@ -282,10 +283,10 @@ impl Owner {
 /// Whose the host is: the group that holds a record of it (`held`: their
 /// resources) while it wants the host; else the oldest claim that can be
 /// served; else the oldest one.
-fn holder<'a>(claims: &'a [Claim], held: &[&str], cx: &DnsContext) -> Option<&'a Claim> {
+fn holder<'a>(claims: &'a [Claim], held: &[&str]) -> Option<&'a Claim> {
     let holds = |claim: &&Claim| held.contains(&record_resource(&claim.group).as_str());
     let has_zone = |claim: &&Claim| claim.zone.is_some();
-    let comes = |claim: &&Claim| claim.target.is_some() || cx.coming.contains(&claim.group);
+    let comes = |claim: &&Claim| claim.target.is_some() || claim.comes;
     let claims = claims.iter();
     let mut placed = claims.clone().filter(has_zone);
     (claims.clone().find(holds))
@@ -413,8 +414,8 @@ fn claimed(
         .insert(host.to_owned(), (holder.group.clone(), state));
 }
 
-/// Whether a record of ours leads to a load balancer that its group has
-/// replaced by one for which there is no zone, such as an internal one where
+/// Whether a record of ours leads to a load balancer that its group replaces
+/// by one for which there is no zone, such as an internal one where
 /// all zones are public: it would lead nowhere.
 fn is_stranded(host: &str, records: &HostRecords, claim: &Claim) -> bool {
     let (None, Some(target)) = (&claim.zone, &claim.target) else {

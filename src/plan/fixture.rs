@@ -9,6 +9,7 @@ use crate::model::desired::{
     Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Stack,
 };
 use crate::model::group::GroupId;
+use crate::model::limits::Limits;
 use crate::model::ownership::{rule_resource, tags, target_group_key};
 use crate::model::spec::{
     Action, Arn, Condition, HealthCheck, Listener, LoadBalancer, LoadBalancerState, ObjectName,
@@ -175,6 +176,8 @@ pub(super) fn desired(stack: Stack) -> Desired {
         members: owners.into_iter().collect(),
         leavers: Vec::new(),
         frozen: BTreeSet::new(),
+        held: BTreeSet::new(),
+        parting: BTreeMap::new(),
         findings: Vec::new(),
         blocks_creation: Vec::new(),
         intent: Intent::Serve(Box::new(stack)),
@@ -186,7 +189,8 @@ pub(super) fn cx() -> PlanContext {
     PlanContext {
         backend: Some("sg-backend".to_owned()),
         open_ports: BTreeSet::from([8080]),
-        rule_limit: None,
+        limits: Limits::default(),
+        records_go_first: false,
     }
 }
 

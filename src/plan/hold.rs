@@ -1,6 +1,9 @@
 //! Freezing: what is live for a frozen member stays, and with it every value
 //! that the group shares.
 //!
+//! A leaver that is held is treated alike, until its records are gone; only
+//! the targets of its target groups go on following its pods.
+//!
 //! It is done by writing what is live over what is desired, before the two
 //! are compared: nothing differs, so nothing is done. Neighbours of a frozen
 //! member still change their own rules, target groups and targets, and add
@@ -65,6 +68,20 @@ pub(super) fn most_rules(observed: &Observed) -> usize {
     most_used(observed).map_or(0, rule_count)
 }
 
+/// Rules of a load balancer that stay for frozen members.
+pub(super) fn held_rules(
+    stack: &Stack,
+    desired: &Desired,
+    live: &LiveLoadBalancer,
+    observed: &Observed,
+) -> usize {
+    let held = overlay(Some(stack), desired, live, observed).stack;
+    let rules = held.listeners.values().flat_map(|listener| &listener.rules);
+    rules
+        .filter(|rule| desired.frozen.contains(&rule.owner))
+        .count()
+}
+
 /// What stays where no load balancer is live: target groups of frozen members
 /// and of nobody known.
 pub(super) fn unmade(desired: &Desired, waits: bool, observed: &Observed) -> Keep {
@@ -86,7 +103,10 @@ pub(super) fn overlay(
     observed: &Observed,
 ) -> Held {
     let owners = Owners::new(desired, stack, stack.is_none());
-    let target_groups = own_target_groups(stack, &owners);
+    let mut target_groups = own_target_groups(stack, &owners);
+    for (key, held) in held_target_groups(desired, observed) {
+        target_groups.entry(key).or_insert(held);
+    }
     let mut keep = Keep {
         target_groups: owners.kept_target_groups(observed),
         group_wide: true,
@@ -146,8 +166,9 @@ impl Keep {
 struct Owners<'a> {
     /// All members in the order of the group.
     order: Vec<&'a ObjectName>,
+    /// Those whose live parts stay, held leavers included.
     frozen: BTreeSet<&'a ObjectName>,
-    /// Members and leavers that are not frozen: their parts are as desired.
+    /// Members and leavers that are not: their parts are as desired.
     free: BTreeSet<&'a ObjectName>,
     /// Keys that a free member wishes.
     wished: BTreeSet<&'a TargetGroupKey>,
@@ -158,7 +179,11 @@ impl<'a> Owners<'a> {
     fn new(desired: &'a Desired, stack: Option<&'a Stack>, all: bool) -> Self {
         let members = || desired.members.iter();
         let leavers = || desired.leavers.iter().map(|leaver| &leaver.ingress);
-        let frozen: BTreeSet<_> = members().filter(|_| all).chain(&desired.frozen).collect();
+        let frozen: BTreeSet<_> = members()
+            .filter(|_| all)
+            .chain(&desired.frozen)
+            .chain(&desired.held)
+            .collect();
         let free = members()
             .chain(leavers())
             .filter(|ingress| !frozen.contains(ingress))
@@ -238,6 +263,22 @@ fn own_target_groups(
         .filter(|(_, group)| !owners.frozen.contains(&group.owner))
         .map(|(key, group)| (key.clone(), group.clone()))
         .collect()
+}
+
+/// The live target groups of held leavers, with the targets that they would
+/// have now.
+fn held_target_groups<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+) -> impl Iterator<Item = (TargetGroupKey, DesiredTargetGroup)> + 'a {
+    desired.held_target_groups().filter_map(|(key, wished)| {
+        let live = target_groups::matching(&wished.target_group, observed)?;
+        let held = DesiredTargetGroup {
+            target_group: live.spec.clone(),
+            ..wished.clone()
+        };
+        Some((key.clone(), held))
+    })
 }
 
 /// A live listener as it is, with the rules of free members as desired and

@@ -12,16 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Current;
 use super::draft::Draft;
+use super::room::{Room, RoomForRules};
 use super::rules::{self, RuleChanges};
 use super::step::{ListenerRef, LoadBalancerRef, Step, StepId};
 use super::tags::{Carrier, TagChanges};
 use crate::model::desired::DesiredListener;
+use crate::model::limits::Limits;
 use crate::model::spec::{Arn, Listener, LiveListener, Protocol, Rule};
-
-/// Rules that one load balancer may have before AWS refuses more, unless the
-/// quota was raised; default rules do not count.
-/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>
-pub(super) const RULES_OF_A_LOAD_BALANCER: usize = 100;
 
 /// What is left to do once new rules or everything that is wished is there.
 #[derive(Debug, Default)]
@@ -39,6 +36,7 @@ pub(super) struct Leftovers {
 pub(super) fn diff(
     wished: &BTreeMap<&u16, &DesiredListener>,
     current: &Current<'_>,
+    room: &Room,
     tags: &mut TagChanges,
     draft: &mut Draft,
 ) -> Leftovers {
@@ -47,7 +45,7 @@ pub(super) fn diff(
         let mut wished = wished.listener.clone();
         wished.default_action = draft.resolve(&wished.default_action);
         match current.listener(**port) {
-            None => create(&wished, current, draft),
+            None => create(&wished, current, room, draft),
             Some(live) => {
                 tags.compare(
                     Carrier::Listener,
@@ -56,7 +54,7 @@ pub(super) fn diff(
                     &live.spec.tags,
                     &wished.tags,
                 );
-                change(&wished, live, &mut leftovers, draft);
+                change(&wished, live, room, &mut leftovers, draft);
             }
         }
     }
@@ -90,22 +88,25 @@ impl Leftovers {
         Some(id)
     }
 
-    /// Notes the live listeners that nobody wishes.
+    /// Notes the live listeners that nobody wishes, those that went early
+    /// aside.
     pub(super) fn find_unwished(
         &mut self,
         wished: &BTreeMap<u16, DesiredListener>,
         current: &Current<'_>,
+        draft: &Draft,
     ) {
         let live = current.load_balancer.iter().flat_map(|lb| &lb.listeners);
         self.listeners = live
             .filter(|(port, _)| !wished.contains_key(*port))
+            .filter(|(_, live)| !draft.deleted_listeners.contains_key(&live.arn))
             .map(|(port, live)| (live.arn.clone(), *port))
             .collect();
     }
 }
 
 /// The certificates that only SNI needs.
-fn extra_certificates(listener: &Listener) -> BTreeSet<Arn> {
+pub(super) fn extra_certificates(listener: &Listener) -> BTreeSet<Arn> {
     let mut extra = listener.sni_certificates.clone();
     if let Some(default) = &listener.default_certificate {
         extra.remove(default);
@@ -113,8 +114,29 @@ fn extra_certificates(listener: &Listener) -> BTreeSet<Arn> {
     extra
 }
 
-fn create(wished: &Listener, current: &Current<'_>, draft: &mut Draft) {
+/// The certificates that a live listener has for what is wished, beside the
+/// default one.
+pub(super) fn listed_certificates(wished: &Listener, live: &LiveListener) -> BTreeSet<Arn> {
+    let mut listed = live.spec.sni_certificates.clone();
+    if wished.default_certificate == live.spec.default_certificate {
+        listed.extend(live.spec.default_certificate.clone());
+    }
+    listed
+}
+
+/// The certificates that a live listener lists and nobody wishes.
+pub(super) fn surplus_certificates(wished: &Listener, live: &LiveListener) -> Vec<Arn> {
+    let extra = extra_certificates(wished);
+    let surplus = live.spec.sni_certificates.difference(&extra);
+    surplus
+        .filter(|certificate| wished.default_certificate.as_ref() != Some(*certificate))
+        .cloned()
+        .collect()
+}
+
+fn create(wished: &Listener, current: &Current<'_>, room: &Room, draft: &mut Draft) {
     let mut after: Vec<StepId> = draft.load_balancer.into_iter().collect();
+    after.extend(&room.listeners);
     after.extend(draft.before_action(&wished.default_action));
     let step = Step::CreateListener {
         load_balancer: current.reference(),
@@ -128,13 +150,19 @@ fn create(wished: &Listener, current: &Current<'_>, draft: &mut Draft) {
             listener,
             certificate,
         };
-        draft.add(step, [made]);
+        draft.add(step, room.certificates.iter().copied().chain([made]));
     }
 }
 
 /// Adds the changes of a live listener, as far as they can come before those
 /// of its rules.
-fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, draft: &mut Draft) {
+fn change(
+    wished: &Listener,
+    live: &LiveListener,
+    room: &Room,
+    leftovers: &mut Leftovers,
+    draft: &mut Draft,
+) {
     let listener = || ListenerRef::Arn {
         arn: live.arn.clone(),
         port: wished.port,
@@ -148,10 +176,7 @@ fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, dra
                 || (wished.ssl_policy.is_some() && wished.ssl_policy != live.spec.ssl_policy)));
 
     let extra = extra_certificates(wished);
-    let mut listed = live.spec.sni_certificates.clone();
-    if wished.default_certificate == live.spec.default_certificate {
-        listed.extend(live.spec.default_certificate.clone());
-    }
+    let listed = listed_certificates(wished, live);
     let modify = Step::ModifyListener {
         arn: live.arn.clone(),
         listener: wished.clone(),
@@ -171,7 +196,9 @@ fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, dra
                 listener: listener(),
                 certificate: certificate.clone(),
             };
-            added.push(draft.add(step, leftovers.modified.get(&wished.port).copied()));
+            let modified = leftovers.modified.get(&wished.port);
+            let after = modified.into_iter().chain(&room.certificates).copied();
+            added.push(draft.add(step, after));
         }
     }
     if differs && !becomes_https {
@@ -192,16 +219,17 @@ fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, dra
     if wished.protocol == Protocol::Http {
         return;
     }
-    for certificate in live.spec.sni_certificates.difference(&extra) {
-        if wished.default_certificate.as_ref() != Some(certificate) {
-            let step = Step::RemoveListenerCertificate {
-                listener: listener(),
-                certificate: certificate.clone(),
-            };
-            leftovers
-                .certificates
-                .push((wished.port, step, added.clone()));
+    for certificate in surplus_certificates(wished, live) {
+        if room.removed.contains(&(wished.port, certificate.clone())) {
+            continue;
         }
+        let step = Step::RemoveListenerCertificate {
+            listener: listener(),
+            certificate,
+        };
+        leftovers
+            .certificates
+            .push((wished.port, step, added.clone()));
     }
 }
 
@@ -214,7 +242,7 @@ fn change(wished: &Listener, live: &LiveListener, leftovers: &mut Leftovers, dra
 pub(super) fn diff_rules(
     wished: &BTreeMap<u16, DesiredListener>,
     current: &Current<'_>,
-    limit: usize,
+    limits: Limits,
     leftovers: &mut Leftovers,
     tags: &mut TagChanges,
     draft: &mut Draft,
@@ -243,7 +271,7 @@ pub(super) fn diff_rules(
         });
         all.push((*port, changes, moved));
     }
-    let (early, room) = make_room(&mut all, current, limit, draft);
+    let room = RoomForRules::make(&mut all, current, limits, draft);
     let mut created = 0;
     for (port, changes, moved) in &all {
         let live = current.listener(*port).map_or(&none, |live| &live.rules);
@@ -267,7 +295,9 @@ pub(super) fn diff_rules(
                 priority: kept.to,
                 rule: kept.wished.clone(),
             };
-            let id = draft.add(step, draft.before_switch(&kept.wished.action));
+            let mut after = draft.before_switch(&kept.wished.action);
+            after.extend(room.before_change());
+            let id = draft.add(step, after);
             if kept.live.action != kept.wished.action {
                 draft.released.insert(kept.arn.clone(), id);
             }
@@ -279,9 +309,7 @@ pub(super) fn diff_rules(
             if live.contains_key(priority) {
                 after.extend(moved);
             }
-            if created >= room {
-                after.extend(&early);
-            }
+            after.extend(room.before_create(created));
             created += 1;
             let step = Step::CreateRule {
                 listener: current.listener_reference(*port),
@@ -300,7 +328,7 @@ pub(super) fn diff_rules(
             if changes.moves.contains_key(&rule.arn) {
                 after.extend(moved);
             }
-            let step = delete(*port, *priority, &rule.arn, &rule.spec);
+            let step = delete_rule(*port, *priority, &rule.arn, &rule.spec);
             let id = draft.add(step, after);
             draft.released.insert(rule.arn.clone(), id);
         }
@@ -311,49 +339,13 @@ fn rules_share_requests(a: &Rule, b: &Rule) -> bool {
     super::overlap::may_overlap(&a.conditions, &b.conditions)
 }
 
-fn delete(port: u16, priority: u32, arn: &Arn, rule: &Rule) -> Step {
+pub(super) fn delete_rule(port: u16, priority: u32, arn: &Arn, rule: &Rule) -> Step {
     Step::DeleteRule {
         arn: arn.clone(),
         port,
         priority,
         rule: rule.clone(),
     }
-}
-
-/// Adds deletions that must come before creations to stay within the quota;
-/// says which they are and how many creations need not wait for them.
-fn make_room(
-    all: &mut [(u16, RuleChanges, Option<StepId>)],
-    current: &Current<'_>,
-    limit: usize,
-    draft: &mut Draft,
-) -> (Vec<StepId>, usize) {
-    let live: usize = current
-        .load_balancer
-        .iter()
-        .flat_map(|lb| lb.listeners.values())
-        .map(|listener| listener.rules.len())
-        .sum();
-    let creates: usize = all
-        .iter()
-        .map(|(_, changes, _)| changes.creates.len())
-        .sum();
-    let room = limit.saturating_sub(live);
-    let mut short = creates.saturating_sub(room);
-    let mut early = Vec::new();
-    for (port, changes, moved) in all.iter_mut().rev() {
-        while short > 0
-            && let Some((priority, rule)) = changes.deletes.pop_last()
-        {
-            let parked = changes.moves.contains_key(&rule.arn);
-            let after = parked.then_some(*moved).flatten();
-            let id = draft.add(delete(*port, priority, &rule.arn, &rule.spec), after);
-            draft.released.insert(rule.arn, id);
-            early.push(id);
-            short -= 1;
-        }
-    }
-    (early, room)
 }
 
 /// Adds what takes certificates and listeners away, listeners after every new

@@ -37,6 +37,17 @@ pub fn current<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a Live
     }
 }
 
+/// The load balancer that is about to replace the others of its group: it is
+/// active, and nothing else holds them.
+pub fn successor<'a>(desired: &Desired, observed: &'a Observed) -> Option<&'a LiveLoadBalancer> {
+    let Intent::Serve(stack) = &desired.intent else {
+        return None;
+    };
+    let replaces = desired.frozen.is_empty() && observed.load_balancers.len() > 1;
+    let wished = matching(&stack.load_balancer, observed);
+    wished.filter(|live| replaces && is_active(live))
+}
+
 fn is_active(live: &LiveLoadBalancer) -> bool {
     matches!(
         live.state,
@@ -169,17 +180,18 @@ pub(super) fn remove_replaced(
     stack: &Stack,
     replaced: &[&LiveLoadBalancer],
     current: &Current<'_>,
+    cx: &PlanContext,
     draft: &mut Draft,
 ) {
     for live in replaced {
         let mut after: BTreeSet<_> = draft.listeners.values().copied().collect();
         after.extend(draft.load_balancer);
-        let needs: BTreeSet<Need> = (!current.load_balancer.is_some_and(is_active))
-            .then(|| Need::ActiveLoadBalancer {
-                name: stack.load_balancer.name.clone(),
-            })
-            .into_iter()
-            .collect();
+        let is_ready = current.load_balancer.is_some_and(is_active);
+        let active = (!is_ready).then(|| Need::ActiveLoadBalancer {
+            name: stack.load_balancer.name.clone(),
+        });
+        let records = cx.records_go_first.then_some(Need::RecordsGone);
+        let needs: BTreeSet<Need> = active.into_iter().chain(records).collect();
         let step = Step::DeleteLoadBalancer {
             arn: live.arn.clone(),
             name: live.spec.name.clone(),

@@ -1,6 +1,6 @@
 //! DECIDE. What is to be done, as data.
 //!
-//! May use: `model::{spec, desired, ownership, finding, records, backend}`.
+//! May use: `model::{spec, desired, ownership, finding, limits, records, backend}`.
 //! Pure: knows no clock, no client, no environment, no Kubernetes type.
 //!
 //! # The order of a plan
@@ -20,6 +20,8 @@
 //! is made with its listeners and all rules that need no target group; once
 //! AWS says that it is active (a matter of minutes, in which the old one
 //! serves), the old one is deleted and the remaining rules follow at once.
+//! Where no hosted zone is for the new scheme, the records that lead to the
+//! old one go before it does.
 //! (aws-load-balancer-controller deletes the old one first.)
 
 pub mod backend;
@@ -34,6 +36,7 @@ mod listeners;
 mod load_balancer;
 mod overlap;
 mod removal;
+mod room;
 mod rules;
 mod security_groups;
 pub mod step;
@@ -47,15 +50,17 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::desired::{Desired, Intent, Stack};
+use crate::model::limits::Limits;
 use crate::model::spec::{
     Action, Arn, Live, LiveLoadBalancer, Observed, SecurityGroup, TargetGroupRef,
 };
 use draft::Draft;
 use hold::Keep;
+use room::Room;
 use step::Plan;
 use tags::TagChanges;
 
-pub use load_balancer::current;
+pub use load_balancer::{current, successor};
 
 /// What a plan depends on beside its group: what other keys of work have made
 /// so far.
@@ -66,9 +71,12 @@ pub struct PlanContext {
     /// Ports that the shared backend security group is let in at, on all
     /// groups of nodes and pods that matter.
     pub open_ports: BTreeSet<u16>,
-    /// How many rules a load balancer may have, default rules not counted,
-    /// where AWS has refused one more; `None` counts as its default of 100.
-    pub rule_limit: Option<usize>,
+    /// How many of a kind the load balancer may have, where AWS has refused one
+    /// more.
+    pub limits: Limits,
+    /// Whether records lead to a load balancer that is to be replaced by one
+    /// that gets none: then it stays until they are gone.
+    pub records_go_first: bool,
 }
 
 /// The live things that a stack is compared with.
@@ -80,11 +88,13 @@ struct Current<'a> {
 
 /// Decides what makes AWS hold what is desired.
 ///
-/// Parts of frozen members stay as they are, and with them every group-wide
-/// value; see `hold` for what their neighbours may still do.
+/// Parts of frozen members, and of leavers that are held, stay as they are, and
+/// with them every group-wide value; see `hold` for what their neighbours may
+/// still do.
 pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
     match &desired.intent {
         Intent::LeaveAlone => Plan::default(),
+        Intent::Remove if !desired.held.is_empty() => keep(desired, observed, cx),
         Intent::Remove => {
             let mut draft = Draft::default();
             removal::everything(observed, &mut draft);
@@ -93,7 +103,7 @@ pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
         Intent::Serve(stack) => {
             let fitting = load_balancer::matching(&stack.load_balancer, observed);
             let blocked = fitting.is_none() && !desired.blocks_creation.is_empty();
-            let held = blocked || !desired.frozen.is_empty();
+            let held = blocked || desired.keeps_live_parts();
             match held.then(|| hold::serving(stack, observed)).flatten() {
                 Some(live) => {
                     let held = hold::overlay(Some(stack), desired, live, observed);
@@ -106,13 +116,19 @@ pub fn diff(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
                 }
             }
         }
-        Intent::Hold => match hold::most_used(observed) {
-            Some(live) => {
-                let held = hold::overlay(None, desired, live, observed);
-                serve(&held.stack, Some(live), &held.keep, observed, cx)
-            }
-            None => unmade(desired, observed),
-        },
+        Intent::Hold => keep(desired, observed, cx),
+    }
+}
+
+/// The plan for a group of which everything is kept, but for what belongs to
+/// leavers that are not held.
+fn keep(desired: &Desired, observed: &Observed, cx: &PlanContext) -> Plan {
+    match hold::most_used(observed) {
+        Some(live) => {
+            let held = hold::overlay(None, desired, live, observed);
+            serve(&held.stack, Some(live), &held.keep, observed, cx)
+        }
+        None => unmade(desired, observed),
     }
 }
 
@@ -151,21 +167,23 @@ fn serve(
             let action = draft.resolve(&wished.listener.default_action);
             matches!(&action, Action::Forward(TargetGroupRef::Arn(arn)) if held_elsewhere.contains(arn))
         });
-    let mut leftovers = listeners::diff(&early, &current, &mut tags, &mut draft);
-    load_balancer::remove_replaced(stack, &replaced, &current, &mut draft);
-    leftovers.append(listeners::diff(&late, &current, &mut tags, &mut draft));
-    let limit = cx.rule_limit.unwrap_or(listeners::RULES_OF_A_LOAD_BALANCER);
+    let room = Room::make(&stack.listeners, &current, cx.limits, &mut draft);
+    let mut leftovers = listeners::diff(&early, &current, &room, &mut tags, &mut draft);
+    load_balancer::remove_replaced(stack, &replaced, &current, cx, &mut draft);
+    leftovers.append(listeners::diff(
+        &late, &current, &room, &mut tags, &mut draft,
+    ));
     listeners::diff_rules(
         &stack.listeners,
         &current,
-        limit,
+        cx.limits,
         &mut leftovers,
         &mut tags,
         &mut draft,
     );
     tags.write(&mut draft);
 
-    leftovers.find_unwished(&stack.listeners, &current);
+    leftovers.find_unwished(&stack.listeners, &current, &draft);
     listeners::remove(leftovers, &mut draft);
     removal::target_groups(&in_use, keep, observed, &mut draft);
     if let Some((revoke, opened)) = revoke {

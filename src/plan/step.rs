@@ -260,6 +260,16 @@ pub enum Need {
         /// Name of the new load balancer.
         name: String,
     },
+    /// The records that lead to the load balancer that is replaced must be gone
+    /// first, where the new one gets none; made by the key of records.
+    RecordsGone,
+}
+
+impl Need {
+    /// Whether the key of the shared backend group makes it.
+    pub fn is_of_backend(&self) -> bool {
+        matches!(self, Self::BackendSecurityGroup | Self::BackendPort(_))
+    }
 }
 
 impl fmt::Display for Need {
@@ -268,6 +278,7 @@ impl fmt::Display for Need {
             Self::BackendSecurityGroup => f.write_str("the backend security group"),
             Self::BackendPort(port) => write!(f, "port {port} open to the backend security group"),
             Self::ActiveLoadBalancer { name } => write!(f, "load balancer {name} to be active"),
+            Self::RecordsGone => f.write_str("the DNS records that lead to it to be gone"),
         }
     }
 }

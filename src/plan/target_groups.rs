@@ -74,7 +74,7 @@ pub(super) fn diff(
             let made = draft.add(Step::CreateTargetGroup(group.target_group.clone()), []);
             let name = TargetGroupRef::Key(key.clone());
             let filled =
-                targets::register(&name, key, group.targets.clone(), Some(made), &needs, draft);
+                targets::register(&name, key, group.targets.clone(), &[made], &needs, draft);
             draft.target_groups.insert(key.clone(), name);
             draft.made_target_groups.insert(key.clone(), made);
             draft.filled.insert(key.clone(), filled);
@@ -94,7 +94,8 @@ pub(super) fn diff(
                 [],
             );
         }
-        targets::diff(&live.arn, key, &live.targets, &group.targets, &needs, draft);
+        let changes = targets::Changes::new(&live.targets, &group.targets);
+        changes.add(&live.arn, key, &needs, cx.limits.targets, draft);
         tags.compare(
             Carrier::TargetGroup,
             &live.arn,

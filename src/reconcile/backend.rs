@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{Reconciler, WorkOf};
-use crate::apply::BackendReady;
+use super::{Reconciler, WorkOf, lock, words};
+use crate::apply::{BackendReady, Failure};
+use crate::aws::Class;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
 use crate::model::backend_build::{GroupPorts, build_backend, group_ports, keeps_live};
-use crate::model::desired::{Desired, Intent};
+use crate::model::desired::Desired;
 use crate::model::group::GroupId;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::TargetType;
@@ -25,11 +26,22 @@ impl Reconciler {
     /// tells the groups that wait for it.
     pub(super) async fn backend(&self) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
-        let all = self.all_desired(&snapshot).await?;
+        let membership = self.membership(&snapshot).await?;
+        let mut all = self.all_desired(&membership, &snapshot).await?;
+        for (group, desired) in &mut all {
+            if !desired.leavers.is_empty() {
+                let observed = self.memory.recall(group).await?;
+                self.records_first(desired, &observed, &snapshot);
+            }
+        }
         let (desired, wished) = self.desired_backend(&all, &snapshot).await?;
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
         let applied = self.apply(WorkOf::Backend, &plan).await;
+        *lock(&self.backend_failures) = words::failures(&applied);
+        let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
+        let taken = applied.failed.iter().find(is_taken);
+        *lock(&self.backend_name_taken) = taken.map(|failed| failed.error.message.clone());
         let observed = self.memory.recall_backend().await?;
         let ready = BackendReady {
             group: self.memory.backend_id(),
@@ -87,19 +99,14 @@ fn endpoints(
 ) -> (BTreeSet<String>, BTreeSet<PodAddress>) {
     let mut instances = BTreeSet::new();
     let mut addresses = BTreeSet::new();
-    for desired in all.values() {
-        let Intent::Serve(stack) = &desired.intent else {
+    for group in all.values().flat_map(Desired::target_groups) {
+        if group.backend_ports.is_empty() {
             continue;
-        };
-        for group in stack.target_groups.values() {
-            if group.backend_ports.is_empty() {
-                continue;
-            }
-            let ids = group.targets.iter().map(|target| target.id.clone());
-            match group.target_group.target_type {
-                TargetType::Instance => instances.extend(ids),
-                TargetType::Ip => addresses.extend(ids),
-            }
+        }
+        let ids = group.targets.iter().map(|target| target.id.clone());
+        match group.target_group.target_type {
+            TargetType::Instance => instances.extend(ids),
+            TargetType::Ip => addresses.extend(ids),
         }
     }
     let pods = pods(&addresses, snapshot);
@@ -138,11 +145,7 @@ fn open_ports(
 ) -> BTreeSet<u16> {
     let mut ports: BTreeSet<u16> = all
         .values()
-        .filter_map(|desired| match &desired.intent {
-            Intent::Serve(stack) => Some(stack),
-            _ => None,
-        })
-        .flat_map(|stack| stack.target_groups.values())
+        .flat_map(Desired::target_groups)
         .flat_map(|group| group.backend_ports.iter().copied())
         .collect();
     let is_open = |id: &str, port: u16| {

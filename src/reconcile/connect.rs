@@ -1,7 +1,6 @@
 //! From settings to a working [`Reconciler`].
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -18,10 +17,6 @@ use crate::model::targets::instance_id;
 use crate::observe::{Dns, Memory, Scope};
 use crate::run::Parts;
 use crate::telemetry::Metrics;
-
-/// What was read at the start is believed at least this long; the verification
-/// interval where that is shorter.
-const FIRST_VERIFICATION: Duration = Duration::from_mins(5);
 
 /// Counts calls where metrics are kept.
 struct Counted(Arc<Metrics>);
@@ -65,7 +60,7 @@ impl Reconciler {
             vpc = model.vpc_id,
             "connected"
         );
-        let first_verification = FIRST_VERIFICATION.min(settings.verify_interval);
+        let first_verification = settings.first_verification;
         let memory = Memory::new(
             aws.clone(),
             Scope {
@@ -87,8 +82,10 @@ impl Reconciler {
             memory,
             records,
             backend: watch::Sender::default(),
+            backend_failures: Mutex::default(),
+            backend_name_taken: Mutex::default(),
             held: Held::default(),
-            made: Mutex::default(),
+            ours: Mutex::default(),
             background: Mutex::new(Background::default()),
         })
     }

@@ -19,19 +19,21 @@ impl Reconciler {
         let snapshot = self.parts.stores.snapshot();
         let mut page = Page::default();
         for group in self.all_groups(&snapshot).await? {
-            let desired = self.desired(&group, &snapshot).await?;
+            let mut desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
-            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired));
+            self.drop_anothers(&mut desired, &observed, &snapshot);
+            let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;
         }
-        let all = self.all_desired(&snapshot).await?;
+        let membership = self.membership(&snapshot).await?;
+        let all = self.all_desired(&membership, &snapshot).await?;
         let (desired, _) = self.desired_backend(&all, &snapshot).await?;
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);
         page.section("backend security group", &plan, plan.steps.len())?;
         if let Some(records) = &self.records {
-            let looked = records.look(self, &all, &snapshot).await?;
+            let looked = records.look(self, &all, &membership, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.changes.len())?;
             print_waiting(&looked.plan.states)?;
             print_findings(looked.findings.iter().map(|(_, finding)| finding))?;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lock;
+use super::{Reconciler, WorkOf, lock};
 use crate::apply::{Applied, Failure};
+use crate::aws::operations::DELETE_SECURITY_GROUP;
 use crate::aws::{Class, Error};
 use crate::plan::step::{Plan, Step, StepId};
 
@@ -16,6 +17,9 @@ use crate::plan::step::{Plan, Step, StepId};
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause.
 const LAST: Duration = Duration::from_mins(5);
+/// The interfaces of a load balancer hold its security groups for a while
+/// after it is gone: nothing is tried before.
+const INTERFACES: Duration = Duration::from_secs(2);
 
 /// The deletions that wait, by ARN or id of what is to go.
 #[derive(Debug, Default)]
@@ -46,6 +50,18 @@ impl Held {
                 (refused.until > now).then(|| (id, refused.error.clone()))
             })
             .collect()
+    }
+
+    /// Has a security group wait whose load balancer went a moment ago.
+    pub fn let_go(&self, id: &str, at: Instant) {
+        let until = at + INTERFACES;
+        let mut held = lock(&self.0);
+        let refused = held.entry(id.to_owned()).or_insert_with(|| Refused {
+            error: held_by_interfaces(),
+            times: 0,
+            until,
+        });
+        refused.until = refused.until.max(until);
     }
 
     /// Notes what became of a plan of which `deferred` was not tried.
@@ -92,6 +108,61 @@ impl Held {
     }
 }
 
+impl Reconciler {
+    /// Steps of a plan that are not tried now: their pause is not over, or a
+    /// load balancer has the security group that they delete, or had it a
+    /// moment ago, as far as this is remembered.
+    pub(super) fn deferred(&self, work: WorkOf<'_>, plan: &Plan) -> BTreeMap<StepId, Error> {
+        let now = Instant::now();
+        self.note_let_go(plan);
+        if matches!(work, WorkOf::Backend) && self.memory.is_backend_carried() {
+            for planned in &plan.steps {
+                if let Step::DeleteSecurityGroup { id, .. } = &planned.step {
+                    self.held.let_go(id, now);
+                }
+            }
+        }
+        let mut deferred = self.held.deferred(plan, now);
+        for (step, _) in carried(plan) {
+            deferred.entry(step).or_insert_with(held_by_interfaces);
+        }
+        deferred
+    }
+
+    /// Notes when load balancers have gone that had the security groups that a
+    /// plan deletes.
+    pub(super) fn note_let_go(&self, plan: &Plan) {
+        for planned in &plan.steps {
+            if let Step::DeleteSecurityGroup { id, .. } = &planned.step
+                && let Some(at) = self.memory.let_go_at(id)
+            {
+                self.held.let_go(id, at);
+            }
+        }
+    }
+}
+
+fn held_by_interfaces() -> Error {
+    let message = "the interfaces of a load balancer may have it still";
+    Error::here(&DELETE_SECURITY_GROUP, Class::InUse, message)
+}
+
+/// Security groups that a plan deletes and that one of its load balancers has
+/// until then: the deletion is left for another run.
+pub(super) fn carried(plan: &Plan) -> impl Iterator<Item = (StepId, &str)> {
+    let steps = plan.steps.iter().enumerate();
+    steps.filter_map(|(id, planned)| {
+        let lets_go =
+            |before: &StepId| matches!(plan.steps[*before].step, Step::DeleteLoadBalancer { .. });
+        match &planned.step {
+            Step::DeleteSecurityGroup { id: group, .. } if planned.after.iter().any(lets_go) => {
+                Some((id, group.as_str()))
+            }
+            _ => None,
+        }
+    })
+}
+
 /// What a step takes away that something else may hold.
 fn deleted(step: &Step) -> Option<&str> {
     match step {
@@ -105,7 +176,6 @@ fn deleted(step: &Step) -> Option<&str> {
 #[allow(clippy::unwrap_used)] // a test may fail loudly
 mod tests {
     use super::*;
-    use crate::aws::operations::DELETE_SECURITY_GROUP;
     use crate::plan::step::Planned;
 
     fn plan() -> Plan {
@@ -122,6 +192,23 @@ mod tests {
             }],
             ..Plan::default()
         }
+    }
+
+    #[test]
+    fn what_a_load_balancer_has_just_let_go_of_is_not_tried_yet() {
+        let held = Held::default();
+        let plan = plan();
+        let now = Instant::now();
+        held.let_go("sg-1", now);
+        let deferred = held.deferred(&plan, now);
+        assert_eq!(deferred[&0].class, Class::InUse);
+        held.note(&plan, &deferred, &refused(), now);
+        assert_eq!(held.next(&plan, now), Some(INTERFACES));
+        let then = now + INTERFACES;
+        assert!(held.deferred(&plan, then).is_empty());
+        held.note(&plan, &BTreeMap::new(), &refused(), then);
+        assert_eq!(held.next(&plan, then), Some(FIRST));
+        assert_eq!(carried(&plan).count(), 0);
     }
 
     fn refused() -> Applied {

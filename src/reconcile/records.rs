@@ -1,10 +1,13 @@
 //! The key of all DNS records of the cluster, and the gate of deletions: a
 //! load balancer goes only after its records are gone everywhere.
 
+mod asked;
 mod doubt;
 mod findings;
 mod live;
+mod parting;
 mod spreading;
+mod stranded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,15 +22,16 @@ use crate::key::Key;
 use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
-use crate::model::membership::{self, Membership};
-use crate::model::records::{DesiredRecords, ObservedRecords, Place, RecordState};
+use crate::model::membership::Membership;
+use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
-use findings::{by_group, denied, in_words};
-use live::{Live, LoadBalancerOf, context};
+use findings::{Owners, by_group, denied, in_words};
+use live::{Live, LoadBalancerOf, context, may_lead_to};
+use parting::Parting;
 
 /// First and longest pause between two questions whether a change has been
 /// spread.
@@ -66,32 +70,44 @@ struct Book {
     pause: Option<Duration>,
     /// Records that a group gave up: it waits for them.
     given_up: BTreeMap<(GroupId, Place), Parting>,
+    /// Places that were read since the process began.
+    met: BTreeSet<Place>,
     /// When what was refused is looked at again, and the pause before that.
     look_again: Option<(Instant, Duration)>,
+    /// Hosts of groups that get no record as there is no zone for them.
+    homeless: BTreeSet<(GroupId, String)>,
     /// Whether zones may not be listed.
     denied: bool,
 }
 
-/// How far a record is that a group gave up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parting {
-    /// The change is being spread.
-    Spreading,
-    /// It has been; resolvers may remember it until then.
-    Remembered(Instant),
+/// Something in DNS that a group waits for.
+pub(super) struct Wait {
+    /// The host that it is about.
+    pub host: String,
+    /// What is waited for.
+    pub words: String,
 }
 
 /// What one look at all records has found.
 pub(super) struct Looked {
     /// What is to be done.
     pub plan: DnsPlan,
-    /// What is wrong, the plan's findings included, by group.
+    /// What is wrong, the plan's findings and refused reads included, by group.
     pub findings: BTreeSet<(GroupId, Finding)>,
     /// What could not be read.
     failed: BTreeMap<Place, Error>,
     /// Hosts that were looked at.
     hosts: BTreeSet<String>,
+    /// Hosts that somebody wants or is leaving, and where they are looked for.
+    asked: (BTreeSet<String>, BTreeSet<Place>),
+    /// Whose each host is.
+    owners: Owners,
+    homeless: BTreeSet<(GroupId, String)>,
     records: ObservedRecords,
+    /// Groups with the hosts that their leavers state and nobody else of them.
+    left: BTreeSet<(GroupId, String)>,
+    /// Ids of private zones.
+    private_zones: BTreeSet<String>,
     live: Live,
     context: DnsContext,
     denied: bool,
@@ -114,50 +130,47 @@ impl Records {
 
     /// What a group on its way out waits for: the records of its hosts. For a
     /// group that goes on, the hosts of its leavers that nobody of it wants
-    /// any more.
-    pub fn holding_up(&self, desired: &Desired, snapshot: &Snapshot) -> Vec<String> {
+    /// any more. `observed` is what AWS holds for it.
+    pub fn holding_up(
+        &self,
+        desired: &Desired,
+        observed: &Observed,
+        snapshot: &Snapshot,
+    ) -> Vec<Wait> {
         let group = &desired.group;
-        let kept: BTreeSet<String> = desired
-            .members
-            .iter()
-            .flat_map(|member| hosts_of(member, snapshot))
-            .collect();
-        let leavers = desired.leavers.iter();
-        let left: BTreeSet<String> = leavers
-            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
-            .collect();
+        let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
+        let (kept, left) = parting::hosts(&desired.members, leavers, snapshot);
         let book = lock(&self.book);
         let mut waits = Vec::new();
-        for host in left.difference(&kept) {
+        let mut wait = |host: &String, words: String| {
+            let host = host.clone();
+            waits.push(Wait { host, words });
+        };
+        for host in &left {
             // Who may not look would wait for ever.
             if !book.denied && !book.looked_at.contains(host) {
-                waits.push(format!("a look at the DNS record of {host}"));
+                wait(host, format!("a look at the DNS record of {host}"));
             }
         }
         for (Place { host, .. }, holder) in &book.held {
             // What nobody states may be a frozen member's, and stays.
             let goes = left.contains(host) || desired.frozen.is_empty();
             if holder == group && goes && !kept.contains(host) {
-                waits.push(format!(
-                    "the DNS record of {host} to be deleted or handed over"
-                ));
+                let words = format!("the DNS record of {host} to be deleted or handed over");
+                wait(host, words);
             }
         }
         for ((of, Place { host, .. }), parting) in &book.given_up {
-            if of == group {
-                waits.push(match parting {
-                    Parting::Spreading => {
-                        format!("Route 53 to have spread the change of {host}")
-                    }
-                    Parting::Remembered(_) => format!(
-                        "resolvers to have forgotten {host} (--dns-delete-grace, {} s)",
-                        self.grace.as_secs()
-                    ),
-                });
+            let counts = match parting {
+                Parting::Spreading | Parting::Remembered(_) => true,
+                Parting::Perhaps(_, scheme) => {
+                    left.contains(host) && may_lead_to(host, *scheme, observed)
+                }
+            };
+            if of == group && counts {
+                wait(host, parting.in_words(host, self.grace));
             }
         }
-        waits.sort();
-        waits.dedup();
         waits
     }
 
@@ -196,79 +209,90 @@ impl Records {
         &self,
         cx: &Reconciler,
         all: &BTreeMap<GroupId, Desired>,
+        membership: &Membership,
         snapshot: &Snapshot,
     ) -> anyhow::Result<Looked> {
-        let membership = membership::groups(snapshot, &cx.settings);
         let live = Live::of(cx, all);
-        let (targets, schemes) = (live.targets(), live.schemes());
+        let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
+        let successors = live.successors();
         let frozen: BTreeSet<ObjectName> = all
             .values()
             .flat_map(|desired| desired.frozen.iter().cloned())
             .collect();
         let live_hosts = live::hosts_of_frozen(cx, all).await?;
         let leavers = membership.groups.values().flat_map(|group| &group.leavers);
-        let left: BTreeSet<String> = leavers
+        let of_leavers: BTreeSet<String> = leavers
             .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
             .collect();
         let members = membership.groups.values().flat_map(|group| &group.members);
-        let mut hosts = left.clone();
+        let mut hosts = of_leavers.clone();
         hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
         hosts.extend(live_hosts.values().flatten().cloned());
         let mut zones = self.dns.zones(&hosts).await?;
-        let build = |membership: &Membership, zones: &Zones| {
+        let build = |zones: &Zones| {
             let sources = RecordSources {
                 zones: &zones.zones,
                 targets: &targets,
+                rules: &rules,
+                successors: &successors,
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
             };
             build_records(snapshot, membership, &cx.settings, sources)
         };
-        let (mut desired, mut findings) = build(&membership, &zones);
+        let (mut desired, mut findings) = build(&zones);
         if findings.iter().any(|f| f.reason == Reason::NoHostedZone) && zones.denied.is_none() {
             zones = self.dns.zones_again(&hosts).await?;
-            (desired, findings) = build(&membership, &zones);
+            (desired, findings) = build(&zones);
         }
         if let Some(error) = &zones.denied {
-            findings = denied(&membership, snapshot, error);
+            findings = denied(membership, snapshot, error);
         }
-        let mut places = self.places(&desired);
-        // What leavers hold is found, whatever their load balancer was.
-        for host in &left {
+        let mut asked = asked::wished_places(&desired);
+        let homeless = stranded::homeless(&desired);
+        // What leavers hold is found, whatever their load balancer was; and
+        // what leads to one that is about to go.
+        let going = homeless
+            .iter()
+            .filter(|(of, _)| successors.contains_key(of));
+        for host in of_leavers.iter().chain(going.map(|(_, host)| host)) {
             let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
-            places.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
+            asked.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
         }
+        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
+        places.extend(asked.iter().cloned());
         let Recalled { records, failed } = self.dns.recall(&places).await;
         let spreading = lock(&self.book).spreading_now();
-        let context = context(cx, snapshot, &membership, &live, spreading);
+        let context = context(cx, snapshot, membership, spreading);
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
-        let findings = by_group(&membership, findings);
-        let looked: BTreeSet<String> = hosts
-            .into_iter()
-            .filter(|host| !failed.keys().any(|place| place.host == *host))
-            .collect();
+        let owners = Owners::new(membership, snapshot);
+        let mut findings = by_group(membership, findings);
+        findings.extend(owners.not_allowed(&failed, &plan));
+        let looked = hosts.iter();
+        let looked = looked.filter(|host| !failed.keys().any(|place| place.host == **host));
+        let looked = looked.cloned().collect();
         Ok(Looked {
             plan,
             findings,
             failed,
             hosts: looked,
+            asked: (hosts, asked),
+            owners,
+            homeless,
             records,
+            left: parting::left(membership, snapshot),
+            private_zones: zones
+                .zones
+                .iter()
+                .filter(|zone| zone.private_vpcs.is_some())
+                .map(|zone| zone.id.clone())
+                .collect(),
             live,
             context,
             denied: zones.denied.is_some(),
         })
-    }
-
-    /// What is to be read: what was read before, and what Ingresses want.
-    fn places(&self, wished: &DesiredRecords) -> BTreeSet<Place> {
-        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
-        for (host, claims) in wished {
-            let zones = claims.iter().filter_map(|claim| claim.zone.as_ref());
-            places.extend(zones.map(|zone| Place::new(host, zone)));
-        }
-        places
     }
 
     /// Has what was refused read again when it is time.
@@ -293,6 +317,9 @@ impl Records {
         let now = Instant::now();
         let held_now = held(&records, &looked.context);
         let held_before = held(&looked.records, &looked.context);
+        let until = now + parting::after_a_start(self.grace);
+        let private = &looked.private_zones;
+        book.meet(&looked.records, &held_before, &looked.left, private, until);
         for submitted in &applied.submitted {
             for place in &submitted.places {
                 let holder = held_now.get(place);
@@ -312,7 +339,7 @@ impl Records {
         }
         book.spreading.retain(|_, places| !places.is_empty());
         book.given_up.retain(|(group, place), parting| {
-            let over = matches!(parting, Parting::Remembered(until) if *until <= now);
+            let over = parting.until().is_some_and(|until| until <= now);
             // It came back: then it is a held one again.
             !over && held_now.get(place) != Some(group)
         });
@@ -321,8 +348,11 @@ impl Records {
         let failed: BTreeSet<&String> = applied.failed.keys().map(|p| &p.host).collect();
         let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
         book.looked_at.extend(sure.cloned());
+        book.homeless.clone_from(&looked.homeless);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
+        let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
+        book.findings.extend(not_allowed);
         let spreading = book.spreading_now();
         let spreading: BTreeSet<&str> = spreading.iter().map(|p| p.host.as_str()).collect();
         book.states = looked
@@ -357,6 +387,7 @@ impl Records {
                 Some((now + pause, pause))
             }
         };
+        self.forget(&mut book, looked);
         let after = book.view();
         let before = std::mem::replace(&mut book.told, after.clone());
         let groups = before.keys().chain(after.keys());
@@ -379,7 +410,7 @@ impl Records {
             next = Some(pause);
         }
         for parting in book.given_up.values() {
-            if let Parting::Remembered(until) = parting {
+            if let Some(until) = parting.until() {
                 let left = until.saturating_duration_since(now);
                 next = Some(next.map_or(left, |pause: Duration| pause.min(left)));
             }
@@ -442,8 +473,9 @@ impl Reconciler {
         records.poll(self).await;
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
-        let all = self.all_desired(&snapshot).await?;
-        let looked = records.look(self, &all, &snapshot).await?;
+        let membership = self.membership(&snapshot).await?;
+        let all = self.all_desired(&membership, &snapshot).await?;
+        let looked = records.look(self, &all, &membership, &snapshot).await?;
         records.in_doubt(&looked.plan);
         let known = records.looked_at();
         let mut applied = apply::dns::DnsApplied::default();

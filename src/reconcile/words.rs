@@ -4,6 +4,7 @@ use crate::apply::{Applied, Failure as Failed};
 use crate::aws::Class;
 use crate::model::desired::Desired;
 use crate::model::finding::{Effect, Finding, Reason};
+use crate::plan::step::Need;
 use crate::report::Failure;
 
 /// Failures worth an event: what goes away by itself is not.
@@ -41,20 +42,47 @@ fn reason(class: Class) -> Option<&'static str> {
         Class::Throttle => Some("Throttled"),
         Class::Quota => Some("QuotaExceeded"),
         Class::Refused => Some("RefusedByAWS"),
+        Class::NameTaken => Some("NameTaken"),
         Class::Transient => Some("AWSNotAnswering"),
         Class::Gone | Class::LostRace => Some("ChangedMeanwhile"),
         Class::InUse | Class::Protected | Class::Fenced => None,
     }
 }
 
+/// The findings of a load balancer, or targets, that wait for the shared
+/// backend security group while its name is taken: on every member.
+pub fn without_backend<'a>(
+    desired: &'a Desired,
+    applied: &'a Applied,
+    taken: Option<&'a str>,
+) -> impl Iterator<Item = Finding> + 'a {
+    // A step tells the first of its needs that did not come.
+    let is_shared = |need: &Need| !matches!(need, Need::ActiveLoadBalancer { .. });
+    let message = taken.filter(|_| applied.waiting.iter().any(is_shared));
+    message.into_iter().flat_map(|message| {
+        let members = desired.members.iter();
+        let served = members.filter(|member| !desired.frozen.contains(*member));
+        served.map(move |member| Finding {
+            ingress: member.clone(),
+            effect: Effect::Frozen,
+            reason: Reason::NameTaken,
+            message: format!("the load balancer waits for the shared security group: {message}"),
+        })
+    })
+}
+
 /// What is still held by something that goes later.
 pub fn in_use(applied: &Applied) -> impl Iterator<Item = String> + '_ {
     let held = |failed: &&Failed| failed.error.class == Class::InUse;
-    applied
-        .failed
-        .iter()
-        .filter(held)
-        .map(|failed| format!("\"{}\": AWS says that it is still in use", failed.text))
+    applied.failed.iter().filter(held).map(|failed| {
+        let error = &failed.error;
+        let why = if error.code.is_empty() {
+            error.message.as_str()
+        } else {
+            "AWS says that it is still in use"
+        };
+        format!("\"{}\": {why}", failed.text)
+    })
 }
 
 /// The findings of a load balancer that is protected against deletion, on

@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Error, NOT_FOUND, Reporter, WRITER, is_older};
+use super::{Error, NOT_FOUND, Reporter, is_older};
 use crate::model::spec::ObjectName;
 
 /// Attempts to write one list, when others write it too.
@@ -23,6 +23,13 @@ enum Change {
 }
 
 impl Reporter {
+    /// What this installation is called as the writer of finalizers: those of
+    /// several in a cluster have the same names, and the API server notes who
+    /// put them.
+    pub fn finalizer_writer(&self) -> &str {
+        &self.finalizer_writer
+    }
+
     /// Puts a finalizer on an Ingress; `false` when it has it.
     pub(super) async fn add_finalizer(
         &self,
@@ -79,7 +86,7 @@ impl Reporter {
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &name.namespace);
         let uid = ingress.uid();
         let parameters = PatchParams {
-            field_manager: Some(WRITER.to_owned()),
+            field_manager: Some(self.finalizer_writer.clone()),
             ..PatchParams::default()
         };
         for _ in 0..ATTEMPTS {

@@ -13,6 +13,7 @@ mod events;
 mod finalizers;
 mod group;
 mod status;
+mod totals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,8 @@ use self::events::Said;
 /// The name that this product gives itself as the writer of fields and events;
 /// the same for ever.
 const WRITER: &str = "alb-ingress-controller";
+/// The same for finalizers, before the name of the installation.
+const FINALIZER_WRITER: &str = "alb-ingress-controller-";
 
 /// HTTP status of what is not there. The code and not the reason, which the
 /// answer about a kind that is not installed does not have.
@@ -124,6 +127,17 @@ pub enum GroupState {
 }
 
 impl GroupState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Serving,
+        Self::Waiting,
+        Self::Degraded,
+        Self::Failing,
+        Self::Held,
+        Self::LeftAlone,
+        Self::Deleting,
+    ];
+
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -195,6 +209,8 @@ pub struct Reporter {
     instance: String,
     /// This installation, in a label of custom resources.
     installation: String,
+    /// This installation, as the writer of finalizers.
+    finalizer_writer: String,
     on_write: OnWrite,
     memory: Mutex<Memory>,
 }
@@ -245,6 +261,7 @@ impl Reporter {
         Self {
             client,
             instance,
+            finalizer_writer: format!("{FINALIZER_WRITER}{installation}"),
             installation,
             on_write,
             memory: Mutex::default(),
@@ -327,24 +344,6 @@ impl Reporter {
         Ok(writes)
     }
 
-    /// Groups by state and findings by reason, as last told.
-    pub fn totals(&self) -> (BTreeMap<String, i64>, BTreeMap<String, i64>) {
-        let memory = self.memory();
-        let (mut states, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-        for told in memory.groups.values() {
-            if let Some(state) = told.state {
-                *states.entry(state.as_str().to_owned()).or_default() += 1;
-            }
-        }
-        let of_groups = memory.groups.values().flat_map(|told| told.said.findings());
-        for finding in of_groups.chain(&memory.strays) {
-            *reasons
-                .entry(finding.reason.as_str().to_owned())
-                .or_default() += 1;
-        }
-        (states, reasons)
-    }
-
     /// Forgets what was written about Ingresses that are no more, so that
     /// memory does not grow with their number.
     pub fn forget_missing(&self, snapshot: &Snapshot) {
@@ -402,6 +401,8 @@ pub(crate) mod tests {
             members: vec![web],
             leavers: Vec::new(),
             frozen: BTreeSet::new(),
+            held: BTreeSet::new(),
+            parting: BTreeMap::new(),
             findings: Vec::new(),
             blocks_creation: Vec::new(),
             intent: Intent::Serve(Box::new(crate::model::desired::Stack {

@@ -21,6 +21,7 @@ use super::stores::Kept;
 use crate::key::Key;
 use crate::model::snapshot::{SERVICE_NAME_LABEL, TargetGroupBinding};
 use crate::model::spec::ObjectName;
+use crate::model::writers::keep_writers_of_finalizers;
 
 /// Annotation of `kubectl apply` that repeats the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -108,7 +109,7 @@ impl Kind for Ingress {
     stored_in!(ingresses, ObjectName, namespaced);
 
     fn trim(&mut self) {
-        self.metadata.managed_fields = None;
+        keep_writers_of_finalizers(&mut self.metadata);
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.remove(LAST_APPLIED);
         }

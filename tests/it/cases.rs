@@ -25,9 +25,12 @@ use alb_ingress_controller::model::desired::{Desired, Intent};
 use alb_ingress_controller::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use alb_ingress_controller::model::finding::{Finding, Verdict};
 use alb_ingress_controller::model::group::GroupId;
+use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::membership::{self, Membership};
 use alb_ingress_controller::model::records::{AliasTarget, ObservedRecords, Place, Zone};
-use alb_ingress_controller::model::records_build::{RecordSources, build_records, live_hosts};
+use alb_ingress_controller::model::records_build::{
+    RecordSources, build_records, host_rules, live_hosts,
+};
 use alb_ingress_controller::model::settings::{DnsSettings, Settings};
 use alb_ingress_controller::model::snapshot::{Snapshot, snapshot_from_yaml};
 use alb_ingress_controller::model::spec::{Arn, ObjectName, Tags};
@@ -146,7 +149,8 @@ impl World {
         }
     }
 
-    fn context(&self) -> PlanContext {
+    fn context(&self, members: &[ObjectName]) -> PlanContext {
+        let limits = Limits::said(members, &self.facts.verdicts);
         PlanContext {
             backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
             open_ports: self
@@ -157,7 +161,8 @@ impl World {
                 .filter_map(|permission| permission.ports)
                 .flat_map(|(from, to)| from..=to)
                 .collect(),
-            rule_limit: None,
+            limits,
+            records_go_first: false,
         }
     }
 
@@ -201,6 +206,7 @@ impl World {
             let aws = self.groups.entry(desired.group.clone()).or_default();
             let cx = PlanContext {
                 backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
+                limits: Limits::said(&desired.members, &self.facts.verdicts),
                 ..PlanContext::default()
             };
             let left = diff(&desired, &aws.observed, &cx);
@@ -210,7 +216,7 @@ impl World {
     }
 
     fn group(&mut self, desired: &Desired, text: &mut String) {
-        let cx = self.context();
+        let cx = self.context(&desired.members);
         let aws = self.groups.entry(desired.group.clone()).or_default();
         let plan = diff(desired, &aws.observed, &cx);
         let mut findings = desired.findings.clone();
@@ -259,6 +265,13 @@ impl World {
                 (group.clone(), target)
             })
             .collect();
+        let rules = all
+            .iter()
+            .map(|desired| {
+                let live = served.get(&desired.group).copied();
+                (desired.group.clone(), host_rules(desired, live))
+            })
+            .collect();
         let schemes = served
             .iter()
             .map(|(group, live)| (group.clone(), live.spec.scheme))
@@ -285,6 +298,8 @@ impl World {
             RecordSources {
                 zones: &zones,
                 targets: &targets,
+                rules: &rules,
+                successors: &BTreeMap::new(),
                 schemes: &schemes,
                 frozen: &frozen,
                 live_hosts: &live_hosts,
@@ -300,7 +315,6 @@ impl World {
             cluster_uid: None,
             groups: all.iter().map(|d| d.group.clone()).collect(),
             sees_all: true,
-            coming: BTreeSet::new(),
             spreading: BTreeSet::new(),
         };
         let mut plan = diff_records(&desired, &self.records, &cx);

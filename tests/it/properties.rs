@@ -5,6 +5,7 @@ mod stacks;
 use std::collections::BTreeSet;
 
 use alb_ingress_controller::model::desired::{Desired, Intent, Stack};
+use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::spec::{
     Action, Arn, Condition, LiveLoadBalancer, Observed, Rule, TargetGroupRef,
 };
@@ -14,13 +15,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::paper_aws::{PaperAws, arns};
-use stacks::{REQUESTS, desired, drift, freeze, stack};
+use stacks::{REQUESTS, desired, drift, freeze, hold, stack};
 
 fn cx() -> PlanContext {
     PlanContext {
         backend: Some("sg-backend".to_owned()),
         open_ports: BTreeSet::from([8080]),
-        rule_limit: None,
+        limits: Limits::default(),
+        records_go_first: false,
     }
 }
 
@@ -333,19 +335,20 @@ proptest! {
         prop_assert!(aws.observed.is_empty());
     }
 
-    /// What belongs to a frozen member stays as it is, and so does all that
-    /// the group shares.
+    /// What belongs to a frozen member, or to a leaver that is held, stays as it
+    /// is, and so does all that the group shares.
     #[test]
-    fn frozen_members_keep_what_is_live(
+    fn frozen_members_and_held_leavers_keep_what_is_live(
         before in stack(),
         after in stack(),
         which in 1..8u8,
         choices in choices(),
         // Rules taken away by hand leave target groups that nothing uses.
         removed in vec((Just(1u8), 0..3usize), 0..3),
+        leaving in any::<bool>(),
     ) {
         let mut aws = live(before, &removed);
-        let wish = freeze(after, which);
+        let wish = if leaving { hold(after, which) } else { freeze(after, which) };
         let held = aws.observed.clone();
         let plan = diff(&wish, &aws.observed, &cx());
         run_somehow(&plan, &mut aws, &choices, None, |_, _| ());
@@ -360,7 +363,7 @@ proptest! {
                 .iter()
                 .find(|group| group.arn == *arn)
                 .is_some_and(|group| {
-                    wish.frozen.iter().any(|ingress| {
+                    wish.frozen.iter().chain(&wish.held).any(|ingress| {
                         // Exactly theirs: no other member's name begins so.
                         group.spec.key.0.starts_with(&format!("{ingress}-s"))
                     })

@@ -12,6 +12,7 @@ use alb_ingress_controller::model;
 use alb_ingress_controller::model::backend_build::{build_backend, group_ports};
 use alb_ingress_controller::model::desired::{Desired, Intent};
 use alb_ingress_controller::model::group::GroupId;
+use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::settings::Settings;
 use alb_ingress_controller::model::snapshot::Snapshot;
 use alb_ingress_controller::model::spec::{ObjectName, Scheme, Tags, TargetType};
@@ -108,7 +109,8 @@ impl Bench {
         let context = PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
-            rule_limit: None,
+            limits: Limits::default(),
+            records_go_first: false,
         };
         diff(desired, &observed, &context)
     }

@@ -312,10 +312,24 @@ async fn a_listener_that_is_not_visible_yet_is_waited_for() {
     assert_eq!(tries.load(Ordering::SeqCst), 2);
 }
 
+/// The marks of the target group, with one of them changed or, where it is
+/// `None`, without it.
+fn marks_but(key_of_tag: &str, value: Option<&str>) -> Tags {
+    let mut marks = marks("shop/web");
+    marks.insert(ownership::RESOURCE_TAG.to_owned(), key().0);
+    marks.remove(key_of_tag);
+    marks.extend(value.map(|value| (key_of_tag.to_owned(), value.to_owned())));
+    marks
+}
+
 #[tokio::test]
-async fn a_name_that_somebody_else_has_is_a_refusal_that_says_so() {
-    let answer = |stack: &'static str| {
-        move |request: &str| match action(request) {
+async fn a_name_that_something_without_our_marks_has_is_a_refusal_that_says_so() {
+    let whole = marks_but("", None);
+    let mut spec = target_group(&key().0);
+    spec.tags.clone_from(&whole);
+    let create = plan(vec![planned(Step::CreateTargetGroup(spec), &[])]);
+    let meets = async |there: Tags| {
+        let answer = move |request: &str| match action(request) {
             "CreateTargetGroup" => (400, error_body("DuplicateTargetGroupName", "taken")),
             "DescribeTargetGroups" => elb_answer(
                 "DescribeTargetGroups",
@@ -324,25 +338,35 @@ async fn a_name_that_somebody_else_has_is_a_refusal_that_says_so() {
                      </member></TargetGroups>"
                 ),
             ),
-            "DescribeTags" => tags_answer(request, |_| marks(stack)),
+            "DescribeTags" => tags_answer(request, |_| there.clone()),
             _ => ok(request),
-        }
+        };
+        let bench = Bench::new(answer).await;
+        bench.run(&create).await.failed.remove(0).error
     };
-    let create = plan(vec![planned(
-        Step::CreateTargetGroup(target_group(&key().0)),
-        &[],
-    )]);
-    let bench = Bench::new(answer("somebody/else")).await;
-    let error = bench.run(&create).await.failed.remove(0).error;
-    assert_eq!(error.class, Class::Refused);
-    assert!(error.message.contains("does not carry the tags"), "{error}");
-    let bench = Bench::new(answer("shop/web")).await;
-    let error = bench.run(&create).await.failed.remove(0).error;
-    assert_eq!(
-        error.class,
-        Class::LostRace,
-        "ours: it is read and gone on from"
-    );
+    let (stack, resource) = (ownership::STACK_TAG, ownership::RESOURCE_TAG);
+    for (there, lacking) in [
+        (
+            marks_but(stack, Some("somebody/else")),
+            "ingress.k8s.aws/stack=shop/web",
+        ),
+        (marks_but(stack, None), "ingress.k8s.aws/stack=shop/web"),
+        (
+            marks_but(resource, None),
+            "ingress.k8s.aws/resource=shop/web-svc:80",
+        ),
+    ] {
+        let error = meets(there).await;
+        assert_eq!(error.class, Class::NameTaken);
+        let words = [lacking, "targetgroup/t/1", "tag it again", "delete it"];
+        for word in words {
+            assert!(error.message.contains(word), "{word}: {error}");
+        }
+        let others = error.message.matches("ingress.k8s.aws/").count();
+        assert_eq!(others, 1, "{error}");
+    }
+    // Ours: it is read, and the next plan goes on from it.
+    assert_eq!(meets(whole).await.class, Class::LostRace);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 #![allow(clippy::unwrap_used)] // a test may fail loudly
 
-use super::super::finding::{RULES_SUBJECT, Verdict};
+mod quotas;
+
+use super::super::finding::Verdict;
 use super::super::fixtures::{
     desired, facts, found, group, ingress, ingress_with, member, rules, secure_member, service,
     settings, shop, snapshot, stack,
 };
 use super::super::spec::{Arn, Scheme, TargetGroupKey};
+use super::super::verdicts;
 use super::*;
 
 #[test]
@@ -72,8 +75,7 @@ fn a_bad_member_does_not_stop_its_neighbours() {
     assert_eq!(
         finding.message,
         "annotation alb.ingress.kubernetes.io/healthcheck-interval-seconds is \"soon\": expected a \
-         whole number between -2147483648 and 2147483647; correct the value, or remove the \
-         annotation"
+         whole number from 5 to 300; correct the value, or remove the annotation"
     );
 }
 
@@ -294,39 +296,6 @@ fn a_verdict_freezes_while_its_value_is_stated() {
             .count(),
         1
     );
-}
-
-#[test]
-fn over_the_quota_the_last_rules_in_group_order_are_left_out() {
-    let manifests = [
-        secure_member("a", ""),
-        secure_member("b", ""),
-        member("c", ""),
-    ];
-    let facts = Facts {
-        verdicts: vec![Verdict {
-            ingress: shop("a"),
-            subject: RULES_SUBJECT.into(),
-            value: "3".into(),
-            code: "TooManyRules".into(),
-            message: "too many".into(),
-        }],
-        ..facts()
-    };
-    let desired = build(&group(), &snapshot(&manifests), &facts, &settings());
-    // Two listeners hold two rules of `a`; those of `b` would be four, and
-    // what comes after it is left out with it.
-    assert_eq!(rules(&desired, 80).len(), 1);
-    assert_eq!(rules(&desired, 443).len(), 1);
-    assert_eq!(
-        found(&desired),
-        [
-            ("b", Effect::Degraded, Reason::QuotaExceeded),
-            ("c", Effect::Degraded, Reason::QuotaExceeded),
-        ]
-    );
-    assert_eq!(stack(&desired).target_groups.len(), 1);
-    assert!(desired.frozen.is_empty());
 }
 
 #[test]

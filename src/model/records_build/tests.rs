@@ -58,6 +58,8 @@ fn records(
     let sources = RecordSources {
         zones,
         targets: &targets,
+        rules: &BTreeMap::new(),
+        successors: &BTreeMap::new(),
         schemes: &BTreeMap::from([(alone("inner"), Scheme::Internal)]),
         frozen: &frozen.iter().map(|name| shop(name)).collect(),
         live_hosts: &BTreeMap::new(),
@@ -230,6 +232,102 @@ fn each_claim_names_the_zone_that_its_load_balancer_needs() {
 }
 
 #[test]
+fn a_frozen_ingress_is_not_told_that_its_host_has_no_zone() {
+    let manifests = [ingress("web", 1, "", &["a.example.com"])];
+    let told = |frozen: &[&str]| {
+        let (_, findings) = records(&manifests, &[], DnsSettings::default(), frozen);
+        findings.len()
+    };
+    assert_eq!((told(&[]), told(&["web"])), (1, 0));
+}
+
+#[test]
+fn a_record_leads_to_a_load_balancer_only_when_the_rules_for_its_host_are_live() {
+    let manifest = ingress_with(
+        "shop",
+        "web",
+        "",
+        "",
+        "rules: [{host: A.example.com, http: {paths: [{path: /, pathType: Prefix, backend: \
+         {service: {name: web, port: {number: 80}}}}]}}]",
+    );
+    let snapshot = snapshot(&[manifest]);
+    let settings = Settings {
+        default_scheme: Scheme::InternetFacing,
+        dns: Some(DnsSettings::default()),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let target = AliasTarget {
+        dns_name: "web.elb".into(),
+        hosted_zone_id: "Z".into(),
+    };
+    let leads = |rules: Option<HostRules>, frozen: bool| {
+        let rules = rules.map(|rules| ("a.example.com".to_owned(), rules));
+        let sources = RecordSources {
+            zones: &[zone("Z1", "example.com", None)],
+            targets: &BTreeMap::from([(alone("web"), target.clone())]),
+            successors: &BTreeMap::new(),
+            rules: &BTreeMap::from([(alone("web"), rules.into_iter().collect())]),
+            schemes: &BTreeMap::new(),
+            frozen: &frozen.then(|| shop("web")).into_iter().collect(),
+            live_hosts: &BTreeMap::new(),
+        };
+        let (records, _) = build_records(&snapshot, &membership, &settings, sources);
+        let claim = &records["a.example.com"][0];
+        (claim.target.is_some(), claim.comes)
+    };
+    assert_eq!(leads(Some(HostRules::Live), false), (true, true));
+    assert_eq!(leads(Some(HostRules::Desired), false), (false, true));
+    assert_eq!(leads(None, false), (false, false));
+    assert_eq!(leads(Some(HostRules::Live), true), (false, false));
+}
+
+#[test]
+fn records_are_stranded_before_a_load_balancer_without_a_zone_takes_over() {
+    let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
+    let settings = Settings {
+        default_scheme: Scheme::Internal,
+        dns: Some(DnsSettings::default()),
+        ..settings()
+    };
+    let membership = membership::groups(&snapshot, &settings);
+    let target = |name: &str| AliasTarget {
+        dns_name: name.into(),
+        hosted_zone_id: "Z".into(),
+    };
+    let claim = |zones: &[Zone], replaced: bool| {
+        let successor = (alone("web"), (Scheme::Internal, target("new.elb")));
+        let sources = RecordSources {
+            zones,
+            targets: &BTreeMap::from([(alone("web"), target("old.elb"))]),
+            rules: &BTreeMap::new(),
+            successors: &replaced.then_some(successor).into_iter().collect(),
+            schemes: &BTreeMap::from([(alone("web"), Scheme::InternetFacing)]),
+            frozen: &BTreeSet::new(),
+            live_hosts: &BTreeMap::new(),
+        };
+        let (records, findings) = build_records(&snapshot, &membership, &settings, sources);
+        let claim = records["a.example.com"][0].clone();
+        let target = claim.target.map(|target| target.dns_name);
+        (claim.zone, target, findings.len())
+    };
+    let public = zone("Z1", "example.com", None);
+    let private = zone("Z2", "example.com", Some(VPC));
+    let led = |zone: Option<&str>, target: &str, findings: usize| {
+        (zone.map(str::to_owned), Some(target.to_owned()), findings)
+    };
+    let zones = [public.clone()];
+    assert_eq!(claim(&zones, false), led(Some("Z1"), "old.elb", 0));
+    assert_eq!(claim(&zones, true), led(None, "new.elb", 1));
+    // One that has a zone is not made before the rules are there.
+    assert_eq!(
+        claim(&[public, private], true),
+        led(Some("Z1"), "old.elb", 0)
+    );
+}
+
+#[test]
 fn switched_off_there_are_no_records() {
     let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
     let settings = settings();
@@ -241,6 +339,8 @@ fn switched_off_there_are_no_records() {
         RecordSources {
             zones: &[],
             targets: &BTreeMap::new(),
+            rules: &BTreeMap::new(),
+            successors: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &BTreeSet::new(),
             live_hosts: &BTreeMap::new(),
@@ -269,6 +369,8 @@ fn what_is_live_and_stated_by_nobody_may_be_a_frozen_members() {
         let sources = RecordSources {
             zones: &[zone("Z1", "example.com", None)],
             targets: &BTreeMap::new(),
+            rules: &BTreeMap::new(),
+            successors: &BTreeMap::new(),
             schemes: &BTreeMap::new(),
             frozen: &frozen.iter().map(|name| shop(name)).collect(),
             live_hosts: &BTreeMap::from([(shared.clone(), live.clone().into())]),

@@ -4,6 +4,7 @@ use super::super::fixtures::{
     desired, facts, found, group, ingress, ingress_with, service, settings, snapshot, stack,
 };
 use super::*;
+use crate::model::spec::HealthCheck;
 
 const IP: &str = "group.name: g\ntarget-type: ip";
 
@@ -63,6 +64,57 @@ fn the_service_wins_annotation_by_annotation() {
     assert_eq!(group.health_check.success_codes, "204");
     let targets: Vec<_> = made.targets.iter().map(ToString::to_string).collect();
     assert_eq!(targets, ["10.0.48.11:8080"]);
+}
+
+#[test]
+fn numbers_of_health_checks_are_within_what_aws_takes() {
+    let with = |annotations: &str, on_service: &str| {
+        desired(&[
+            service("shop", "web", on_service),
+            ingress("shop", "web", &format!("{IP}\n{annotations}")),
+        ])
+    };
+    for (name, bad, good, range) in [
+        (
+            "healthcheck-interval-seconds",
+            ["5.5", "301"],
+            "300",
+            "5 to 300",
+        ),
+        ("healthcheck-timeout-seconds", ["1", "121"], "2", "2 to 120"),
+        ("healthy-threshold-count", ["1", "11"], "10", "2 to 10"),
+        ("unhealthy-threshold-count", ["0", "11"], "2", "2 to 10"),
+    ] {
+        for bad in bad {
+            let desired = with(&format!("{name}: '{bad}'"), "");
+            let [finding] = desired.findings.as_slice() else {
+                unreachable!("one finding: {:?}", desired.findings);
+            };
+            assert_eq!(finding.reason, Reason::InvalidAnnotation);
+            let said = format!(
+                "annotation {PREFIX}{name} is \"{bad}\": expected a whole number from {range}"
+            );
+            assert!(finding.message.starts_with(&said), "{}", finding.message);
+        }
+        let desired = with(&format!("{name}: '{good}'"), "");
+        assert!(desired.findings.is_empty(), "{:?}", desired.findings);
+    }
+    // AWS wants the timeout to be over before the next check.
+    let desired = with(
+        "healthcheck-timeout-seconds: '10'",
+        "alb.ingress.kubernetes.io/healthcheck-interval-seconds: '10'",
+    );
+    assert_eq!(
+        desired.findings[0].message,
+        format!(
+            "annotation {PREFIX}healthcheck-timeout-seconds is \"10\" and annotation \
+             {PREFIX}healthcheck-interval-seconds of Service shop/web is \"10\": expected a \
+             timeout that is shorter than the interval; make one of them fit"
+        )
+    );
+    let desired = with("healthcheck-interval-seconds: '5'", "");
+    let by_default = format!("{PREFIX}healthcheck-timeout-seconds is 5 by default and annotation");
+    assert!(desired.findings[0].message.starts_with(&by_default));
 }
 
 #[test]

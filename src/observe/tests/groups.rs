@@ -216,6 +216,33 @@ async fn verdicts_are_facts_until_they_expire() {
 }
 
 #[tokio::test]
+async fn a_group_that_aws_holds_nothing_for_any_more_is_forgotten() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    let gone = GroupId::Explicit("gone".to_owned());
+    let made = memory.remembered(&group());
+    memory.remember(&gone, |observed| *observed = made);
+    memory.remember(&gone, |observed| *observed = Observed::default());
+    let known = || {
+        lock(&memory.groups)
+            .known
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(known(), [gone.clone(), group()]);
+    // A read that began now might still show it.
+    memory.list_since(Some(Instant::now())).await.unwrap();
+    assert_eq!(known(), [gone.clone(), group()]);
+    lock(&memory.groups).forget_gone(Instant::now() + Duration::from_mins(11));
+    assert_eq!(known(), [group()]);
+    let before = server.seen().len();
+    assert_eq!(memory.recall(&gone).await.unwrap(), Observed::default());
+    assert_eq!(server.seen().len(), before, "the listing says so");
+}
+
+#[tokio::test]
 async fn a_load_balancer_that_is_being_made_is_polled_in_one_call() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());
@@ -255,4 +282,23 @@ async fn who_waits_for_a_load_balancer_is_told_whichever_read_sees_it_first() {
 
 fn being_made(observed: &mut Observed) {
     observed.load_balancers[0].state = LoadBalancerState::Provisioning;
+}
+
+#[tokio::test]
+async fn security_groups_of_a_load_balancer_that_went_are_remembered_for_a_while() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    let lb = &memory.remembered(&group()).load_balancers[0];
+    assert!(lb.spec.security_groups.contains(&SecurityGroupRef::Backend));
+    assert!(memory.is_backend_carried());
+    // One that goes on without them has let go of them at once.
+    memory.remember(&group(), |observed| {
+        let groups = &mut observed.load_balancers[0].spec.security_groups;
+        groups.remove(&SecurityGroupRef::Frontend);
+    });
+    assert_eq!(memory.let_go_at("sg-front"), None);
+    memory.remember(&group(), |observed| observed.load_balancers.clear());
+    assert!(memory.let_go_at("sg-back").is_some());
+    assert!(!memory.is_backend_carried());
 }

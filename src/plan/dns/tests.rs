@@ -22,6 +22,7 @@ fn claim(name: &str, ready: bool) -> Claim {
         group: group(name),
         zone: Some("Z1".to_owned()),
         target: ready.then(|| target(name)),
+        comes: ready,
     }
 }
 
@@ -39,7 +40,6 @@ fn cx() -> DnsContext {
         cluster_uid: Some("uid-1".to_owned()),
         groups: BTreeSet::from([group("a"), group("b")]),
         sees_all: true,
-        coming: BTreeSet::new(),
         spreading: BTreeSet::new(),
     }
 }
@@ -178,9 +178,9 @@ fn a_holder_that_leaves_hands_over_in_one_batch() {
 #[test]
 fn a_record_waits_for_a_follower_that_is_coming_and_for_no_other() {
     let want = wanted(&[claim("a", false)]);
-    let mut coming = cx();
-    coming.coming.insert(group("a"));
-    let plan = diff_records(&want, &ours("b"), &coming);
+    let mut coming = claim("a", false);
+    coming.comes = true;
+    let plan = diff_records(&wanted(&[coming]), &ours("b"), &cx());
     assert!(plan.is_empty());
     assert_eq!(plan.states[HOST].1, RecordState::WaitingForLoadBalancer);
     assert_eq!(short(&diff_records(&want, &ours("b"), &cx())), "-A -TXT");

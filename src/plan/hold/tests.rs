@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::desired::{Desired, DesiredRule, Intent, Leaver};
 use crate::model::finding::{Effect, Finding, Reason};
-use crate::model::spec::{Arn, ObjectName, Observed, Protocol, Scheme};
+use crate::model::ownership::target_group_key;
+use crate::model::spec::{Arn, ObjectName, Observed, Protocol, Scheme, TargetType};
 use crate::plan::diff;
-use crate::plan::fixture::{cx, desired, fixed_rule, made, open, rule, settle, stack};
+use crate::plan::fixture::{
+    cx, desired, fixed_rule, made, open, pod, rule, settle, stack, target_group,
+};
 
 fn two_members() -> Vec<DesiredRule> {
     vec![
@@ -129,27 +132,103 @@ fn a_leaver_is_cleaned_up_while_others_are_frozen() {
     assert_eq!(observed.load_balancers[0].listeners[&80].rules.len(), 2);
 }
 
-#[test]
-fn a_leaver_that_has_moved_is_held_until_it_is_let_go() {
-    let mut observed = made(&desired(stack(&[(80, two_members())])));
-    let mut wished = desired(stack(&[(80, two_members()[1..2].to_vec())]));
-    let Intent::Serve(stack) = &mut wished.intent else {
-        panic!("not served");
-    };
-    stack
-        .target_groups
-        .retain(|_, group| group.owner.name == "web");
-    wished.members = vec![ObjectName::new("shop", "web")];
+/// `api` has left a group that `web` stays in; its target group as `api` would
+/// have it now.
+fn api_left() -> Desired {
+    let api = ObjectName::new("shop", "api");
+    let mut wished = desired(stack(&[(80, two_members()[1..].to_vec())]));
     wished.leavers = vec![Leaver {
-        ingress: ObjectName::new("shop", "api"),
-        deleted: false,
+        ingress: api.clone(),
+        deleted: true,
     }];
-    let mut held = wished.clone();
-    held.hold_moved();
-    assert_eq!(settle(&held, &mut observed), "");
-    let text = settle(&wished, &mut observed);
+    let key = target_group_key(&api, "api", "80");
+    wished.parting = BTreeMap::from([(key.clone(), target_group(&key, &api))]);
+    wished
+}
+
+/// The same while DNS may still lead people to `api`.
+fn api_held() -> Desired {
+    let mut held = api_left();
+    held.held = BTreeSet::from([ObjectName::new("shop", "api")]);
+    held
+}
+
+#[test]
+fn a_leaver_is_held_until_it_is_let_go() {
+    let mut observed = made(&desired(stack(&[(80, two_members())])));
+    assert_eq!(settle(&api_held(), &mut observed), "");
+    let text = settle(&api_left(), &mut observed);
     assert!(text.contains("host api.example"), "{text}");
     assert!(text.contains("- target group shop/api-api:80"), "{text}");
+}
+
+#[test]
+fn targets_of_a_held_leaver_follow_its_pods() {
+    let mut observed = made(&desired(stack(&[(80, two_members())])));
+    let mut held = api_held();
+    for group in held.parting.values_mut() {
+        group.targets = [pod(2), pod(3)].into();
+        // All else is as it was when it was served.
+        group.target_group.health_check.path = "/other".to_owned();
+    }
+    let text = settle(&held, &mut observed);
+    assert_eq!(
+        text,
+        "1. + targets of shop/api-api:80: 10.0.48.3:8080\n\
+         2. - targets of shop/api-api:80: 10.0.48.1:8080\n"
+    );
+    // Its Service is gone: what is live stays.
+    held.parting.clear();
+    assert_eq!(settle(&held, &mut observed), "");
+    // Another port or type of targets is a matter of the new group.
+    let mut other = api_held();
+    for group in other.parting.values_mut() {
+        group.target_group.target_type = TargetType::Instance;
+        group.targets.clear();
+    }
+    assert_eq!(settle(&other, &mut observed), "");
+}
+
+#[test]
+fn a_group_on_its_way_out_serves_as_long_as_it_is_held() {
+    let mut observed = made(&desired(stack(&[(80, two_members()[..1].to_vec())])));
+    let mut held = api_held();
+    held.members.clear();
+    held.intent = Intent::Remove;
+    assert_eq!(settle(&held, &mut observed), "");
+    for group in held.parting.values_mut() {
+        group.targets = [pod(1)].into();
+    }
+    assert_eq!(
+        settle(&held, &mut observed),
+        "1. - targets of shop/api-api:80: 10.0.48.2:8080\n"
+    );
+    held.held.clear();
+    let text = settle(&held, &mut observed);
+    assert!(text.starts_with("1. - load balancer"), "{text}");
+    assert!(observed.is_empty());
+}
+
+#[test]
+fn neighbours_of_a_held_leaver_change_and_group_wide_values_wait() {
+    let mut observed = made(&desired(stack(&[(80, two_members())])));
+    let mut held = api_held();
+    let Intent::Serve(stack) = &mut held.intent else {
+        panic!("not served");
+    };
+    stack.load_balancer.scheme = Scheme::InternetFacing;
+    stack.listeners.get_mut(&80).unwrap().rules.truncate(1);
+    let text = settle(&held, &mut observed);
+    // The answer without a target group may be the leaver's.
+    assert_eq!(text, "");
+    let Intent::Serve(stack) = &mut held.intent else {
+        panic!("not served");
+    };
+    let more = rule("web", "more.example", "/*", "web");
+    stack.listeners.get_mut(&80).unwrap().rules.push(more);
+    let text = settle(&held, &mut observed);
+    assert!(text.contains("host more.example"), "{text}");
+    assert!(!text.contains("- "), "{text}");
 }
 
 #[test]

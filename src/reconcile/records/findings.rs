@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::aws::Error;
+use crate::aws::{Class, Error};
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
+use crate::model::records::Place;
 use crate::model::records_build::hosts_of;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
+use crate::plan::dns::DnsPlan;
 
 /// Findings with the groups that their Ingresses are members of.
 pub(super) fn by_group(
@@ -43,6 +45,72 @@ pub(super) fn denied(membership: &Membership, snapshot: &Snapshot, error: &Error
             ),
         })
         .collect()
+}
+
+/// The Ingresses that a record is for, by host, with their groups: members,
+/// and those that leave.
+pub(super) struct Owners {
+    members: BTreeSet<(String, GroupId, ObjectName)>,
+    leavers: BTreeSet<(String, GroupId, ObjectName)>,
+}
+
+impl Owners {
+    pub(super) fn new(membership: &Membership, snapshot: &Snapshot) -> Self {
+        let mut owners = Self {
+            members: BTreeSet::new(),
+            leavers: BTreeSet::new(),
+        };
+        let of = |group: &GroupId, ingress: &ObjectName| {
+            let hosts = hosts_of(ingress, snapshot).into_iter();
+            let owner = (group.clone(), ingress.clone());
+            hosts.map(move |host| (host, owner.0.clone(), owner.1.clone()))
+        };
+        for (group, placed) in &membership.groups {
+            for member in &placed.members {
+                owners.members.extend(of(group, member));
+            }
+            for leaver in &placed.leavers {
+                owners.leavers.extend(of(group, &leaver.ingress));
+            }
+        }
+        owners
+    }
+
+    /// What AWS does not allow to read or to change, on the members of the
+    /// group that the record is for and on those that leave it behind. The
+    /// same words each time, so that it is said once.
+    pub(super) fn not_allowed(
+        &self,
+        failed: &BTreeMap<Place, Error>,
+        plan: &DnsPlan,
+    ) -> BTreeSet<(GroupId, Finding)> {
+        let mut found = BTreeSet::new();
+        let denied = failed.iter().filter(|(_, e)| e.class == Class::Denied);
+        for (place, error) in denied {
+            let Place { host, zone } = place;
+            let holder = plan.states.get(host).map(|(group, _)| group);
+            let members = self.members.iter();
+            let members = members.filter(|(_, group, _)| holder.is_none_or(|h| h == group));
+            let owners = members.chain(&self.leavers).filter(|(of, ..)| of == host);
+            found.extend(owners.map(|(_, group, ingress)| {
+                let finding = Finding {
+                    ingress: ingress.clone(),
+                    effect: Effect::Degraded,
+                    reason: Reason::DnsDenied,
+                    message: format!(
+                        "the DNS record of host {host} cannot be kept: AWS answered {} to {} in \
+                         hosted zone {zone}; expected the controller's role to be allowed the \
+                         route53 actions of deploy/iam-policy.json there: allow them, or leave \
+                         the zone out with --dns-zone-id-filter; it is tried again with growing \
+                         pauses",
+                        error.code, error.operation
+                    ),
+                };
+                (group.clone(), finding)
+            }));
+        }
+        found
+    }
 }
 
 /// An error as the state of a record: the same words each time, so that a

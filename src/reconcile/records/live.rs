@@ -8,11 +8,11 @@ use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
 use crate::model::records::{AliasTarget, Place};
-use crate::model::records_build::live_hosts;
+use crate::model::records_build::{self, HostRules, host_rules};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
-use crate::plan::current;
 use crate::plan::dns::DnsContext;
+use crate::plan::{current, successor};
 
 /// The namespace whose UID tells clusters apart.
 const SYSTEM_NAMESPACE: &str = "kube-system";
@@ -27,8 +27,10 @@ pub(super) struct LoadBalancerOf {
     target: Option<AliasTarget>,
     /// As live, else as desired.
     scheme: Option<Scheme>,
-    /// Whether it is being made.
-    comes: bool,
+    /// How far the rules for its hosts are.
+    rules: BTreeMap<String, HostRules>,
+    /// What is about to replace it.
+    pub(super) successor: Option<(Scheme, AliasTarget)>,
 }
 
 impl LoadBalancerOf {
@@ -40,13 +42,18 @@ impl LoadBalancerOf {
         let load_balancer = current(desired, observed);
         let serving = load_balancer.filter(|lb| serves(lb));
         Self {
-            target: serving.map(|lb| AliasTarget {
-                dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
-                hosted_zone_id: lb.hosted_zone_id.clone(),
-            }),
+            target: serving.map(alias_of),
             scheme: load_balancer.map(|lb| lb.spec.scheme).or(wished),
-            comes: serving.is_none() && wished.is_some(),
+            rules: host_rules(desired, load_balancer),
+            successor: successor(desired, observed).map(|lb| (lb.spec.scheme, alias_of(lb))),
         }
+    }
+}
+
+fn alias_of(lb: &LiveLoadBalancer) -> AliasTarget {
+    AliasTarget {
+        dns_name: lb.dns_name.trim_end_matches('.').to_ascii_lowercase(),
+        hosted_zone_id: lb.hosted_zone_id.clone(),
     }
 }
 
@@ -70,10 +77,14 @@ impl Live {
         self.each(|of| of.scheme)
     }
 
-    /// Groups whose load balancer is being made.
-    pub(super) fn coming(&self) -> BTreeSet<GroupId> {
-        let coming = self.0.iter().filter(|(_, of)| of.comes);
-        coming.map(|(group, _)| group.clone()).collect()
+    /// How far the rules for each host are.
+    pub(super) fn rules(&self) -> BTreeMap<GroupId, BTreeMap<String, HostRules>> {
+        self.each(|of| Some(of.rules.clone()))
+    }
+
+    /// Load balancers that are about to replace others.
+    pub(super) fn successors(&self) -> BTreeMap<GroupId, (Scheme, AliasTarget)> {
+        self.each(|of| of.successor.clone())
     }
 
     fn each<T>(&self, of: impl Fn(&LoadBalancerOf) -> Option<T>) -> BTreeMap<GroupId, T> {
@@ -92,7 +103,7 @@ pub(super) async fn hosts_of_frozen(
     let mut hosts = BTreeMap::new();
     for (group, _) in all.iter().filter(|(_, desired)| !desired.frozen.is_empty()) {
         let observed = cx.memory.recall(group).await?;
-        hosts.insert(group.clone(), live_hosts(&observed));
+        hosts.insert(group.clone(), records_build::live_hosts(&observed));
     }
     Ok(hosts)
 }
@@ -102,7 +113,6 @@ pub(super) fn context(
     cx: &Reconciler,
     snapshot: &Snapshot,
     membership: &Membership,
-    live: &Live,
     spreading: BTreeSet<Place>,
 ) -> DnsContext {
     DnsContext {
@@ -114,7 +124,6 @@ pub(super) fn context(
         groups: membership.groups.keys().cloned().collect(),
         sees_all: cx.parts.settings.watch_namespace.is_none()
             && cx.settings.ingress_class == DEFAULT_CLASS,
-        coming: live.coming(),
         spreading,
     }
 }
@@ -130,4 +139,13 @@ fn serves(lb: &LiveLoadBalancer) -> bool {
             .listeners
             .values()
             .any(|listener| !listener.rules.is_empty())
+}
+
+/// Whether a record of a host, in a zone for load balancers of a scheme, can
+/// have led to what AWS holds: to one that is active and has a rule for the
+/// host.
+pub(super) fn may_lead_to(host: &str, scheme: Scheme, observed: &Observed) -> bool {
+    let load_balancers = observed.load_balancers.iter();
+    let mut fitting = load_balancers.filter(|lb| lb.spec.scheme == scheme && serves(lb));
+    fitting.any(|lb| records_build::hosts_of_load_balancer(lb).any(|served| served == host))
 }

@@ -119,3 +119,48 @@ async fn an_ingress_that_moves_is_served_by_its_old_group_until_dns_has_moved() 
     assert!(first(&scene, "ChangeResourceRecordSets") < first(&scene, "DeleteLoadBalancer"));
     drop(controller);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_does_not_move_to_a_group_whose_rules_aws_refuses() {
+    const UNKNOWN: &str =
+        "arn:aws:acm:us-west-2:123456789012:certificate/00000000-0000-0000-0000-000000000000";
+    let scene = scene("dns-refused").await;
+    let (ns, host) = ("dns-refused", "refused.example.com");
+    let zone = scene.ids.hosted_zones[0].clone();
+    let controller = start(&scene, &[]).await;
+    scene.apply(&public("holder", &[host])).await;
+    leads(&scene, &zone, host, "holder").await;
+    scene.apply(&public("next", &["next.example.com"])).await;
+    leads(&scene, &zone, "next.example.com", "next").await;
+    scene.quiet().await;
+
+    // Its load balancer serves; what AWS thinks of the certificate is not
+    // known before it has answered, and it takes its time.
+    scene.forget_calls();
+    scene
+        .aws
+        .state()
+        .write(|state, _| state.timing.latency_ms = 300);
+    let with = |certificate: &str| {
+        let certificate = format!("certificate-arn: {certificate}");
+        let hosts = ["next.example.com", host];
+        ingress("next", &hosts, &["scheme: internet-facing", &certificate])
+    };
+    scene.apply(&with(UNKNOWN)).await;
+    scene.delete(&public("holder", &[host])).await;
+    scene.gone(ns, "holder").await;
+    scene
+        .warned(ns, "next", &["CertificateNotFound", UNKNOWN])
+        .await;
+    assert_eq!(record(&scene, &zone, host), None);
+    let changes = batches(&scene).concat();
+    let gone = [
+        format!("DELETE A {host}"),
+        format!("DELETE TXT _albc-a.{host}"),
+    ];
+    assert_eq!(changes, gone);
+
+    scene.apply(&with("{certificate}")).await;
+    leads(&scene, &zone, host, "next").await;
+    drop(controller);
+}

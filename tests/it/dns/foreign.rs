@@ -15,7 +15,7 @@ async fn what_is_not_ours_is_never_written_and_we_follow_when_it_goes() {
     ];
     edit(&scene, &zone, ChangeAction::Create, &foreign);
     let before = scene.account(|state| state.hosted_zone(&zone).unwrap().records.clone());
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     let hosts = ["hand.example.com", "name.example.com", "rival.example.com"];
     scene.apply(&public("web", &hosts)).await;
     scene
@@ -45,7 +45,7 @@ async fn what_is_not_ours_is_never_written_and_we_follow_when_it_goes() {
 async fn an_edited_record_of_ours_is_set_right_at_verification() {
     let scene = scene("dns-drift").await;
     let zone = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     scene.apply(&public("web", &["drift.example.com"])).await;
     leads(&scene, &zone, "drift.example.com", "web").await;
     said(&scene, "web", "drift.example.com", "in sync").await;

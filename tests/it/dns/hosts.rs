@@ -83,7 +83,8 @@ async fn a_record_is_made_when_the_load_balancer_serves_and_costs_one_read_and_o
     // Two reads for the two new hosts, nothing for the one that goes.
     let calls = dns_calls(&scene);
     assert!(calls.len() <= 5, "{calls:?}");
-    assert_eq!(batches(&scene).len(), 1);
+    // What goes does not wait for the rules of what comes.
+    assert!(batches(&scene).len() <= 2, "{:?}", batches(&scene));
 
     said(&scene, "one", "example.com", "in sync").await;
     scene.quiet().await;
@@ -159,7 +160,7 @@ async fn who_may_not_list_zones_says_so_once_and_waits_for_nothing() {
     let ns = "dns-denied";
     let denied = fault("route53", "ListHostedZones", "AccessDenied", u64::MAX);
     scene.aws.faults().add(denied.clone());
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     let manifest = public("web", &["denied.example.com"]);
     scene.apply(&manifest).await;
     scene.address(ns, "web").await;

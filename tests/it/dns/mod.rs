@@ -19,7 +19,7 @@ use sandbox_aws::state::route53::{NewZone, RecordSet};
 use crate::support::{Controller, Scene};
 
 /// With a short verification: what others do is seen soon.
-const WATCHFUL: &str = "--verify-interval=2s";
+const WATCHFUL: [&str; 2] = ["--verify-interval=2s", "--first-verification=2s"];
 
 /// An Ingress of the scene with a rule for each host, pods of the Service
 /// `web` as targets; annotations without their prefix, each on a line.
@@ -197,12 +197,30 @@ fn load_balancer(state: &State, address: &str) -> Option<LoadBalancer> {
 
 /// The status of the custom resource of an Ingress's own group.
 async fn status(scene: &Scene, ingress: &str) -> serde_json::Value {
+    status_of(scene, &format!("{}/{ingress}", scene.name)).await
+}
+
+/// The status of the custom resource of a group.
+async fn status_of(scene: &Scene, group: &str) -> serde_json::Value {
     let all = scene.kubectl(&["get", "alb", "-o", "json"]).await;
     let all: serde_json::Value = serde_json::from_str(&all).unwrap();
-    let group = format!("{}/{ingress}", scene.name);
     let items = all["items"].as_array().unwrap();
-    let of_group = items.iter().find(|item| item["spec"]["group"] == *group);
+    let of_group = items.iter().find(|item| item["spec"]["group"] == group);
     of_group.map_or(serde_json::Value::Null, |item| item["status"].clone())
+}
+
+/// Waits until a group says that it waits for something.
+async fn waits(scene: &Scene, group: &str, words: &str) {
+    scene
+        .eventually(words, async || {
+            let status = status_of(scene, group).await;
+            if status["waitingFor"].to_string().contains(words) {
+                Ok(())
+            } else {
+                Err(status)
+            }
+        })
+        .await;
 }
 
 /// Waits until the custom resource says this about a host.

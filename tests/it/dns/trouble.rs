@@ -49,3 +49,53 @@ async fn failing_changes_hold_up_nothing_else_and_converge() {
     scene.empty().await;
     drop(controller);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_allowed_is_said_once_with_what_to_do() {
+    let scene = scene("dns-forbidden").await;
+    let (ns, host) = ("dns-forbidden", "denied.example.com");
+    let zone = scene.ids.hosted_zones[0].clone();
+    let tried = |action: &str| {
+        let calls = scene.calls().into_iter();
+        calls.filter(|call| call.action == action).count()
+    };
+    let controller = start(&scene, &[]).await;
+    for (name, action) in [
+        ("web", "ChangeResourceRecordSets"),
+        ("api", "ListResourceRecordSets"),
+    ] {
+        let host = format!("{name}.{host}");
+        let denied = fault("route53", action, "AccessDenied", u64::MAX);
+        scene.aws.faults().add(denied);
+        scene.forget_calls();
+        scene.apply(&public(name, &[&host])).await;
+        let parts = ["DNSDenied", &host, action, "deploy/iam-policy.json"];
+        scene.warned(ns, name, &parts).await;
+        becomes(&scene, "it is tried again", || (tried(action) >= 3, true)).await;
+        let mut said = scene.warnings(ns, name).await;
+        said.retain(|warning| warning.starts_with("DNSDenied: "));
+        assert_eq!(said.len(), 1, "{said:#?}");
+        scene.aws.faults().clear();
+        leads(&scene, &zone, &host, name).await;
+    }
+    // One that is deleted is told what it waits for.
+    let host = format!("web.{host}");
+    let denied = fault(
+        "route53",
+        "ChangeResourceRecordSets",
+        "AccessDenied",
+        u64::MAX,
+    );
+    scene.aws.faults().add(denied);
+    scene.delete(&public("web", &[&host])).await;
+    scene
+        .eventually("it is told again", async || {
+            let mut said = scene.warnings(ns, "web").await;
+            said.retain(|warning| warning.starts_with("DNSDenied: "));
+            if said.len() == 2 { Ok(()) } else { Err(said) }
+        })
+        .await;
+    scene.aws.faults().clear();
+    scene.gone(ns, "web").await;
+    drop(controller);
+}

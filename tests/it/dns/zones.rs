@@ -9,7 +9,7 @@ async fn a_missing_zone_and_a_double_one_are_notes_that_heal() {
     let scene = scene("dns-zones").await;
     let ns = "dns-zones";
     let example = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &[WATCHFUL]).await;
+    let controller = start(&scene, &WATCHFUL).await;
     let hosts = ["web.example.com", "web.missing.org"];
     scene.apply(&public("web", &hosts)).await;
     leads(&scene, &example, hosts[0], "web").await;
@@ -85,6 +85,46 @@ async fn an_internal_load_balancer_is_named_in_the_private_zone_and_moves_withou
     assert_eq!(batches(&scene), [made, gone]);
     scene.delete(&public("web", &[host])).await;
     scene.gone("dns-private", "web").await;
+    scene.empty().await;
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_new_scheme_has_no_zone_the_record_goes_before_the_old_load_balancer() {
+    let scene = scene("dns-scheme").await;
+    let (ns, host) = ("dns-scheme", "scheme.example.com");
+    let zone = scene.ids.hosted_zones[0].clone();
+    let controller = start(&scene, &["--dns-delete-grace=2s"]).await;
+    scene.apply(&public("web", &[host])).await;
+    leads(&scene, &zone, host, "web").await;
+    scene.quiet().await;
+    let old = scene.address(ns, "web").await;
+    let there = |scene: &Scene| scene.account(|state| load_balancer(state, &old).is_some());
+
+    scene.forget_calls();
+    let internal = ingress("web", &[host], &["scheme: internal"]);
+    scene.apply(&internal).await;
+    becomes(&scene, "the record is gone", || {
+        (record(&scene, &zone, host), None)
+    })
+    .await;
+    // Whoever remembers the address is served on.
+    assert!(there(&scene));
+    becomes(&scene, "the old one is gone", || (there(&scene), false)).await;
+    assert!(first(&scene, "GetChange") < first(&scene, "DeleteLoadBalancer"));
+    scene
+        .warned(ns, "web", &["NoHostedZone", host, "private"])
+        .await;
+    let serves = |state: &State| {
+        let mut lbs = state.load_balancers.values();
+        lbs.any(|lb| lb.listeners.values().any(|l| !l.rules.is_empty()))
+    };
+    becomes(&scene, "the new one has the rules", || {
+        (scene.account(serves), true)
+    })
+    .await;
+    scene.delete(&internal).await;
+    scene.gone(ns, "web").await;
     scene.empty().await;
     drop(controller);
 }

@@ -110,8 +110,8 @@ async fn records_go_first_and_the_finalizer_last() {
     assert_in_order(
         &calls,
         &[
-            "ec2 DescribeSecurityGroups",
             &elb("DeleteLoadBalancer"),
+            "ec2 DescribeSecurityGroups",
             "ec2 DeleteSecurityGroup",
         ],
     );

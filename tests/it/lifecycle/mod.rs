@@ -3,6 +3,7 @@
 
 mod deletion;
 mod faults;
+mod installations;
 mod killed;
 mod security_groups;
 

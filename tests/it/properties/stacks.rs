@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use alb_ingress_controller::model::desired::{
-    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Stack,
+    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Leaver, Stack,
 };
 use alb_ingress_controller::model::group::GroupId;
 use alb_ingress_controller::model::ownership::{rule_resource, tags, target_group_key};
@@ -288,6 +288,8 @@ pub fn desired(stack: Stack) -> Desired {
             .collect(),
         leavers: Vec::new(),
         frozen: BTreeSet::new(),
+        held: BTreeSet::new(),
+        parting: BTreeMap::new(),
         findings: Vec::new(),
         blocks_creation: Vec::new(),
         intent: Intent::Serve(Box::new(stack)),
@@ -321,6 +323,25 @@ pub fn freeze(mut stack: Stack, which: u8) -> Desired {
     }
     let mut desired = desired(stack);
     desired.frozen = frozen;
+    desired
+}
+
+/// The same with these Ingresses on their way out, and held until their
+/// records are gone.
+pub fn hold(stack: Stack, which: u8) -> Desired {
+    let mut desired = freeze(stack, which);
+    desired.held = std::mem::take(&mut desired.frozen);
+    let leaving = desired.held.iter();
+    desired.leavers = leaving
+        .map(|ingress| Leaver {
+            ingress: ingress.clone(),
+            deleted: true,
+        })
+        .collect();
+    desired.members.retain(|name| !desired.held.contains(name));
+    if desired.members.is_empty() {
+        desired.intent = Intent::Remove;
+    }
     desired
 }
 

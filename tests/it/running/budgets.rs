@@ -3,9 +3,7 @@
 use sandbox_aws::journal::Call;
 use serde_json::Value;
 
-use super::shop::{
-    self, Of, TEN, add_certificate, counted, depth, kubernetes_writes, of, services, shared,
-};
+use super::shop::{self, Of, TEN, counted, depth, kubernetes_writes, of, services, shared};
 use crate::support::Scene;
 
 /// Each answer is held back, so that calls side by side overlap.
@@ -50,7 +48,7 @@ async fn recorded(scene: &Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_from_creation_to_deletion() {
     let scene = Scene::new("running-budget").await;
-    let second = add_certificate(&scene, "other.example.com");
+    let second = scene.certificate("other.example.com");
     scene
         .aws
         .state()
@@ -182,7 +180,7 @@ async fn a_group_from_creation_to_deletion() {
         ["ListResourceRecordSets"]
     );
 
-    // Deleted; without waiting for the network interfaces to let go.
+    // Deleted; the network interfaces let go at once.
     scene
         .aws
         .state()
@@ -193,15 +191,7 @@ async fn a_group_from_creation_to_deletion() {
     scene.empty().await;
     let deleted = counted(&scene, &shared, Of::Group);
     assert!(deleted.len() <= 10, "{deleted:#?}");
-    // A group that AWS still holds is asked for again: that is polling.
-    let calls = scene.calls();
-    let held = |call: &&Call| call.code.as_deref() == Some("DependencyViolation");
-    let held = calls
-        .iter()
-        .position(|call| held(&call))
-        .unwrap_or(calls.len());
-    let is_once = |call: &&Call| of(call, &shared) == Of::Once;
-    let once: Vec<&Call> = calls[..held].iter().filter(is_once).collect();
+    let once = counted(&scene, &shared, Of::Once);
     assert!(once.len() <= 6, "{:#?}", all(&scene, &shared));
     let dns = counted(&scene, &shared, Of::Dns);
     assert!(dns.len() <= 2, "{dns:#?}");

@@ -2,6 +2,10 @@
 //! runs, what it writes to Kubernetes, and verification in the background.
 
 mod budgets;
+mod environment;
 mod process;
 mod reports;
 mod shop;
+mod start;
+
+pub use shop::kubernetes_writes;

@@ -3,7 +3,6 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
 use crate::first::SHOP;
 use crate::support::{Controller, Scene};
@@ -115,7 +114,8 @@ async fn pages_and_log_tell_what_it_does() {
         "alb_ingress_aws_request_seconds_count{service=\"ec2\",operation=\"DescribeVpcs\"} 1",
         "alb_ingress_kubernetes_writes_total{kind=\"finalizer\"} 1",
         "alb_ingress_queue_depth ",
-        "alb_ingress_groups{state=",
+        "alb_ingress_groups{state=\"Failing\"} 0",
+        "alb_ingress_findings{reason=\"InvalidAnnotation\"} 0",
         "alb_ingress_leader 1",
         "alb_ingress_build_info{version=",
     ] {
@@ -145,72 +145,4 @@ async fn pages_and_log_tell_what_it_does() {
     assert!(lines.iter().any(|line| line["level"] == "DEBUG"));
     assert!(!log.contains("test-secret"), "the log holds a secret");
     assert!(!log.contains("Signature="), "the log holds a signature");
-}
-
-/// The program with nothing in its environment but what is given.
-async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_alb-ingress-controller"))
-        .args(arguments)
-        .env_clear()
-        .envs(environment.iter().copied())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_missing_is_said() {
-    let (code, text) = run(&[], &[("KUBECONFIG", "/nowhere")]).await;
-    assert_eq!(code, Some(1), "{text}");
-    assert!(
-        text.contains("set CLUSTER_NAME or --cluster-name"),
-        "{text}"
-    );
-    let (code, text) = run(&["--cluster-name=demo"], &[("KUBECONFIG", "/nowhere")]).await;
-    assert_eq!(code, Some(1), "{text}");
-    assert!(
-        text.contains("cannot read the kubeconfig /nowhere"),
-        "{text}"
-    );
-    let (code, text) = run(&["--help"], &[]).await;
-    assert_eq!(code, Some(0), "{text}");
-    for word in [
-        "CLUSTER_NAME",
-        "AWS_VPC_ID",
-        "DISABLE_ROUTE53",
-        "--bind-address",
-        "[default: 8080]",
-    ] {
-        assert!(text.contains(word), "{word} not in {text}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn three_variables_are_enough_and_the_vpc_is_found() {
-    let scene = Scene::alone("running-few").await;
-    let endpoint = scene.aws.endpoint();
-    let kubeconfig = Scene::kubeconfig();
-    let environment = [
-        ("KUBECONFIG", kubeconfig.as_str()),
-        ("AWS_REGION", "us-west-2"),
-        ("CLUSTER_NAME", "running-few"),
-        ("AWS_ENDPOINT_URL", endpoint.as_str()),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test-secret"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        // Not ours: set by accident.
-        ("PORT", "tcp://10.0.0.1:80"),
-        ("DRY_RUN", "perhaps"),
-    ];
-    let (code, text) = run(&["--dry-run"], &environment).await;
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains(&scene.ids.vpc), "{text}");
-    // No Node's instance that AWS knows: what to do is said.
-    scene.aws.state().write(|state, _| state.instances.clear());
-    let (code, text) = run(&["--dry-run"], &environment).await;
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("set AWS_VPC_ID or --aws-vpc-id"), "{text}");
 }

@@ -1,7 +1,9 @@
 //! Dry runs, what Kubernetes shows, and what verification finds.
 
+use std::collections::BTreeMap;
+
 use kube::api::{Api, ListParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::first::SHOP;
 use crate::support::{Scene, command};
@@ -13,13 +15,38 @@ async fn dry_run(scene: &Scene) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-/// Kind and version of all that a dry run could have written.
-async fn versions(scene: &Scene) -> String {
-    let kinds = "ingresses.networking.k8s.io,events.events.k8s.io,leases.coordination.k8s.io";
-    let columns = "custom-columns=K:.kind,N:.metadata.name,F:.metadata.finalizers";
-    scene
-        .kubectl(&["get", kinds, "-n", "{ns}", "-o", columns])
-        .await
+/// Version and status of every object of the scene, whatever its kind, by kind
+/// and name: a dry run could have written any of them.
+async fn objects(scene: &Scene) -> BTreeMap<String, Value> {
+    let kinds = "--namespaced --verbs=list,get -o name";
+    let arguments: Vec<&str> = ["api-resources"]
+        .into_iter()
+        .chain(kinds.split(' '))
+        .collect();
+    let kinds = scene.kubectl(&arguments).await;
+    let kinds = kinds.lines().collect::<Vec<_>>().join(",");
+    let there = scene
+        .kubectl(&["get", &kinds, "-n", "{ns}", "-o", "json"])
+        .await;
+    let groups = scene.kubectl(&["get", "alb", "-o", "json"]).await;
+    let items = |text: &str| {
+        let list: Value = serde_json::from_str(text).unwrap();
+        list["items"].as_array().unwrap().clone()
+    };
+    let of_scene = |group: &Value| {
+        let name = group["spec"]["group"].as_str().unwrap();
+        name.starts_with(&format!("{}/", scene.name))
+    };
+    let mut all = items(&there);
+    all.extend(items(&groups).into_iter().filter(of_scene));
+    all.into_iter()
+        .map(|mut object| {
+            let kind = object["kind"].as_str().unwrap();
+            let name = format!("{kind} {}", object["metadata"]["name"].as_str().unwrap());
+            let version = object["metadata"]["resourceVersion"].take();
+            (name, json!([version, object["status"]]))
+        })
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +55,10 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
     let ns = scene.name.clone();
     scene.service(&ns, "web", &["10.0.48.61"]).await;
     scene.apply(SHOP).await;
-    let before = versions(&scene).await;
+    let before = objects(&scene).await;
+    for kind in ["Ingress web", "Service web", "EndpointSlice web"] {
+        assert!(before.contains_key(kind), "{before:#?}");
+    }
     let (code, text) = dry_run(&scene).await;
     println!("{text}");
     assert_eq!(code, Some(2), "{text}");
@@ -43,7 +73,7 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
     ] {
         assert!(text.contains(line), "{line} not in\n{text}");
     }
-    assert_eq!(versions(&scene).await, before);
+    assert_eq!(objects(&scene).await, before);
     let writes: Vec<String> = scene.actions();
     let reads = |action: &&String| action.contains(" Describe") || action.contains(" List");
     assert_eq!(
@@ -62,6 +92,18 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
             if code == Some(0) { Ok(()) } else { Err(text) }
         })
         .await;
+    // All is written by now but the Lease, which its leader renews.
+    scene.quiet().await;
+    let but_leases = async || {
+        let mut all = objects(&scene).await;
+        all.retain(|name, _| !name.starts_with("Lease "));
+        all
+    };
+    let before = but_leases().await;
+    assert!(before.keys().any(|name| name.starts_with("IngressGroup ")));
+    let (code, text) = dry_run(&scene).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(but_leases().await, before);
     assert_eq!(controller.page("/healthz").await.unwrap().0, 200);
 }
 
@@ -73,6 +115,30 @@ async fn group(scene: &Scene) -> Option<Value> {
     items
         .into_iter()
         .find(|item| item["spec"]["group"] == wished.as_str())
+}
+
+/// Compares what `kubectl describe alb` shows of a group with a file here, but
+/// for what is another each time. `UPDATE_DOCS=1` writes the file anew.
+async fn described(scene: &Scene, name: &str, address: &str, file: &str) {
+    let text = scene.kubectl(&["describe", "alb", name]).await;
+    let varies = ["Creation Timestamp:", "Resource Version:", "UID:"];
+    let lines = text.lines().map(|line| {
+        let label = varies
+            .iter()
+            .find(|label| line.trim_start().starts_with(**label));
+        match label.and_then(|label| line.split_once(label).map(|(indent, _)| (indent, label))) {
+            Some((indent, label)) => format!("{indent}{label} …"),
+            None => line.replace(address, "ADDRESS").trim_end().to_owned(),
+        }
+    });
+    let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/running");
+    let file = format!("{folder}/describe-{file}.txt");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let wished = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(text, wished, "run the test again with UPDATE_DOCS=1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +166,6 @@ async fn people_see_what_it_does() {
         "{degraded}"
     );
     let table = scene.kubectl(&["get", "alb", &name]).await;
-    println!("{table}");
     let head: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     let columns = [
         "NAME", "GROUP", "STATE", "DNS-NAME", "MEMBERS", "FINDINGS", "AGE",
@@ -111,6 +176,14 @@ async fn people_see_what_it_does() {
         row[1..6],
         ["running-words/web", "Degraded", &address, "1", "1"]
     );
+
+    scene
+        .eventually("the record is there", async || match group(&scene).await {
+            Some(group) if group["status"]["records"][0]["state"] == "in sync" => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    described(&scene, &name, &address, "degraded").await;
 
     // Then all is well, and said once.
     scene.service(&ns, "web", &["10.0.48.62"]).await;
@@ -125,7 +198,7 @@ async fn people_see_what_it_does() {
             other => Err(other),
         })
         .await;
-    println!("{}", scene.kubectl(&["describe", "alb", &name]).await);
+    described(&scene, &name, &address, "serving").await;
     scene.quiet().await;
     let events = scene.events(&ns, "web").await;
     let mut once = events.clone();
@@ -250,7 +323,11 @@ async fn drift_is_found_and_repaired_with_few_calls() {
     assert!(controller.terminate().await.success());
     scene.forget_calls();
     let controller = scene
-        .controller(&["--default-tags=team=web", "--verify-interval=2s"])
+        .controller(&[
+            "--default-tags=team=web",
+            "--verify-interval=2s",
+            "--first-verification=2s",
+        ])
         .await;
     scene
         .eventually("it has read the group", async || {

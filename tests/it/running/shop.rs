@@ -1,7 +1,6 @@
 //! The group that the budgets are stated for, and what is counted of it.
 
 use sandbox_aws::journal::Call;
-use sandbox_aws::state::acm::NewCertificate;
 
 use crate::support::{Controller, Scene};
 
@@ -57,19 +56,6 @@ pub async fn services(scene: &Scene, namespace: &str) {
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
         scene.service(namespace, service, &addresses).await;
     }
-}
-
-/// Puts one more issued certificate into the account, and answers its ARN.
-pub fn add_certificate(scene: &Scene, domain: &str) -> String {
-    scene.aws.state().write(|state, now| {
-        let new = NewCertificate {
-            domain_name: domain.to_owned(),
-            ..NewCertificate::default()
-        };
-        let arn = state.request_certificate(&new, now).unwrap();
-        state.issue_certificate(&arn, now);
-        arn
-    })
 }
 
 /// What a budget counts a call under.

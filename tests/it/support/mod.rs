@@ -5,8 +5,7 @@
 //! Ingresses carry the annotation `kubernetes.io/ingress.class` with the
 //! scene's name, which is also the name of its cluster, and its controllers
 //! watch the namespace of this name only, so that scenes do not see each
-//! other's: an Ingress with a finalizer is let go by whoever sees it and does
-//! not serve its class. What touches what all scenes share (the class `alb`,
+//! other's. What touches what all scenes share (the class `alb`,
 //! TargetGroupBindings), and what needs several namespaces
 //! (`--watch-namespace=`), is done in a [`Scene::alone`].
 
@@ -21,6 +20,7 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, PostParams};
 use sandbox_aws::callers::NewKey;
 use sandbox_aws::journal::Call;
+use sandbox_aws::state::acm::NewCertificate;
 use sandbox_aws::{Simulator, State, World, WorldIds};
 use serde_json::json;
 use tokio::sync::RwLock;
@@ -154,6 +154,19 @@ impl Scene {
     /// Looks at the account.
     pub fn account<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         self.aws.state().read(look)
+    }
+
+    /// Puts one more issued certificate into the account, and answers its ARN.
+    pub fn certificate(&self, domain: &str) -> String {
+        self.aws.state().write(|state, now| {
+            let new = NewCertificate {
+                domain_name: domain.to_owned(),
+                ..NewCertificate::default()
+            };
+            let arn = state.request_certificate(&new, now).unwrap();
+            state.issue_certificate(&arn, now);
+            arn
+        })
     }
 
     /// The calls since the last [`forget_calls`](Self::forget_calls), in

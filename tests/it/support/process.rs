@@ -47,16 +47,36 @@ pub fn command(scene: &Scene, arguments: &[&str]) -> Command {
 impl Controller {
     /// Starts one. Later arguments win over those of [`command`].
     pub fn start(scene: &Scene, arguments: &[&str]) -> Self {
+        Self::spawn(scene, command(scene, arguments))
+    }
+
+    /// Starts one without a single flag, by these variables and those that say
+    /// where Kubernetes and AWS are.
+    pub fn by_environment(scene: &Scene, variables: &[(&str, &str)]) -> Self {
+        let sandbox = cluster::sandbox();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alb-ingress-controller"));
+        command
+            .env_clear()
+            .env("KUBECONFIG", sandbox.control_plane.kubeconfig_path())
+            .env("AWS_ENDPOINT_URL", scene.aws.endpoint())
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test-secret")
+            .envs(variables.iter().copied())
+            .kill_on_drop(true);
+        Self::spawn(scene, command)
+    }
+
+    /// Runs a command with its health and metrics at a free port.
+    fn spawn(scene: &Scene, mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         // Free now; nobody else takes ports of this kind in the meantime.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let mut command = command(scene, arguments);
         command
-            .arg("--bind-address=127.0.0.1")
-            .arg(format!("--port={}", address.port()))
+            .env("ALB_INGRESS_BIND_ADDRESS", "127.0.0.1")
+            .env("ALB_INGRESS_PORT", address.port().to_string())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let child = cluster::sandbox()

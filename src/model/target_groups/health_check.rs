@@ -1,0 +1,136 @@
+//! Health checks of target groups, within the ranges that AWS takes. They are
+//! the same for HTTP and HTTPS, instances and pods.
+//! <https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateTargetGroup.html>
+
+use std::ops::RangeInclusive;
+
+use k8s_openapi::api::core::v1::Service;
+
+use super::Backends;
+use crate::model::annotations::{PREFIX, shown};
+use crate::model::finding::Reason;
+use crate::model::service_ports::{self, TRAFFIC_PORT};
+use crate::model::spec::{HealthCheck, ObjectName, Protocol, TargetType};
+use crate::model::values;
+
+/// A number of a health check: its annotation, what AWS takes, and what it is
+/// where no annotation states it.
+struct Number {
+    annotation: &'static str,
+    range: RangeInclusive<i32>,
+    default: i32,
+}
+
+const INTERVAL: Number = Number {
+    annotation: "healthcheck-interval-seconds",
+    range: 5..=300,
+    default: 15,
+};
+const TIMEOUT: Number = Number {
+    annotation: "healthcheck-timeout-seconds",
+    range: 2..=120,
+    default: 5,
+};
+const HEALTHY: Number = Number {
+    annotation: "healthy-threshold-count",
+    range: 2..=10,
+    default: 2,
+};
+const UNHEALTHY: Number = Number {
+    annotation: "unhealthy-threshold-count",
+    range: 2..=10,
+    default: 2,
+};
+
+impl Backends<'_> {
+    /// The health check of a target group; `None` where it cannot be read,
+    /// then a finding freezes the Ingress.
+    pub(super) fn health_check(
+        &mut self,
+        service: &Service,
+        service_name: &ObjectName,
+        target_type: TargetType,
+        backend_protocol: Protocol,
+    ) -> Option<HealthCheck> {
+        let port = match self.stated(service, service_name, "healthcheck-port") {
+            None => TRAFFIC_PORT.to_owned(),
+            Some(stated) => {
+                match service_ports::health_check_port(stated.raw, service, target_type) {
+                    Ok(port) => port,
+                    Err(expected) => {
+                        self.invalid(&stated, &expected);
+                        return None;
+                    }
+                }
+            }
+        };
+        let found = self.findings.len();
+        let mut number = |number: Number| {
+            let within = |raw: &str| values::within(raw, &number.range);
+            self.read(service, service_name, number.annotation, within)
+                .unwrap_or(number.default)
+        };
+        let interval_seconds = number(INTERVAL);
+        let timeout_seconds = number(TIMEOUT);
+        let healthy_threshold = number(HEALTHY);
+        let unhealthy_threshold = number(UNHEALTHY);
+        let all_fit = self.findings.len() == found;
+        if all_fit && timeout_seconds >= interval_seconds {
+            self.times_do_not_fit(service, service_name, interval_seconds, timeout_seconds);
+        }
+        let text = |raw: &str| Ok(raw.to_owned());
+        Some(HealthCheck {
+            protocol: self
+                .read(
+                    service,
+                    service_name,
+                    "healthcheck-protocol",
+                    values::protocol,
+                )
+                .unwrap_or(backend_protocol),
+            port,
+            path: self
+                .read(service, service_name, "healthcheck-path", text)
+                .unwrap_or_else(|| "/".to_owned()),
+            interval_seconds,
+            timeout_seconds,
+            healthy_threshold,
+            unhealthy_threshold,
+            success_codes: self
+                .read(service, service_name, "success-codes", text)
+                .unwrap_or_else(|| "200".to_owned()),
+        })
+    }
+
+    fn times_do_not_fit(
+        &mut self,
+        service: &Service,
+        service_name: &ObjectName,
+        interval: i32,
+        timeout: i32,
+    ) {
+        let spoken = |number: &Number, value: i32| match self.stated(
+            service,
+            service_name,
+            number.annotation,
+        ) {
+            Some(stated) => {
+                let place = stated
+                    .on_service
+                    .map_or(String::new(), |service| format!(" of Service {service}"));
+                let raw = shown(stated.raw);
+                format!(
+                    "annotation {PREFIX}{}{place} is \"{raw}\"",
+                    number.annotation
+                )
+            }
+            None => format!("{PREFIX}{} is {value} by default", number.annotation),
+        };
+        let message = format!(
+            "{} and {}: expected a timeout that is shorter than the interval; make one of them fit",
+            spoken(&TIMEOUT, timeout),
+            spoken(&INTERVAL, interval),
+        );
+        self.freeze(Reason::InvalidAnnotation, message);
+    }
+}

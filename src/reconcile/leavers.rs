@@ -1,0 +1,160 @@
+//! Ingresses on their way out of a group: whose they are, and which of them
+//! serve on until their records are gone.
+
+use std::collections::BTreeSet;
+
+use super::{Reconciler, lock};
+use crate::model::desired::{Desired, Intent, Leaver};
+use crate::model::group::GroupId;
+use crate::model::membership::{self, Membership, is_of_another};
+use crate::model::ownership::may_belong_to;
+use crate::model::records_build::hosts_of;
+use crate::model::snapshot::Snapshot;
+use crate::model::spec::{ObjectName, Observed};
+use crate::model::writers::writer_of_finalizer;
+
+/// Ingresses that this process has served, or found something of in AWS, by
+/// group.
+pub(super) type Ours = BTreeSet<(GroupId, ObjectName)>;
+
+impl Reconciler {
+    /// Takes out of what should be the leavers that are another controller's.
+    /// Members are ours from now on, whatever becomes of their class.
+    pub(super) fn drop_anothers(
+        &self,
+        desired: &mut Desired,
+        observed: &Observed,
+        snapshot: &Snapshot,
+    ) {
+        if desired.intent != Intent::LeaveAlone {
+            let members = desired.members.iter().cloned();
+            lock(&self.ours).extend(members.map(|member| (desired.group.clone(), member)));
+        }
+        let is_left = desired.members.is_empty();
+        let is_anothers =
+            |leaver: &Leaver| self.is_anothers(&desired.group, is_left, leaver, observed, snapshot);
+        let (others, ours): (Vec<Leaver>, Vec<Leaver>) =
+            desired.leavers.drain(..).partition(is_anothers);
+        desired.leavers = ours;
+        let of_others =
+            |ingress: &ObjectName| others.iter().any(|leaver| leaver.ingress == *ingress);
+        desired
+            .findings
+            .retain(|finding| !of_others(&finding.ingress));
+    }
+
+    /// Whether an Ingress that carries a group's finalizer is another
+    /// controller's, of another class and maybe another cluster's name: both
+    /// have finalizers of the same names, and it is not ours to take off.
+    ///
+    /// aws-load-balancer-controller takes it off whatever is not of its class.
+    /// Here an Ingress of another class counts as ours only where there is a
+    /// sign: this process has served it, AWS holds something of it under our
+    /// marks, or the finalizer was put there by this installation, which the
+    /// API server has noted. So one that lost its class while nobody looked is
+    /// let go, and no installation takes what another has put.
+    ///
+    /// `is_left`: whether the group has no member any more.
+    fn is_anothers(
+        &self,
+        group: &GroupId,
+        is_left: bool,
+        leaver: &Leaver,
+        observed: &Observed,
+        snapshot: &Snapshot,
+    ) -> bool {
+        let Some(ingress) = snapshot.ingresses.get(&leaver.ingress) else {
+            return false;
+        };
+        if !is_of_another(ingress, snapshot, &self.settings) {
+            return false;
+        }
+        let mut ours = lock(&self.ours);
+        let key = (group.clone(), leaver.ingress.clone());
+        let has_target_group = || {
+            let mut keys = observed.target_groups.iter().map(|live| &live.spec.key);
+            keys.any(|key| may_belong_to(key, &leaver.ingress))
+        };
+        let in_aws = (is_left && !observed.is_empty()) || has_target_group();
+        if in_aws {
+            // It stays so when that is gone.
+            ours.insert(key);
+            return false;
+        }
+        if ours.contains(&key) {
+            return false;
+        }
+        let writer = writer_of_finalizer(&ingress.metadata, &group.finalizer());
+        writer != Some(self.parts.reporter.finalizer_writer())
+    }
+
+    /// All groups with their Ingresses, those of other controllers left out.
+    pub(super) async fn membership(&self, snapshot: &Snapshot) -> anyhow::Result<Membership> {
+        let mut membership = membership::groups(snapshot, &self.settings);
+        let is_foreign = |leaver: &Leaver| {
+            let ingress = snapshot.ingresses.get(&leaver.ingress);
+            ingress.is_some_and(|i| is_of_another(i, snapshot, &self.settings))
+        };
+        let mut leavers = membership.groups.values().flat_map(|group| &group.leavers);
+        if leavers.any(is_foreign) {
+            // What AWS holds tells whose they are.
+            self.memory.groups().await?;
+        }
+        for (group, members) in &mut membership.groups {
+            let observed = self.memory.remembered(group);
+            let is_left = members.members.is_empty();
+            members
+                .leavers
+                .retain(|leaver| !self.is_anothers(group, is_left, leaver, &observed, snapshot));
+        }
+        membership
+            .groups
+            .retain(|_, group| !(group.members.is_empty() && group.leavers.is_empty()));
+        Ok(membership)
+    }
+
+    /// What the group's Ingresses that leave still wait for in DNS. As long as
+    /// requests may come to what is live for them, it is held: of a group that
+    /// goes on what belongs to those whose hosts are waited for, else all.
+    pub(super) fn records_first(
+        &self,
+        desired: &mut Desired,
+        observed: &Observed,
+        snapshot: &Snapshot,
+    ) -> Vec<String> {
+        let Some(records) = &self.records else {
+            return Vec::new();
+        };
+        let waits = records.holding_up(desired, observed, snapshot);
+        let waited_for: BTreeSet<&String> = waits.iter().map(|wait| &wait.host).collect();
+        let goes = desired.intent == Intent::Remove;
+        let serves = !observed.load_balancers.is_empty();
+        let is_held = |ingress: &ObjectName| {
+            goes || (serves
+                && hosts_of(ingress, snapshot)
+                    .iter()
+                    .any(|h| waited_for.contains(h)))
+        };
+        if !waits.is_empty() {
+            let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
+            desired.held = leavers.filter(|name| is_held(name)).cloned().collect();
+        }
+        let mut words: Vec<String> = waits.into_iter().map(|wait| wait.words).collect();
+        words.sort();
+        words.dedup();
+        words
+    }
+
+    /// These are no longer in a group.
+    pub(super) fn let_go(&self, group: &GroupId, gone: &[ObjectName]) {
+        let mut ours = lock(&self.ours);
+        for ingress in gone {
+            ours.remove(&(group.clone(), ingress.clone()));
+        }
+    }
+
+    /// Forgets Ingresses that are no more.
+    pub(super) fn forget_missing(&self, snapshot: &Snapshot) {
+        lock(&self.ours).retain(|(_, ingress)| snapshot.ingresses.contains_key(ingress));
+    }
+}
