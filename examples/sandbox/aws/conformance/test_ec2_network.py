@@ -329,6 +329,8 @@ def test_nat_gateways(aws, vpc):
     card = aws.ec2.describe_network_interfaces(NetworkInterfaceIds=[where["NetworkInterfaceId"]])["NetworkInterfaces"][0]
     assert (card["InterfaceType"], card["RequesterManaged"]) == ("nat_gateway", True)
     assert card["Association"]["PublicIp"] == where["PublicIp"]
+    [bound] = aws.ec2.describe_addresses(AllocationIds=[address])["Addresses"]
+    assert bound["NetworkInterfaceId"] == where["NetworkInterfaceId"] and "ServiceManaged" not in bound
     refused("Resource.AlreadyAssociated", lambda: create(AllocationId=address))
     refused("InvalidIPAddress.InUse", lambda: aws.ec2.release_address(AllocationId=address))
     refused("DependencyViolation", lambda: aws.ec2.detach_internet_gateway(InternetGatewayId=vpc.internet_gateway, VpcId=vpc.id))

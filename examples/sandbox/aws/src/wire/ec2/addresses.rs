@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     state::{
-        Address, Answer, Refusal, State,
+        Address, Answer, NetworkInterface, Refusal, State,
         address::BindTo,
         ec2_id::{Kind, combination},
     },
@@ -100,25 +100,23 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
         let instance = interface
             .and_then(|interface| interface.attachment.as_ref())
             .and_then(|attachment| attachment.instance_id.as_ref());
-        let requester = interface.and_then(|interface| interface.requester.as_ref());
         xml.leaf("associationId", &association.id)
             .leaf("networkInterfaceId", &association.interface_id)
             .leaf("networkInterfaceOwnerId", &state.account)
             .leaf("privateIpAddress", association.private_ip)
             .maybe("instanceId", instance)
-            .maybe(
-                "serviceManaged",
-                requester.map(|requester| service_of(requester)),
-            );
+            .maybe("serviceManaged", interface.and_then(service_of));
     }
     write_tags(xml, state.tags.get(&address.id));
 }
 
-/// The service behind a requester, as addresses name it.
-fn service_of(requester: &str) -> &'static str {
-    match requester {
-        "amazon-elb" => "alb",
-        _ => "nat-gateway",
+/// The service that has made a network interface, as its addresses name it.
+/// Zonal NAT gateways have no name there: `rnat` are regional ones.
+fn service_of(interface: &NetworkInterface) -> Option<&'static str> {
+    match (interface.requester.as_deref()?, interface.kind.as_str()) {
+        ("amazon-elb", "network_load_balancer") => Some("nlb"),
+        ("amazon-elb", _) => Some("alb"),
+        _ => None,
     }
 }
 
