@@ -44,7 +44,7 @@ use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
-    credentials::authenticate,
+    credentials::{Clocks, authenticate},
     incoming::{Incoming, identify},
     model::{Operation, decode},
     outgoing::{Outgoing, cut, envelope, plain, refused, respond, slowly, written},
@@ -171,8 +171,18 @@ fn authenticated(
     let service = incoming.service;
     let operation = service.model().operations.get(&incoming.action);
     let unsigned = operation.is_some_and(|operation| operation.unsigned);
-    let now = Timestamp::now();
-    authenticate(&control.callers, service, signature, request, unsigned, now)
+    let clocks = Clocks {
+        wall: Timestamp::now(),
+        simulated: control.state.now(),
+    };
+    authenticate(
+        &control.callers,
+        service,
+        signature,
+        request,
+        unsigned,
+        clocks,
+    )
 }
 
 /// Answers a request; `None` when the answer is to be lost.
