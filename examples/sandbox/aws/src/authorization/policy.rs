@@ -40,14 +40,20 @@ pub(super) fn decide(policy: &Value, action: &str, resource: &str, context: &Con
 /// condition that it cannot judge must not pass for met or unmet.
 pub fn check(policy: &Value) -> Result<(), String> {
     let document = policy.as_object().ok_or("a policy is an object")?;
+    let version = document.get("Version").map(Value::as_str);
+    if !matches!(version, None | Some(Some("2012-10-17" | "2008-10-17"))) {
+        return Err("the Version of a policy is 2012-10-17 or 2008-10-17".to_owned());
+    }
     let all = statements(policy);
     let complete = match document.get("Statement") {
-        Some(Value::Array(listed)) => listed.len() == all.len(),
+        Some(Value::Array(listed)) => !listed.is_empty() && listed.len() == all.len(),
         Some(Value::Object(_)) => true,
         _ => false,
     };
     if !complete {
-        return Err("the Statement of a policy is an object or a list of objects".to_owned());
+        return Err(
+            "the Statement of a policy is an object or a list of one or more objects".to_owned(),
+        );
     }
     for (statement, number) in all.into_iter().zip(1..) {
         let at = |what: String| format!("statement {number}: {what}");
