@@ -304,6 +304,7 @@ impl<'a> Call<'a> {
     }
 
     fn of_route53(&self) -> Vec<Need> {
+        const KEY: &str = "route53:changeresourcerecordsets";
         let action = format!("route53:{}", self.operation);
         let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
         let zone = ["HostedZoneId", "Id", "ResourceId"];
@@ -348,7 +349,6 @@ impl<'a> Call<'a> {
         let names = names
             .iter()
             .map(|name| name.trim_end_matches('.').to_lowercase());
-        const KEY: &str = "route53:changeresourcerecordsets";
         need.extend(&format!("{KEY}normalizedrecordnames"), names);
         need.extend(&format!("{KEY}recordtypes"), part("Type"));
         let actions = changes
@@ -404,7 +404,7 @@ impl<'a> Call<'a> {
             return needs;
         }
         for arn in self.texts("ResourceARNList") {
-            let service = arn.splitn(4, ':').nth(2).unwrap_or_default();
+            let service = arn.split(':').nth(2).unwrap_or_default();
             let action = match (service, tags) {
                 ("elasticloadbalancing", true) => "AddTags",
                 ("elasticloadbalancing", false) => "RemoveTags",

@@ -155,13 +155,12 @@ fn filled(pattern: &str, context: &Context) -> String {
             rest = after;
             break;
         };
-        match context.get(&key.to_lowercase()).map(Vec::as_slice) {
-            Some([value]) => out.push_str(value),
-            _ => {
-                out.push_str("${");
-                out.push_str(key);
-                out.push('}');
-            }
+        if let Some([value]) = context.get(&key.to_lowercase()).map(Vec::as_slice) {
+            out.push_str(value);
+        } else {
+            out.push_str("${");
+            out.push_str(key);
+            out.push('}');
         }
         rest = after;
     }
@@ -290,10 +289,9 @@ impl Operator {
         };
         match self.many {
             Many::All => values.iter().all(one),
-            Many::Any => values.iter().any(one),
             // A key of many values is compared as a set.
             Many::One if self.not => values.iter().all(one),
-            Many::One => values.iter().any(one),
+            Many::Any | Many::One => values.iter().any(one),
         }
     }
 }
