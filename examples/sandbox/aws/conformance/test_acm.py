@@ -434,6 +434,75 @@ def test_tags_of_a_certificate(aws):
     assert shown() == {"c": "4"}
 
 
+@rule("acm.tags.resource")
+def test_tags_by_the_arn_of_a_resource(aws):
+    arn = request(aws, Tags=[{"Key": "a", "Value": "1"}])
+    shown = lambda: {t["Key"]: t.get("Value") for t in aws.acm.list_tags_for_resource(ResourceArn=arn)["Tags"]}
+    assert shown() == {"a": "1"}
+    aws.acm.tag_resource(ResourceArn=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}])
+    assert shown() == {"a": "2", "b": "3"}
+    assert {t["Key"] for t in aws.acm.list_tags_for_certificate(CertificateArn=arn)["Tags"]} == {"a", "b"}
+    tag = lambda arn, *keys: aws.acm.tag_resource(ResourceArn=arn, Tags=[{"Key": k, "Value": ""} for k in keys])
+    refused("TooManyTagsException", lambda: tag(arn, *[f"k{n}" for n in range(49)]), 400)
+    refused("InvalidTagException", lambda: tag(arn, "aws:x"), 400)
+    aws.acm.untag_resource(ResourceArn=arn, TagKeys=["a", "absent"])
+    assert shown() == {"b": "3"}
+    unknown = arn[:-4] + "0000"
+    for call in [
+        lambda arn: tag(arn, "a"),
+        lambda arn: aws.acm.untag_resource(ResourceArn=arn, TagKeys=["a"]),
+        lambda arn: aws.acm.list_tags_for_resource(ResourceArn=arn),
+    ]:
+        refused("ResourceNotFoundException", lambda: call(unknown), 400)
+        refused(("InvalidArnException", "ValidationException"), lambda: call("arn:aws:acm:nonsense-that-is-long"), 400)
+
+
+@rule("acm.export")
+def test_a_certificate_is_exported_with_its_key(aws, domain, tmp_path):
+    arn = request(aws, f"a.{domain.name}", Options={"Export": "ENABLED"})
+    export = lambda phrase=b"correct horse": aws.unchecked.acm.export_certificate(
+        CertificateArn=arn, Passphrase=phrase
+    )
+    refused("RequestInProgressException", export, 400)
+    domain.prove(*describe(aws, arn)["DomainValidationOptions"])
+    eventually(lambda: describe(aws, arn)["Status"] == "ISSUED")
+    summary = lambda: listed(aws)[arn]
+    assert (summary()["ExportOption"], summary()["Exported"]) == ("ENABLED", False)
+    assert describe(aws, arn)["RenewalEligibility"] == "INELIGIBLE"
+    for wrong in (b"abc", b"x" * 129, b"with#hash", b"with$dollar", b"with%percent", "ümlaut".encode()):
+        refused("ValidationException", lambda: export(wrong), 400)
+    assert summary()["Exported"] is False
+    answer = export()
+    got = aws.acm.get_certificate(CertificateArn=arn)
+    assert (answer["Certificate"], answer["CertificateChain"]) == (got["Certificate"], got["CertificateChain"])
+    assert answer["PrivateKey"].startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate.write_text(answer["Certificate"])
+    key.write_text(answer["PrivateKey"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # It says so when key and certificate do not belong together.
+    context.load_cert_chain(certificate, key, password=b"correct horse")
+    with pytest.raises(ssl.SSLError):
+        context.load_cert_chain(certificate, key, password=b"wrong horse")
+    assert summary()["Exported"] is True
+    assert describe(aws, arn)["RenewalEligibility"] == "ELIGIBLE"
+    [call] = [c for c in aws.sim.get("log") if c["action"] == "ExportCertificate" and c["status"] == 200
+              and c["parameters"].get("CertificateArn") == arn]
+    assert "Passphrase" not in call["parameters"] and not call.get("answer")
+
+
+@rule("acm.export.not")
+def test_what_may_not_be_exported(aws):
+    imported = aws.acm.import_certificate(**pair("ec"))["CertificateArn"]
+    for arn in (imported, request(aws), request(aws, Options={"Export": "DISABLED"})):
+        call = lambda: aws.acm.export_certificate(CertificateArn=arn, Passphrase=b"correct horse")
+        refused("ValidationException", call, 400)
+    call = lambda: aws.acm.export_certificate(CertificateArn=imported[:-4] + "0000", Passphrase=b"correct horse")
+    refused("ResourceNotFoundException", call, 400)
+    call = lambda: aws.unchecked.acm.export_certificate(CertificateArn=imported)
+    refused("ValidationException", call, 400)
+
+
 @rule("acm.options")
 def test_options_of_a_certificate(aws):
     shown = describe(aws, request(aws, Options={"Export": "ENABLED"}))

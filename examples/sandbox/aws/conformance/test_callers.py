@@ -11,6 +11,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from callers import keys_of, registered, role, trusting
 from conftest import ACCOUNT, refused, rule
 
 OTHER = "999999999999"
@@ -47,13 +48,6 @@ EXPIRED = {
     "rest": ("ExpiredToken", 403),
     "json": ("ExpiredTokenException", 400),
 }
-
-
-def registered(aws, **key):
-    """The simulator as a freshly registered key sees it."""
-    key = {"id": aws.name("AKIATEST").upper().replace("-", ""), "secret": aws.name("secret"), **key}
-    aws.sim.post("keys", key)
-    return aws.as_(key=key["id"], secret=key["secret"], token=key.get("token"))
 
 
 @rule("caller.stranger")
@@ -184,19 +178,10 @@ def test_a_signature_for_another_service(aws):
     assert (answer.status, answer.code) == (400, "InvalidSignatureException")
 
 
-def keys_of(aws, answer):
-    credentials = answer["Credentials"]
-    return aws.as_(
-        key=credentials["AccessKeyId"],
-        secret=credentials["SecretAccessKey"],
-        token=credentials["SessionToken"],
-    )
-
-
-def role(aws, account=ACCOUNT, **described):
-    arn = f"arn:aws:iam::{account}:role/path/{aws.name('role')}"
-    aws.sim.post("roles", {"arn": arn, **described})
-    return arn
+def simulated(aws):
+    """The time of the simulator, which tests may have moved forward."""
+    ahead = datetime.timedelta(milliseconds=aws.sim.get("time")["ahead_ms"])
+    return datetime.datetime.now(datetime.timezone.utc) + ahead
 
 
 # What a session may do at most.
@@ -204,13 +189,6 @@ READING = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}],
 }
-
-
-def trusting(principal, condition=None, action="sts:AssumeRole"):
-    statement = {"Effect": "Allow", "Principal": principal, "Action": action}
-    if condition:
-        statement["Condition"] = condition
-    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 @rule("sts.assume_role", "sts.assume_role.other_account")
@@ -222,7 +200,7 @@ def test_a_role_of_another_account_is_assumed(aws):
     assert answer["AssumedRoleUser"]["Arn"] == session
     assert answer["AssumedRoleUser"]["AssumedRoleId"].startswith("AROA")
     assert answer["Credentials"]["AccessKeyId"].startswith("ASIA")
-    left = answer["Credentials"]["Expiration"] - datetime.datetime.now(datetime.timezone.utc)
+    left = answer["Credentials"]["Expiration"] - simulated(aws)
     assert 3500 < left.total_seconds() <= 3600
     assumed = keys_of(aws, answer)
     identity = assumed.sts.get_caller_identity()

@@ -116,6 +116,8 @@ def test_allocated_addresses(aws, vpc):
     found = interfaces(aws, balancer)
     assert [interface["Association"]["PublicIp"] for interface in found] == [allocated["PublicIp"]]
     assert [interface["InterfaceType"] for interface in found] == ["network_load_balancer"]
+    [bound] = aws.ec2.describe_addresses(AllocationIds=[allocated["AllocationId"]])["Addresses"]
+    assert bound["ServiceManaged"] == "nlb"
     again = mapped(aws, Name=balancer["LoadBalancerName"], SubnetMappings=mapping)
     assert again["LoadBalancerArn"] == balancer["LoadBalancerArn"]
     refused("ResourceInUse", lambda: mapped(aws, SubnetMappings=mapping), status=400)

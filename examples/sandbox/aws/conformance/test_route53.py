@@ -777,6 +777,8 @@ def test_aliases_to_what_is_not_there(zone, balancer):
     for zone_id, target, kind, part in [
         (canonical, lost, "A", missing),
         (canonical, "www.example.org", "A", outside),
+        ("Z26RNL4JYFTOTI", "www.example.org", "A", outside),
+        ("Z26RNL4JYFTOTI", "x.elb.us-east-1.amazonaws.com", "A", missing),
         ("Z00000000000000000000", name, "A", outside),
         ("Z2FDTNDATAQYW2", "d111111abcdef8.cloudfront.net", "A", missing),
         (canonical, name, "TXT", missing),
@@ -1045,6 +1047,43 @@ def test_health_checks_are_referred_to(aws, zone):
     aws.route53.delete_health_check(HealthCheckId=check["Id"])
     refused("NoSuchHealthCheck", lambda: aws.route53.get_health_check(HealthCheckId=check["Id"]), 404)
     refused("HealthCheckAlreadyExists", repeat(config), 409)
+
+
+@rule("route53.health_check.update")
+def test_health_checks_are_updated(aws):
+    config = {"Type": "HTTP", "IPAddress": "192.0.2.1", "ResourcePath": "/ok", "FailureThreshold": 2}
+    create = lambda **config: aws.route53.create_health_check(
+        CallerReference=aws.name("check"), HealthCheckConfig=config
+    )["HealthCheck"]
+    check = create(**config)["Id"]
+    update = lambda **more: aws.route53.update_health_check(HealthCheckId=check, **more)["HealthCheck"]
+    show = lambda: aws.route53.get_health_check(HealthCheckId=check)["HealthCheck"]
+    after = update(HealthCheckVersion=1, Port=8080, FullyQualifiedDomainName="a.example", Disabled=True)
+    assert after == show() and after["HealthCheckVersion"] == 2
+    expected = {**config, "Port": 8080, "FullyQualifiedDomainName": "a.example", "Disabled": True}
+    assert expected.items() <= after["HealthCheckConfig"].items()
+    reset = update(ResetElements=["ResourcePath", "FullyQualifiedDomainName"])["HealthCheckConfig"]
+    assert "ResourcePath" not in reset and "FullyQualifiedDomainName" not in reset
+    before = show()
+    assert before["HealthCheckVersion"] == 3
+    refused("HealthCheckVersionMismatch", lambda: update(HealthCheckVersion=2, Port=1), 409)
+    for wrong in [
+        {"SearchString": "x"},
+        {"HealthThreshold": 1},
+        {"ChildHealthChecks": [check]},
+        {"AlarmIdentifier": {"Region": "us-east-1", "Name": "a"}},
+        {"ResourcePath": "/a", "ResetElements": ["ResourcePath"]},
+        {"FailureThreshold": 11},
+        {"Port": 0},
+    ]:
+        call = lambda: aws.unchecked.route53.update_health_check(HealthCheckId=check, **wrong)
+        refused("InvalidInput", call, 400)
+    assert show() == before
+    by_name = create(Type="HTTPS", FullyQualifiedDomainName="a.example")["Id"]
+    call = lambda **more: lambda: aws.route53.update_health_check(HealthCheckId=by_name, **more)
+    refused("InvalidInput", call(IPAddress="192.0.2.1"), 400)
+    refused("InvalidInput", call(ResetElements=["FullyQualifiedDomainName"]), 400)
+    refused("NoSuchHealthCheck", lambda: aws.route53.update_health_check(HealthCheckId="no-such"), 404)
 
 
 @rule("route53.change.health_check")

@@ -245,7 +245,9 @@ async fn callers(Extract(control): Extract<Control>) -> Json<serde_json::Value> 
 }
 
 async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
-    for key in all::<NewKey>(&body)? {
+    let keys = all::<NewKey>(&body)?;
+    // Of a list all or none.
+    for key in &keys {
         let digits = |account: &String| {
             account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())
         };
@@ -253,19 +255,24 @@ async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
             return Err(bad("a key has an id, and an account of twelve digits"));
         }
         check(&key.id, key.policy.as_ref())?;
+    }
+    for key in keys {
         control.callers.register(key);
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn add_roles(Extract(control): Extract<Control>, body: String) -> Told {
-    for role in all::<Role>(&body)? {
+    let roles = all::<Role>(&body)?;
+    for role in &roles {
         let parts: Vec<&str> = role.arn.split(':').collect();
         if !matches!(parts.as_slice(), ["arn", _, "iam", "", _, path] if path.starts_with("role/"))
         {
             return Err(bad(&format!("'{}' is no ARN of a role", role.arn)));
         }
         check(&role.arn, role.policy.as_ref())?;
+    }
+    for role in roles {
         control.callers.register_role(role);
     }
     Ok(StatusCode::NO_CONTENT)

@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_fault_that_says_nothing_is_refused() {
         for text in [
-            r#"{}"#,
+            "{}",
             r#"{"code":"X","probability":0}"#,
             r#"{"code":"X","status":200}"#,
             r#"{"delay_ms":5,"after":true}"#,

@@ -23,6 +23,7 @@ pub mod dns;
 mod events;
 pub mod faults;
 pub mod journal;
+mod key_encryption;
 mod own;
 pub mod shared;
 pub mod simulator;

@@ -1,5 +1,7 @@
 //! What each call needs: actions, resources, condition keys.
 
+mod ec2;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -21,28 +23,6 @@ const PLACEMENT: [&str; 7] = [
 
 /// What stands for the part of an ARN that is not known before it is made.
 const TO_BE: &str = "0000000000000000";
-
-/// The kinds of EC2 by the prefix of their ids.
-const EC2_KINDS: [(&str, &str); 18] = [
-    ("acl", "network-acl"),
-    ("ami", "image"),
-    ("dopt", "dhcp-options"),
-    ("eigw", "egress-only-internet-gateway"),
-    ("eipalloc", "elastic-ip"),
-    ("eni", "network-interface"),
-    ("i", "instance"),
-    ("igw", "internet-gateway"),
-    ("nat", "natgateway"),
-    ("pcx", "vpc-peering-connection"),
-    ("pl", "prefix-list"),
-    ("rtb", "route-table"),
-    ("sg", "security-group"),
-    ("sgr", "security-group-rule"),
-    ("subnet", "subnet"),
-    ("vol", "volume"),
-    ("vpc", "vpc"),
-    ("vpce", "vpc-endpoint"),
-];
 
 /// All that a call needs, in the order in which it is looked at.
 pub(super) fn of(service: &str, operation: &str, input: &Value, state: &State) -> Vec<Need> {
@@ -323,83 +303,30 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    fn of_ec2(&self) -> Vec<Need> {
-        let operation = self.operation;
-        let action = format!("ec2:{operation}");
-        if operation.starts_with("Describe") || operation.starts_with("Get") {
-            return vec![self.unbound(&action)];
-        }
-        let tagging = matches!(operation, "CreateTags" | "DeleteTags");
-        let resources = if tagging {
-            let ids = self.texts("ResourceId");
-            ids.iter().map(|id| self.ec2_arn(id)).collect()
-        } else {
-            vec![self.ec2_resource()]
-        };
-        let needs = resources
-            .iter()
-            .map(|resource| self.need(&action, resource));
-        let mut needs: Vec<Need> = needs.collect();
-        for specification in self.objects("TagSpecification") {
-            let kind = specification.get("ResourceType").and_then(Value::as_str);
-            let kind = kind.unwrap_or("*");
-            let mut need = self.need("ec2:CreateTags", &self.arn("ec2", &format!("{kind}/*")));
-            need.extend("ec2:createaction", [operation.to_owned()]);
-            needs.push(need);
-        }
-        needs
-    }
-
-    /// The resource that a write of EC2 is about.
-    fn ec2_resource(&self) -> String {
-        if self.operation == "CreateSecurityGroup" {
-            return self.arn("ec2", "security-group/*");
-        }
-        let names = [
-            "GroupId",
-            "NetworkInterfaceId",
-            "AllocationId",
-            "PrefixListId",
-            "RouteTableId",
-            "InternetGatewayId",
-            "SubnetId",
-            "VpcPeeringConnectionId",
-            "VpcId",
-        ];
-        let mut named = names.iter().filter_map(|name| self.text(name));
-        if let Some(id) = named.next() {
-            return self.ec2_arn(id);
-        }
-        if let [instance] = self.texts("InstanceId").as_slice() {
-            return self.ec2_arn(instance);
-        }
-        "*".to_owned()
-    }
-
-    fn ec2_arn(&self, id: &str) -> String {
-        let prefix = id.split_once('-').map_or(id, |(prefix, _)| prefix);
-        let kinds = EC2_KINDS.iter();
-        let kind = kinds.clone().find(|(known, _)| *known == prefix);
-        let kind = kind.map_or("*", |(_, kind)| kind);
-        self.arn("ec2", &format!("{kind}/{id}"))
-    }
-
     fn of_route53(&self) -> Vec<Need> {
+        const KEY: &str = "route53:changeresourcerecordsets";
         let action = format!("route53:{}", self.operation);
         let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
         let zone = ["HostedZoneId", "Id", "ResourceId"];
         let zone = zone.iter().find_map(|name| self.text(name)).map(bare);
         let unbound = self.operation.starts_with("ListHostedZones")
             || matches!(self.operation, "CreateHostedZone" | "GetHostedZoneCount");
+        if let Some(check) = self.text("HealthCheckId") {
+            let check = self.global_arn("route53", &format!("healthcheck/{}", bare(check)));
+            return vec![self.need(&action, &check)];
+        }
         let mut need = match (zone, self.operation) {
             (Some(id), "GetChange") => self.need(
                 &action,
                 &self.global_arn("route53", &format!("change/{id}")),
             ),
-            (Some(id), _) if !unbound => self.need(
-                &action,
-                &self.global_arn("route53", &format!("hostedzone/{id}")),
-            ),
+            (Some(id), _) if !unbound => {
+                let kind = self.text("ResourceType").unwrap_or("hostedzone");
+                self.need(
+                    &action,
+                    &self.global_arn("route53", &format!("{kind}/{id}")),
+                )
+            }
             _ => self.unbound(&action),
         };
         let batch = self
@@ -422,7 +349,6 @@ impl<'a> Call<'a> {
         let names = names
             .iter()
             .map(|name| name.trim_end_matches('.').to_lowercase());
-        const KEY: &str = "route53:changeresourcerecordsets";
         need.extend(&format!("{KEY}normalizedrecordnames"), names);
         need.extend(&format!("{KEY}recordtypes"), part("Type"));
         let actions = changes
@@ -434,7 +360,16 @@ impl<'a> Call<'a> {
 
     fn of_acm(&self) -> Vec<Need> {
         let action = format!("acm:{}", self.operation);
-        vec![self.need(&action, self.text("CertificateArn").unwrap_or("*"))]
+        let named = self.text("CertificateArn");
+        let named = named.or_else(|| self.text("ResourceArn"));
+        let mut needs = vec![self.need(&action, named.unwrap_or("*"))];
+        // Tags in a call that makes a certificate need a right of their own.
+        let creates = matches!(self.operation, "RequestCertificate" | "ImportCertificate");
+        if creates && !self.carried_tags().is_empty() {
+            let made = self.arn("acm", "certificate/*");
+            needs.push(self.need("acm:AddTagsToCertificate", &made));
+        }
+        needs
     }
 
     fn of_waf(&self, service: &str) -> Vec<Need> {
@@ -469,7 +404,7 @@ impl<'a> Call<'a> {
             return needs;
         }
         for arn in self.texts("ResourceARNList") {
-            let service = arn.splitn(4, ':').nth(2).unwrap_or_default();
+            let service = arn.split(':').nth(2).unwrap_or_default();
             let action = match (service, tags) {
                 ("elasticloadbalancing", true) => "AddTags",
                 ("elasticloadbalancing", false) => "RemoveTags",

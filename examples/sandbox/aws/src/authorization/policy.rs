@@ -40,14 +40,20 @@ pub(super) fn decide(policy: &Value, action: &str, resource: &str, context: &Con
 /// condition that it cannot judge must not pass for met or unmet.
 pub fn check(policy: &Value) -> Result<(), String> {
     let document = policy.as_object().ok_or("a policy is an object")?;
+    let version = document.get("Version").map(Value::as_str);
+    if !matches!(version, None | Some(Some("2012-10-17" | "2008-10-17"))) {
+        return Err("the Version of a policy is 2012-10-17 or 2008-10-17".to_owned());
+    }
     let all = statements(policy);
     let complete = match document.get("Statement") {
-        Some(Value::Array(listed)) => listed.len() == all.len(),
+        Some(Value::Array(listed)) => !listed.is_empty() && listed.len() == all.len(),
         Some(Value::Object(_)) => true,
         _ => false,
     };
     if !complete {
-        return Err("the Statement of a policy is an object or a list of objects".to_owned());
+        return Err(
+            "the Statement of a policy is an object or a list of one or more objects".to_owned(),
+        );
     }
     for (statement, number) in all.into_iter().zip(1..) {
         let at = |what: String| format!("statement {number}: {what}");
@@ -149,13 +155,12 @@ fn filled(pattern: &str, context: &Context) -> String {
             rest = after;
             break;
         };
-        match context.get(&key.to_lowercase()).map(Vec::as_slice) {
-            Some([value]) => out.push_str(value),
-            _ => {
-                out.push_str("${");
-                out.push_str(key);
-                out.push('}');
-            }
+        if let Some([value]) = context.get(&key.to_lowercase()).map(Vec::as_slice) {
+            out.push_str(value);
+        } else {
+            out.push_str("${");
+            out.push_str(key);
+            out.push('}');
         }
         rest = after;
     }
@@ -284,10 +289,9 @@ impl Operator {
         };
         match self.many {
             Many::All => values.iter().all(one),
-            Many::Any => values.iter().any(one),
             // A key of many values is compared as a set.
             Many::One if self.not => values.iter().all(one),
-            Many::One => values.iter().any(one),
+            Many::Any | Many::One => values.iter().any(one),
         }
     }
 }

@@ -199,6 +199,8 @@ fn policies_that_cannot_be_judged_are_refused() {
     for (policy, part) in [
         (json!([]), "object"),
         (json!({}), "Statement"),
+        (json!({ "Statement": [] }), "Statement"),
+        (json!({ "Version": "2020-01-01" }), "Version"),
         (
             json!({ "Statement": { "Effect": "Maybe", "Action": "*", "Resource": "*" } }),
             "Effect",

@@ -2,15 +2,15 @@
 //! in `validation`.
 
 mod import;
+mod tags;
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
-    Answer, Refusal, State, Tags, Transition,
+    Answer, Refusal, State, Transition,
     regions::partition,
-    tags::check_tag,
     validation::{DomainOption, Validation},
 };
 
@@ -79,6 +79,8 @@ pub struct Certificate {
     pub validation: Option<Validation>,
     /// Whether the certificate may be exported.
     pub exportable: bool,
+    /// Whether it was exported.
+    pub exported: bool,
     /// `IdempotencyToken` of the request.
     pub idempotency_token: Option<String>,
 }
@@ -228,6 +230,7 @@ impl State {
             names,
             validation: Some(validation),
             exportable: new.exportable,
+            exported: false,
             idempotency_token: new.idempotency_token.clone(),
         };
         self.certificates.insert(arn.clone(), certificate);
@@ -356,6 +359,24 @@ impl State {
         Ok(())
     }
 
+    /// ExportCertificate: only of what ACM has issued for that. Answers the
+    /// certificate.
+    pub fn export_certificate(&mut self, arn: &str) -> Answer<&Certificate> {
+        let certificate = self.certificate(arn)?;
+        if !certificate.exportable {
+            return Err(invalid(format!(
+                "Certificate ARN: {arn} is not an exportable certificate."
+            )));
+        }
+        if certificate.issued.is_none() {
+            return Err(not_issued(certificate));
+        }
+        if let Some(certificate) = self.certificates.get_mut(arn) {
+            certificate.exported = true;
+        }
+        self.certificate(arn)
+    }
+
     /// UpdateCertificateOptions: only of certificates that ACM made; whether one
     /// may be exported is fixed when it is requested.
     pub fn update_certificate_options(
@@ -372,34 +393,6 @@ impl State {
         }
         if exportable.is_some_and(|exportable| exportable != certificate.exportable) {
             return Err(invalid("The option Export cannot be changed."));
-        }
-        Ok(())
-    }
-
-    /// AddTagsToCertificate.
-    pub fn tag_certificate(&mut self, arn: &str, tags: &[(String, String)]) -> Answer<()> {
-        self.certificate(arn)?;
-        let mut after = self.tags.get(arn).cloned().unwrap_or_default();
-        after.extend(self.checked_acm_tags(tags)?);
-        self.check_tag_count(&after)?;
-        self.tags.insert(arn.to_owned(), after);
-        Ok(())
-    }
-
-    /// RemoveTagsFromCertificate: a key without value goes with any value, one
-    /// with a value only with that value.
-    pub fn untag_certificate(
-        &mut self,
-        arn: &str,
-        tags: &[(String, Option<String>)],
-    ) -> Answer<()> {
-        self.certificate(arn)?;
-        if let Some(present) = self.tags.get_mut(arn) {
-            present.retain(|key, value| {
-                !tags.iter().any(|(gone, only)| {
-                    gone == key && only.as_ref().is_none_or(|only| only == value)
-                })
-            });
         }
         Ok(())
     }
@@ -429,32 +422,6 @@ impl State {
             self.account,
             self.ids.uuid()
         ))
-    }
-
-    fn checked_acm_tags(&self, tags: &[(String, String)]) -> Answer<Tags> {
-        let mut checked = Tags::new();
-        for (key, value) in tags {
-            check_tag(key, value).map_err(|text| Refusal::new("InvalidTagException", text))?;
-            if checked.insert(key.clone(), value.clone()).is_some() {
-                return Err(Refusal::new(
-                    "InvalidTagException",
-                    format!("The tag key '{key}' was specified more than once"),
-                ));
-            }
-        }
-        self.check_tag_count(&checked)?;
-        Ok(checked)
-    }
-
-    fn check_tag_count(&self, tags: &Tags) -> Answer<()> {
-        let most = self.quotas.limit("tags-per-resource");
-        if tags.len() > most {
-            return Err(Refusal::new(
-                "TooManyTagsException",
-                format!("A certificate can have at most {most} tags"),
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -486,6 +453,21 @@ fn check_domain(name: &str, first: bool) -> Answer<()> {
         )));
     }
     Ok(())
+}
+
+/// The refusal to show a certificate that was not issued, or not yet.
+pub(crate) fn not_issued(certificate: &Certificate) -> Refusal {
+    let arn = &certificate.arn;
+    match certificate.status {
+        CertificateStatus::PendingValidation => Refusal::new(
+            "RequestInProgressException",
+            format!("The certificate {arn} has not been issued yet."),
+        ),
+        _ => Refusal::new(
+            "ResourceNotFoundException",
+            format!("The certificate {arn} was not issued."),
+        ),
+    }
 }
 
 fn invalid(text: impl Into<String>) -> Refusal {

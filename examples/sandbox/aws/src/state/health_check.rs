@@ -12,6 +12,86 @@ pub struct HealthCheck {
     pub caller_reference: String,
     /// Settings.
     pub config: HealthCheckConfig,
+    /// Counts the settings' changes, from 1.
+    pub version: u64,
+}
+
+/// What UpdateHealthCheck changes; what is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthCheckChange {
+    /// Address of the endpoint.
+    pub ip_address: Option<String>,
+    /// Port of the endpoint.
+    pub port: Option<u16>,
+    /// Path of HTTP requests.
+    pub resource_path: Option<String>,
+    /// Name of the endpoint.
+    pub domain_name: Option<String>,
+    /// Text that has to be in the answer.
+    pub search_string: Option<String>,
+    /// Checks in a row.
+    pub failure_threshold: Option<u32>,
+    /// Whether the result is inverted.
+    pub inverted: Option<bool>,
+    /// Whether it is off.
+    pub disabled: Option<bool>,
+    /// Healthy children that a calculated check needs.
+    pub health_threshold: Option<u32>,
+    /// Children of a calculated check.
+    pub children: Option<Vec<String>>,
+    /// Whether TLS sends the name.
+    pub enable_sni: Option<bool>,
+    /// Regions of the checkers.
+    pub regions: Option<Vec<String>>,
+    /// Names of settings that go back to their default.
+    pub reset: Vec<String>,
+}
+
+impl HealthCheckChange {
+    /// The settings after the change, or `InvalidInput`.
+    fn applied(self, before: &HealthCheckConfig) -> Answer<HealthCheckConfig> {
+        if self.ip_address.is_some() && before.ip_address.is_none() {
+            return Err(invalid(
+                "A health check that was created without an IPAddress cannot get one",
+            ));
+        }
+        let given = [
+            (self.domain_name.is_some(), "FullyQualifiedDomainName"),
+            (self.regions.is_some(), "Regions"),
+            (self.resource_path.is_some(), "ResourcePath"),
+            (self.children.is_some(), "ChildHealthChecks"),
+        ];
+        for (given, name) in given {
+            if given && self.reset.iter().any(|reset| reset == name) {
+                return Err(invalid(format!(
+                    "{name} cannot be set and reset in one request"
+                )));
+            }
+        }
+        let mut after = before.clone();
+        for name in &self.reset {
+            match name.as_str() {
+                "FullyQualifiedDomainName" => after.domain_name = None,
+                "Regions" => after.regions.clear(),
+                "ResourcePath" => after.resource_path = None,
+                "ChildHealthChecks" => after.children.clear(),
+                _ => {}
+            }
+        }
+        after.ip_address = self.ip_address.or(after.ip_address);
+        after.port = self.port.or(after.port);
+        after.resource_path = self.resource_path.or(after.resource_path);
+        after.domain_name = self.domain_name.or(after.domain_name);
+        after.search_string = self.search_string.or(after.search_string);
+        after.failure_threshold = self.failure_threshold.or(after.failure_threshold);
+        after.inverted = self.inverted.or(after.inverted);
+        after.disabled = self.disabled.or(after.disabled);
+        after.health_threshold = self.health_threshold.or(after.health_threshold);
+        after.children = self.children.unwrap_or(after.children);
+        after.enable_sni = self.enable_sni.or(after.enable_sni);
+        after.regions = self.regions.unwrap_or(after.regions);
+        after.checked()
+    }
 }
 
 /// The settings of a health check.
@@ -150,10 +230,7 @@ impl State {
         if self.caller_references.contains(&reference) {
             return Err(taken("was deleted"));
         }
-        for child in &config.children {
-            self.health_check(child)
-                .map_err(|refusal| invalid(refusal.message))?;
-        }
+        self.check_children(&config)?;
         if self.health_checks.len() >= self.quotas.limit("health-checks") {
             return Err(Refusal::new(
                 "TooManyHealthChecks",
@@ -166,9 +243,44 @@ impl State {
             id: id.clone(),
             caller_reference: caller_reference.to_owned(),
             config,
+            version: 1,
         };
         self.health_checks.insert(id.clone(), check);
         Ok(id)
+    }
+
+    fn check_children(&self, config: &HealthCheckConfig) -> Answer<()> {
+        for child in &config.children {
+            self.health_check(child)
+                .map_err(|refusal| invalid(refusal.message))?;
+        }
+        Ok(())
+    }
+
+    /// UpdateHealthCheck: of the version that the caller means, if it says one.
+    pub fn update_health_check(
+        &mut self,
+        id: &str,
+        version: Option<u64>,
+        change: HealthCheckChange,
+    ) -> Answer<()> {
+        let check = self.health_check(id)?;
+        if version.is_some_and(|version| version != check.version) {
+            return Err(Refusal::new(
+                "HealthCheckVersionMismatch",
+                format!("The health check {id} is at version {}", check.version),
+            ));
+        }
+        let config = change.applied(&check.config)?;
+        self.check_children(&config)?;
+        if config.children.iter().any(|child| child == id) {
+            return Err(invalid("A health check cannot be its own child"));
+        }
+        if let Some(check) = self.health_checks.get_mut(id) {
+            check.config = config;
+            check.version += 1;
+        }
+        Ok(())
     }
 
     /// DeleteHealthCheck: what refers to it goes on naming it.
@@ -211,6 +323,49 @@ mod tests {
         assert_eq!(refusal.code, "HealthCheckAlreadyExists");
         let refusal = state.delete_health_check(&id).unwrap_err();
         assert_eq!(refusal.code, "NoSuchHealthCheck");
+    }
+
+    #[test]
+    fn an_update_changes_what_it_names() {
+        let mut state = State::new("123456789012", "us-east-1", Timing::default());
+        let first = HealthCheckConfig {
+            resource_path: Some("/a".to_owned()),
+            ..http()
+        };
+        let id = state.create_health_check("a", first).unwrap();
+        let change = HealthCheckChange {
+            port: Some(81),
+            reset: vec!["ResourcePath".to_owned()],
+            ..HealthCheckChange::default()
+        };
+        state
+            .update_health_check(&id, Some(1), change.clone())
+            .unwrap();
+        let check = state.health_check(&id).unwrap().clone();
+        assert_eq!((check.version, check.config.port), (2, Some(81)));
+        assert_eq!(check.config.resource_path, None);
+        assert_eq!(check.config.ip_address.as_deref(), Some("192.0.2.1"));
+        let refusal = state.update_health_check(&id, Some(1), change).unwrap_err();
+        assert_eq!(refusal.code, "HealthCheckVersionMismatch");
+        for wrong in [
+            HealthCheckChange {
+                search_string: Some("x".to_owned()),
+                ..HealthCheckChange::default()
+            },
+            HealthCheckChange {
+                children: Some(vec![id.clone()]),
+                ..HealthCheckChange::default()
+            },
+            HealthCheckChange {
+                resource_path: Some("/b".to_owned()),
+                reset: vec!["ResourcePath".to_owned()],
+                ..HealthCheckChange::default()
+            },
+        ] {
+            let refusal = state.update_health_check(&id, None, wrong).unwrap_err();
+            assert_eq!(refusal.code, "InvalidInput");
+        }
+        assert_eq!(state.health_check(&id).unwrap(), &check);
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub mod waf_regional;
 pub mod wafv2;
 pub mod web_acl;
 mod web_acl_rule;
-mod x509;
+pub(crate) mod x509;
 pub mod zone_vpcs;
 
 use std::collections::{BTreeMap, BTreeSet};

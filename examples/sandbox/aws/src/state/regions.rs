@@ -103,10 +103,12 @@ fn zone_in(table: &'static [(&str, &str)], region: &str) -> Option<&'static str>
         .map(|(_, zone)| *zone)
 }
 
-/// The region whose load balancers Route 53 knows under a zone id.
+/// The region whose load balancers, of either kind, Route 53 knows under a zone
+/// id.
 pub fn region_of_zone(id: &str) -> Option<&'static str> {
     CANONICAL_ZONES
         .iter()
+        .chain(NETWORK_ZONES)
         .find(|(_, zone)| *zone == id)
         .map(|(region, _)| *region)
 }

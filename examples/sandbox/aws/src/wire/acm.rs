@@ -1,15 +1,19 @@
 //! Certificate Manager: what the operations answer.
 
+mod tags;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{answers::seconds, page::Paging, params::Input};
 use crate::{
     authority,
+    key_encryption::encrypted,
     state::{
         Answer, Certificate, CertificateStatus, Refusal, State,
-        acm::{NewCertificate, Pem},
+        acm::{NewCertificate, Pem, not_issued},
         validation::{self, DomainOption, DomainValidation},
+        x509::pem_block,
     },
 };
 
@@ -28,12 +32,16 @@ pub fn handle(
         "ListCertificates" => list(input, state),
         "DescribeCertificate" => describe(input, state),
         "GetCertificate" => get(input, state),
+        "ExportCertificate" => export_key(input, state),
         "DeleteCertificate" => delete(input, state),
         "UpdateCertificateOptions" => update_options(input, state),
         "ResendValidationEmail" => resend(input, state),
-        "AddTagsToCertificate" => add_tags(input, state),
-        "RemoveTagsFromCertificate" => remove_tags(input, state),
-        "ListTagsForCertificate" => list_tags(input, state),
+        "AddTagsToCertificate" => tags::add_tags(input, state),
+        "RemoveTagsFromCertificate" => tags::remove_tags(input, state),
+        "ListTagsForCertificate" => tags::list_tags(input, state),
+        "TagResource" => tags::tag(input, state),
+        "UntagResource" => tags::untag(input, state),
+        "ListTagsForResource" => tags::list_of_resource(input, state),
         "RenewCertificate" => renew(input, state),
         "GetAccountConfiguration" => account(input, state),
         "PutAccountConfiguration" => configure_account(input, state),
@@ -208,7 +216,7 @@ fn summary(certificate: &Certificate, used: bool) -> Value {
     summary.insert("ExtendedKeyUsages".to_owned(), json!(extended));
     summary.insert("ExportOption".to_owned(), json!(export(certificate)));
     summary.insert("InUse".to_owned(), json!(used));
-    summary.insert("Exported".to_owned(), json!(false));
+    summary.insert("Exported".to_owned(), json!(certificate.exported));
     Value::Object(summary)
 }
 
@@ -227,8 +235,10 @@ fn common(certificate: &Certificate, used: bool) -> Map<String, Value> {
     put("KeyAlgorithm", json!(certificate.key_algorithm));
     put("CertificateKeyPairOrigin", json!(origin(certificate)));
     put("CreatedAt", seconds(certificate.created));
-    let renewable =
-        !certificate.imported && certificate.status == CertificateStatus::Issued && used;
+    // What nobody uses is not renewed, and an export is a use.
+    let renewable = !certificate.imported
+        && certificate.status == CertificateStatus::Issued
+        && (used || certificate.exported);
     let renewable = if renewable { "ELIGIBLE" } else { "INELIGIBLE" };
     put("RenewalEligibility", json!(renewable));
     if let Some(issued) = certificate.issued {
@@ -379,21 +389,38 @@ fn get(input: &Input, state: &State) -> Answer<Value> {
         return Ok(answer);
     }
     if certificate.issued.is_none() {
-        return Err(match certificate.status {
-            CertificateStatus::PendingValidation => Refusal::new(
-                "RequestInProgressException",
-                format!("The certificate {arn} has not been issued yet."),
-            ),
-            _ => Refusal::new(
-                "ResourceNotFoundException",
-                format!("The certificate {arn} was not issued."),
-            ),
-        });
+        return Err(not_issued(certificate));
     }
     let broken = |error: rcgen::Error| Refusal::new("InternalFailure", error.to_string());
     let issued = authority::issued(certificate).map_err(broken)?;
     let chain = authority::pem().map_err(broken)?;
     Ok(json!({ "Certificate": issued.pem, "CertificateChain": chain }))
+}
+
+/// The certificate with its private key under the caller's passphrase.
+fn export_key(input: &Input, state: &mut State) -> Answer<Value> {
+    let passphrase = input
+        .bytes("Passphrase")?
+        .ok_or_else(|| input.missing("Passphrase"))?;
+    let arn = one(input)?;
+    let fit = |byte: &u8| byte.is_ascii() && !b"#$%".contains(byte);
+    if !(4..=128).contains(&passphrase.len()) || !passphrase.iter().all(fit) {
+        return Err(Refusal::new(
+            "ValidationException",
+            "The passphrase must have 4 to 128 ASCII characters, and none of #, $ and %.",
+        ));
+    }
+    let certificate = state.export_certificate(&arn)?;
+    let broken = |text: String| Refusal::new("InternalFailure", text);
+    let issued = authority::issued(certificate).map_err(|error| broken(error.to_string()))?;
+    let chain = authority::pem().map_err(|error| broken(error.to_string()))?;
+    let key = pem_block(&issued.key, "PRIVATE KEY")
+        .ok_or_else(|| broken("the private key is not PKCS #8".to_owned()))?;
+    Ok(json!({
+        "Certificate": issued.pem,
+        "CertificateChain": chain,
+        "PrivateKey": encrypted(&key, &passphrase),
+    }))
 }
 
 fn delete(input: &Input, state: &mut State) -> Answer<Value> {
@@ -450,34 +477,4 @@ fn configure_account(input: &Input, state: &mut State) -> Answer<Value> {
         state.expiry_event_days = days;
     }
     Ok(json!({}))
-}
-
-fn add_tags(input: &Input, state: &mut State) -> Answer<Value> {
-    let tags = input.pairs("Tags")?;
-    let arn = one(input)?;
-    state.tag_certificate(&arn, &tags)?;
-    Ok(json!({}))
-}
-
-fn remove_tags(input: &Input, state: &mut State) -> Answer<Value> {
-    let mut tags = Vec::new();
-    for tag in input.list("Tags") {
-        tags.push((tag.need("Key")?, tag.text("Value")));
-    }
-    let arn = one(input)?;
-    state.untag_certificate(&arn, &tags)?;
-    Ok(json!({}))
-}
-
-fn list_tags(input: &Input, state: &State) -> Answer<Value> {
-    let arn = one(input)?;
-    state.certificate(&arn)?;
-    let tags: Vec<Value> = state
-        .tags
-        .get(&arn)
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect();
-    Ok(json!({ "Tags": tags }))
 }

@@ -13,6 +13,15 @@ use crate::{
     state::{Answer, Refusal},
 };
 
+/// The two clocks that credentials are judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    /// Of the wall, for signatures.
+    pub wall: Timestamp,
+    /// Of the simulation, for the life of keys.
+    pub simulated: Timestamp,
+}
+
 /// Finds out who calls.
 ///
 /// # Errors
@@ -24,7 +33,7 @@ pub fn authenticate(
     signature: Option<&Signature>,
     request: &Signed,
     unsigned: bool,
-    now: Timestamp,
+    clocks: Clocks,
 ) -> Answer<Caller> {
     let Some(signature) = signature else {
         let header = request.headers.get("authorization").is_some();
@@ -53,7 +62,7 @@ pub fn authenticate(
     if key.token != signature.token {
         return Err(service.unknown_key());
     }
-    match signature.check(&key.secret, request, now) {
+    match signature.check(&key.secret, request, clocks.wall) {
         Ok(()) => {}
         Err(Flaw::Wrong) => {
             return Err(service.bad_signature(
@@ -63,7 +72,7 @@ pub fn authenticate(
         }
         Err(Flaw::Stale(text)) => return Err(service.stale(text)),
     }
-    if key.expires.is_some_and(|expires| expires <= now) {
+    if key.expires.is_some_and(|expires| expires <= clocks.simulated) {
         return Err(service.expired());
     }
     Ok(key.caller)

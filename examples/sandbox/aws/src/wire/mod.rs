@@ -17,6 +17,7 @@ mod fuzz;
 mod iam;
 mod incoming;
 mod model;
+mod outgoing;
 mod page;
 mod params;
 mod route53;
@@ -33,25 +34,22 @@ mod xml;
 use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::State as Extract,
     http::{HeaderMap, Request, StatusCode, Uri},
     response::Response,
 };
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::{debug, error, warn};
 
 use self::{
-    credentials::authenticate,
+    credentials::{Clocks, authenticate},
     incoming::{Incoming, identify},
-    model::{
-        Operation, Protocol,
-        decode::{self, Content},
-    },
+    model::{Operation, decode},
+    outgoing::{Outgoing, cut, envelope, plain, refused, respond, slowly, written},
     params::{Input, Params},
-    service::{Service, document},
+    service::Service,
     signature::{Signature, Signed},
     sts::Calling,
     xml::Xml,
@@ -76,14 +74,6 @@ enum Answered {
     Xml(Xml),
     /// In JSON 1.1.
     Json(Value),
-}
-
-/// What goes back.
-struct Outgoing {
-    status: u16,
-    body: String,
-    headers: Vec<(&'static str, String)>,
-    code: Option<String>,
 }
 
 /// Serves a request to AWS.
@@ -171,14 +161,6 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     }
 }
 
-/// An answer in the protocol of its request.
-fn written(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
-    match incoming.content {
-        Content::Cbor(_) => respond_in_cbor(incoming, outgoing, id),
-        _ => respond(incoming.service, outgoing, id),
-    }
-}
-
 /// Who calls, or why it is not let in.
 fn authenticated(
     control: &Control,
@@ -189,8 +171,18 @@ fn authenticated(
     let service = incoming.service;
     let operation = service.model().operations.get(&incoming.action);
     let unsigned = operation.is_some_and(|operation| operation.unsigned);
-    let now = Timestamp::now();
-    authenticate(&control.callers, service, signature, request, unsigned, now)
+    let clocks = Clocks {
+        wall: Timestamp::now(),
+        simulated: control.state.now(),
+    };
+    authenticate(
+        &control.callers,
+        service,
+        signature,
+        request,
+        unsigned,
+        clocks,
+    )
 }
 
 /// Answers a request; `None` when the answer is to be lost.
@@ -363,74 +355,6 @@ fn dispatch(
     }
 }
 
-/// The answer in the form of its protocol.
-fn envelope(
-    service: Service,
-    action: &str,
-    operation: &Operation,
-    answered: Answered,
-    id: &str,
-) -> Outgoing {
-    let mut content = match answered {
-        Answered::Json(value) => {
-            // An operation without output has no body.
-            let body = operation.output.as_ref().map(|_| value.to_string());
-            return Outgoing::ok(body.unwrap_or_default());
-        }
-        Answered::Xml(content) => content,
-    };
-    let headers = content.take_headers();
-    let content = content.into_text();
-    let mut xml = Xml::default();
-    xml.root(&format!("{action}Response"), service.namespace(), |xml| {
-        match service.protocol() {
-            Protocol::Query => {
-                // Without output there is no result element, but in ELBv2.
-                if let Some(wrapper) = &operation.wrapper {
-                    xml.nest(wrapper, |xml| {
-                        xml.embed(&content);
-                    });
-                }
-                xml.nest("ResponseMetadata", |xml| {
-                    xml.leaf("RequestId", id);
-                });
-            }
-            Protocol::Ec2 => {
-                xml.leaf("requestId", id).embed(&content);
-            }
-            Protocol::RestXml | Protocol::Json => {
-                xml.embed(&content);
-            }
-        }
-    });
-    Outgoing {
-        status: operation.status.unwrap_or(200),
-        headers,
-        ..Outgoing::ok(document(xml))
-    }
-}
-
-impl Outgoing {
-    fn ok(body: String) -> Self {
-        Self {
-            status: 200,
-            body,
-            headers: Vec::new(),
-            code: None,
-        }
-    }
-}
-
-fn refused(service: Service, refusal: &Refusal, status: Option<u16>, id: &str) -> Outgoing {
-    let status = status.unwrap_or_else(|| service.status(&refusal.code));
-    Outgoing {
-        status,
-        body: service.error_body(refusal, status, id),
-        headers: Vec::new(),
-        code: Some(refusal.code.to_string()),
-    }
-}
-
 fn injected(service: Service, code: &str, fault: &Fault, id: &str) -> Option<Outgoing> {
     if code == CONNECTION_RESET {
         return None;
@@ -443,80 +367,6 @@ fn injected(service: Service, code: &str, fault: &Fault, id: &str) -> Option<Out
     let text = fault.message.as_deref().unwrap_or(text);
     let refusal = Refusal::new(code.to_owned(), text);
     Some(refused(service, &refusal, fault.status, id))
-}
-
-fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
-    let mut response = Response::builder()
-        .status(outgoing.status)
-        .header("content-type", service.content_type())
-        .header("x-amzn-requestid", id);
-    for (name, value) in outgoing.headers {
-        response = response.header(name, value);
-    }
-    response
-        .body(Body::from(outgoing.body))
-        .unwrap_or_else(|_| {
-            plain(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the answer cannot be written",
-            )
-        })
-}
-
-/// An answer whose body comes in pieces over a time in milliseconds.
-fn slowly(response: Response, over_ms: u64) -> Response {
-    const PIECES: u32 = 10;
-    let pause = Duration::from_millis(over_ms) / PIECES;
-    let (parts, body) = response.into_parts();
-    let pieces = futures::stream::once(async move {
-        let body = axum::body::to_bytes(body, MAX_BODY)
-            .await
-            .unwrap_or_default();
-        let size = body.len().div_ceil(PIECES as usize).max(1);
-        let pieces = body.chunks(size).map(Bytes::copy_from_slice);
-        pieces.collect::<Vec<Bytes>>()
-    });
-    let paced = pieces
-        .flat_map(futures::stream::iter)
-        .then(move |piece| async move {
-            tokio::time::sleep(pause).await;
-            Ok::<Bytes, std::io::Error>(piece)
-        });
-    Response::from_parts(parts, Body::from_stream(paced))
-}
-
-/// The answer of a JSON service to a caller that speaks rpcv2Cbor.
-fn respond_in_cbor(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Response {
-    let model = incoming.service.model();
-    let operation = model.operations.get(&incoming.action);
-    let output = operation
-        .and_then(|operation| operation.output.as_deref())
-        .and_then(|name| model.shape(name))
-        .filter(|_| outgoing.code.is_none());
-    let value = serde_json::from_str(&outgoing.body).unwrap_or_else(|_| json!({}));
-    let body = cbor::write(&value, output.map(|shape| (model, shape)));
-    let response = Response::builder()
-        .status(outgoing.status)
-        .header("content-type", "application/cbor")
-        .header("smithy-protocol", "rpc-v2-cbor")
-        .header("x-amzn-requestid", id)
-        .body(Body::from(body));
-    response.unwrap_or_else(|_| {
-        plain(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the answer cannot be written",
-        )
-    })
-}
-
-/// An answer that breaks off: the client sees a connection that was cut.
-fn cut() -> Response {
-    let broken = futures::stream::once(async {
-        Err::<Bytes, std::io::Error>(std::io::ErrorKind::ConnectionReset.into())
-    });
-    let mut response = Response::new(Body::from_stream(broken));
-    response.headers_mut().insert("content-length", 1024.into());
-    response
 }
 
 /// A request to a service that is not simulated: an explicit error, since SDKs
@@ -563,12 +413,6 @@ fn unknown(
         answer: None,
     });
     respond(form, outgoing, id)
-}
-
-fn plain(status: StatusCode, text: &'static str) -> Response {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response
 }
 
 /// A request id.

@@ -197,7 +197,6 @@ impl<'a> Input<'a> {
     }
 
     /// The entries of a map of texts.
-    #[allow(dead_code)] // for operations with maps
     pub fn map(&self, name: &str) -> BTreeMap<String, String> {
         let Some(Value::Object(entries)) = self.below(name) else {
             return BTreeMap::new();
@@ -238,7 +237,6 @@ impl<'a> Input<'a> {
 
     /// A member as it was decoded, with everything below it; for what the
     /// simulator keeps whole.
-    #[allow(dead_code)] // for operations with documents
     pub fn whole(&self, name: &str) -> Option<&'a Value> {
         let value = self.below(name)?;
         self.mark(name);

@@ -361,7 +361,8 @@ impl Events {
     /// The data of the next event of a kind that is the one looked for.
     pub async fn next(&mut self, kind: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         loop {
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
+            while let Some(end) = self.text.find("\n\n") {
+                let event: String = self.text.drain(..end + 2).collect();
                 let field = |name: &str| {
                     let mut lines = event.lines();
                     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
@@ -369,7 +370,6 @@ impl Events {
                 let data = field("data")
                     .filter(|_| field("event") == Some(kind))
                     .map(|data| serde_json::from_str::<Value>(data).unwrap());
-                self.text = rest.to_owned();
                 if let Some(data) = data.filter(|data| wanted(data)) {
                     return data;
                 }

@@ -143,6 +143,7 @@ fn certificate(name: &str) -> Certificate {
         details: Details::default(),
         validation: None,
         exportable: false,
+        exported: false,
         idempotency_token: None,
     }
 }

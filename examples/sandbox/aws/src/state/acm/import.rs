@@ -69,6 +69,7 @@ impl State {
             },
             validation: None,
             exportable: false,
+            exported: false,
             idempotency_token: None,
         };
         let expired = Transition::CertificateExpired(arn.clone(), certificate.not_after);

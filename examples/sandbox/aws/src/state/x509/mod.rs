@@ -53,7 +53,7 @@ pub struct Facts {
 }
 
 /// The DER bytes of the first PEM block with this label.
-pub(super) fn pem_block(text: &str, label: &str) -> Option<Vec<u8>> {
+pub(crate) fn pem_block(text: &str, label: &str) -> Option<Vec<u8>> {
     pem_blocks(text, label).into_iter().next()?
 }
 

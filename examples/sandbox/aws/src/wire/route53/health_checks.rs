@@ -4,7 +4,7 @@ use super::{invalid, max_items};
 use crate::{
     state::{
         Answer, State,
-        health_check::{HealthCheck, HealthCheckConfig},
+        health_check::{HealthCheck, HealthCheckChange, HealthCheckConfig},
         route53::bare_id,
     },
     wire::{params::Input, xml::Xml},
@@ -36,7 +36,7 @@ fn write(xml: &mut Xml, check: &HealthCheck) {
                 xml.texts("Regions", "Region", &config.regions);
             }
         });
-        xml.leaf("HealthCheckVersion", 1);
+        xml.leaf("HealthCheckVersion", check.version);
     });
 }
 
@@ -68,6 +68,40 @@ pub fn create(input: &Input, state: &mut State) -> Answer<Xml> {
         "location",
         format!("https://route53.amazonaws.com/2013-04-01/healthcheck/{id}"),
     );
+    Ok(xml)
+}
+
+pub fn update(input: &Input, state: &mut State) -> Answer<Xml> {
+    let id = input.need("HealthCheckId")?;
+    let id = bare_id(&id);
+    let version = input.number("HealthCheckVersion")?;
+    for name in ["AlarmIdentifier", "InsufficientDataHealthStatus"] {
+        if input.has(name) {
+            return Err(invalid(format!(
+                "{name} belongs to health checks of the type CLOUDWATCH_METRIC"
+            )));
+        }
+    }
+    let list = |name: &str| input.has(name).then(|| input.texts(name));
+    let change = HealthCheckChange {
+        ip_address: input.text("IPAddress"),
+        port: input.number("Port")?,
+        resource_path: input.text("ResourcePath"),
+        domain_name: input.text("FullyQualifiedDomainName"),
+        search_string: input.text("SearchString"),
+        failure_threshold: input.number("FailureThreshold")?,
+        inverted: input.flag("Inverted")?,
+        disabled: input.flag("Disabled")?,
+        health_threshold: input.number("HealthThreshold")?,
+        children: list("ChildHealthChecks"),
+        enable_sni: input.flag("EnableSNI")?,
+        regions: list("Regions"),
+        reset: input.texts("ResetElements"),
+    };
+    input.done()?;
+    state.update_health_check(id, version, change)?;
+    let mut xml = Xml::default();
+    write(&mut xml, state.health_check(id)?);
     Ok(xml)
 }
 

@@ -43,6 +43,7 @@ pub fn handle(
         "ChangeResourceRecordSets" => records::change(input, state, now),
         "GetChange" => get_change(input, state),
         "CreateHealthCheck" => health_checks::create(input, state),
+        "UpdateHealthCheck" => health_checks::update(input, state),
         "GetHealthCheck" => health_checks::get(input, state),
         "GetHealthCheckCount" => health_checks::count(input, state),
         "ListHealthChecks" => health_checks::list(input, state),
