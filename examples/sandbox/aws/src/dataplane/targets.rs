@@ -8,12 +8,38 @@ use tokio_util::sync::CancellationToken;
 use crate::state::{HealthState, State, TargetGroup, TargetKey};
 
 /// The targets of a group that may get a request now.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    /// Sorted.
+    pub(crate) targets: Vec<TargetKey>,
+    /// How many are healthy or not checked.
+    healthy: usize,
+    /// How many have to be, or all that are in use are taken.
+    minimum: usize,
+}
+
+impl Candidates {
+    /// Why one of them is taken, in words.
+    pub(crate) fn tell(&self) -> String {
+        let (all, healthy, minimum) = (self.targets.len(), self.healthy, self.minimum);
+        if healthy < minimum {
+            format!(
+                "its turn among {all} of any health: {healthy} are healthy, fewer than {minimum}, \
+                 so the load balancer fails open"
+            )
+        } else {
+            format!("its turn among {all} that are healthy")
+        }
+    }
+}
+
+/// Which targets may get a request now.
 ///
 /// These are the healthy ones and those that are not checked. When fewer than
 /// `unhealthy_state_routing.minimum_healthy_targets.count` are healthy, the
 /// load balancer fails open and uses all that are in use, whatever their health.
 /// Draining and unused targets get nothing.
-pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
+pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Candidates {
     let mut healthy = Vec::new();
     let mut usable = Vec::new();
     for key in group.targets.keys() {
@@ -31,10 +57,14 @@ pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
         .get("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count")
         .and_then(|count| count.parse().ok())
         .unwrap_or(1);
-    if healthy.len() < minimum {
-        usable
-    } else {
-        healthy
+    Candidates {
+        healthy: healthy.len(),
+        minimum,
+        targets: if healthy.len() < minimum {
+            usable
+        } else {
+            healthy
+        },
     }
 }
 
