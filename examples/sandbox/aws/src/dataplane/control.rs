@@ -1,4 +1,5 @@
-//! `/_sim/addresses`, `/_sim/endpoints`, `/_sim/request` and `/_sim/requests`.
+//! `/_sim/addresses`, `/_sim/endpoints`, `/_sim/request`, `/_sim/requests` and
+//! `/_sim/health`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::addresses::Addresses;
 use super::ask::ask;
+use super::force::force;
 use super::requests::{Entry, Requests};
 use super::{Endpoints, Plane};
 
@@ -46,7 +48,14 @@ pub(super) fn router(plane: &Plane) -> Router {
     let requests = Router::new()
         .route("/_sim/requests", get(requests))
         .with_state(plane.shared.requests.clone());
-    addresses.merge(endpoints).merge(asking).merge(requests)
+    let health = Router::new()
+        .route("/_sim/health", post(force))
+        .with_state(plane.shared.state.clone());
+    addresses
+        .merge(endpoints)
+        .merge(asking)
+        .merge(requests)
+        .merge(health)
 }
 
 async fn list(State(addresses): State<Addresses>) -> Json<BTreeMap<String, SocketAddr>> {

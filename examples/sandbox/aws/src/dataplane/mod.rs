@@ -18,6 +18,7 @@ mod ask;
 mod condition;
 mod control;
 mod course;
+mod force;
 mod forwarded;
 mod listener;
 mod loopback;
@@ -151,7 +152,7 @@ impl Plane {
     }
 
     /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`, `POST
-    /// /_sim/request`, `GET /_sim/requests`.
+    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`.
     pub fn router(&self) -> Router {
         control::router(self)
     }

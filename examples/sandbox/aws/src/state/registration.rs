@@ -59,6 +59,7 @@ impl State {
                 registered: now,
                 probed: Probed::Registering,
                 streak: 0,
+                held: false,
                 draining_until: None,
             };
             group.targets.insert(key, target);
