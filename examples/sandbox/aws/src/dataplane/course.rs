@@ -74,6 +74,8 @@ pub(crate) struct Trace {
     pub(crate) rules: Vec<SeenRule>,
     /// The action that was executed, as on the wire.
     pub(crate) action: Option<&'static str>,
+    /// What the transforms of the rule did.
+    pub(crate) rewrites: Vec<SeenRewrite>,
     pub(crate) target_group: Option<ChosenGroup>,
     pub(crate) target: Option<ChosenTarget>,
     /// Who answered, and for what reason.
@@ -119,6 +121,16 @@ pub(crate) struct SeenCondition {
     /// What the request has.
     pub(crate) found: Vec<String>,
     pub(crate) met: bool,
+}
+
+/// A transform that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct SeenRewrite {
+    /// `host-header-rewrite` or `url-rewrite`.
+    pub(crate) transform: &'static str,
+    pub(crate) from: String,
+    /// Absent where its expression matched nothing.
+    pub(crate) to: Option<String>,
 }
 
 /// The target group that a forward has chosen.

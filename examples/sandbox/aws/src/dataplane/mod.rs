@@ -5,11 +5,11 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
+//! `rewrite`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
 //! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
-//! stickiness, transforms, authentication, slow start, algorithms other than
+//! stickiness, authentication, slow start, algorithms other than
 //! round robin, the listener attributes that change response headers.
 
 mod addresses;
@@ -25,6 +25,7 @@ mod loopback;
 mod pattern;
 mod probe;
 mod requests;
+mod rewrite;
 mod route;
 mod serve;
 mod targets;

@@ -12,10 +12,12 @@ use super::answer::{Answer, RedirectFrom};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
+use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Rotation, candidates};
 use super::tls;
 use crate::state::{
-    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey, arn,
+    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
+    Transform, arn,
 };
 
 /// What happens with one request.
@@ -35,6 +37,8 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
+    /// What the transforms of the rule make of the request.
+    pub(crate) rewritten: Rewritten,
     /// Where the request came in, for the headers that tell the target.
     pub(crate) ingress: Ingress,
     pub(crate) processing: Processing,
@@ -77,7 +81,7 @@ pub(crate) fn decide(
     if host.is_empty() && parts.version >= Version::HTTP_11 {
         return refuse(400, "the request names no host");
     }
-    let action = action(listener, parts, arrival.peer.ip(), course);
+    let (action, transforms) = action(listener, parts, arrival.peer.ip(), course);
     course.action = action.map(ActionKind::as_str);
     course.note(|trace| trace.action = action.map(ActionKind::as_str));
     match action {
@@ -94,6 +98,11 @@ pub(crate) fn decide(
             Decision::Answer(Answer::redirect(redirect.status, location))
         }
         Some(ActionKind::Forward(forward)) => {
+            let note = |seen| course.note(|trace| trace.rewrites.push(seen));
+            let rewritten = match rewrite(transforms, parts, note) {
+                Ok(rewritten) => rewritten,
+                Err(why) => return Decision::Answer(Answer::error(500, why)),
+            };
             let Some((arn, why)) = weighted(forward, draw) else {
                 return refuse(503, "every target group of the action has weight 0");
             };
@@ -113,7 +122,10 @@ pub(crate) fn decide(
                 port: listener.port,
                 scheme: scheme(listener.protocol),
             };
-            towards(state, balancer, group, ingress, rotation, course)
+            match towards(state, balancer, group, ingress, rotation, course) {
+                Decision::Forward(to) => Decision::Forward(Destination { rewritten, ..to }),
+                answer @ Decision::Answer(_) => answer,
+            }
         }
         // Nobody is let through unseen while who asks cannot be looked at here.
         Some(_) => refuse(500, "the simulator does not carry out this action"),
@@ -142,13 +154,14 @@ fn scheme(protocol: Protocol) -> &'static str {
 }
 
 /// The first action of the first rule whose conditions are all met, else of
-/// the default ones. It answers itself, or looks at who asks.
+/// the default ones, and the transforms beside it. The action answers itself,
+/// or looks at who asks.
 fn action<'a>(
     listener: &'a Listener,
     parts: &Parts,
     peer: IpAddr,
     course: &mut Course,
-) -> Option<&'a ActionKind> {
+) -> (Option<&'a ActionKind>, &'a [Transform]) {
     let matching = listener.rules.iter().find(|(priority, rule)| {
         let unmet = rule
             .conditions
@@ -166,9 +179,9 @@ fn action<'a>(
         });
         unmet.is_none()
     });
-    let actions = if let Some((priority, rule)) = matching {
+    let (actions, transforms) = if let Some((priority, rule)) = matching {
         course.priority = Some(*priority);
-        &rule.actions
+        (&rule.actions, rule.transforms.as_slice())
     } else {
         course.priority = Some(0);
         course.note(|trace| {
@@ -179,9 +192,9 @@ fn action<'a>(
                 conditions: Vec::new(),
             });
         });
-        &listener.default_actions
+        (&listener.default_actions, [].as_slice())
     };
-    actions.first().map(|action| &action.kind)
+    (actions.first().map(|action| &action.kind), transforms)
 }
 
 /// Why a forward has chosen a group.
@@ -270,6 +283,7 @@ fn towards(
         group: group.arn.clone(),
         target,
         tls: group.protocol == Some(Protocol::Https),
+        rewritten: Rewritten::default(),
         ingress,
         processing: processing(balancer),
         idle: idle(balancer),

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -116,6 +116,12 @@ where
         };
         Answer::error(status.as_u16(), reason)
     })?;
+    if let Some(host) = to.rewritten.host {
+        parts.headers.insert(HOST, host);
+    }
+    if let Some(url) = to.rewritten.url {
+        parts.uri = url;
+    }
     course.trace_id = text(parts.headers.get(&TRACE_ID));
     parts.uri = origin_form(&parts.uri)
         .ok_or_else(|| Answer::error(400, "the request target is not valid"))?;

@@ -14,7 +14,8 @@ use super::world::{
     Got, World, add_group, balancer_arn, eventually, fixed, forward, group_arn, listener_arn,
     register, send, serve, set_rule,
 };
-use crate::state::{Condition, HealthState, QueryPair};
+use crate::state::transform::Subject;
+use crate::state::{Condition, HealthState, QueryPair, Transform};
 
 /// The socket of the routes under `/_sim`.
 pub(super) async fn control(world: &World) -> SocketAddr {
@@ -157,6 +158,55 @@ async fn a_trace_tells_why_the_load_balancer_answers_itself() {
     assert!(why.contains("fails open"), "{why}");
     let reason = told["trace"]["reason"].as_str().unwrap();
     assert!(reason.contains("no socket is known"), "{reason}");
+}
+
+#[tokio::test]
+async fn transforms_change_what_the_target_sees() {
+    let server = serve("one").await;
+    let mut state = shop();
+    register(&mut state, "shop", "10.0.48.11");
+    let transform = |subject, regex: &str, replace: &str| Transform {
+        subject,
+        regex: regex.to_owned(),
+        replace: replace.to_owned(),
+    };
+    let balancer = state.load_balancers.get_mut(&balancer_arn("web")).unwrap();
+    let preserve = "routing.http.preserve_host_header.enabled".to_owned();
+    balancer.attributes.insert(preserve, "true".to_owned());
+    let rules = &mut balancer.listeners.get_mut(&80).unwrap().rules;
+    rules.get_mut(&5).unwrap().transforms = vec![
+        transform(Subject::Url, "^/shop/(.*)$", "/$1"),
+        transform(Subject::HostHeader, "^[a-z]+\\.(.*)$", "in.$1"),
+    ];
+    let world = World::of(state);
+    let addresses = world.plane.addresses();
+    addresses
+        .set("10.0.48.11:8080", Some(server.socket))
+        .unwrap();
+
+    let got = world.get(80, "/shop/a?x=1").await;
+    let lines: Vec<&str> = got.body.lines().collect();
+    assert_eq!(lines[..2], ["one", "GET /a?x=1"]);
+    assert!(lines.contains(&"host: in.example.com"), "{lines:?}");
+    let lines = world.get(80, "/shop").await.body;
+    assert!(
+        lines.contains("GET /shop\n"),
+        "no match, no change: {lines}"
+    );
+
+    world.change(|state| {
+        let balancer = state.load_balancers.get_mut(&balancer_arn("web")).unwrap();
+        let rules = &mut balancer.listeners.get_mut(&80).unwrap().rules;
+        rules.get_mut(&5).unwrap().transforms = vec![transform(Subject::Url, "^/shop", "x")];
+    });
+    assert_eq!(world.get(80, "/shop/a").await.status, 500);
+    let control = control(&world).await;
+    let told = ask(control, json!({"listener": "web", "path": "/shop/a"})).await;
+    assert_eq!(
+        told["trace"]["rewrites"],
+        json!([{"transform": "url-rewrite", "from": "/shop/a", "to": "x/a"}])
+    );
+    assert_eq!(told["trace"]["reason"], "the url-rewrite gives 'x/a'");
 }
 
 #[tokio::test]
