@@ -3,6 +3,8 @@
 //! Pure. The bodies have the exact bytes of an Application Load Balancer (a 301
 //! is 134 bytes long, a 504 is 132), since people compare them.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use hyper::body::Bytes;
@@ -19,16 +21,19 @@ pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: String,
     pub(crate) location: Option<String>,
+    /// Why it is given, in words.
+    pub(crate) reason: Cow<'static, str>,
 }
 
 impl Answer {
     /// An error page of the load balancer, with the phrase that AWS uses for the status.
-    pub(crate) fn error(status: u16) -> Self {
+    pub(crate) fn error(status: u16, reason: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
             content_type: Some("text/html".to_owned()),
             body: page(status),
             location: None,
+            reason: reason.into(),
         }
     }
 
@@ -36,7 +41,7 @@ impl Answer {
     pub(crate) fn redirect(status: u16, location: String) -> Self {
         Self {
             location: Some(location),
-            ..Self::error(status)
+            ..Self::error(status, "the action of the rule redirects")
         }
     }
 
@@ -47,6 +52,7 @@ impl Answer {
             content_type: response.content_type.clone(),
             body: response.body.clone().unwrap_or_default(),
             location: None,
+            reason: "the action of the rule is a fixed response".into(),
         }
     }
 
@@ -55,7 +61,7 @@ impl Answer {
     pub(crate) fn into_response(self, keep_alive: bool) -> Response<Bytes> {
         self.clone()
             .build(keep_alive)
-            .or_else(|_| Self::error(500).build(keep_alive))
+            .or_else(|_| Self::error(500, self.reason).build(keep_alive))
             .unwrap_or_default()
     }
 
@@ -179,9 +185,9 @@ mod tests {
 
     #[test]
     fn bodies_have_the_lengths_seen_at_aws() {
-        assert_eq!(Answer::error(301).body.len(), 134);
-        assert_eq!(Answer::error(302).body.len(), 110);
-        assert_eq!(Answer::error(504).body.len(), 132);
+        assert_eq!(Answer::error(301, "x").body.len(), 134);
+        assert_eq!(Answer::error(302, "x").body.len(), 110);
+        assert_eq!(Answer::error(504, "x").body.len(), 132);
     }
 
     #[test]
@@ -219,7 +225,7 @@ mod tests {
 
     #[test]
     fn answers_as_http() {
-        let response = Answer::error(503).into_response(true);
+        let response = Answer::error(503, "x").into_response(true);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["server"], "awselb/2.0");
         assert_eq!(response.headers()["content-type"], "text/html");

@@ -8,6 +8,7 @@ use axum::http::header::HeaderName;
 use axum::http::request::Parts;
 use regex::RegexBuilder;
 
+use super::course::SeenCondition;
 use super::forwarded::{authority, without_port};
 use super::pattern::{Backslash, Case, fits};
 use crate::state::{Condition, Patterns, QueryPair};
@@ -35,6 +36,47 @@ pub(crate) fn met(condition: &Condition, parts: &Parts, peer: IpAddr) -> bool {
         }
         Condition::QueryString(pairs) => query(pairs, parts.uri.query().unwrap_or_default()),
         Condition::SourceIp(ranges) => ranges.iter().any(|range| range.contains(&peer)),
+    }
+}
+
+/// A condition and what a request has of it, for people.
+pub(crate) fn seen(condition: &Condition, parts: &Parts, peer: IpAddr) -> SeenCondition {
+    let own = |texts: &[String]| texts.to_vec();
+    let (wanted, found) = match condition {
+        Condition::HostHeader(patterns) => (
+            own(patterns.values()),
+            vec![without_port(authority(parts)).to_owned()],
+        ),
+        Condition::PathPattern(patterns) => {
+            (own(patterns.values()), vec![parts.uri.path().to_owned()])
+        }
+        Condition::HttpHeader { name, patterns } => {
+            let values = parts.headers.get_all(name.to_ascii_lowercase());
+            let found = values.iter().map(|value| {
+                let text = String::from_utf8_lossy(value.as_bytes());
+                format!("{name}: {text}")
+            });
+            (own(patterns.values()), found.collect())
+        }
+        Condition::HttpRequestMethod(methods) => (own(methods), vec![parts.method.to_string()]),
+        Condition::QueryString(pairs) => {
+            let wanted = pairs.iter().map(|pair| match &pair.key {
+                Some(key) => format!("{key}={}", pair.value),
+                None => pair.value.clone(),
+            });
+            let found = parts.uri.query().map(str::to_owned);
+            (wanted.collect(), found.into_iter().collect())
+        }
+        Condition::SourceIp(ranges) => (
+            ranges.iter().map(ToString::to_string).collect(),
+            vec![peer.to_string()],
+        ),
+    };
+    SeenCondition {
+        field: condition.field(),
+        wanted,
+        found,
+        met: met(condition, parts, peer),
     }
 }
 

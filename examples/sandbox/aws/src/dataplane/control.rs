@@ -1,16 +1,20 @@
-//! `/_sim/addresses` and `/_sim/endpoints`.
+//! `/_sim/addresses`, `/_sim/endpoints`, `/_sim/request`, `/_sim/requests` and
+//! `/_sim/health`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::addresses::Addresses;
+use super::ask::ask;
+use super::force::force;
+use super::requests::{Entry, Requests};
 use super::{Endpoints, Plane};
 
 /// A listener and the socket that serves it.
@@ -37,8 +41,21 @@ pub(super) fn router(plane: &Plane) -> Router {
         .with_state(plane.addresses().clone());
     let endpoints = Router::new()
         .route("/_sim/endpoints", get(endpoints))
-        .with_state(plane.endpoints.clone());
-    addresses.merge(endpoints)
+        .with_state(plane.shared.endpoints.clone());
+    let asking = Router::new()
+        .route("/_sim/request", post(ask))
+        .with_state(plane.shared.clone());
+    let requests = Router::new()
+        .route("/_sim/requests", get(requests))
+        .with_state(plane.shared.requests.clone());
+    let health = Router::new()
+        .route("/_sim/health", post(force))
+        .with_state(plane.shared.state.clone());
+    addresses
+        .merge(endpoints)
+        .merge(asking)
+        .merge(requests)
+        .merge(health)
 }
 
 async fn list(State(addresses): State<Addresses>) -> Json<BTreeMap<String, SocketAddr>> {
@@ -65,4 +82,20 @@ async fn change(
 
 async fn endpoints(State(endpoints): State<Endpoints>) -> Json<Vec<Endpoint>> {
     Json(endpoints.all())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct After {
+    /// Only requests with a greater number.
+    #[serde(default)]
+    after: u64,
+}
+
+/// The access log, oldest first: the latest 10,000 requests to the listeners.
+async fn requests(
+    State(requests): State<Requests>,
+    Query(After { after }): Query<After>,
+) -> Json<Vec<Entry>> {
+    Json(requests.after(after))
 }

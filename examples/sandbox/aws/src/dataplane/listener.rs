@@ -17,10 +17,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
-use super::route::idle;
+use super::course::Arrival;
+use super::route::{idle, listener_of};
 use super::serve::serve;
 use super::tls;
-use crate::state::{LoadBalancerState, Protocol, State, arn};
+use crate::state::{LoadBalancerState, Protocol, State};
 
 /// Where a listener goes whose own port this user may not bind.
 const UNPRIVILEGED: u16 = 20_000;
@@ -98,7 +99,7 @@ pub(super) async fn open(
     let accepting = shared.tasks.spawn(accept(
         shared.clone(),
         arn.to_owned(),
-        wanted.protocol,
+        wanted.clone(),
         listening,
         close.clone(),
     ));
@@ -123,7 +124,7 @@ async fn bind(address: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
 async fn accept(
     shared: Shared,
     listener: String,
-    protocol: Protocol,
+    wanted: Wanted,
     socket: TcpListener,
     close: CancellationToken,
 ) {
@@ -134,14 +135,16 @@ async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(
-                    shared.clone(),
-                    listener.clone(),
-                    protocol,
-                    stream,
+                let arrival = Arrival {
+                    listener: listener.clone(),
+                    balancer: wanted.balancer.clone(),
+                    port: wanted.port,
+                    protocol: wanted.protocol,
                     peer,
-                    close.clone(),
-                );
+                    server_name: None,
+                    certificate: None,
+                };
+                let connection = connection(shared.clone(), arrival, stream, close.clone());
                 shared.tasks.spawn(connection);
             }
             Err(error) => {
@@ -155,25 +158,28 @@ async fn accept(
 
 async fn connection(
     shared: Shared,
-    listener: String,
-    protocol: Protocol,
+    mut arrival: Arrival,
     stream: TcpStream,
-    peer: SocketAddr,
     close: CancellationToken,
 ) {
+    let (listener, peer) = (arrival.listener.clone(), arrival.peer);
     let served = async {
         stream.set_nodelay(true)?;
-        match protocol {
+        match arrival.protocol {
             Protocol::Https => {
-                let config = shared
-                    .state
-                    .of_arn(&listener)
-                    .read(|state| tls::server(state, &listener))?;
+                let state = shared.state.of_arn(&listener);
+                let config = state.read(|state| tls::server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
-                http(&shared, &listener, stream, peer, close).await
+                let asked = stream.get_ref().1.server_name();
+                arrival.server_name = asked.map(str::to_owned);
+                arrival.certificate = state.read(|state| {
+                    let (_, listener) = listener_of(state, &listener)?;
+                    tls::chosen(state, listener, asked).arn
+                });
+                http(&shared, arrival, stream, close).await
             }
-            _ => http(&shared, &listener, stream, peer, close).await,
+            _ => http(&shared, arrival, stream, close).await,
         }
     };
     tokio::select! {
@@ -188,20 +194,19 @@ async fn connection(
 
 async fn http<S>(
     shared: &Shared,
-    listener: &str,
+    arrival: Arrival,
     stream: S,
-    peer: SocketAddr,
     close: CancellationToken,
 ) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let silence = shared.state.of_arn(listener).read(|state| {
-        arn::load_balancer_of(listener)
-            .and_then(|balancer| state.load_balancers.get(&balancer))
-            .map(idle)
-    });
-    let service = service_fn(|request| serve(shared.clone(), listener.to_owned(), peer, request));
+    let silence = shared
+        .state
+        .of_arn(&arrival.listener)
+        .read(|state| state.load_balancers.get(&arrival.balancer).map(idle));
+    let arrival = Arc::new(arrival);
+    let service = service_fn(|request| serve(shared.clone(), arrival.clone(), request));
     let connection = http1::Builder::new()
         .preserve_header_case(true)
         .timer(TokioTimer::new())

@@ -5,22 +5,27 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
+//! `rewrite`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
 //! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
-//! stickiness, transforms, authentication, slow start, algorithms other than
+//! stickiness, authentication, slow start, algorithms other than
 //! round robin, the listener attributes that change response headers.
 
 mod addresses;
 mod answer;
+mod ask;
 mod condition;
 mod control;
+mod course;
+mod force;
 mod forwarded;
 mod listener;
 mod loopback;
 mod pattern;
 mod probe;
+mod requests;
+mod rewrite;
 mod route;
 mod serve;
 mod targets;
@@ -45,6 +50,7 @@ pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::probe::Probes;
+use self::requests::Requests;
 use self::targets::{Departures, Rotation};
 use crate::shared::SharedState;
 use crate::state::State;
@@ -55,10 +61,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// The running data plane of all accounts. Stopping or dropping it closes all sockets.
 #[derive(Debug)]
 pub struct Plane {
-    addresses: Addresses,
     loopbacks: Loopbacks,
-    endpoints: Endpoints,
-    tasks: TaskTracker,
+    shared: Shared,
     stop: DropGuard,
 }
 
@@ -69,6 +73,7 @@ struct Shared {
     addresses: Addresses,
     endpoints: Endpoints,
     rotation: Rotation,
+    requests: Requests,
     departures: Departures,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -117,25 +122,24 @@ impl Plane {
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
             rotation: Rotation::default(),
+            requests: Requests::default(),
             departures: Departures::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
         let plane = Self {
-            addresses: shared.addresses.clone(),
             loopbacks: Loopbacks::default(),
-            endpoints: shared.endpoints.clone(),
-            tasks: shared.tasks.clone(),
+            shared: shared.clone(),
             stop: shared.stop.clone().drop_guard(),
         };
         let following = follow(shared, plane.loopbacks.clone());
-        plane.tasks.spawn(following);
+        plane.shared.tasks.spawn(following);
         plane
     }
 
     /// Where targets really listen; to be filled by whoever plays them.
     pub fn addresses(&self) -> &Addresses {
-        &self.addresses
+        &self.shared.addresses
     }
 
     /// The loopback addresses of the load balancers, for DNS.
@@ -145,10 +149,11 @@ impl Plane {
 
     /// The listeners that are open now, with their sockets.
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        self.endpoints.all()
+        self.shared.endpoints.all()
     }
 
-    /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`.
+    /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`, `POST
+    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`.
     pub fn router(&self) -> Router {
         control::router(self)
     }
@@ -156,8 +161,8 @@ impl Plane {
     /// Closes all sockets and waits until they are closed. Requests in flight are cut.
     pub async fn stop(self) {
         drop(self.stop);
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
     }
 }
 

@@ -2,18 +2,23 @@
 //!
 //! Pure: the account and the request come in, a decision goes out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Method, Version};
+use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
-use super::condition::met;
+use super::condition::{met, seen};
+use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
-use super::targets::{Rotation, candidates};
+use super::rewrite::{Rewritten, rewrite};
+use super::targets::{Candidates, Rotation, candidates};
+use super::tls;
 use crate::state::{
-    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey, arn,
+    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
+    Transform, arn,
 };
 
 /// What happens with one request.
@@ -33,6 +38,8 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
+    /// What the transforms of the rule make of the request.
+    pub(crate) rewritten: Rewritten,
     /// Where the request came in, for the headers that tell the target.
     pub(crate) ingress: Ingress,
     pub(crate) processing: Processing,
@@ -40,36 +47,54 @@ pub(crate) struct Destination {
     pub(crate) idle: Duration,
 }
 
-/// Decides for a request that came from `peer` to a listener.
+/// What a choice among groups and targets depends on besides the account and
+/// the request.
+#[derive(Debug)]
+pub(crate) struct Choice<'a, Draw> {
+    /// The simulated time.
+    pub(crate) now: Timestamp,
+    /// Whose turn it is within a group.
+    pub(crate) rotation: &'a Rotation,
+    /// Gives a number below its argument, to choose among weighted groups.
+    pub(crate) draw: Draw,
+}
+
+/// Decides for a request that came to a listener, and writes down what it
+/// looked at: the one code path of real and of traced requests.
 ///
-/// `draw` gives a number below its argument and chooses among weighted groups;
-/// `rotation` remembers whose turn it is within a group.
 pub(crate) fn decide(
     state: &State,
-    listener: &str,
+    arrival: &Arrival,
     parts: &Parts,
-    peer: SocketAddr,
-    rotation: &Rotation,
-    draw: impl FnOnce(u32) -> u32,
+    choice: Choice<'_, impl FnOnce(u32) -> u32>,
+    course: &mut Course,
 ) -> Decision {
-    let found = arn::load_balancer_of(listener)
-        .and_then(|balancer| state.load_balancers.get(&balancer))
-        .and_then(|balancer| {
-            let listener = balancer.listeners.values().find(|it| it.arn == listener)?;
-            Some((balancer, listener))
-        });
-    let Some((balancer, listener)) = found else {
-        // Deleted a moment ago; its socket is about to close.
-        return Decision::Answer(Answer::error(503));
+    let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
+    let Some((balancer, listener)) = listener_of(state, &arrival.listener) else {
+        return refuse(503, "the listener was deleted a moment ago");
     };
+    course.note(|trace| {
+        let tls = listener.protocol == Protocol::Https;
+        trace.certificate =
+            tls.then(|| tls::chosen(state, listener, arrival.server_name.as_deref()));
+        trace.listener = Some(AskedListener {
+            arn: listener.arn.clone(),
+            load_balancer: balancer.arn.clone(),
+            protocol: listener.protocol.as_str(),
+            port: listener.port,
+        });
+    });
     if parts.method == Method::TRACE {
-        return Decision::Answer(Answer::error(405));
+        return refuse(405, "the method TRACE is refused");
     }
     let host = authority(parts);
     if host.is_empty() && parts.version >= Version::HTTP_11 {
-        return Decision::Answer(Answer::error(400));
+        return refuse(400, "the request names no host");
     }
-    match action(listener, parts, peer.ip()) {
+    let (action, transforms) = action(listener, parts, arrival.peer.ip(), course);
+    course.action = action.map(ActionKind::as_str);
+    course.note(|trace| trace.action = action.map(ActionKind::as_str));
+    match action {
         Some(ActionKind::FixedResponse(response)) => Decision::Answer(Answer::fixed(response)),
         Some(ActionKind::Redirect(redirect)) => {
             let from = RedirectFrom {
@@ -78,25 +103,62 @@ pub(crate) fn decide(
                 port: listener.port,
                 uri: &parts.uri,
             };
-            Decision::Answer(Answer::redirect(redirect.status, from.location(redirect)))
+            let location = from.location(redirect);
+            course.redirect = Some(location.clone());
+            Decision::Answer(Answer::redirect(redirect.status, location))
         }
         Some(ActionKind::Forward(forward)) => {
-            let group = weighted(forward, draw).and_then(|group| state.target_groups.get(group));
-            match group {
-                Some(group) => {
-                    let ingress = Ingress {
-                        peer,
-                        port: listener.port,
-                        scheme: scheme(listener.protocol),
-                    };
-                    towards(state, balancer, group, ingress, rotation)
-                }
-                None => Decision::Answer(Answer::error(503)),
+            let note = |seen| course.note(|trace| trace.rewrites.push(seen));
+            let rewritten = match rewrite(transforms, parts, note) {
+                Ok(rewritten) => rewritten,
+                Err(why) => return Decision::Answer(Answer::error(500, why)),
+            };
+            let Choice {
+                now,
+                rotation,
+                draw,
+            } = choice;
+            let Some((arn, why)) = weighted(forward, draw) else {
+                return refuse(503, "every target group of the action has weight 0");
+            };
+            let Some(group) = state.target_groups.get(arn) else {
+                return refuse(503, "the target group is gone");
+            };
+            course.group = Some(group.arn.clone());
+            course.note(|trace| {
+                trace.target_group = Some(ChosenGroup {
+                    arn: group.arn.clone(),
+                    name: group.name.clone(),
+                    why: why.tell(forward),
+                });
+            });
+            let ingress = Ingress {
+                peer: arrival.peer,
+                port: listener.port,
+                scheme: scheme(listener.protocol),
+            };
+            let candidates = candidates(state, group, now);
+            match towards(balancer, group, &candidates, ingress, rotation, course) {
+                Decision::Forward(to) => Decision::Forward(Destination { rewritten, ..to }),
+                answer @ Decision::Answer(_) => answer,
             }
         }
         // Nobody is let through unseen while who asks cannot be looked at here.
-        Some(_) | None => Decision::Answer(Answer::error(500)),
+        Some(_) => refuse(500, "the simulator does not carry out this action"),
+        None => refuse(500, "the rule has no action"),
     }
+}
+
+/// The listener with this ARN and its load balancer.
+pub(crate) fn listener_of<'a>(
+    state: &'a State,
+    listener: &str,
+) -> Option<(&'a LoadBalancer, &'a Listener)> {
+    let balancer = state
+        .load_balancers
+        .get(&arn::load_balancer_of(listener)?)?;
+    let listener = balancer.listeners.values().find(|it| it.arn == listener)?;
+    Some((balancer, listener))
 }
 
 fn scheme(protocol: Protocol) -> &'static str {
@@ -108,31 +170,85 @@ fn scheme(protocol: Protocol) -> &'static str {
 }
 
 /// The first action of the first rule whose conditions are all met, else of
-/// the default ones. It answers itself, or looks at who asks.
-fn action<'a>(listener: &'a Listener, parts: &Parts, peer: IpAddr) -> Option<&'a ActionKind> {
-    let actions = listener
-        .rules
-        .values()
-        .find(|rule| {
-            rule.conditions
-                .iter()
-                .all(|condition| met(condition, parts, peer))
-        })
-        .map_or(&listener.default_actions, |rule| &rule.actions);
-    actions.first().map(|action| &action.kind)
+/// the default ones, and the transforms beside it. The action answers itself,
+/// or looks at who asks.
+fn action<'a>(
+    listener: &'a Listener,
+    parts: &Parts,
+    peer: IpAddr,
+    course: &mut Course,
+) -> (Option<&'a ActionKind>, &'a [Transform]) {
+    let matching = listener.rules.iter().find(|(priority, rule)| {
+        let unmet = rule
+            .conditions
+            .iter()
+            .position(|condition| !met(condition, parts, peer));
+        course.note(|trace| {
+            let looked_at = unmet.map_or(rule.conditions.len(), |index| index + 1);
+            let looked_at = rule.conditions.iter().take(looked_at);
+            trace.rules.push(SeenRule {
+                priority: priority.to_string(),
+                arn: rule.arn.clone(),
+                matched: unmet.is_none(),
+                conditions: looked_at.map(|it| seen(it, parts, peer)).collect(),
+            });
+        });
+        unmet.is_none()
+    });
+    let (actions, transforms) = if let Some((priority, rule)) = matching {
+        course.priority = Some(*priority);
+        (&rule.actions, rule.transforms.as_slice())
+    } else {
+        course.priority = Some(0);
+        course.note(|trace| {
+            trace.rules.push(SeenRule {
+                priority: "default".to_owned(),
+                arn: listener.default_rule_arn.clone(),
+                matched: true,
+                conditions: Vec::new(),
+            });
+        });
+        (&listener.default_actions, [].as_slice())
+    };
+    (actions.first().map(|action| &action.kind), transforms)
+}
+
+/// Why a forward has chosen a group.
+#[derive(Clone, Copy, Debug)]
+enum WhyGroup {
+    /// There is no other.
+    Only,
+    /// This number below the sum of the weights was drawn.
+    Drawn(u32),
+}
+
+impl WhyGroup {
+    fn tell(self, forward: &Forward) -> String {
+        match self {
+            Self::Only => "it is the only one of the action".to_owned(),
+            Self::Drawn(drawn) => {
+                let weights = forward.target_groups.iter().map(|group| group.weight);
+                let sum: u32 = weights.clone().sum();
+                let weights: Vec<String> = weights.map(|weight| weight.to_string()).collect();
+                let weights = weights.join(", ");
+                format!("{drawn} was drawn below {sum}, the sum of the weights {weights}")
+            }
+        }
+    }
 }
 
 /// The group that gets the request; a group of weight 0 gets nothing.
-fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<&str> {
+fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<(&str, WhyGroup)> {
     let groups = &forward.target_groups;
     if let [only] = groups.as_slice() {
-        return Some(&only.arn);
+        return Some((&only.arn, WhyGroup::Only));
     }
     let sum = groups.iter().map(|group| group.weight).sum();
     if sum == 0 {
         return None;
     }
-    let mut left = draw(sum);
+    let drawn = draw(sum);
+    let mut left = drawn;
     groups
         .iter()
         .find(|group| {
@@ -140,31 +256,53 @@ fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<&str> {
             left = left.saturating_sub(group.weight);
             mine
         })
-        .map(|group| group.arn.as_str())
+        .map(|group| (group.arn.as_str(), WhyGroup::Drawn(drawn)))
 }
 
 fn towards(
-    state: &State,
     balancer: &LoadBalancer,
     group: &TargetGroup,
+    candidates: &Candidates,
     ingress: Ingress,
     rotation: &Rotation,
+    course: &mut Course,
 ) -> Decision {
+    let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
     if matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
         // Clients speak HTTP/1.1 here.
-        return Decision::Answer(Answer::error(464));
+        return refuse(
+            464,
+            "the client speaks HTTP/1.1, the target group another version",
+        );
     }
-    match rotation.next(&group.arn, &candidates(state, group)) {
-        None => Decision::Answer(Answer::error(503)),
-        Some(target) => Decision::Forward(Destination {
-            group: group.arn.clone(),
-            target,
-            tls: group.protocol == Some(Protocol::Https),
-            ingress,
-            processing: processing(balancer),
-            idle: idle(balancer),
-        }),
-    }
+    let Some(target) = rotation.next(&group.arn, &candidates.targets) else {
+        return if group.targets.is_empty() {
+            refuse(503, "no target is registered in the target group")
+        } else {
+            refuse(
+                503,
+                "all targets of the target group are draining or unused",
+            )
+        };
+    };
+    let name = format!("{}:{}", target.id, target.port);
+    course.note(|trace| {
+        trace.target = Some(ChosenTarget {
+            target: name.clone(),
+            socket: None,
+            why: candidates.tell(),
+        });
+    });
+    course.target = Some(name);
+    Decision::Forward(Destination {
+        group: group.arn.clone(),
+        target,
+        tls: group.protocol == Some(Protocol::Https),
+        rewritten: Rewritten::default(),
+        ingress,
+        processing: processing(balancer),
+        idle: idle(balancer),
+    })
 }
 
 /// `idle_timeout.timeout_seconds` of a load balancer.

@@ -2,39 +2,63 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
-use axum::http::header::CONNECTION;
+use axum::http::header::{CONNECTION, HOST};
 use axum::http::request::Parts;
-use axum::http::{Request, Response, StatusCode, Uri, Version};
+use axum::http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::answer::Answer;
-use super::forwarded::{drop_hop_by_hop, towards_target, upgrade};
-use super::route::{Decision, Destination, decide};
+use super::course::{Arrival, Course};
+use super::forwarded::{TRACE_ID, drop_hop_by_hop, towards_target, upgrade};
+use super::route::{Choice, Decision, Destination, decide};
 use super::upstream::{Failure, Transport, exchange, guarded};
 
 /// What a client gets.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
-/// Answers one request that came from `peer` to the listener with this ARN.
+/// Answers one request that came to a listener, and logs it.
 pub(crate) async fn serve(
     shared: Shared,
-    listener: String,
-    peer: SocketAddr,
+    arrival: Arc<Arrival>,
     request: Request<Incoming>,
 ) -> Result<Reply, Infallible> {
     let (parts, body) = request.into_parts();
+    let mut open = shared.requests.begin(arrival.clone(), &parts);
+    let reply = answer(&shared, &arrival, parts, body, &mut open.course).await;
+    open.answered(&reply);
+    Ok(reply)
+}
+
+/// Decides about a request and carries it out; the one way of real and of
+/// traced requests.
+pub(crate) async fn answer<B>(
+    shared: &Shared,
+    arrival: &Arrival,
+    parts: Parts,
+    body: B,
+    course: &mut Course,
+) -> Reply
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let keep_alive = keeps_alive(&parts);
-    let decided = shared.state.of_arn(&listener).read(|state| {
-        let draw = |below: u32| rand::random_range(0..below);
-        match decide(state, &listener, &parts, peer, &shared.rotation, draw) {
+    let decided = shared.state.of_arn(&arrival.listener).read(|state| {
+        let choice = Choice {
+            now: shared.state.now(),
+            rotation: &shared.rotation,
+            draw: |below: u32| rand::random_range(0..below),
+        };
+        match decide(state, arrival, &parts, choice, course) {
             Decision::Answer(answer) => Err(answer),
             Decision::Forward(to) => {
                 // Under the lock: the target is registered at this moment.
@@ -45,15 +69,23 @@ pub(crate) async fn serve(
     });
     let answered = match decided {
         Err(answer) => Err(answer),
-        Ok((to, departed)) => forward(&shared, parts, body, to, departed).await,
+        Ok((to, departed)) => forward(shared, parts, body, to, departed, course).await,
     };
-    Ok(answered.unwrap_or_else(|answer| {
-        answer.into_response(keep_alive).map(|body| {
-            Full::new(body)
-                .map_err(|never| match never {})
-                .boxed_unsync()
-        })
-    }))
+    match answered {
+        Ok(reply) => {
+            course.note(|trace| "the target has answered".clone_into(&mut trace.reason));
+            reply
+        }
+        Err(answer) => {
+            course.note(|trace| trace.reason = answer.reason.to_string());
+            course.reason = Some(answer.reason.clone());
+            answer.into_response(keep_alive).map(|body| {
+                Full::new(body)
+                    .map_err(|never| match never {})
+                    .boxed_unsync()
+            })
+        }
+    }
 }
 
 fn keeps_alive(parts: &Parts) -> bool {
@@ -68,45 +100,75 @@ fn keeps_alive(parts: &Parts) -> bool {
     parts.version >= Version::HTTP_11 && !says("close")
 }
 
-async fn forward(
+async fn forward<B>(
     shared: &Shared,
     mut parts: Parts,
-    body: Incoming,
+    body: B,
     to: Destination,
     departed: CancellationToken,
-) -> Result<Reply, Answer> {
-    towards_target(&mut parts, to.ingress, to.processing)
-        .map_err(|status| Answer::error(status.as_u16()))?;
-    parts.uri = origin_form(&parts.uri).ok_or_else(|| Answer::error(400))?;
+    course: &mut Course,
+) -> Result<Reply, Answer>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    towards_target(&mut parts, to.ingress, to.processing).map_err(|status| {
+        let reason = if status == 463 {
+            "X-Forwarded-For has more than 30 addresses"
+        } else {
+            "a header for the target would not be valid"
+        };
+        Answer::error(status.as_u16(), reason)
+    })?;
+    if let Some(host) = to.rewritten.host {
+        parts.headers.insert(HOST, host);
+    }
+    if let Some(url) = to.rewritten.url {
+        parts.uri = url;
+    }
+    course.trace_id = text(parts.headers.get(&TRACE_ID));
+    parts.uri = origin_form(&parts.uri)
+        .ok_or_else(|| Answer::error(400, "the request target is not valid"))?;
     parts.version = Version::HTTP_11;
     let client = upgrade(&parts.headers).and_then(|_| parts.extensions.remove::<OnUpgrade>());
 
-    let target = format!("{}:{}", to.target.id, to.target.port);
     let Some(socket) = shared.addresses.of(&to.target.id, to.target.port) else {
-        tracing::debug!(target, "no socket is known for this target, so it refuses");
-        return Err(Answer::error(502));
+        return Err(Answer::error(
+            502,
+            "the target refuses: no socket is known for it (POST /_sim/addresses tells)",
+        ));
     };
+    course.note(|trace| {
+        if let Some(target) = &mut trace.target {
+            target.socket = Some(socket);
+        }
+    });
     let transport = if to.tls {
         Transport::Tls
     } else {
         Transport::Plain
     };
     let request = Request::from_parts(parts, body);
+    course.sent = Some(Instant::now());
     let answer = tokio::select! {
         answer = exchange(socket, transport, request, to.idle) => answer,
         () = departed.cancelled() => Err(Failure::Departed),
     };
     let mut answer = answer.map_err(|failure| {
-        tracing::debug!(target, %failure, "no answer from target");
-        Answer::error(failure.status())
+        tracing::debug!(target = course.target, %failure, "no answer from target");
+        Answer::error(failure.status(), failure.tell())
     })?;
+    course.answered = Some(Instant::now());
+    course.target_status = Some(answer.status().as_u16());
 
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     drop_hop_by_hop(answer.headers_mut());
     if switched {
         let Some(client) = client else {
-            // Nobody asked for another protocol.
-            return Err(Answer::error(502));
+            return Err(Answer::error(
+                502,
+                "the target has switched protocols, which the client did not ask for",
+            ));
         };
         let server = hyper::upgrade::on(&mut answer);
         shared.tasks.spawn(tunnel(
@@ -117,6 +179,10 @@ async fn forward(
         ));
     }
     Ok(answer.map(|body| guarded(body, departed, to.idle)))
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<String> {
+    value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 fn origin_form(uri: &Uri) -> Option<Uri> {

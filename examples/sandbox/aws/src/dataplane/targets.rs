@@ -3,26 +3,60 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::state::{HealthState, State, TargetGroup, TargetKey};
+use crate::state::{HealthState, Probed, State, TargetGroup, TargetKey};
 
 /// The targets of a group that may get a request now.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    /// Sorted.
+    pub(crate) targets: Vec<TargetKey>,
+    /// How many are healthy or not checked.
+    healthy: usize,
+    /// How many have to be, or all that are in use are taken.
+    minimum: usize,
+}
+
+impl Candidates {
+    /// Why one of them is taken, in words.
+    pub(crate) fn tell(&self) -> String {
+        let (all, healthy, minimum) = (self.targets.len(), self.healthy, self.minimum);
+        if healthy < minimum {
+            format!(
+                "its turn among {all} of any health: {healthy} are healthy, fewer than {minimum}, \
+                 so the load balancer fails open"
+            )
+        } else {
+            format!("its turn among {all} that are healthy")
+        }
+    }
+}
+
+/// Which targets may get a request now.
 ///
 /// These are the healthy ones and those that are not checked. When fewer than
 /// `unhealthy_state_routing.minimum_healthy_targets.count` are healthy, the
 /// load balancer fails open and uses all that are in use, whatever their health.
-/// Draining and unused targets get nothing.
-pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
+/// Unused targets get nothing, nor do draining ones, except in the first moments
+/// after they were deregistered: then they count as what they were before.
+pub(crate) fn candidates(state: &State, group: &TargetGroup, now: Timestamp) -> Candidates {
     let mut healthy = Vec::new();
     let mut usable = Vec::new();
-    for key in group.targets.keys() {
+    for (key, target) in &group.targets {
         match state.target_health(group, key).state {
             HealthState::Healthy | HealthState::Unavailable => {
                 healthy.push(key.clone());
                 usable.push(key.clone());
             }
             HealthState::Initial | HealthState::Unhealthy => usable.push(key.clone()),
+            HealthState::Draining if target.served_until.is_some_and(|until| now < until) => {
+                if target.probed == Probed::Healthy || !group.health_check.enabled {
+                    healthy.push(key.clone());
+                }
+                usable.push(key.clone());
+            }
             HealthState::Unused | HealthState::Draining => {}
         }
     }
@@ -31,10 +65,14 @@ pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Vec<TargetKey> {
         .get("target_group_health.unhealthy_state_routing.minimum_healthy_targets.count")
         .and_then(|count| count.parse().ok())
         .unwrap_or(1);
-    if healthy.len() < minimum {
-        usable
-    } else {
-        healthy
+    Candidates {
+        healthy: healthy.len(),
+        minimum,
+        targets: if healthy.len() < minimum {
+            usable
+        } else {
+            healthy
+        },
     }
 }
 

@@ -14,6 +14,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 
+use super::course::ShownCertificate;
 use super::pattern::{Backslash, Case, fits};
 use crate::authority;
 use crate::state::{Listener, State, arn};
@@ -31,12 +32,54 @@ struct BySni(Vec<Shown>);
 
 impl ResolvesServerCert for BySni {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let asked = hello.server_name().unwrap_or_default();
-        self.0
-            .iter()
-            .find(|shown| shown.names.iter().any(|name| covers(name, asked)))
-            .or_else(|| self.0.first())
-            .map(|shown| shown.key.clone())
+        let names = self.0.iter().map(|shown| shown.names.as_slice());
+        let chosen = choose(names, hello.server_name())?.0;
+        Some(self.0.get(chosen)?.key.clone())
+    }
+}
+
+/// Which of the certificates with these names, the default one first, is shown
+/// to a client that asks for a name, and why that one.
+fn choose<'a>(
+    mut certificates: impl Iterator<Item = &'a [String]> + Clone,
+    asked: Option<&str>,
+) -> Option<(usize, &'static str)> {
+    let named = asked.and_then(|asked| {
+        let mut all = certificates.clone();
+        all.position(|names| names.iter().any(|name| covers(name, asked)))
+    });
+    match (named, asked) {
+        (Some(index), _) => Some((index, "it covers the name that the client asks for")),
+        (None, Some(_)) => certificates
+            .next()
+            .map(|_| (0, "no certificate covers the name, so the default one")),
+        (None, None) => certificates
+            .next()
+            .map(|_| (0, "the client asks for no name, so the default one")),
+    }
+}
+
+/// The certificate that a client of a listener gets to see when it asks for
+/// `asked`, as [`server`] shows it.
+pub(crate) fn chosen(state: &State, listener: &Listener, asked: Option<&str>) -> ShownCertificate {
+    let known: Vec<(&String, &[String])> = certificates(listener)
+        .filter_map(|arn| {
+            let names = match state.certificates.get(arn) {
+                Some(certificate) => &certificate.names,
+                None => &state.server_certificate_of(arn)?.names,
+            };
+            Some((arn, names.as_slice()))
+        })
+        .collect();
+    match choose(known.iter().map(|(_, names)| *names), asked) {
+        Some((index, why)) => ShownCertificate {
+            arn: known.get(index).map(|(arn, _)| (*arn).clone()),
+            why: why.to_owned(),
+        },
+        None => ShownCertificate {
+            arn: None,
+            why: "the certificates of the listener are gone, so a stopgap".to_owned(),
+        },
     }
 }
 

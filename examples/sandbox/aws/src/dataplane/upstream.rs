@@ -47,6 +47,17 @@ impl Failure {
         Self::Broken(error.into())
     }
 
+    /// What went wrong, with its causes, for people.
+    pub(crate) fn tell(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+
     /// The status that a client sees.
     pub(crate) fn status(&self) -> u16 {
         match self {

@@ -28,8 +28,13 @@ pub struct Target {
     pub probed: Probed,
     /// Probes in a row with the opposite outcome of `probed`.
     pub streak: u32,
+    /// Whether somebody holds `probed` as it is, whatever the probes find.
+    pub held: bool,
     /// Set when the target was deregistered: when it will be gone.
     pub draining_until: Option<Timestamp>,
+    /// Set with it: until when load balancers have not heard of it and go on
+    /// sending new requests.
+    pub served_until: Option<Timestamp>,
 }
 
 /// What the probes of a target have come to.
@@ -222,6 +227,9 @@ impl State {
         let Some(target) = group.targets.get_mut(key) else {
             return false;
         };
+        if target.held {
+            return false;
+        }
         let before = target.probed.clone();
         match (&target.probed, outcome) {
             (Probed::Healthy, Ok(())) => target.streak = 0,
@@ -251,6 +259,50 @@ impl State {
             }
         }
         target.probed != before
+    }
+
+    /// Holds the health of a target as if the probes had found it, healthy or
+    /// not, until it is let go with `None`: from then on the probes count again,
+    /// by the thresholds. Registering the target anew lets it go too.
+    ///
+    /// # Errors
+    /// In words, when there is no such target or its health is not checked.
+    pub fn force_health(
+        &mut self,
+        group: &str,
+        key: &TargetKey,
+        healthy: Option<bool>,
+    ) -> Result<(), String> {
+        let Some(group) = self.target_groups.get_mut(group) else {
+            return Err(format!("there is no target group '{group}'"));
+        };
+        if !group.health_check.enabled {
+            return Err(format!(
+                "the target group '{}' does not check the health of its targets",
+                group.name
+            ));
+        }
+        let Some(target) = group.targets.get_mut(key) else {
+            let targets = group.targets.keys();
+            let targets: Vec<String> = targets
+                .map(|key| format!("{}:{}", key.id, key.port))
+                .collect();
+            return Err(format!(
+                "'{}:{}' is not registered in the target group '{}', which has: {}",
+                key.id,
+                key.port,
+                group.name,
+                targets.join(", ")
+            ));
+        };
+        target.held = healthy.is_some();
+        target.streak = 0;
+        match healthy {
+            Some(true) => target.probed = Probed::Healthy,
+            Some(false) => target.probed = Probed::Unhealthy(ProbeFailure::FailedHealthChecks),
+            None => {}
+        }
+        Ok(())
     }
 
     /// The zone that counts for a target: that of its instance, of the subnet

@@ -3,9 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::control::{control, post};
 use super::shop;
 use super::world::{World, eventually, forward, group_arn, key, register, serve, set_rule};
 use crate::state::HealthState;
@@ -57,6 +59,86 @@ async fn health_turns_and_turns_back() {
     eventually("healthy again", is("10.0.48.11", HealthState::Healthy)).await;
     addresses.set("10.0.48.12:8080", Some(two.socket)).unwrap();
     eventually("healthy too", is("10.0.48.12", HealthState::Healthy)).await;
+}
+
+#[tokio::test]
+async fn health_is_held_until_it_is_let_go() {
+    let (one, two) = (serve("one").await, serve("two").await);
+    let mut state = shop();
+    register(&mut state, "shop", "10.0.48.11");
+    register(&mut state, "shop", "10.0.48.12");
+    let world = World::of(state);
+    let addresses = world.plane.addresses();
+    addresses.set("10.0.48.11:8080", Some(one.socket)).unwrap();
+    addresses.set("10.0.48.12:8080", Some(two.socket)).unwrap();
+    let is = |id: &'static str, state| {
+        let world = &world;
+        move || world.health("shop", id).state == state
+    };
+    eventually("first healthy", is("10.0.48.11", HealthState::Healthy)).await;
+    eventually("second healthy", is("10.0.48.12", HealthState::Healthy)).await;
+
+    let control = control(&world).await;
+    let force = |state: serde_json::Value| async move {
+        let target = "10.0.48.11:8080";
+        let forced = json!({"target_group": group_arn("shop"), "target": target, "state": state});
+        let got = post(control, "/_sim/health", &forced).await;
+        assert_eq!(got.status, 204, "{got:?}");
+    };
+    force(json!("unhealthy")).await;
+    let health = world.health("shop", "10.0.48.11");
+    assert_eq!(health.state, HealthState::Unhealthy);
+    assert_eq!(health.reason, Some("Target.FailedHealthChecks"));
+    // Longer than the probes need to find it healthy.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(
+        world.health("shop", "10.0.48.11").state,
+        HealthState::Unhealthy
+    );
+    for _ in 0..3 {
+        assert_eq!(world.get(80, "/shop").await.status, 200);
+    }
+    assert_eq!(one.requests.load(Ordering::SeqCst), 0);
+    force(json!(null)).await;
+    eventually("healthy again", is("10.0.48.11", HealthState::Healthy)).await;
+
+    one.health.store(500, Ordering::SeqCst);
+    force(json!("healthy")).await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(
+        world.health("shop", "10.0.48.11").state,
+        HealthState::Healthy
+    );
+    force(json!(null)).await;
+    eventually("unhealthy", is("10.0.48.11", HealthState::Unhealthy)).await;
+
+    let shop = group_arn("shop");
+    for (forced, expected) in [
+        (
+            json!({"target_group": shop, "target": "10.0.48.11:8080"}),
+            "expected {",
+        ),
+        (
+            json!({"target_group": shop, "target": "10.0.48.11", "state": null}),
+            "is no target",
+        ),
+        (
+            json!({"target_group": shop, "target": "10.0.48.11:80", "state": null}),
+            "which has: 10.0.48.11:8080, 10.0.48.12:8080",
+        ),
+        (
+            json!({"target_group": "shop", "target": "10.0.48.11:8080", "state": null}),
+            "there is no target group 'shop'",
+        ),
+        (
+            json!({"target_group": shop, "target": "10.0.48.11:8080", "state": "sick"}),
+            "expected {",
+        ),
+    ] {
+        let got = post(control, "/_sim/health", &forced).await;
+        assert_eq!(got.status, 400, "{forced}");
+        assert!(got.body.contains(expected), "{forced}: {}", got.body);
+    }
 }
 
 #[tokio::test]

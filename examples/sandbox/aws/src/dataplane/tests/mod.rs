@@ -1,6 +1,7 @@
 //! The data plane through real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod control;
 mod health;
 mod life;
 mod sockets;

@@ -149,7 +149,7 @@ fn certificate(name: &str) -> Certificate {
 }
 
 /// A listener on 443 with a default certificate and one by SNI.
-fn secure() -> crate::State {
+pub(super) fn secure() -> crate::State {
     let mut state = account();
     add_balancer(&mut state, "web");
     add_listener(&mut state, "web", 443, Protocol::Https);
