@@ -28,6 +28,9 @@ pub struct Timing {
     /// A deregistered target drains for at most this long, whatever
     /// `deregistration_delay.timeout_seconds` says; `null` lets the attribute hold.
     pub draining_ms: Option<u64>,
+    /// A load balancer goes on sending new requests to a deregistered target
+    /// for this long, but never longer than it drains (AWS: about 5 s).
+    pub deregistration_lag_ms: u64,
     /// Multiplies the intervals of health checks, so that 0.05 turns 30 s into 1.5 s.
     pub health_scale: f64,
     /// ACM finds the DNS records of a requested certificate this long after
@@ -78,6 +81,7 @@ impl Profile {
                 insync_ms: 0,
                 eni_release_ms: 0,
                 draining_ms: Some(0),
+                deregistration_lag_ms: 0,
                 health_scale: 0.01,
                 certificate_issue_ms: 0,
                 tag_linger_ms: 0,
@@ -91,6 +95,7 @@ impl Profile {
                 insync_ms: 30_000,
                 eni_release_ms: 180_000,
                 draining_ms: None,
+                deregistration_lag_ms: 5_000,
                 health_scale: 1.0,
                 certificate_issue_ms: 300_000,
                 waf_propagation_ms: 30_000,
@@ -158,6 +163,7 @@ impl Default for Timing {
             zone_busy_ms: 0,
             eni_release_ms: 1000,
             draining_ms: Some(1500),
+            deregistration_lag_ms: 500,
             health_scale: 0.05,
             certificate_issue_ms: 500,
             waf_propagation_ms: 0,

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Method, Version};
+use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
 use super::rewrite::{Rewritten, rewrite};
-use super::targets::{Rotation, candidates};
+use super::targets::{Candidates, Rotation, candidates};
 use super::tls;
 use crate::state::{
     ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
@@ -46,17 +47,26 @@ pub(crate) struct Destination {
     pub(crate) idle: Duration,
 }
 
+/// What a choice among groups and targets depends on besides the account and
+/// the request.
+#[derive(Debug)]
+pub(crate) struct Choice<'a, Draw> {
+    /// The simulated time.
+    pub(crate) now: Timestamp,
+    /// Whose turn it is within a group.
+    pub(crate) rotation: &'a Rotation,
+    /// Gives a number below its argument, to choose among weighted groups.
+    pub(crate) draw: Draw,
+}
+
 /// Decides for a request that came to a listener, and writes down what it
 /// looked at: the one code path of real and of traced requests.
 ///
-/// `draw` gives a number below its argument and chooses among weighted groups;
-/// `rotation` remembers whose turn it is within a group.
 pub(crate) fn decide(
     state: &State,
     arrival: &Arrival,
     parts: &Parts,
-    rotation: &Rotation,
-    draw: impl FnOnce(u32) -> u32,
+    choice: Choice<'_, impl FnOnce(u32) -> u32>,
     course: &mut Course,
 ) -> Decision {
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
@@ -103,6 +113,11 @@ pub(crate) fn decide(
                 Ok(rewritten) => rewritten,
                 Err(why) => return Decision::Answer(Answer::error(500, why)),
             };
+            let Choice {
+                now,
+                rotation,
+                draw,
+            } = choice;
             let Some((arn, why)) = weighted(forward, draw) else {
                 return refuse(503, "every target group of the action has weight 0");
             };
@@ -122,7 +137,8 @@ pub(crate) fn decide(
                 port: listener.port,
                 scheme: scheme(listener.protocol),
             };
-            match towards(state, balancer, group, ingress, rotation, course) {
+            let candidates = candidates(state, group, now);
+            match towards(balancer, group, &candidates, ingress, rotation, course) {
                 Decision::Forward(to) => Decision::Forward(Destination { rewritten, ..to }),
                 answer @ Decision::Answer(_) => answer,
             }
@@ -244,9 +260,9 @@ fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<(&str, W
 }
 
 fn towards(
-    state: &State,
     balancer: &LoadBalancer,
     group: &TargetGroup,
+    candidates: &Candidates,
     ingress: Ingress,
     rotation: &Rotation,
     course: &mut Course,
@@ -259,7 +275,6 @@ fn towards(
             "the client speaks HTTP/1.1, the target group another version",
         );
     }
-    let candidates = candidates(state, group);
     let Some(target) = rotation.next(&group.arn, &candidates.targets) else {
         return if group.targets.is_empty() {
             refuse(503, "no target is registered in the target group")

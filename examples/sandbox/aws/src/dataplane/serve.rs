@@ -19,7 +19,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::course::{Arrival, Course};
 use super::forwarded::{TRACE_ID, drop_hop_by_hop, towards_target, upgrade};
-use super::route::{Decision, Destination, decide};
+use super::route::{Choice, Decision, Destination, decide};
 use super::upstream::{Failure, Transport, exchange, guarded};
 
 /// What a client gets.
@@ -53,8 +53,12 @@ where
 {
     let keep_alive = keeps_alive(&parts);
     let decided = shared.state.of_arn(&arrival.listener).read(|state| {
-        let draw = |below: u32| rand::random_range(0..below);
-        match decide(state, arrival, &parts, &shared.rotation, draw, course) {
+        let choice = Choice {
+            now: shared.state.now(),
+            rotation: &shared.rotation,
+            draw: |below: u32| rand::random_range(0..below),
+        };
+        match decide(state, arrival, &parts, choice, course) {
             Decision::Answer(answer) => Err(answer),
             Decision::Forward(to) => {
                 // Under the lock: the target is registered at this moment.

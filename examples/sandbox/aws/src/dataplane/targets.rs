@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::state::{HealthState, State, TargetGroup, TargetKey};
+use crate::state::{HealthState, Probed, State, TargetGroup, TargetKey};
 
 /// The targets of a group that may get a request now.
 #[derive(Debug, Default)]
@@ -38,17 +39,24 @@ impl Candidates {
 /// These are the healthy ones and those that are not checked. When fewer than
 /// `unhealthy_state_routing.minimum_healthy_targets.count` are healthy, the
 /// load balancer fails open and uses all that are in use, whatever their health.
-/// Draining and unused targets get nothing.
-pub(crate) fn candidates(state: &State, group: &TargetGroup) -> Candidates {
+/// Unused targets get nothing, nor do draining ones, except in the first moments
+/// after they were deregistered: then they count as what they were before.
+pub(crate) fn candidates(state: &State, group: &TargetGroup, now: Timestamp) -> Candidates {
     let mut healthy = Vec::new();
     let mut usable = Vec::new();
-    for key in group.targets.keys() {
+    for (key, target) in &group.targets {
         match state.target_health(group, key).state {
             HealthState::Healthy | HealthState::Unavailable => {
                 healthy.push(key.clone());
                 usable.push(key.clone());
             }
             HealthState::Initial | HealthState::Unhealthy => usable.push(key.clone()),
+            HealthState::Draining if target.served_until.is_some_and(|until| now < until) => {
+                if target.probed == Probed::Healthy || !group.health_check.enabled {
+                    healthy.push(key.clone());
+                }
+                usable.push(key.clone());
+            }
             HealthState::Unused | HealthState::Draining => {}
         }
     }

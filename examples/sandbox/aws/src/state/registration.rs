@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Answer, Probed, Protocol, Refusal, State, Target, TargetGroup, TargetKey, TargetType,
@@ -61,14 +61,16 @@ impl State {
                 streak: 0,
                 held: false,
                 draining_until: None,
+                served_until: None,
             };
             group.targets.insert(key, target);
         }
         Ok(())
     }
 
-    /// DeregisterTargets: a target in use drains for the group's delay, one
-    /// that is not in use is gone at once, one that is unknown is refused.
+    /// DeregisterTargets: a target in use drains for the group's delay, and
+    /// for the first moments of it still gets new requests; one that is not in
+    /// use is gone at once, one that is unknown is refused.
     pub fn deregister_targets(
         &mut self,
         arn: &str,
@@ -118,8 +120,15 @@ impl State {
             }
             let gone = Transition::TargetGone(arn.to_owned(), key.clone());
             let until = self.schedule(now, delay, gone);
+            let drawn = self.draws.fraction();
+            let lag = self
+                .timing
+                .duration_ms(self.timing.deregistration_lag_ms, drawn);
+            let lag = SignedDuration::from_millis(i64::try_from(lag).unwrap_or(i64::MAX));
+            let served = now.checked_add(lag).unwrap_or(Timestamp::MAX);
             if let Some(target) = self.target_group_mut(arn)?.targets.get_mut(&key) {
                 target.draining_until = Some(until);
+                target.served_until = Some(served);
             }
         }
         Ok(())
@@ -219,8 +228,6 @@ fn key_of(group: &TargetGroup, target: &NewTarget) -> Answer<TargetKey> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::{
         Timing, World,

@@ -32,6 +32,9 @@ pub struct Target {
     pub held: bool,
     /// Set when the target was deregistered: when it will be gone.
     pub draining_until: Option<Timestamp>,
+    /// Set with it: until when load balancers have not heard of it and go on
+    /// sending new requests.
+    pub served_until: Option<Timestamp>,
 }
 
 /// What the probes of a target have come to.

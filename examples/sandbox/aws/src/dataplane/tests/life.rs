@@ -1,6 +1,8 @@
 //! The life of a load balancer, by the calls of the API: nobody but the data
 //! plane lets time go on.
 
+use std::time::Duration;
+
 use super::world::{Server, World, eventually, serve};
 use crate::dns;
 use crate::state::action::NewAction;
@@ -91,7 +93,8 @@ async fn started() -> (World, Server, Made) {
     let server = serve("one").await;
     let timing = Timing {
         provisioning_ms: 200,
-        draining_ms: Some(200),
+        draining_ms: Some(60_000),
+        deregistration_lag_ms: 20_000,
         health_scale: 0.005,
         ..Timing::default()
     };
@@ -125,7 +128,14 @@ async fn provisioning_active_draining_gone() {
             .unwrap();
     };
     world.state.write(deregister);
+    assert_eq!(health(&world, &made.group).state, HealthState::Draining);
+    // The load balancer has not heard of it yet.
+    assert_eq!(world.get(80, "/").await.status, 200);
+    // It hears of it 20 s after.
+    world.state.forward(Duration::from_secs(21));
+    assert_eq!(health(&world, &made.group).state, HealthState::Draining);
     assert_eq!(world.get(80, "/").await.status, 503);
+    world.state.forward(Duration::from_secs(60));
     let gone = || health(&world, &made.group).state == HealthState::Unused;
     eventually("no target", gone).await;
     let health = health(&world, &made.group);

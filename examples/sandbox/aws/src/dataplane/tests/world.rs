@@ -164,6 +164,7 @@ pub(crate) fn register(state: &mut State, group: &str, id: &str) {
         streak: 0,
         held: false,
         draining_until: None,
+        served_until: None,
     };
     let group = state.target_groups.get_mut(&group_arn(group)).unwrap();
     group.targets.insert(key(id), target);
