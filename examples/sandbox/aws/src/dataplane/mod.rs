@@ -5,11 +5,11 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
+//! `rewrite`, `pins`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
 //! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
-//! stickiness, authentication, slow start, algorithms other than
+//! stickiness by cookies of the application, authentication, slow start, algorithms other than
 //! round robin, the listener attributes that change response headers.
 
 mod addresses;
@@ -23,6 +23,7 @@ mod forwarded;
 mod listener;
 mod loopback;
 mod pattern;
+mod pins;
 mod probe;
 mod requests;
 mod rewrite;
@@ -49,6 +50,7 @@ pub use self::addresses::{AddressError, Addresses};
 pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
+use self::pins::Pins;
 use self::probe::Probes;
 use self::requests::Requests;
 use self::targets::{Departures, Rotation};
@@ -73,6 +75,7 @@ struct Shared {
     addresses: Addresses,
     endpoints: Endpoints,
     rotation: Rotation,
+    pins: Pins,
     requests: Requests,
     departures: Departures,
     tasks: TaskTracker,
@@ -122,6 +125,7 @@ impl Plane {
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
             rotation: Rotation::default(),
+            pins: Pins::default(),
             requests: Requests::default(),
             departures: Departures::default(),
             tasks: TaskTracker::new(),

@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-use axum::http::{Method, Version};
+use axum::http::{HeaderMap, HeaderValue, Method, Version};
 use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
+use super::pins::{self, Pins};
 use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Candidates, Rotation, candidates};
 use super::tls;
@@ -38,6 +39,8 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
+    /// `Set-Cookie` lines that bind the client.
+    pub(crate) cookies: Vec<HeaderValue>,
     /// What the transforms of the rule make of the request.
     pub(crate) rewritten: Rewritten,
     /// Where the request came in, for the headers that tell the target.
@@ -49,24 +52,27 @@ pub(crate) struct Destination {
 
 /// What a choice among groups and targets depends on besides the account and
 /// the request.
-#[derive(Debug)]
-pub(crate) struct Choice<'a, Draw> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choosing<'a> {
     /// The simulated time.
     pub(crate) now: Timestamp,
     /// Whose turn it is within a group.
     pub(crate) rotation: &'a Rotation,
-    /// Gives a number below its argument, to choose among weighted groups.
-    pub(crate) draw: Draw,
+    /// Makes and recognises the cookies that bind clients.
+    pub(crate) pins: &'a Pins,
 }
 
 /// Decides for a request that came to a listener, and writes down what it
 /// looked at: the one code path of real and of traced requests.
 ///
+/// `draw` gives a number below its argument and chooses among weighted groups.
+///
 pub(crate) fn decide(
     state: &State,
     arrival: &Arrival,
     parts: &Parts,
-    choice: Choice<'_, impl FnOnce(u32) -> u32>,
+    choosing: Choosing<'_>,
+    draw: impl FnOnce(u32) -> u32,
     course: &mut Course,
 ) -> Decision {
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
@@ -113,12 +119,16 @@ pub(crate) fn decide(
                 Ok(rewritten) => rewritten,
                 Err(why) => return Decision::Answer(Answer::error(500, why)),
             };
-            let Choice {
-                now,
-                rotation,
-                draw,
-            } = choice;
-            let Some((arn, why)) = weighted(forward, draw) else {
+            let Choosing { now, pins, .. } = choosing;
+            let sticky = pins::of_groups(forward);
+            let sent = pins::sent(&parts.headers, pins::GROUP);
+            let mut groups = forward.target_groups.iter();
+            let pinned = sticky.and_then(|_| groups.find(|it| pins.names(&sent, &it.arn, now)));
+            let chosen = match pinned {
+                Some(group) => Some((group.arn.as_str(), WhyGroup::Pinned)),
+                None => weighted(forward, draw),
+            };
+            let Some((arn, why)) = chosen else {
                 return refuse(503, "every target group of the action has weight 0");
             };
             let Some(group) = state.target_groups.get(arn) else {
@@ -138,8 +148,25 @@ pub(crate) fn decide(
                 scheme: scheme(listener.protocol),
             };
             let candidates = candidates(state, group, now);
-            match towards(balancer, group, &candidates, ingress, rotation, course) {
-                Decision::Forward(to) => Decision::Forward(Destination { rewritten, ..to }),
+            let headers = &parts.headers;
+            let decision = towards(
+                balancer,
+                group,
+                &candidates,
+                ingress,
+                headers,
+                choosing,
+                course,
+            );
+            match decision {
+                Decision::Forward(mut to) => {
+                    to.rewritten = rewritten;
+                    if let Some(good) = sticky {
+                        let set = pins.set(pins::GROUP, &group.arn, now, good);
+                        to.cookies.extend(set);
+                    }
+                    Decision::Forward(to)
+                }
                 answer @ Decision::Answer(_) => answer,
             }
         }
@@ -218,6 +245,8 @@ fn action<'a>(
 enum WhyGroup {
     /// There is no other.
     Only,
+    /// A cookie of the client names it.
+    Pinned,
     /// This number below the sum of the weights was drawn.
     Drawn(u32),
 }
@@ -226,6 +255,7 @@ impl WhyGroup {
     fn tell(self, forward: &Forward) -> String {
         match self {
             Self::Only => "it is the only one of the action".to_owned(),
+            Self::Pinned => format!("the cookie {} of the client names it", pins::GROUP),
             Self::Drawn(drawn) => {
                 let weights = forward.target_groups.iter().map(|group| group.weight);
                 let sum: u32 = weights.clone().sum();
@@ -264,7 +294,8 @@ fn towards(
     group: &TargetGroup,
     candidates: &Candidates,
     ingress: Ingress,
-    rotation: &Rotation,
+    headers: &HeaderMap,
+    choosing: Choosing<'_>,
     course: &mut Course,
 ) -> Decision {
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
@@ -275,7 +306,20 @@ fn towards(
             "the client speaks HTTP/1.1, the target group another version",
         );
     }
-    let Some(target) = rotation.next(&group.arn, &candidates.targets) else {
+    let Choosing {
+        now,
+        rotation,
+        pins,
+    } = choosing;
+    let sticky = pins::of_targets(group);
+    let sent = pins::sent(headers, pins::TARGET);
+    let names = |key: &&TargetKey| pins.names(&sent, &pins::name_of(&group.arn, key), now);
+    let pinned = sticky.and_then(|_| candidates.targets.iter().find(names));
+    let target = match pinned {
+        Some(pinned) => Some(pinned.clone()),
+        None => rotation.next(&group.arn, &candidates.targets),
+    };
+    let Some(target) = target else {
         return if group.targets.is_empty() {
             refuse(503, "no target is registered in the target group")
         } else {
@@ -290,14 +334,22 @@ fn towards(
         trace.target = Some(ChosenTarget {
             target: name.clone(),
             socket: None,
-            why: candidates.tell(),
+            why: match pinned {
+                Some(_) => format!("the cookie {} of the client names it", pins::TARGET),
+                None => candidates.tell(),
+            },
         });
     });
     course.target = Some(name);
+    let cookies = sticky.map(|good| {
+        let name = pins::name_of(&group.arn, &target);
+        pins.set(pins::TARGET, &name, now, good)
+    });
     Decision::Forward(Destination {
         group: group.arn.clone(),
         target,
         tls: group.protocol == Some(Protocol::Https),
+        cookies: cookies.unwrap_or_default(),
         rewritten: Rewritten::default(),
         ingress,
         processing: processing(balancer),

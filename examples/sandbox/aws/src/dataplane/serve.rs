@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::http::header::{CONNECTION, HOST};
+use axum::http::header::{CONNECTION, HOST, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -19,7 +19,7 @@ use super::Shared;
 use super::answer::Answer;
 use super::course::{Arrival, Course};
 use super::forwarded::{TRACE_ID, drop_hop_by_hop, towards_target, upgrade};
-use super::route::{Choice, Decision, Destination, decide};
+use super::route::{Choosing, Decision, Destination, decide};
 use super::upstream::{Failure, Transport, exchange, guarded};
 
 /// What a client gets.
@@ -53,12 +53,13 @@ where
 {
     let keep_alive = keeps_alive(&parts);
     let decided = shared.state.of_arn(&arrival.listener).read(|state| {
-        let choice = Choice {
+        let choosing = Choosing {
             now: shared.state.now(),
             rotation: &shared.rotation,
-            draw: |below: u32| rand::random_range(0..below),
+            pins: &shared.pins,
         };
-        match decide(state, arrival, &parts, choice, course) {
+        let draw = |below: u32| rand::random_range(0..below);
+        match decide(state, arrival, &parts, choosing, draw, course) {
             Decision::Answer(answer) => Err(answer),
             Decision::Forward(to) => {
                 // Under the lock: the target is registered at this moment.
@@ -163,6 +164,9 @@ where
 
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     drop_hop_by_hop(answer.headers_mut());
+    for cookie in to.cookies {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
     if switched {
         let Some(client) = client else {
             return Err(Answer::error(

@@ -5,6 +5,7 @@ mod control;
 mod health;
 mod life;
 mod sockets;
+mod sticky;
 pub(crate) mod world;
 
 use std::sync::atomic::Ordering;
