@@ -145,7 +145,8 @@ def test_stopped_started_terminated(aws, vpc):
     refused("InvalidInstanceID.Malformed", lambda: aws.ec2.stop_instances(InstanceIds=["i-x"]))
 
 
-@rule("ec2.network_interface.attach", "ec2.network_interface.detach", "ec2.network_interface.attached_delete")
+@rule("ec2.network_interface.attach", "ec2.network_interface.detach", "ec2.network_interface.attached_delete",
+      "ec2.network_interface.room")
 def test_interfaces_of_instances(aws, vpc):
     instance = run(aws, vpc)["Instances"][0]["InstanceId"]
     card = lambda where=0: aws.ec2.create_network_interface(SubnetId=vpc.subnets[where])["NetworkInterface"]["NetworkInterfaceId"]
@@ -164,7 +165,8 @@ def test_interfaces_of_instances(aws, vpc):
     primary = [one for one in show(aws, instance)["NetworkInterfaces"] if one["Attachment"]["DeviceIndex"] == 0][0]
     refused("OperationNotPermitted", lambda: aws.ec2.detach_network_interface(AttachmentId=primary["Attachment"]["AttachmentId"]))
     refused("PrivateIpAddressLimitExceeded", lambda: aws.ec2.assign_private_ip_addresses(
-        NetworkInterfaceId=primary["NetworkInterfaceId"], SecondaryPrivateIpAddressCount=2))
+        NetworkInterfaceId=primary["NetworkInterfaceId"], SecondaryPrivateIpAddressCount=50))
+    aws.ec2.assign_private_ip_addresses(NetworkInterfaceId=primary["NetworkInterfaceId"], SecondaryPrivateIpAddressCount=12)
     aws.ec2.detach_network_interface(AttachmentId=attachment)
     refused("InvalidAttachmentID.NotFound", lambda: aws.ec2.detach_network_interface(AttachmentId=attachment))
     aws.ec2.delete_network_interface(NetworkInterfaceId=first)

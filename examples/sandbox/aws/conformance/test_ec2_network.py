@@ -110,6 +110,7 @@ def test_ipv6(aws):
     vpc = aws.ec2.create_vpc(CidrBlock="10.0.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
     [own] = vpc["Ipv6CidrBlockAssociationSet"]
     block = ipaddress.ip_network(own["Ipv6CidrBlock"])
+    assert own["Ipv6CidrBlock"].endswith("00::/56")
     assert block.prefixlen == 56 and own["Ipv6Pool"] == "Amazon" and own["NetworkBorderGroup"] == REGION
     parts = [str(part) for part in list(block.subnets(new_prefix=64))[:3]]
     made = subnet(aws, vpc["VpcId"], "10.0.0.0/24", Ipv6CidrBlock=parts[0])

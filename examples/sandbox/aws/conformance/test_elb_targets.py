@@ -222,23 +222,27 @@ def test_addresses_of_load_balancers_cannot_be_used(elb, aws):
         Filters=[{"Name": "description", "Values": [description]}])["NetworkInterfaces"]
     group = elb.group()
     register(elb, group, interfaces[0]["PrivateIpAddress"])
-    elb.listener(DefaultActions=[forward(group)])
-    assert elb.health(group)[0]["TargetHealth"] == {
+    unusable = {
         "State": "unused", "Reason": "Target.IpUnusable",
         "Description": "The IP address cannot be used as a target, as it is in use by a load balancer"}
+    assert elb.health(group)[0]["TargetHealth"] == unusable
+    elb.listener(DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"] == unusable
 
 
 @rule("elb.health.stopped")
 def test_instances_that_do_not_run(elb, aws, nodes):
-    group = elb.group(TargetType="instance")
-    register(elb, group, *nodes)
-    elb.listener(DefaultActions=[forward(group)])
+    used, unused = (elb.group(TargetType="instance") for _ in range(2))
+    register(elb, used, *nodes)
+    register(elb, unused, *nodes)
+    elb.listener(DefaultActions=[forward(used)])
     aws.ec2.stop_instances(InstanceIds=[nodes[0]])
     aws.ec2.terminate_instances(InstanceIds=[nodes[1]])
-    shown = lambda node: elb.health(group, Targets=[{"Id": node}])[0]["TargetHealth"]
-    for node, state in ((nodes[0], "stopped"), (nodes[1], "terminated")):
-        eventually(lambda: shown(node) == {
-            "State": "unused", "Reason": "Target.InvalidState", "Description": f"Target is in the {state} state"})
+    shown = lambda group, node: elb.health(group, Targets=[{"Id": node}])[0]["TargetHealth"]
+    for group in (used, unused):
+        for node, state in ((nodes[0], "stopped"), (nodes[1], "terminated")):
+            eventually(lambda: shown(group, node) == {
+                "State": "unused", "Reason": "Target.InvalidState", "Description": f"Target is in the {state} state"})
 
 
 @rule("elb.health.include")

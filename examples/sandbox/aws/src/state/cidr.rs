@@ -9,8 +9,9 @@ use super::{
     ec2_id::{Kind, combination},
 };
 
-/// Amazon's pool, from which each VPC gets a /56 of its own.
-const POOL: Ipv6Addr = Ipv6Addr::new(0x2600, 0x1f14, 0, 0, 0, 0, 0, 0);
+/// Amazon's pool, from which each VPC gets a /56 of its own. No group of a
+/// range is zero: people cut `00::/56` off its end to name their subnets.
+const POOL: Ipv6Addr = Ipv6Addr::new(0x2600, 0x1f14, 0x0ad1, 0x0100, 0, 0, 0, 0);
 /// Length of a VPC's IPv6 range.
 const VPC_BITS: u8 = 56;
 
@@ -375,20 +376,20 @@ mod tests {
         let vpc = state.create_vpc("10.0.0.0/16", &[]).unwrap();
         let subnet = state.create_subnet(&vpc, "10.0.0.0/24", None, &[]).unwrap();
         let other = state.create_subnet(&vpc, "10.0.1.0/24", None, &[]).unwrap();
-        let refused = state.associate_subnet_ipv6(&subnet, "2600:1f14::/64");
+        let refused = state.associate_subnet_ipv6(&subnet, "2600:1f14:ad1:100::/64");
         assert_eq!(refused.unwrap_err().code, "InvalidSubnet.Range");
         state.associate_vpc_cidr(&vpc, None, true).unwrap();
         let of_vpc = state.vpcs[&vpc].ipv6[0].clone();
-        assert_eq!(of_vpc.range.to_string(), "2600:1f14::/56");
+        assert_eq!(of_vpc.range.to_string(), "2600:1f14:ad1:100::/56");
         let held = state
-            .associate_subnet_ipv6(&subnet, "2600:1f14::/64")
+            .associate_subnet_ipv6(&subnet, "2600:1f14:ad1:100::/64")
             .unwrap();
         for (who, cidr, code) in [
-            (&subnet, "2600:1f14:0:1::/64", "CidrLimitExceeded"),
-            (&other, "2600:1f14::/64", "InvalidSubnet.Conflict"),
+            (&subnet, "2600:1f14:ad1:101::/64", "CidrLimitExceeded"),
+            (&other, "2600:1f14:ad1:100::/64", "InvalidSubnet.Conflict"),
             (&other, "2600:1f15::/64", "InvalidSubnet.Range"),
-            (&other, "2600:1f14:0:2::/63", "InvalidSubnet.Range"),
-            (&other, "2600:1f14::1/64", "InvalidParameterValue"),
+            (&other, "2600:1f14:ad1:102::/63", "InvalidSubnet.Range"),
+            (&other, "2600:1f14:ad1:100::1/64", "InvalidParameterValue"),
         ] {
             let refused = state.associate_subnet_ipv6(who, cidr).unwrap_err();
             assert_eq!(refused.code, code, "{cidr}");

@@ -8,11 +8,13 @@ use super::{
     Answer, Refusal, State,
     cidr::overlap6,
     ec2_id::{Kind, combination},
-    instance_type,
 };
 
 /// Length of a delegated IPv6 prefix.
 const PREFIX_BITS: u8 = 80;
+
+/// As many IPv4 addresses and prefixes can an interface have on the largest types.
+const MAX_ADDRESSES: usize = 50;
 
 /// Addresses and prefixes that an interface is to get.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -139,23 +141,23 @@ impl State {
         Ok(got)
     }
 
-    /// Refuses more than an interface of the instance's type can have.
+    /// Refuses more than an interface of any type of instance can have.
+    ///
+    /// AWS has a smaller limit for most types, which `DescribeInstanceTypes`
+    /// tells. It is not held against an interface here, so that a world with
+    /// few nodes can have many pods.
     fn check_room(&self, id: &str, wanted: &Addresses) -> Answer<()> {
         let interface = self.network_interface(id)?;
-        let instance = interface
-            .attachment
-            .as_ref()
-            .and_then(|attachment| attachment.instance_id.as_ref())
-            .and_then(|id| self.instances.get(id));
-        let Some(instance) = instance else {
+        let attachment = interface.attachment.as_ref();
+        if attachment.is_none_or(|attachment| attachment.instance_id.is_none()) {
             return Ok(());
-        };
+        }
         let held = interface.private_ips.len() + interface.ipv4_prefixes.len();
         let added = wanted.ipv4.len()
             + wanted.ipv4_count
             + wanted.ipv4_prefixes.len()
             + wanted.ipv4_prefix_count;
-        if added > 0 && held + added > instance_type::of(&instance.instance_type).ipv4_addresses {
+        if added > 0 && held + added > MAX_ADDRESSES {
             return Err(Refusal::new(
                 "PrivateIpAddressLimitExceeded",
                 "Number of private addresses will exceed limit.",

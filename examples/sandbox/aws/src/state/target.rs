@@ -136,12 +136,7 @@ impl State {
                 description: Some("Target deregistration is in progress".to_owned()),
             };
         }
-        let Some(balancer) = self.load_balancer_of(group) else {
-            return unused(
-                "Target.NotInUse",
-                "Target group is not configured to receive traffic from the load balancer",
-            );
-        };
+        // What the target is comes first: it says so in an unused group too.
         if group.target_type == TargetType::Instance
             && let Some(instance) = self.instances.get(&key.id)
             && instance.state != InstanceState::Running
@@ -155,6 +150,12 @@ impl State {
                 "The IP address cannot be used as a target, as it is in use by a load balancer",
             );
         }
+        let Some(balancer) = self.load_balancer_of(group) else {
+            return unused(
+                "Target.NotInUse",
+                "Target group is not configured to receive traffic from the load balancer",
+            );
+        };
         if let Some(zone) = self.zone_of_target(group, key)
             && !balancer.subnets.contains_key(&zone)
         {
