@@ -143,7 +143,11 @@ async fn what_lost_its_mark_is_named_on_the_ingress_and_healed_when_it_is_back()
     // What a process wrote itself it believes for a while, so: another one.
     assert!(controller.terminate().await.success());
     let controller = scene
-        .controller(&["--disable-route53", "--verify-interval=2s"])
+        .controller(&[
+            "--disable-route53",
+            "--verify-interval=2s",
+            "--first-verification=2s",
+        ])
         .await;
     let resource = "ingress.k8s.aws/resource";
     let stack = "ingress.k8s.aws/stack";

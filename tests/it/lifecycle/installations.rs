@@ -84,7 +84,7 @@ async fn a_finalizer_is_taken_off_by_whom_it_was_put_on_and_by_nobody_else() {
     assert_eq!(scene.actions(), [""; 0]);
     assert_eq!(kubernetes_writes(&controller).await, writes);
     let events = scene.events(name, "theirs").await;
-    assert_eq!(events.len(), 2, "{events:#?}");
+    assert_eq!(events.len(), 1, "{events:#?}");
 
     // Its class is taken away while its controller is down: the other one,
     // which sees it, leaves it alone.

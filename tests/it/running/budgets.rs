@@ -7,7 +7,7 @@ use super::shop::{self, Of, TEN, counted, depth, kubernetes_writes, of, services
 use crate::support::Scene;
 
 /// Each answer is held back, so that calls side by side overlap.
-const LATENCY_MS: u64 = 30;
+const LATENCY_MS: u64 = 150;
 
 /// All calls but polling, in words that fit a failure.
 fn all(scene: &Scene, shared: &[String]) -> Vec<String> {

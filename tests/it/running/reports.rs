@@ -355,6 +355,14 @@ async fn drift_is_found_and_repaired_with_few_calls() {
         state.tags.get_mut(&arn).unwrap().remove("team");
     });
     whole("the tag is back").await;
+    // A call is in the log once it is answered, which is after its effect.
+    scene
+        .eventually("the tag's call is answered", async || {
+            let actions = scene.actions();
+            let found = actions.iter().any(|a| a.ends_with("AddTags"));
+            if found { Ok(()) } else { Err(actions) }
+        })
+        .await;
 
     // Where nothing has changed a pass is a few reads.
     scene.forget_calls();
