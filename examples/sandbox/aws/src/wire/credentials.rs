@@ -72,7 +72,10 @@ pub fn authenticate(
         }
         Err(Flaw::Stale(text)) => return Err(service.stale(text)),
     }
-    if key.expires.is_some_and(|expires| expires <= clocks.simulated) {
+    if key
+        .expires
+        .is_some_and(|expires| expires <= clocks.simulated)
+    {
         return Err(service.expired());
     }
     Ok(key.caller)
