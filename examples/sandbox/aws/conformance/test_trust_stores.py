@@ -213,8 +213,10 @@ def test_revocation_lists(aws):
 
 @rule("trust_store.in_use")
 def test_a_trust_store_that_a_listener_verifies_with(aws, vpc):
-    arn = create(aws, Objects(aws))["TrustStoreArn"]
     elb = Elb(aws, vpc)
+    # What a listener needs is made first, for the store is not new for long.
+    elb.listener()
+    arn = create(aws, Objects(aws))["TrustStoreArn"]
     mutual = {"Mode": "verify", "TrustStoreArn": arn}
     listen = lambda: elb.listener(Protocol="HTTPS", MutualAuthentication=mutual)
     refused("TrustStoreNotReady", listen, status=400)

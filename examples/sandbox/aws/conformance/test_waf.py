@@ -509,7 +509,7 @@ def test_the_association_ends_with_the_load_balancer(aws, acl, balancer):
 
 @rule("wafv2.associate.unavailable")
 def test_news_may_spread_slowly(aws, acl, balancer):
-    aws.sim.post("config", {"timing": {"waf_propagation_ms": 700}})
+    aws.sim.post("config", {"timing": {"waf_propagation_ms": 3000}})
     try:
         summary, arn = acl(), balancer()
 
@@ -517,7 +517,7 @@ def test_news_may_spread_slowly(aws, acl, balancer):
             aws.wafv2.associate_web_acl(WebACLArn=summary["ARN"], ResourceArn=arn)
 
         refused("WAFUnavailableEntityException", associate)
-        time.sleep(0.8)
+        time.sleep(3.1)
         associate()
     finally:
         aws.sim.post("config", {"timing": {"waf_propagation_ms": 0}})
