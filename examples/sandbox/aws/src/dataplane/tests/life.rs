@@ -135,7 +135,7 @@ async fn provisioning_active_draining_gone() {
     world.state.forward(Duration::from_secs(21));
     assert_eq!(health(&world, &made.group).state, HealthState::Draining);
     assert_eq!(world.get(80, "/").await.status, 503);
-    world.state.forward(Duration::from_secs(60));
+    world.state.forward(Duration::from_mins(1));
     let gone = || health(&world, &made.group).state == HealthState::Unused;
     eventually("no target", gone).await;
     let health = health(&world, &made.group);
