@@ -65,6 +65,19 @@ def wrong(elb, *conditions):
     return error
 
 
+@rule("elb.conditions.one_spelling", "elb.conditions.field")
+def test_a_condition_as_read_cannot_be_sent_back_whole(elb):
+    listener = elb.listener()
+    for priority, condition in enumerate((host("a.example.com"), path("/a")), 1):
+        read = elb.rule(listener, priority, Conditions=[condition])["Conditions"][0]
+        field = read["Field"]
+        config = next(name for name in read if name.endswith("Config"))
+        again = refused("ValidationError", lambda: elb.rule(listener, 9, Conditions=[read]))
+        assert again.message == f"You cannot provide both Values and '{config}' for a condition of type '{field}'"
+    nameless = refused("ValidationError", lambda: elb.rule(listener, 9, Conditions=[{"Values": ["/a"]}]))
+    assert nameless.message == "A condition field must be specified"
+
+
 @rule("elb.conditions.values", "elb.conditions.values_quota", "elb.conditions.wildcards_quota")
 def test_how_many_values(elb):
     error = wrong(elb, path("/a", "/b", "/c", "/d", "/e", "/f"))

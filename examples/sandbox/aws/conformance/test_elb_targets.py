@@ -222,12 +222,10 @@ def test_addresses_of_load_balancers_cannot_be_used(elb, aws):
         Filters=[{"Name": "description", "Values": [description]}])["NetworkInterfaces"]
     group = elb.group()
     register(elb, group, interfaces[0]["PrivateIpAddress"])
-    unusable = {
+    elb.listener(DefaultActions=[forward(group)])
+    assert elb.health(group)[0]["TargetHealth"] == {
         "State": "unused", "Reason": "Target.IpUnusable",
         "Description": "The IP address cannot be used as a target, as it is in use by a load balancer"}
-    assert elb.health(group)[0]["TargetHealth"] == unusable
-    elb.listener(DefaultActions=[forward(group)])
-    assert elb.health(group)[0]["TargetHealth"] == unusable
 
 
 @rule("elb.health.stopped")

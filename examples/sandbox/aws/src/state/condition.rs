@@ -89,7 +89,7 @@ fn resolve_one(new: &NewCondition) -> Answer<Condition> {
     let field = new
         .field
         .as_deref()
-        .ok_or_else(|| Refusal::validation("A condition must have a field"))?;
+        .ok_or_else(|| Refusal::validation("A condition field must be specified"))?;
     let given = [
         ("host-header", new.host_header.is_some()),
         ("path-pattern", new.path_pattern.is_some()),
@@ -114,9 +114,16 @@ fn resolve_one(new: &NewCondition) -> Answer<Condition> {
     }
     let has_older = older != NewPatterns::default();
     let either = |config: &Option<NewPatterns>| match config {
-        Some(config) if has_older && *config != NewPatterns::default() => Err(Refusal::validation(
-            format!("The condition with the field '{field}' has its values twice"),
-        )),
+        Some(config) if has_older && *config != NewPatterns::default() => {
+            let config = if field == "host-header" {
+                "HostHeaderConfig"
+            } else {
+                "PathPatternConfig"
+            };
+            Err(Refusal::validation(format!(
+                "You cannot provide both Values and '{config}' for a condition of type '{field}'"
+            )))
+        }
         Some(config) if !has_older => Ok(config.clone()),
         _ => Ok(older.clone()),
     };

@@ -136,7 +136,7 @@ impl State {
                 description: Some("Target deregistration is in progress".to_owned()),
             };
         }
-        // What the target is comes first: it says so in an unused group too.
+        // Comes first: an instance that does not run says so in an unused group too.
         if group.target_type == TargetType::Instance
             && let Some(instance) = self.instances.get(&key.id)
             && instance.state != InstanceState::Running
@@ -144,18 +144,18 @@ impl State {
             let text = format!("Target is in the {} state", instance.state.as_str());
             return unused("Target.InvalidState", &text);
         }
-        if self.is_load_balancer_address(group, key) {
-            return unused(
-                "Target.IpUnusable",
-                "The IP address cannot be used as a target, as it is in use by a load balancer",
-            );
-        }
         let Some(balancer) = self.load_balancer_of(group) else {
             return unused(
                 "Target.NotInUse",
                 "Target group is not configured to receive traffic from the load balancer",
             );
         };
+        if self.is_load_balancer_address(group, key) {
+            return unused(
+                "Target.IpUnusable",
+                "The IP address cannot be used as a target, as it is in use by a load balancer",
+            );
+        }
         if let Some(zone) = self.zone_of_target(group, key)
             && !balancer.subnets.contains_key(&zone)
         {
