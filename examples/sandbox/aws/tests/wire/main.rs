@@ -9,6 +9,7 @@ mod ec2_network;
 mod elb;
 mod elb_refusals;
 mod elb_targets;
+mod lags;
 mod layering;
 mod plane;
 mod route53;

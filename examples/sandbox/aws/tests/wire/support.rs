@@ -25,7 +25,6 @@ const TIMING: Timing = Timing {
     draining_ms: Some(HOUR_MS),
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
-    waf_propagation_ms: 0,
     tag_linger_ms: HOUR_MS,
     instance_ms: HOUR_MS,
     trust_store_ms: HOUR_MS,
@@ -240,11 +239,20 @@ impl Aws {
     }
 
     pub async fn acm(&self, action: &str, body: Value) -> Reply {
-        let authorization = signed("acm");
-        let target = format!("CertificateManager.{action}");
+        self.json("acm", &format!("CertificateManager.{action}"), body)
+            .await
+    }
+
+    pub async fn wafv2(&self, action: &str, body: Value) -> Reply {
+        self.json("wafv2", &format!("AWSWAF_20190729.{action}"), body)
+            .await
+    }
+
+    async fn json(&self, service: &str, target: &str, body: Value) -> Reply {
+        let authorization = signed(service);
         let headers = [
             ("authorization", authorization.as_str()),
-            ("x-amz-target", target.as_str()),
+            ("x-amz-target", target),
             ("content-type", "application/x-amz-json-1.1"),
         ];
         self.send(Method::POST, "/", &headers, body.to_string())
