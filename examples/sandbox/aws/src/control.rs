@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SharedState, State, Timing, authority,
+    SharedState, State, Timing,
+    audit::{Finding, Naming, audit},
+    authority,
     authorization::check_policy,
     callers::{Callers, NewKey, Role},
     events::events,
@@ -53,6 +55,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/audit", get(audited))
         .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/events", get(events))
         .route("/_sim/time", get(time).post(forward))
@@ -109,6 +112,13 @@ struct After {
 
 async fn log(Extract(control): Extract<Control>, Query(query): Query<After>) -> Json<Vec<Call>> {
     Json(control.journal.after(query.after))
+}
+
+async fn audited(
+    Extract(control): Extract<Control>,
+    Query(naming): Query<Naming>,
+) -> Json<Vec<Finding>> {
+    Json(control.state.everywhere(|states| audit(states, &naming)))
 }
 
 /// The certificate of the authority that issues certificates here.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod acm;
+mod audit;
 mod callers;
 mod control;
 mod ec2;
