@@ -78,6 +78,7 @@ impl Account {
         let options = sandbox_aws::Options {
             listen,
             timing: time.timing(),
+            lags: time.lags(),
             only_known_keys,
             ..sandbox_aws::Options::default()
         };

@@ -4,6 +4,7 @@ import time
 import uuid
 
 import pytest
+from botocore.exceptions import ClientError
 
 from conftest import ACCOUNT, REGION, Aws, refused, rule
 
@@ -509,18 +510,24 @@ def test_the_association_ends_with_the_load_balancer(aws, acl, balancer):
 
 @rule("wafv2.associate.unavailable")
 def test_news_may_spread_slowly(aws, acl, balancer):
-    aws.sim.post("config", {"timing": {"waf_propagation_ms": 3000}})
+    lag = {"ms": 3000, "probability": 1}
+    aws.sim.post("config", {"lags": {"associate-web-acl": lag}})
     try:
         summary, arn = acl(), balancer()
 
         def associate():
             aws.wafv2.associate_web_acl(WebACLArn=summary["ARN"], ResourceArn=arn)
 
-        refused("WAFUnavailableEntityException", associate)
+        with pytest.raises(ClientError) as caught:
+            associate()
+        assert caught.value.response["Error"]["Code"] in (
+            "WAFUnavailableEntityException",
+            "WAFNonexistentItemException",
+        )
         time.sleep(3.1)
         associate()
     finally:
-        aws.sim.post("config", {"timing": {"waf_propagation_ms": 0}})
+        aws.sim.post("config", {"lags": {"associate-web-acl": None}})
 
 
 @rule("wafv2.tags")

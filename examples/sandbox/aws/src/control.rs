@@ -12,13 +12,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    SharedState, State, Timing, authority,
+    SharedState, State, Timing,
+    audit::{Finding, Naming, audit},
+    authority,
     authorization::check_policy,
     callers::{Callers, NewKey, Role},
     events::events,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
-    state::Outside,
+    state::{
+        Outside,
+        lag::{Lag, Setting},
+    },
     throttle::{Limits, Throttles},
     timing::Profile,
 };
@@ -50,6 +55,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
+        .route("/_sim/audit", get(audited))
         .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/events", get(events))
         .route("/_sim/time", get(time).post(forward))
@@ -108,21 +114,28 @@ async fn log(Extract(control): Extract<Control>, Query(query): Query<After>) -> 
     Json(control.journal.after(query.after))
 }
 
+async fn audited(
+    Extract(control): Extract<Control>,
+    Query(naming): Query<Naming>,
+) -> Json<Vec<Finding>> {
+    Json(control.state.everywhere(|states| audit(states, &naming)))
+}
+
 /// The certificate of the authority that issues certificates here.
 async fn authority_pem() -> Result<&'static str, (StatusCode, String)> {
     authority::pem().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
 async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
-    let (quotas, timing) = control.state.read(|state| {
+    let (quotas, timing, lags) = control.state.read(|state| {
         let quotas: BTreeMap<String, usize> = state
             .quotas
             .names()
             .map(|name| (name.to_owned(), state.quotas.limit(name)))
             .collect();
-        (quotas, state.timing)
+        (quotas, state.timing, state.lags.settings.clone())
     });
-    Json(serde_json::json!({ "quotas": quotas, "timing": timing }))
+    Json(serde_json::json!({ "quotas": quotas, "timing": timing, "lags": lags }))
 }
 
 #[derive(Serialize)]
@@ -177,13 +190,31 @@ struct Config {
     time: Option<Profile>,
     #[serde(default)]
     timing: serde_json::Map<String, serde_json::Value>,
+    /// Rules of eventual consistency to switch on; `null` switches one off.
+    #[serde(default)]
+    lags: BTreeMap<Lag, Option<Setting>>,
 }
 
 async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
     let config: Config = parse(&body)?;
-    let (mut quotas, timing) = control
-        .state
-        .read(|state| (state.quotas.clone(), state.timing));
+    let (mut quotas, timing, mut lags) = control.state.read(|state| {
+        let lags = state.lags.settings.clone();
+        (state.quotas.clone(), state.timing, lags)
+    });
+    if let Some(profile) = config.time {
+        lags = profile.lags();
+    }
+    for (lag, setting) in config.lags {
+        match setting {
+            Some(setting) => {
+                setting.check().map_err(|why| bad(&why))?;
+                lags.insert(lag, setting);
+            }
+            None => {
+                lags.remove(&lag);
+            }
+        }
+    }
     let timing = config.time.map_or(timing, Profile::timing);
     // Named knobs change, the others keep their value.
     let mut timing = serde_json::to_value(timing).map_err(|error| bad(&error.to_string()))?;
@@ -204,6 +235,7 @@ async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
     control.state.write_everywhere(|state, _| {
         state.quotas = quotas.clone();
         state.timing = timing;
+        state.lags.settings = lags.clone();
     });
     Ok(StatusCode::NO_CONTENT)
 }
@@ -293,6 +325,7 @@ async fn reset(Extract(control): Extract<Control>) -> StatusCode {
         let empty = State::new(&state.account, &state.region, state.timing);
         let before = std::mem::replace(state, empty);
         state.ids = before.ids;
+        state.lags.settings = before.lags.settings;
         state.quotas = before.quotas;
         state.outside = before.outside;
         state.availability_zones = before.availability_zones;

@@ -10,10 +10,12 @@
 //!   `shared` keeps all accounts and regions apart.
 //! * `wire` speaks AWS's protocols and turns requests into calls on the state,
 //!   by AWS's own service models in `models/`.
-//! * `control` is `/_sim`: faults, counts of calls, quotas, reset.
+//! * `control` is `/_sim`: faults, counts of calls, quotas, reset; `audit` finds
+//!   what is left over.
 //! * `world` makes a small account as a cluster on EKS has it.
 //! * `dataplane` and `dns` serve what the state says and report target health.
 
+pub mod audit;
 mod authority;
 mod authorization;
 pub mod callers;

@@ -261,6 +261,7 @@ impl SharedState {
             let mut state = State::new(account, region, timing);
             if let Some(home) = home {
                 state.quotas = home.quotas.clone();
+                state.lags.settings = home.lags.settings.clone();
                 state.outside = home.outside.clone();
             }
             let global = Place {

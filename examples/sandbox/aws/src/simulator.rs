@@ -16,6 +16,7 @@ use crate::{
     faults::Faults,
     journal::Journal,
     own::own_only,
+    state::lag,
     throttle::Throttles,
     wire,
 };
@@ -36,6 +37,8 @@ pub struct Options {
     pub account: String,
     /// Delays.
     pub timing: Timing,
+    /// What later calls do not see at once.
+    pub lags: lag::Settings,
     /// Whether keys that were not registered are refused.
     pub only_known_keys: bool,
 }
@@ -49,6 +52,7 @@ impl Default for Options {
             region: "us-east-1".to_owned(),
             account: "123456789012".to_owned(),
             timing: Timing::default(),
+            lags: lag::Settings::new(),
             only_known_keys: false,
         }
     }
@@ -71,7 +75,8 @@ impl Simulator {
     /// # Errors
     /// When an address cannot be bound.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let account = State::new(&options.account, &options.region, options.timing);
+        let mut account = State::new(&options.account, &options.region, options.timing);
+        account.lags.settings = options.lags;
         let callers = Callers::new(&options.account, &options.region, options.only_known_keys);
         let control = Control {
             callers: Arc::new(callers),

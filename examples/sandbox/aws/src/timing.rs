@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::state::lag;
+
 /// The delays of everything that AWS does after its answer, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,9 +38,6 @@ pub struct Timing {
     /// ACM finds the DNS records of a requested certificate this long after
     /// they were made (AWS: up to 30 minutes).
     pub certificate_issue_ms: u64,
-    /// A web ACL or load balancer that is younger than this cannot be
-    /// associated yet (AWS: seconds to minutes).
-    pub waf_propagation_ms: u64,
     /// Deleted resources stay in the lists of the Resource Groups Tagging API
     /// for this long (AWS: minutes and more).
     pub tag_linger_ms: u64,
@@ -84,6 +83,7 @@ impl Profile {
                 deregistration_lag_ms: 0,
                 health_scale: 0.01,
                 certificate_issue_ms: 0,
+                instance_ms: 0,
                 tag_linger_ms: 0,
                 trust_store_ms: 0,
                 capacity_ms: 0,
@@ -98,13 +98,20 @@ impl Profile {
                 deregistration_lag_ms: 5_000,
                 health_scale: 1.0,
                 certificate_issue_ms: 300_000,
-                waf_propagation_ms: 30_000,
                 tag_linger_ms: 300_000,
                 trust_store_ms: 10_000,
                 capacity_ms: 300_000,
                 spread: 0.6,
                 ..Timing::default()
             },
+        }
+    }
+
+    /// What later calls do not see at once.
+    pub fn lags(self) -> lag::Settings {
+        match self {
+            Self::Instant | Self::Quick => lag::Settings::new(),
+            Self::Real => lag::real(),
         }
     }
 }
@@ -166,7 +173,6 @@ impl Default for Timing {
             deregistration_lag_ms: 500,
             health_scale: 0.05,
             certificate_issue_ms: 500,
-            waf_propagation_ms: 0,
             tag_linger_ms: 1000,
             instance_ms: 800,
             trust_store_ms: 500,

@@ -35,6 +35,7 @@ pub mod instance_type;
 pub mod interface_addresses;
 pub mod ip_set;
 pub mod jwt_validation;
+pub mod lag;
 pub mod listener;
 mod listener_attributes;
 pub mod listener_tls;
@@ -142,6 +143,8 @@ pub struct State {
     pub region: String,
     /// Delays of what happens later.
     pub timing: Timing,
+    /// What later calls do not see at once.
+    pub lags: lag::Lags,
     /// Quotas in force.
     pub quotas: Quotas,
     /// Source of ids.
@@ -268,6 +271,7 @@ impl State {
             account: account.to_owned(),
             region: region.to_owned(),
             timing,
+            lags: lag::Lags::default(),
             quotas: Quotas::default(),
             ids: ids::Ids::new(0x5EED),
             draws: ids::Ids::new(0xD1CE),

@@ -143,10 +143,7 @@ impl State {
             .values()
             .any(|interface| interface.security_groups.contains(id));
         if attached || self.namers_of_group(id).any(|other| other.id != id) {
-            return Err(Refusal::new(
-                "DependencyViolation",
-                format!("resource {id} has a dependent object"),
-            ));
+            return Err(has_dependents(id));
         }
         if let Some(group) = self.security_groups.remove(id) {
             for rule in &group.rules {
@@ -164,6 +161,14 @@ impl State {
             .values()
             .filter(move |group| group.rules.iter().any(|rule| rule.permission.peer == named))
     }
+}
+
+/// The refusal to delete a security group that something uses.
+pub(super) fn has_dependents(id: &str) -> Refusal {
+    Refusal::new(
+        "DependencyViolation",
+        format!("resource {id} has a dependent object"),
+    )
 }
 
 /// Whether a text has only characters of AWS's set, 255 at most.

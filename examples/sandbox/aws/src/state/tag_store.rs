@@ -54,6 +54,15 @@ impl TagStore {
         self.present.get_mut(key)
     }
 
+    /// Shows other tags of a resource, or none, for the time of a call, and
+    /// answers the present ones to be shown again; nothing is noted.
+    pub(super) fn show(&mut self, key: &str, tags: Option<Tags>) -> Option<Tags> {
+        match tags {
+            Some(tags) => self.present.insert(key.to_owned(), tags),
+            None => self.present.remove(key),
+        }
+    }
+
     /// Forgets a resource; if it ever had tags it stays listed for a while.
     pub fn remove(&mut self, key: &str) {
         let Some(tags) = self.present.remove(key) else {

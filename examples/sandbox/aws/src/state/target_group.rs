@@ -223,15 +223,12 @@ impl State {
     /// is unknown counts as deleted.
     pub fn delete_target_group(&mut self, arn: &str) -> Answer<()> {
         check_kind(arn)?;
-        let in_use = self
+        let used = self
             .target_groups
             .get(arn)
             .is_some_and(|group| !group.references.is_empty());
-        if in_use {
-            return Err(Refusal::new(
-                "ResourceInUse",
-                format!("Target group '{arn}' is currently in use by a listener or a rule"),
-            ));
+        if used {
+            return Err(in_use(arn));
         }
         self.target_groups.remove(arn);
         self.tags.remove(arn);
@@ -378,6 +375,14 @@ impl TargetGroup {
             target_type: self.target_type,
         }
     }
+}
+
+/// The refusal to delete a target group that something names.
+pub(super) fn in_use(arn: &str) -> Refusal {
+    Refusal::new(
+        "ResourceInUse",
+        format!("Target group '{arn}' is currently in use by a listener or a rule"),
+    )
 }
 
 fn target_type(text: Option<&str>) -> Answer<TargetType> {

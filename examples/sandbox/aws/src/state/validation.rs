@@ -204,6 +204,7 @@ impl State {
         }
         if done {
             self.issue_certificate(arn, now);
+            self.note_issue(arn, now);
         }
     }
 

@@ -198,15 +198,9 @@ impl State {
 
     /// AssociateWebACL of WAF Classic: takes the place of another web ACL,
     /// also of one of WAFv2.
-    pub fn associate_classic_web_acl(
-        &mut self,
-        id: &str,
-        resource: &str,
-        now: Timestamp,
-    ) -> Answer<()> {
-        let made = self.classic_web_acl(id)?.created;
+    pub fn associate_classic_web_acl(&mut self, id: &str, resource: &str) -> Answer<()> {
+        self.classic_web_acl(id)?;
         self.check_associable_classic(resource)?;
-        self.check_known_to_waf(made, resource, now)?;
         self.associate(resource, AssociatedAcl::Classic(id.to_owned()))
     }
 
@@ -286,7 +280,7 @@ impl State {
     }
 }
 
-fn nonexistent() -> Refusal {
+pub(super) fn nonexistent() -> Refusal {
     Refusal::new(
         "WAFNonexistentItemException",
         "The referenced item does not exist.",

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
     Answer, State, arn,
     wafv2::{
         Entity, Kind, Naming, NewEntity, Scope, Wafv2, arn_parts, associated, invalid, invalid_arn,
-        limits_exceeded, nonexistent, unavailable,
+        limits_exceeded, nonexistent,
     },
     web_acl_rule::{Place, check_default_action, check_metric},
 };
@@ -141,19 +141,12 @@ impl State {
 
     /// AssociateWebACL of WAFv2: takes the place of another web ACL, also of
     /// one of WAF Classic; the same again changes nothing.
-    pub fn associate_web_acl(
-        &mut self,
-        acl_arn: &str,
-        resource: &str,
-        now: Timestamp,
-    ) -> Answer<()> {
+    pub fn associate_web_acl(&mut self, acl_arn: &str, resource: &str) -> Answer<()> {
         let acl = self.waf_entity_of_arn::<WebAcl>(acl_arn)?;
         if acl.entity.scope == Scope::Cloudfront {
             return Err(invalid_arn(acl_arn));
         }
-        let made = acl.entity.created;
         self.check_associable(resource)?;
-        self.check_known_to_waf(made, resource, now)?;
         self.associate(resource, AssociatedAcl::V2(acl_arn.to_owned()))
     }
 
@@ -247,23 +240,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// News of what was just made spreads slowly, if the simulator is told so.
-    pub(super) fn check_known_to_waf(
-        &self,
-        acl_made: Timestamp,
-        resource: &str,
-        now: Timestamp,
-    ) -> Answer<()> {
-        let lag = i64::try_from(self.timing.waf_propagation_ms).unwrap_or(i64::MAX);
-        let lag = SignedDuration::from_millis(lag);
-        let balancer_made = self.load_balancers.get(resource).map(|b| b.created);
-        let latest = balancer_made.map_or(acl_made, |made| made.max(acl_made));
-        if now.duration_since(latest) < lag {
-            return Err(unavailable());
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -313,7 +289,7 @@ mod tests {
         let (naming, first, token) = acl(&mut state, "a", Scope::Regional).unwrap();
         let (_, second, _) = acl(&mut state, "b", Scope::Regional).unwrap();
         for arn in [&first, &first, &second, &first] {
-            state.associate_web_acl(arn, &balancer, NOW).unwrap();
+            state.associate_web_acl(arn, &balancer).unwrap();
             assert_eq!(
                 state.web_acl_of(&balancer).unwrap().unwrap().entity.arn,
                 *arn
@@ -330,9 +306,7 @@ mod tests {
         };
         let id = state.create_classic_web_acl(classic, &change, NOW).unwrap();
         let id = id.id.clone();
-        state
-            .associate_classic_web_acl(&id, &balancer, NOW)
-            .unwrap();
+        state.associate_classic_web_acl(&id, &balancer).unwrap();
         assert_eq!(state.web_acl_of(&balancer), Ok(None));
         // It is not the one of the other WAF that is taken away.
         state.disassociate_web_acl(&balancer).unwrap();
@@ -373,24 +347,10 @@ mod tests {
             (&global, &balancer, wrong),
             (&balancer, &balancer, wrong),
         ] {
-            let refusal = state.associate_web_acl(acl, resource, NOW).unwrap_err();
+            let refusal = state.associate_web_acl(acl, resource).unwrap_err();
             assert_eq!(refusal.code, code, "{acl} {resource}");
         }
         assert!(state.web_acl_associations.is_empty());
-    }
-
-    #[test]
-    fn news_spreads_as_slowly_as_it_is_told_to() {
-        let slow = Timing {
-            waf_propagation_ms: 5000,
-            ..Timing::default()
-        };
-        let (mut state, balancer) = world(slow);
-        let (_, arn, _) = acl(&mut state, "a", Scope::Regional).unwrap();
-        let refusal = state.associate_web_acl(&arn, &balancer, NOW).unwrap_err();
-        assert_eq!(refusal.code, "WAFUnavailableEntityException");
-        let later = NOW + SignedDuration::from_secs(5);
-        state.associate_web_acl(&arn, &balancer, later).unwrap();
     }
 
     #[test]

@@ -61,7 +61,7 @@ use crate::{
     control::Control,
     faults::{CONNECTION_RESET, Fault},
     journal::{Call, kept},
-    state::{Answer, Refusal, State},
+    state::{Answer, Refusal, State, lag},
     throttle::Charged,
 };
 
@@ -296,8 +296,17 @@ fn carry_out(
         return Err(service.denied(&denial));
     }
     let params = Params::new(service, tree);
-    let answered =
-        dispatch(service, action, &params.root(), calling, state, now).ok_or_else(unknown)??;
+    let answer = |state: &mut State| {
+        let input = params.root();
+        dispatch(service, action, &input, calling, state, now)
+    };
+    let answered = if state.lags.are_off() {
+        answer(state)
+    } else {
+        let call = lag::Call::new(service.scope(), action, params.tree(), incoming.is_read());
+        state.with_lags(&call, now, answer)
+    };
+    let answered = answered.ok_or_else(unknown)??;
     let outgoing = envelope(service, action, operation, answered, id);
     // What a client could not read must not pass a test.
     if cfg!(debug_assertions) {

@@ -33,6 +33,11 @@ impl Params {
         }
     }
 
+    /// All of it as it was decoded.
+    pub fn tree(&self) -> &Value {
+        &self.tree
+    }
+
     /// The whole set, to read from.
     pub fn root(&self) -> Input<'_> {
         Input {

@@ -24,7 +24,7 @@ pub fn handle(
         "ListWebACLs" => list(input, state),
         "UpdateWebACL" => update(input, state, now),
         "DeleteWebACL" => delete(input, state, now),
-        "AssociateWebACL" => associate(input, state, now),
+        "AssociateWebACL" => associate(input, state),
         "DisassociateWebACL" => disassociate(input, state),
         "GetWebACLForResource" => for_resource(input, state),
         "ListResourcesForWebACL" => resources(input, state),
@@ -104,11 +104,11 @@ fn delete(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
     Ok(json!({ "ChangeToken": token }))
 }
 
-fn associate(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
+fn associate(input: &Input, state: &mut State) -> Answer<Value> {
     let id = input.need("WebACLId")?;
     let resource = input.need("ResourceArn")?;
     input.done()?;
-    state.associate_classic_web_acl(&id, &resource, now)?;
+    state.associate_classic_web_acl(&id, &resource)?;
     Ok(json!({}))
 }
 

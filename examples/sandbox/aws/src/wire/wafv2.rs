@@ -52,7 +52,7 @@ pub fn handle(
         "UpdateWebACL" => update_web_acl(input, state),
         "DeleteWebACL" => delete(input, |naming, token| state.delete_web_acl(naming, token)),
         "CheckCapacity" => check_capacity(input, state),
-        "AssociateWebACL" => associate(input, state, now),
+        "AssociateWebACL" => associate(input, state),
         "DisassociateWebACL" => disassociate(input, state),
         "GetWebACLForResource" => web_acl_for_resource(input, state),
         "ListResourcesForWebACL" => resources_for_web_acl(input, state),
@@ -126,11 +126,11 @@ fn check_capacity(input: &Input, state: &State) -> Answer<Value> {
     Ok(json!({ "Capacity": state.check_capacity(&settings, scope)? }))
 }
 
-fn associate(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {
+fn associate(input: &Input, state: &mut State) -> Answer<Value> {
     let acl = input.need("WebACLArn")?;
     let resource = input.need("ResourceArn")?;
     input.done()?;
-    state.associate_web_acl(&acl, &resource, now)?;
+    state.associate_web_acl(&acl, &resource)?;
     Ok(json!({}))
 }
 

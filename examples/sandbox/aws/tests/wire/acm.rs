@@ -12,37 +12,30 @@ fn shop() -> (String, String) {
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
-fn base64(text: &str) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    STANDARD.encode(text)
+/// The body of an import of that certificate.
+pub fn import() -> serde_json::Value {
+    let (certificate, key) = shop();
+    json!({ "Certificate": base64(&certificate), "PrivateKey": base64(&key) })
 }
 
-#[tokio::test]
-async fn certificates_are_requested_listed_and_deleted() {
-    let aws = Aws::start().await;
+/// Requests a certificate and makes the record that proves its name; answers
+/// the ARN.
+pub async fn requested(aws: &Aws, name: &str) -> String {
     let requested = aws
         .acm(
             "RequestCertificate",
             json!({
-                "DomainName": "shop.example.com",
+                "DomainName": name,
                 "KeyAlgorithm": "EC_prime256v1",
                 "ValidationMethod": "DNS",
                 "Tags": [{ "Key": "a", "Value": "1" }],
             }),
         )
         .await
-        .ok();
-    let arn = requested.json()["CertificateArn"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let one = json!({ "CertificateArn": arn });
-    let described = aws
-        .acm("DescribeCertificate", one.clone())
-        .await
         .ok()
         .json();
-    assert_eq!(described["Certificate"]["Status"], "PENDING_VALIDATION");
+    let described = aws.acm("DescribeCertificate", requested.clone()).await;
+    let described = described.ok().json();
     let record = &described["Certificate"]["DomainValidationOptions"][0]["ResourceRecord"];
     let part = |name: &str| record[name].as_str().unwrap();
     let change = format!(
@@ -52,6 +45,25 @@ async fn certificates_are_requested_listed_and_deleted() {
     );
     let zone = aws.world.hosted_zones[0].clone();
     aws.change(&zone, &change).await.ok();
+    requested["CertificateArn"].as_str().unwrap().to_owned()
+}
+
+fn base64(text: &str) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(text)
+}
+
+#[tokio::test]
+async fn certificates_are_requested_listed_and_deleted() {
+    let aws = Aws::start().await;
+    let arn = requested(&aws, "shop.example.com").await;
+    let one = json!({ "CertificateArn": arn });
+    let described = aws
+        .acm("DescribeCertificate", one.clone())
+        .await
+        .ok()
+        .json();
+    assert_eq!(described["Certificate"]["Status"], "PENDING_VALIDATION");
     aws.let_time_pass();
     let described = aws
         .acm("DescribeCertificate", one.clone())

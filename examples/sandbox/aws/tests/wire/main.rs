@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod acm;
+mod audit;
 mod callers;
 mod control;
 mod ec2;
@@ -9,6 +10,7 @@ mod ec2_network;
 mod elb;
 mod elb_refusals;
 mod elb_targets;
+mod lags;
 mod layering;
 mod plane;
 mod route53;

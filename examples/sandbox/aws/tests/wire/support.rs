@@ -26,7 +26,6 @@ const TIMING: Timing = Timing {
     deregistration_lag_ms: 0,
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
-    waf_propagation_ms: 0,
     tag_linger_ms: HOUR_MS,
     instance_ms: HOUR_MS,
     trust_store_ms: HOUR_MS,
@@ -145,10 +144,11 @@ impl Aws {
         }
     }
 
-    /// Makes everything happen that was due in two hours.
+    /// Makes everything happen that was due in an hour and a half: what takes an
+    /// hour, but not what follows another hour after it.
     pub fn let_time_pass(&self) {
         self.simulator.state().write(|state, now| {
-            let later = now.checked_add(SignedDuration::from_hours(2)).unwrap();
+            let later = now.checked_add(SignedDuration::from_mins(90)).unwrap();
             state.advance(later);
         });
     }
@@ -241,11 +241,20 @@ impl Aws {
     }
 
     pub async fn acm(&self, action: &str, body: Value) -> Reply {
-        let authorization = signed("acm");
-        let target = format!("CertificateManager.{action}");
+        self.json("acm", &format!("CertificateManager.{action}"), body)
+            .await
+    }
+
+    pub async fn wafv2(&self, action: &str, body: Value) -> Reply {
+        self.json("wafv2", &format!("AWSWAF_20190729.{action}"), body)
+            .await
+    }
+
+    async fn json(&self, service: &str, target: &str, body: Value) -> Reply {
+        let authorization = signed(service);
         let headers = [
             ("authorization", authorization.as_str()),
-            ("x-amz-target", target.as_str()),
+            ("x-amz-target", target),
             ("content-type", "application/x-amz-json-1.1"),
         ];
         self.send(Method::POST, "/", &headers, body.to_string())

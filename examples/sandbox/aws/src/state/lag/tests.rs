@@ -1,0 +1,195 @@
+#![allow(clippy::unwrap_used)]
+
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    Timing, World,
+    state::{security_group::NewPermission, target_group::NewTargetGroup},
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+const ELB: &str = "elasticloadbalancing";
+
+fn later(seconds: i64) -> Timestamp {
+    NOW + SignedDuration::from_secs(seconds)
+}
+
+/// An account where one rule holds for ten seconds.
+fn world(lag: Lag) -> (State, String) {
+    let mut state = State::new("123456789012", "us-east-1", Timing::default());
+    let ids = World::default().build(&mut state, NOW).unwrap();
+    let setting = Setting {
+        ms: 10_000,
+        probability: 1.0,
+    };
+    state.lags.settings.insert(lag, setting);
+    (state, ids.vpc)
+}
+
+/// Carries out a change that names texts.
+fn change<T>(
+    state: &mut State,
+    (service, action): (&str, &str),
+    names: &[&str],
+    now: Timestamp,
+    mut carry_out: impl FnMut(&mut State) -> Answer<T>,
+) -> Answer<T> {
+    let parameters = json!({ "Names": names });
+    let call = Call::new(service, action, &parameters, false);
+    let answered = state.with_lags(&call, now, |state| Some(carry_out(state)));
+    answered.unwrap()
+}
+
+fn read<T>(state: &mut State, action: &str, now: Timestamp, look: impl Fn(&State) -> T) -> T {
+    let parameters = json!({});
+    let call = Call::new(ELB, action, &parameters, true);
+    let answered = state.with_lags(&call, now, |state| Some(Ok(look(state))));
+    answered.unwrap().unwrap()
+}
+
+fn group(state: &mut State, name: &str, vpc: &str) -> String {
+    change(state, (ELB, "CreateTargetGroup"), &[name], NOW, |state| {
+        let new = NewTargetGroup {
+            name: name.to_owned(),
+            protocol: Some("HTTP".to_owned()),
+            port: Some(80),
+            vpc_id: Some(vpc.to_owned()),
+            ..NewTargetGroup::default()
+        };
+        state.create_target_group(&new)
+    })
+    .unwrap()
+}
+
+fn tag(state: &mut State, arn: &str, now: Timestamp) -> Answer<()> {
+    change(state, (ELB, "AddTags"), &[arn], now, |state| {
+        state.add_tags(&[arn.to_owned()], &[("a".to_owned(), "1".to_owned())])
+    })
+}
+
+#[test]
+fn what_was_just_made_is_not_found_for_a_while() {
+    let (mut state, vpc) = world(Lag::CreateTargetGroup);
+    let arn = group(&mut state, "web", &vpc);
+    let refusal = tag(&mut state, &arn, later(9)).unwrap_err();
+    assert_eq!(refusal.code, "TargetGroupNotFound");
+    let seen = |state: &State| state.target_groups.contains_key(&arn);
+    assert!(!read(&mut state, "DescribeTargetGroups", later(9), seen));
+    assert!(seen(&state), "it is there all the same");
+    assert!(state.tags[&arn].is_empty(), "nothing has changed");
+    tag(&mut state, &arn, later(10)).unwrap();
+    assert!(read(&mut state, "DescribeTargetGroups", later(10), seen));
+    assert!(state.lags.news.is_empty());
+}
+
+#[test]
+fn a_repeated_create_finds_what_is_hidden() {
+    let (mut state, vpc) = world(Lag::CreateTargetGroup);
+    let arn = group(&mut state, "web", &vpc);
+    assert_eq!(group(&mut state, "web", &vpc), arn);
+    assert_eq!(state.lags.news.len(), 1, "the repeat made nothing");
+    let delete = |state: &mut State| state.delete_target_group(&arn);
+    let what = (ELB, "DeleteTargetGroup");
+    change(&mut state, what, &[&arn], NOW, delete).unwrap();
+    assert!(state.target_groups.is_empty(), "no success without effect");
+}
+
+#[test]
+fn a_read_leaves_the_state_as_it_was() {
+    let (mut state, vpc) = world(Lag::CreateTargetGroup);
+    state.lags.settings = real();
+    for setting in state.lags.settings.values_mut() {
+        setting.probability = 1.0;
+    }
+    let web = group(&mut state, "web", &vpc);
+    let rest = |state: &mut State, action: &str, names: &[&str]| {
+        change(state, ("ec2", action), names, NOW, |state| match action {
+            "CreateSecurityGroup" => state.create_security_group("g", "g", &vpc, &[]),
+            _ => {
+                let all = NewPermission {
+                    protocol: "-1".to_owned(),
+                    ipv4: vec![("10.0.0.0/8".to_owned(), None)],
+                    ..NewPermission::default()
+                };
+                let made = state.authorize(names[0], false, &[all], &[])?;
+                Ok(made[0].id.clone())
+            }
+        })
+        .unwrap()
+    };
+    let security_group = rest(&mut state, "CreateSecurityGroup", &["g"]);
+    state.lags.news.clear();
+    let rule = rest(
+        &mut state,
+        "AuthorizeSecurityGroupIngress",
+        &[&security_group],
+    );
+    group(&mut state, "other", &vpc);
+    tag(&mut state, &web, NOW).unwrap();
+    assert_eq!(state.lags.news.len(), 3);
+    let before = format!("{state:?}");
+    read(&mut state, "DescribeAll", NOW, |state| {
+        let rules = &state.security_groups[&security_group].rules;
+        assert!(rules.iter().all(|one| one.id != rule));
+        assert_eq!(state.target_groups.len(), 1);
+        assert!(state.tags[&web].is_empty(), "the old tags");
+    });
+    assert_eq!(format!("{state:?}"), before);
+}
+
+#[test]
+fn draws_decide_and_are_repeatable() {
+    let (mut state, vpc) = world(Lag::CreateTargetGroup);
+    let set = |state: &mut State, probability| {
+        let setting = Setting {
+            ms: 10_000,
+            probability,
+        };
+        state.lags.settings.insert(Lag::CreateTargetGroup, setting);
+    };
+    set(&mut state, 0.0);
+    group(&mut state, "never", &vpc);
+    assert!(state.lags.news.is_empty());
+    set(&mut state, 0.5);
+    let mut again = state.clone();
+    for number in 0..40 {
+        let name = format!("web-{number}");
+        assert_eq!(
+            group(&mut state, &name, &vpc),
+            group(&mut again, &name, &vpc)
+        );
+    }
+    assert_eq!(state.lags, again.lags);
+    let hidden = state.lags.news.len();
+    assert!((5..35).contains(&hidden), "{hidden} of 40");
+}
+
+#[test]
+fn the_scale_of_the_timing_holds() {
+    let (mut state, vpc) = world(Lag::CreateTargetGroup);
+    state.timing.scale = 0.1;
+    let arn = group(&mut state, "web", &vpc);
+    tag(&mut state, &arn, NOW).unwrap_err();
+    tag(&mut state, &arn, later(1)).unwrap();
+}
+
+#[test]
+fn every_rule_is_on_where_time_is_real() {
+    let all = crate::Profile::Real.lags();
+    assert_eq!(all.len(), REAL.len(), "each is named once");
+    assert!(
+        all.values()
+            .all(|setting| setting.check().is_ok() && setting.ms > 0)
+    );
+    for name in ["instant", "quick"] {
+        let profile: crate::Profile = name.parse().unwrap();
+        assert!(profile.lags().is_empty(), "{name}");
+    }
+    let bad = Setting {
+        ms: 1,
+        probability: f64::NAN,
+    };
+    assert!(bad.check().unwrap_err().contains("0 to 1"));
+}
