@@ -105,17 +105,17 @@ fn a_read_leaves_the_state_as_it_was() {
     }
     let web = group(&mut state, "web", &vpc);
     let rest = |state: &mut State, action: &str, names: &[&str]| {
-        change(state, ("ec2", action), names, NOW, |state| match action {
-            "CreateSecurityGroup" => state.create_security_group("g", "g", &vpc, &[]),
-            _ => {
-                let all = NewPermission {
-                    protocol: "-1".to_owned(),
-                    ipv4: vec![("10.0.0.0/8".to_owned(), None)],
-                    ..NewPermission::default()
-                };
-                let made = state.authorize(names[0], false, &[all], &[])?;
-                Ok(made[0].id.clone())
+        change(state, ("ec2", action), names, NOW, |state| {
+            if action == "CreateSecurityGroup" {
+                return state.create_security_group("g", "g", &vpc, &[]);
             }
+            let all = NewPermission {
+                protocol: "-1".to_owned(),
+                ipv4: vec![("10.0.0.0/8".to_owned(), None)],
+                ..NewPermission::default()
+            };
+            let made = state.authorize(names[0], false, &[all], &[])?;
+            Ok(made[0].id.clone())
         })
         .unwrap()
     };
