@@ -172,6 +172,25 @@ pub fn group_name(raw: &str) -> Result<String, Expected> {
     }
 }
 
+/// Codes of HTTP answers that pass a health check: `200`, `200,201`, `200-299`.
+pub fn success_codes(raw: &str) -> Result<String, String> {
+    let code = |raw: &str| {
+        let code = raw.trim().parse::<u16>().ok();
+        code.filter(|code| (200..=499).contains(code))
+    };
+    let fits = |part: &str| match part.split_once('-') {
+        Some((first, last)) => {
+            matches!((code(first), code(last)), (Some(first), Some(last)) if first <= last)
+        }
+        None => code(part).is_some(),
+    };
+    if raw.split(',').all(fits) {
+        Ok(raw.to_owned())
+    } else {
+        Err("codes from 200 to 499, as \"200\", \"200,201\" or \"200-299\"".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +212,18 @@ mod tests {
         }
         for bad in ["", "yes", "tRue", " true"] {
             assert!(boolean(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn codes_of_health_checks() {
+        for good in ["200", "200,404", "200-299", "200-299,401"] {
+            assert_eq!(success_codes(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "", "abc", "600", "199", "299-200", "200-", "200,,201", "0-5",
+        ] {
+            assert!(success_codes(bad).is_err(), "{bad}");
         }
     }
 

@@ -42,10 +42,10 @@ fn reason(class: Class) -> Option<&'static str> {
         Class::Throttle => Some("Throttled"),
         Class::Quota => Some("QuotaExceeded"),
         Class::Refused => Some("RefusedByAWS"),
-        Class::NameTaken => Some("NameTaken"),
         Class::Transient => Some("AWSNotAnswering"),
         Class::Gone | Class::LostRace => Some("ChangedMeanwhile"),
-        Class::InUse | Class::Protected | Class::Fenced => None,
+        // A taken name is a finding.
+        Class::InUse | Class::Protected | Class::Fenced | Class::NameTaken => None,
     }
 }
 

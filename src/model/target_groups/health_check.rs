@@ -79,6 +79,12 @@ impl Backends<'_> {
             self.times_do_not_fit(service, service_name, interval_seconds, timeout_seconds);
         }
         let text = |raw: &str| Ok(raw.to_owned());
+        // What another version of the protocol takes is not built yet, and said.
+        let version = "backend-protocol-version";
+        let success_codes = match self.stated(service, service_name, version) {
+            Some(_) => text,
+            None => values::success_codes,
+        };
         Some(HealthCheck {
             protocol: self
                 .read(
@@ -97,7 +103,7 @@ impl Backends<'_> {
             healthy_threshold,
             unhealthy_threshold,
             success_codes: self
-                .read(service, service_name, "success-codes", text)
+                .read(service, service_name, "success-codes", success_codes)
                 .unwrap_or_else(|| "200".to_owned()),
         })
     }
