@@ -115,6 +115,11 @@ impl<'a> Backends<'a> {
                      create it, or change the backend at {place}"
                 ),
             );
+            let frozen_before = self.is_frozen();
+            self.check_values(&service_name);
+            if !frozen_before && self.is_frozen() {
+                return None;
+            }
             return Some(Action::FixedResponse {
                 status_code: "503".to_owned(),
                 content_type: Some("text/plain".to_owned()),

@@ -42,6 +42,14 @@ const UNHEALTHY: Number = Number {
     default: 2,
 };
 
+/// The numbers of a health check, read.
+struct Numbers {
+    interval_seconds: i32,
+    timeout_seconds: i32,
+    healthy_threshold: i32,
+    unhealthy_threshold: i32,
+}
+
 impl Backends<'_> {
     /// The health check of a target group; `None` where it cannot be read,
     /// then a finding freezes the Ingress.
@@ -64,6 +72,44 @@ impl Backends<'_> {
                 }
             }
         };
+        let numbers = self.numbers(service, service_name);
+        let text = |raw: &str| Ok(raw.to_owned());
+        Some(HealthCheck {
+            protocol: self
+                .read(
+                    service,
+                    service_name,
+                    "healthcheck-protocol",
+                    values::protocol,
+                )
+                .unwrap_or(backend_protocol),
+            port,
+            path: self
+                .read(service, service_name, "healthcheck-path", text)
+                .unwrap_or_else(|| "/".to_owned()),
+            interval_seconds: numbers.interval_seconds,
+            timeout_seconds: numbers.timeout_seconds,
+            healthy_threshold: numbers.healthy_threshold,
+            unhealthy_threshold: numbers.unhealthy_threshold,
+            success_codes: self
+                .success_codes(service, service_name)
+                .unwrap_or_else(|| "200".to_owned()),
+        })
+    }
+
+    /// Reads what an Ingress states for a Service that is not there: what is
+    /// wrong with it is wrong whatever the Service will be.
+    pub(super) fn check_values(&mut self, service_name: &ObjectName) {
+        let absent = Service::default();
+        self.read(&absent, service_name, "target-type", values::target_type);
+        for name in ["backend-protocol", "healthcheck-protocol"] {
+            self.read(&absent, service_name, name, values::protocol);
+        }
+        self.numbers(&absent, service_name);
+        self.success_codes(&absent, service_name);
+    }
+
+    fn numbers(&mut self, service: &Service, service_name: &ObjectName) -> Numbers {
         let found = self.findings.len();
         let mut number = |number: Number| {
             let within = |raw: &str| values::within(raw, &number.range);
@@ -78,34 +124,22 @@ impl Backends<'_> {
         if all_fit && timeout_seconds >= interval_seconds {
             self.times_do_not_fit(service, service_name, interval_seconds, timeout_seconds);
         }
-        let text = |raw: &str| Ok(raw.to_owned());
-        // What another version of the protocol takes is not built yet, and said.
-        let version = "backend-protocol-version";
-        let success_codes = match self.stated(service, service_name, version) {
-            Some(_) => text,
-            None => values::success_codes,
-        };
-        Some(HealthCheck {
-            protocol: self
-                .read(
-                    service,
-                    service_name,
-                    "healthcheck-protocol",
-                    values::protocol,
-                )
-                .unwrap_or(backend_protocol),
-            port,
-            path: self
-                .read(service, service_name, "healthcheck-path", text)
-                .unwrap_or_else(|| "/".to_owned()),
+        Numbers {
             interval_seconds,
             timeout_seconds,
             healthy_threshold,
             unhealthy_threshold,
-            success_codes: self
-                .read(service, service_name, "success-codes", success_codes)
-                .unwrap_or_else(|| "200".to_owned()),
-        })
+        }
+    }
+
+    fn success_codes(&mut self, service: &Service, service_name: &ObjectName) -> Option<String> {
+        // What another version of the protocol takes is not built yet, and said.
+        let version = "backend-protocol-version";
+        let read = match self.stated(service, service_name, version) {
+            Some(_) => |raw: &str| Ok(raw.to_owned()),
+            None => values::success_codes,
+        };
+        self.read(service, service_name, "success-codes", read)
     }
 
     fn times_do_not_fit(

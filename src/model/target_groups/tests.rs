@@ -67,6 +67,33 @@ fn the_service_wins_annotation_by_annotation() {
 }
 
 #[test]
+fn what_is_wrong_on_the_ingress_is_said_also_while_its_service_is_missing() {
+    for bad in [
+        "target-type: pod",
+        "backend-protocol: FTP",
+        "healthcheck-protocol: TCP",
+        "healthcheck-interval-seconds: abc",
+        "success-codes: '600'",
+    ] {
+        let desired = desired(&[ingress("shop", "web", &format!("group.name: g\n{bad}"))]);
+        let mut reasons: Vec<Reason> = desired.findings.iter().map(|f| f.reason).collect();
+        reasons.sort();
+        assert_eq!(
+            reasons,
+            [Reason::InvalidAnnotation, Reason::ServiceNotFound],
+            "{bad}"
+        );
+        assert_eq!(desired.frozen.len(), 1, "{bad}");
+    }
+    let named = "group.name: g\nhealthcheck-port: named";
+    let desired = desired(&[ingress("shop", "web", named)]);
+    assert!(
+        desired.frozen.is_empty(),
+        "its Service may have such a port"
+    );
+}
+
+#[test]
 fn numbers_of_health_checks_are_within_what_aws_takes() {
     let with = |annotations: &str, on_service: &str| {
         desired(&[
