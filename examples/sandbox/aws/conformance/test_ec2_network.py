@@ -330,11 +330,7 @@ def test_nat_gateways(aws, vpc):
     card = aws.ec2.describe_network_interfaces(NetworkInterfaceIds=[where["NetworkInterfaceId"]])["NetworkInterfaces"][0]
     assert (card["InterfaceType"], card["RequesterManaged"]) == ("nat_gateway", True)
     assert card["Association"]["PublicIp"] == where["PublicIp"]
-<<<<<<< HEAD
-    bound = aws.ec2.describe_addresses(AllocationIds=[address])["Addresses"][0]
-=======
     [bound] = aws.ec2.describe_addresses(AllocationIds=[address])["Addresses"]
->>>>>>> tail
     assert bound["NetworkInterfaceId"] == where["NetworkInterfaceId"] and "ServiceManaged" not in bound
     refused("Resource.AlreadyAssociated", lambda: create(AllocationId=address))
     refused("InvalidIPAddress.InUse", lambda: aws.ec2.release_address(AllocationId=address))
