@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     state::{
-        Address, Answer, Refusal, State,
+        Address, Answer, NetworkInterface, Refusal, State,
         address::BindTo,
         ec2_id::{Kind, combination},
     },
@@ -104,9 +104,20 @@ fn write(xml: &mut Xml, state: &State, address: &Address) {
             .leaf("networkInterfaceId", &association.interface_id)
             .leaf("networkInterfaceOwnerId", &state.account)
             .leaf("privateIpAddress", association.private_ip)
-            .maybe("instanceId", instance);
+            .maybe("instanceId", instance)
+            .maybe("serviceManaged", interface.and_then(service_of));
     }
     write_tags(xml, state.tags.get(&address.id));
+}
+
+/// The service that has made a network interface, as its addresses name it.
+/// Zonal NAT gateways have no name there: `rnat` are regional ones.
+fn service_of(interface: &NetworkInterface) -> Option<&'static str> {
+    match (interface.requester.as_deref()?, interface.kind.as_str()) {
+        ("amazon-elb", "network_load_balancer") => Some("nlb"),
+        ("amazon-elb", _) => Some("alb"),
+        _ => None,
+    }
 }
 
 /// The pool of an address, by the name that Amazon's own has.
