@@ -21,9 +21,10 @@ use aws_types::SdkConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Error};
-use super::limit::{Limits, Rates};
+use super::limit::{Limits, LiveRun, Rates};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
+use crate::lane::Turn;
 
 /// How to reach AWS.
 #[derive(Clone, Default)]
@@ -152,13 +153,26 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + 'static,
     {
         Box::pin(async move {
-            self.limits.take(operation.bucket).await;
+            let _permit = self.limits.take(operation.bucket).await;
             if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
                 return Err(Error::fenced(operation));
             }
             send.await
                 .map_err(|error| Error::from_sdk(operation, error))
         })
+    }
+
+    /// Says that somebody waits for this run, until what is answered is
+    /// dropped: the calls of all other lanes make way. A run of a low lane is
+    /// none.
+    #[must_use]
+    pub fn live(&self, turn: Turn) -> LiveRun<'_> {
+        self.limits.live(turn)
+    }
+
+    /// What is left of a run is done in a low lane.
+    pub fn no_longer_live(&self, turn: Turn) {
+        self.limits.no_longer_live(turn.run);
     }
 
     /// The VPC that an instance is in; `None` when there is no such instance.
