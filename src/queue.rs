@@ -18,7 +18,7 @@
 //! Knows nothing of what a key means.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::lane::Lane;
+use crate::lane::{Lane, Promote, Turn};
 
 /// How fast the queue goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,6 +102,8 @@ struct Waits {
 }
 
 struct State<K> {
+    /// What runs, to make it more urgent.
+    running: HashMap<K, Promote>,
     waiting: HashMap<K, Waits>,
     /// Keys that run as soon as there is room, in the order in which they do.
     ready: BTreeMap<(Lane, u64), K>,
@@ -121,16 +123,21 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
     }
 
-    /// Takes the next key that `may` run in its lane.
-    fn next(&mut self, may: impl Fn(&K, Lane) -> bool) -> Option<(K, Lane)> {
+    /// Begins with the next key that `may` run in its lane.
+    fn next(&mut self, may: impl Fn(&K, Lane) -> bool) -> Option<(K, Lane, Turn)> {
+        let running = &self.running;
         let place = self
             .ready
             .iter()
-            .find(|((lane, _), key)| may(key, *lane))
+            .find(|((lane, _), key)| !running.contains_key(key) && may(key, *lane))
             .map(|(place, _)| *place)?;
         let key = self.ready.remove(&place)?;
+        // Before the run looks at anything: a wake-up from here on asks for
+        // another run.
         self.waiting.remove(&key);
-        Some((key, place.0))
+        let (turn, promote) = Turn::new(place.0);
+        self.running.insert(key.clone(), promote);
+        Some((key, place.0, turn))
     }
 }
 
@@ -165,6 +172,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             requests,
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
+                    running: HashMap::new(),
                     waiting: HashMap::new(),
                     ready: BTreeMap::new(),
                     came: 0,
@@ -181,7 +189,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Has a key worked on soon. A key that waits already is worked on in the
-    /// more urgent lane of the two.
+    /// more urgent lane of the two, and so is one that is worked on now: this
+    /// must end first.
     pub fn wake(&self, key: K, lane: Lane) {
         self.wake_after(key, lane, Duration::ZERO);
     }
@@ -199,6 +208,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let run_at = now + delay;
         let mut state = self.state();
         let state = &mut *state;
+        if delay.is_zero()
+            && let Some(running) = state.running.get(&key)
+        {
+            running.to(lane);
+        }
         match state.waiting.entry(key.clone()) {
             Entry::Vacant(slot) => {
                 slot.insert(Waits {
@@ -258,13 +272,6 @@ pub struct Work<K> {
     requests: mpsc::UnboundedReceiver<ScheduleRequest<K>>,
 }
 
-/// What runs now.
-struct Busy<K> {
-    keys: HashSet<K>,
-    /// Lanes of the runs that take a place.
-    taken: Vec<Lane>,
-}
-
 impl Pace {
     /// Whether one more run may start in this lane.
     fn has_place(&self, taken: &[Lane], lane: Lane) -> bool {
@@ -289,7 +296,7 @@ impl<K: Clone + Eq + Hash> Work<K> {
     pub async fn run<C, F, Fut>(self, shutdown: CancellationToken, counts: C, run: F)
     where
         C: Fn(&K) -> bool,
-        F: Fn(K, Lane) -> Fut,
+        F: Fn(K, Turn) -> Fut,
         Fut: Future<Output = Result<Option<Duration>, Failed>>,
     {
         // `queue` holds a sender: the scheduler would end with the last one.
@@ -297,33 +304,31 @@ impl<K: Clone + Eq + Hash> Work<K> {
         let pace = queue.pace;
         let mut scheduler = pin!(debounced_scheduler(requests, pace.debounce));
         let mut failures: HashMap<K, u32> = HashMap::new();
-        let mut busy = Busy {
-            keys: HashSet::new(),
-            taken: Vec::new(),
-        };
+        // Lanes of the runs that take a place.
+        let mut taken: Vec<Lane> = Vec::new();
         let mut runs = FuturesUnordered::new();
         loop {
             loop {
-                let next = queue.state().next(|key, lane| {
-                    !busy.keys.contains(key) && (!counts(key) || pace.has_place(&busy.taken, lane))
-                });
-                let Some((key, lane)) = next else { break };
-                busy.keys.insert(key.clone());
+                let may = |key: &K, lane| !counts(key) || pace.has_place(&taken, lane);
+                let next = queue.state().next(may);
+                let Some((key, lane, turn)) = next else {
+                    break;
+                };
                 if counts(&key) {
-                    busy.taken.push(lane);
+                    taken.push(lane);
                 }
-                let running = run(key.clone(), lane);
+                let running = run(key.clone(), turn);
                 runs.push(async move { (key, lane, running.await) });
             }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 Some((key, lane, result)) = runs.next(), if !runs.is_empty() => {
-                    busy.keys.remove(&key);
+                    queue.state().running.remove(&key);
                     if counts(&key)
-                        && let Some(place) = busy.taken.iter().position(|l| *l == lane)
+                        && let Some(place) = taken.iter().position(|l| *l == lane)
                     {
-                        busy.taken.swap_remove(place);
+                        taken.swap_remove(place);
                     }
                     let again = match result {
                         Ok(again) => {

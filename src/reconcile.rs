@@ -178,7 +178,7 @@ impl Reconciler {
             );
         }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
-            self.parts.queue.wake(Key::Backend, lane::current().lane);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let cx = apply::Context {
             aws: &self.aws,
@@ -188,10 +188,8 @@ impl Reconciler {
             deferred: &deferred,
             stop: self.parts.stopping.clone(),
         };
-        let turn = lane_of(plan);
-        if !turn.lane.is_live() {
-            self.aws.no_longer_live(turn);
-        }
+        let turn = turn_of(plan);
+        let _under_way = self.aws.begin(&turn);
         let applied = lane::within(turn, apply::run(&cx, work, plan)).await;
         self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
@@ -273,12 +271,12 @@ impl Reconciler {
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
-            self.parts.queue.wake(Key::Backend, lane::current().lane);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let records = self.records.as_ref();
         let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
         if is_news || !plan.is_empty() {
-            self.parts.queue.wake(Key::Dns, lane::current().lane);
+            self.parts.queue.wake(Key::Dns, lane::current());
         }
         let gone: Vec<ObjectName> = match desired.intent {
             Intent::LeaveAlone => Vec::new(),
@@ -345,15 +343,14 @@ impl Reconciler {
 
 /// The turn in which a plan is carried out: who makes a load balancer waits for
 /// AWS anyway, and lets those pass who do not.
-fn lane_of(plan: &Plan) -> Turn {
-    let turn = lane::current();
+fn turn_of(plan: &Plan) -> Turn {
+    let turn = lane::turn();
     let makes = |planned: &Planned| matches!(planned.step, Step::CreateLoadBalancer { .. });
-    let lane = if plan.steps.iter().any(makes) {
-        turn.lane.max(Lane::Creation)
+    if plan.steps.iter().any(makes) {
+        turn.at_most(Lane::Creation)
     } else {
-        turn.lane
-    };
-    Turn { lane, ..turn }
+        turn
+    }
 }
 
 /// What one run has come to.
@@ -399,8 +396,8 @@ impl Work for Reconciler {
         Ok(())
     }
 
-    async fn reconcile(&self, key: &Key, turn: Turn) -> anyhow::Result<Option<Duration>> {
-        let _live = self.aws.live(turn);
+    async fn reconcile(&self, key: &Key, turn: &Turn) -> anyhow::Result<Option<Duration>> {
+        let _under_way = self.aws.begin(turn);
         match key {
             Key::Group(group) => self.group(group).await,
             Key::Backend => {

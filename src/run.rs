@@ -11,7 +11,6 @@ use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -31,9 +30,6 @@ use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
 use crate::watch::{self, Stores};
-
-/// Runs so far; 0 is nobody's.
-static RUNS: AtomicU64 = AtomicU64::new(1);
 
 /// Pause between two looks at what is due in the background.
 const TICK: Duration = Duration::from_secs(1);
@@ -81,7 +77,7 @@ pub trait Work: Send + Sync + 'static {
     fn reconcile(
         &self,
         key: &Key,
-        turn: Turn,
+        turn: &Turn,
     ) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 
     /// Called about once a second: polling for what AWS takes time for. Wakes
@@ -365,7 +361,7 @@ where
         };
         queue.wake_all(routes::everything(view), Lane::Restart);
         drop(snapshot);
-        let run = |key, lane| one_run(Arc::clone(&work), Arc::clone(&metrics), key, lane);
+        let run = |key, turn| one_run(Arc::clone(&work), Arc::clone(&metrics), key, turn);
         // Groups may wait for what they share, so that must never wait for them.
         let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
@@ -394,15 +390,11 @@ async fn one_run<W: Work>(
     work: Arc<W>,
     metrics: Arc<Metrics>,
     key: Key,
-    lane: Lane,
+    turn: Turn,
 ) -> Result<Option<Duration>, Failed> {
     let started = Instant::now();
     let span = tracing::info_span!("reconcile", %key);
-    let turn = Turn {
-        lane,
-        run: RUNS.fetch_add(1, Ordering::Relaxed),
-    };
-    let work_on = lane::within(turn, work.reconcile(&key, turn));
+    let work_on = lane::within(turn.clone(), work.reconcile(&key, &turn));
     let result = work_on.instrument(span).await;
     let how = if result.is_ok() { "ok" } else { "error" };
     metrics.reconciled(key.kind(), how, started.elapsed().as_secs_f64());
@@ -423,10 +415,7 @@ async fn tick<W: Work>(work: &W) {
     loop {
         tokio::time::sleep(TICK).await;
         // What is looked at here are load balancers that are being made.
-        let turn = Turn {
-            lane: Lane::Creation,
-            run: RUNS.fetch_add(1, Ordering::Relaxed),
-        };
+        let (turn, _) = Turn::new(Lane::Creation);
         lane::within(turn, work.tick()).await;
     }
 }
@@ -435,10 +424,7 @@ async fn tick<W: Work>(work: &W) {
 async fn verify<W: Work>(work: &W) {
     loop {
         tokio::time::sleep(TICK).await;
-        let turn = Turn {
-            lane: Lane::Verification,
-            run: RUNS.fetch_add(1, Ordering::Relaxed),
-        };
+        let (turn, _) = Turn::new(Lane::Verification);
         lane::within(turn, work.verify()).await;
     }
 }

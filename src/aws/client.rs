@@ -21,7 +21,7 @@ use aws_types::SdkConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Error};
-use super::limit::{Limits, LiveRun, Rates};
+use super::limit::{Limits, Rates, Run};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
 use crate::lane::Turn;
@@ -162,17 +162,12 @@ impl Aws {
         })
     }
 
-    /// Says that somebody waits for this run, until what is answered is
-    /// dropped: the calls of all other lanes make way. A run of a low lane is
-    /// none.
+    /// Says that this run is under way, until what is answered is dropped:
+    /// while somebody waits for it, the calls of low lanes make way. Of a part
+    /// of a run it can be said otherwise meanwhile.
     #[must_use]
-    pub fn live(&self, turn: Turn) -> LiveRun<'_> {
-        self.limits.live(turn)
-    }
-
-    /// What is left of a run is done in a low lane.
-    pub fn no_longer_live(&self, turn: Turn) {
-        self.limits.no_longer_live(turn.run);
+    pub fn begin(&self, turn: &Turn) -> Run<'_> {
+        self.limits.begin(turn)
     }
 
     /// The VPC that an instance is in; `None` when there is no such instance.

@@ -96,10 +96,17 @@ pub struct Limits {
 /// What is under way.
 #[derive(Debug, Default)]
 struct UnderWay {
-    /// Runs that somebody waits for.
-    live: BTreeSet<u64>,
-    /// Calls of all other lanes.
+    /// Runs that somebody may wait for, or come to.
+    runs: BTreeMap<u64, Turn>,
+    /// Calls of lanes that nobody waits for.
     background: usize,
+}
+
+impl UnderWay {
+    /// Whether low lanes make one call at a time.
+    fn is_live(&self) -> bool {
+        self.runs.values().any(|turn| turn.lane().is_live())
+    }
 }
 
 #[derive(Debug)]
@@ -160,13 +167,13 @@ impl Level {
         self.per_second = (self.per_second / 2.0).max(self.full.per_second * LEAST_SHARE);
     }
 
-    fn enter(&mut self, turn: Turn) -> Waiting {
-        let same = |w: &&Waiting| w.run == turn.run && w.lane == turn.lane;
+    fn enter(&mut self, run: u64, lane: Lane) -> Waiting {
+        let same = |w: &&Waiting| w.run == run && w.lane == lane;
         let place = Waiting {
-            lane: turn.lane,
+            lane,
             nth: self.waiting.iter().filter(same).count(),
             came: self.came,
-            run: turn.run,
+            run,
         };
         self.came += 1;
         self.waiting.insert(place);
@@ -230,28 +237,36 @@ impl Level {
 #[derive(Debug)]
 pub struct Permit<'a> {
     limits: &'a Limits,
-    lane: Lane,
+    is_background: bool,
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if !self.lane.is_live() {
+        if self.is_background {
             self.limits.under_way().background -= 1;
             self.limits.changed.notify_waiters();
         }
     }
 }
 
-/// A run that somebody waits for.
+/// A run under way.
 #[derive(Debug)]
-pub struct LiveRun<'a> {
+pub struct Run<'a> {
     limits: &'a Limits,
     run: u64,
+    /// What was said of the run before.
+    before: Option<Turn>,
 }
 
-impl Drop for LiveRun<'_> {
+impl Drop for Run<'_> {
     fn drop(&mut self) {
-        self.limits.no_longer_live(self.run);
+        let mut under_way = self.limits.under_way();
+        match self.before.take() {
+            Some(turn) => under_way.runs.insert(self.run, turn),
+            None => under_way.runs.remove(&self.run),
+        };
+        drop(under_way);
+        self.limits.changed.notify_waiters();
     }
 }
 
@@ -260,6 +275,21 @@ struct Place<'a> {
     limits: &'a Limits,
     bucket: Bucket,
     waiting: Option<Waiting>,
+}
+
+impl Place<'_> {
+    /// Comes to wait, or waits in another lane from now on.
+    fn move_to(&mut self, run: u64, lane: Lane) {
+        if self.waiting.is_none_or(|waiting| waiting.lane != lane) {
+            let left = self.waiting.take();
+            self.waiting = self.limits.with(self.bucket, |level| {
+                if let Some(left) = left {
+                    level.waiting.remove(&left);
+                }
+                level.enter(run, lane)
+            });
+        }
+    }
 }
 
 impl Drop for Place<'_> {
@@ -298,23 +328,25 @@ impl Limits {
     /// Waits until a call may be made; it is under way until the permit is
     /// dropped. How long, depends on the lane of the caller.
     pub async fn take(&self, bucket: Bucket) -> Permit<'_> {
-        let turn = lane::current();
+        let mut turn = lane::turn();
         let mut place = Place {
             limits: self,
             bucket,
-            waiting: self.with(bucket, |level| level.enter(turn)),
+            waiting: None,
         };
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             // From here on no change is missed.
             changed.as_mut().enable();
-            match self.attempt(&mut place, turn, Instant::now()) {
+            let wait = match self.attempt(&mut place, &turn, Instant::now()) {
                 Ok(permit) => return permit,
-                Err(Some(wait)) => {
-                    let _ = tokio::time::timeout(wait, changed).await;
-                }
-                Err(None) => changed.await,
+                Err(wait) => wait.unwrap_or(Duration::MAX),
+            };
+            tokio::select! {
+                () = changed => {}
+                () = turn.promoted() => {}
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -322,12 +354,14 @@ impl Limits {
     fn attempt<'a>(
         &'a self,
         place: &mut Place<'a>,
-        turn: Turn,
+        turn: &Turn,
         now: Instant,
     ) -> Result<Permit<'a>, Option<Duration>> {
+        let lane = turn.lane();
+        place.move_to(turn.run(), lane);
         let mut under_way = self.under_way();
-        let held = !under_way.live.is_empty() && under_way.background > 0;
-        if held && !turn.lane.is_live() {
+        let held = under_way.background > 0 && under_way.is_live();
+        if held && !lane.is_live() {
             return Err(None);
         }
         if let Some(waiting) = place.waiting {
@@ -335,7 +369,7 @@ impl Limits {
                 .unwrap_or(Ok(()))?;
             place.waiting = None;
         }
-        if !turn.lane.is_live() {
+        if !lane.is_live() {
             under_way.background += 1;
         }
         drop(under_way);
@@ -343,26 +377,21 @@ impl Limits {
         self.changed.notify_waiters();
         Ok(Permit {
             limits: self,
-            lane: turn.lane,
+            is_background: !lane.is_live(),
         })
     }
 
-    /// Says that somebody waits for this run, until what is answered is
-    /// dropped; a run of a low lane is none.
-    pub fn live(&self, turn: Turn) -> LiveRun<'_> {
-        if turn.lane.is_live() {
-            self.under_way().live.insert(turn.run);
-        }
-        LiveRun {
+    /// Says that this run is under way, until what is answered is dropped:
+    /// while somebody waits for it, the calls of low lanes make way. Of a part
+    /// of a run it can be said otherwise meanwhile.
+    pub fn begin(&self, turn: &Turn) -> Run<'_> {
+        let before = self.under_way().runs.insert(turn.run(), turn.clone());
+        // Who waits behind it may go on if it is less urgent than before.
+        self.changed.notify_waiters();
+        Run {
             limits: self,
-            run: turn.run,
-        }
-    }
-
-    /// What is left of a run is done in a low lane.
-    pub fn no_longer_live(&self, run: u64) {
-        if self.under_way().live.remove(&run) {
-            self.changed.notify_waiters();
+            run: turn.run(),
+            before,
         }
     }
 

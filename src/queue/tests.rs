@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// Short times, so that tests are quick; counts are what they assert.
@@ -91,6 +93,7 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
 struct Gate {
     queue: Queue<u32>,
     ran: Arc<Mutex<Vec<(u32, Lane)>>>,
+    turns: Arc<Mutex<Vec<Turn>>>,
     go: Arc<tokio::sync::Semaphore>,
     shutdown: CancellationToken,
 }
@@ -104,15 +107,18 @@ impl Gate {
         let gate = Self {
             queue,
             ran: Arc::default(),
+            turns: Arc::default(),
             go: Arc::new(tokio::sync::Semaphore::new(0)),
             shutdown: CancellationToken::new(),
         };
         let (ran, go) = (Arc::clone(&gate.ran), Arc::clone(&gate.go));
+        let turns = Arc::clone(&gate.turns);
         tokio::spawn(work.run(
             gate.shutdown.clone(),
             |_| true,
-            move |key: u32, lane| {
-                ran.lock().unwrap().push((key, lane));
+            move |key: u32, turn| {
+                ran.lock().unwrap().push((key, turn.lane()));
+                turns.lock().unwrap().push(turn);
                 let go = Arc::clone(&go);
                 async move {
                     go.acquire().await.unwrap().forget();
@@ -193,6 +199,18 @@ async fn a_key_that_waits_moves_to_a_more_urgent_lane() {
     let ran = gate.started(20).await;
     let keys: HashSet<u32> = ran.iter().map(|(key, _)| *key).collect();
     assert_eq!(keys.len(), 20);
+}
+
+#[tokio::test]
+async fn a_run_that_is_woken_again_is_as_urgent_as_that() {
+    let gate = Gate::new(2);
+    gate.queue.wake(1, Lane::Restart);
+    gate.started(1).await;
+    gate.queue
+        .wake_after(1, Lane::Targets, Duration::from_hours(1));
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Restart);
+    gate.queue.wake(1, Lane::Edit);
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Edit);
 }
 
 #[tokio::test]

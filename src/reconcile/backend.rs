@@ -55,7 +55,7 @@ impl Reconciler {
         });
         if news {
             let groups = all.keys().cloned().map(Key::Group);
-            self.parts.queue.wake_all(groups, lane::current().lane);
+            self.parts.queue.wake_all(groups, lane::current());
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }

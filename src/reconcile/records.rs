@@ -497,7 +497,7 @@ impl Reconciler {
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }
-        let lane = lane::current().lane;
+        let lane = lane::current();
         self.parts
             .queue
             .wake_all(news.into_iter().map(Key::Group), lane);

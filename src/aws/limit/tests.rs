@@ -2,8 +2,6 @@
 
 #![allow(clippy::expect_used)]
 
-use std::sync::Arc;
-
 use super::*;
 
 /// A level with two tokens, four a second after that.
@@ -22,10 +20,6 @@ fn level(now: Instant, reads: bool, burst: f64) -> Level {
         came: 0,
         passed: 0,
     }
-}
-
-fn turn(lane: Lane, run: u64) -> Turn {
-    Turn { lane, run }
 }
 
 /// The order in which those who wait are served, time going on as needed.
@@ -53,11 +47,11 @@ fn a_burst_is_free_and_the_rest_waits_for_its_token() {
     let now = Instant::now();
     let mut level = level(now, true, 2.0);
     for _ in 0..2 {
-        let place = level.enter(turn(Lane::Edit, 1));
+        let place = level.enter(1, Lane::Edit);
         assert_eq!(level.take(place, false, now), Ok(()));
     }
-    let third = level.enter(turn(Lane::Edit, 1));
-    let fourth = level.enter(turn(Lane::Edit, 1));
+    let third = level.enter(1, Lane::Edit);
+    let fourth = level.enter(1, Lane::Edit);
     assert_eq!(
         level.take(third, false, now),
         Err(Some(Duration::from_millis(250)))
@@ -78,7 +72,7 @@ fn a_throttle_halves_the_rate_and_it_grows_back() {
     let now = Instant::now();
     let mut level = level(now, true, 2.0);
     level.slow_down(now);
-    let place = level.enter(turn(Lane::Edit, 1));
+    let place = level.enter(1, Lane::Edit);
     assert_eq!(
         level.take(place, false, now),
         Err(Some(Duration::from_millis(500)))
@@ -98,7 +92,7 @@ fn retries_are_charged_although_nobody_could_ask() {
     for _ in 0..4 {
         level.charge(now);
     }
-    let place = level.enter(turn(Lane::Targets, 1));
+    let place = level.enter(1, Lane::Targets);
     assert_eq!(
         level.take(place, false, now),
         Err(Some(Duration::from_millis(750)))
@@ -110,12 +104,12 @@ fn who_waits_is_served_by_lane_and_the_runs_of_a_lane_in_turn() {
     let now = Instant::now();
     let mut level = level(now, false, 1.0);
     level.tokens = 0.0;
-    level.enter(turn(Lane::Restart, 7));
+    level.enter(7, Lane::Restart);
     for _ in 0..3 {
-        level.enter(turn(Lane::Edit, 1));
+        level.enter(1, Lane::Edit);
     }
-    level.enter(turn(Lane::Edit, 2));
-    level.enter(turn(Lane::Targets, 3));
+    level.enter(2, Lane::Edit);
+    level.enter(3, Lane::Targets);
     assert_eq!(
         served(&mut level, now),
         [
@@ -134,10 +128,10 @@ fn one_token_in_ten_goes_to_whoever_waits_longest() {
     let now = Instant::now();
     let mut level = level(now, true, 5.0);
     level.tokens = 0.0;
-    level.enter(turn(Lane::Verification, 8));
-    level.enter(turn(Lane::Restart, 7));
+    level.enter(8, Lane::Verification);
+    level.enter(7, Lane::Restart);
     for _ in 0..30 {
-        level.enter(turn(Lane::Edit, 1));
+        level.enter(1, Lane::Edit);
     }
     let order = served(&mut level, now);
     let place = |lane| order.iter().position(|(l, _)| *l == lane);
@@ -152,7 +146,7 @@ fn low_lanes_leave_a_part_of_the_reads_and_verification_half_of_all() {
         let mut level = level(now, reads, 11.0);
         let mut taken = 0;
         loop {
-            let place = level.enter(turn(lane, 1));
+            let place = level.enter(1, lane);
             if level.take(place, false, now).is_err() {
                 return taken;
             }
@@ -171,46 +165,69 @@ fn nobody_is_preferred_who_is_held() {
     let now = Instant::now();
     let mut level = level(now, true, 30.0);
     level.tokens = 0.0;
-    level.enter(turn(Lane::Restart, 7));
+    level.enter(7, Lane::Restart);
     for _ in 0..PASSED_AT_MOST {
-        let place = level.enter(turn(Lane::Edit, 1));
+        let place = level.enter(1, Lane::Edit);
         level.tokens += 1.0;
         assert_eq!(level.take(place, true, now), Ok(()));
     }
     level.tokens += 1.0;
-    let place = level.enter(turn(Lane::Edit, 1));
+    let place = level.enter(1, Lane::Edit);
     assert_eq!(level.take(place, false, now), Err(None));
     assert_eq!(level.take(place, true, now), Ok(()));
 }
 
+async fn take<'a>(limits: &'a Limits, turn: &Turn) -> Permit<'a> {
+    lane::within(turn.clone(), limits.take(Bucket::ElbRead)).await
+}
+
 #[tokio::test]
 async fn while_somebody_waits_the_others_make_one_call_at_a_time() {
-    let limits = Arc::new(Limits::new(&Rates::unlimited()));
-    let take = |lane, run| lane::within(turn(lane, run), limits.take(Bucket::ElbRead));
-    let _first = take(Lane::Restart, 1).await;
-    let second = take(Lane::Restart, 2).await;
-    drop(second);
-    let live = limits.live(turn(Lane::Edit, 3));
-    let mut third = Box::pin(take(Lane::Restart, 2));
+    let limits = Limits::new(&Rates::unlimited());
+    let (restart, _) = Turn::new(Lane::Restart);
+    let (edit, _) = Turn::new(Lane::Edit);
+    let _first = take(&limits, &restart).await;
+    drop(take(&limits, &restart).await);
+    let run = limits.begin(&edit);
+    let mut third = Box::pin(take(&limits, &restart));
     assert!(futures::poll!(third.as_mut()).is_pending());
     // Its own calls do not wait.
-    let own = take(Lane::Edit, 3).await;
-    let _more = take(Lane::Edit, 3).await;
+    let own = take(&limits, &edit).await;
+    let _more = take(&limits, &edit).await;
     drop(own);
-    drop(live);
+    assert!(futures::poll!(third.as_mut()).is_pending());
+    drop(run);
     let _third = third.await;
 }
 
 #[tokio::test]
-async fn a_low_run_is_not_one_that_somebody_waits_for() {
+async fn what_a_run_does_in_a_low_lane_makes_way_too_and_holds_up_nobody() {
     let limits = Limits::new(&Rates::unlimited());
-    let _restart = limits.live(turn(Lane::Restart, 1));
-    let made = limits.live(turn(Lane::Edit, 2));
-    limits.no_longer_live(2);
-    let take = |run| lane::within(turn(Lane::Creation, run), limits.take(Bucket::ElbWrite));
-    let _one = take(2).await;
-    let _two = take(2).await;
-    drop(made);
+    let (edit, _) = Turn::new(Lane::Edit);
+    let making = edit.at_most(Lane::Creation);
+    let _run = limits.begin(&edit);
+    let part = limits.begin(&making);
+    let _one = take(&limits, &making).await;
+    let _two = take(&limits, &making).await;
+    drop(part);
+    let mut other = Box::pin(take(&limits, &making));
+    assert!(futures::poll!(other.as_mut()).is_pending());
+}
+
+#[tokio::test]
+async fn a_run_that_somebody_comes_to_wait_for_waits_no_longer_itself() {
+    let limits = Limits::new(&Rates::unlimited());
+    let (edit, _) = Turn::new(Lane::Edit);
+    let (restart, promote) = Turn::new(Lane::Restart);
+    let _edit = limits.begin(&edit);
+    let _restart = limits.begin(&restart);
+    let _held = take(&limits, &restart).await;
+    let mut more = Box::pin(take(&limits, &restart));
+    assert!(futures::poll!(more.as_mut()).is_pending());
+    promote.to(Lane::Verification);
+    assert!(futures::poll!(more.as_mut()).is_pending());
+    promote.to(Lane::Edit);
+    let _more = more.await;
 }
 
 #[tokio::test]
@@ -224,8 +241,7 @@ async fn who_gives_up_leaves_the_order() {
     let patience = Duration::from_millis(10);
     let gave_up = tokio::time::timeout(patience, limits.take(Bucket::ElbWrite)).await;
     assert!(gave_up.is_err());
-    let next = lane::within(turn(Lane::Restart, 9), limits.take(Bucket::ElbWrite));
-    drop(next.await);
+    drop(limits.take(Bucket::ElbWrite).await);
 }
 
 #[test]
