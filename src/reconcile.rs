@@ -252,7 +252,7 @@ impl Reconciler {
             failures.extend(lock(&self.backend_failures).iter().cloned());
         }
         let mut more_findings = of_records;
-        more_findings.extend(words::protected(&desired, &applied));
+        more_findings.extend(words::protected(&desired, plan, &applied));
         more_findings.extend(blocking(&desired, &observed));
         let taken = lock(&self.backend_name_taken).clone();
         more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
