@@ -321,6 +321,11 @@ impl Reconciler {
         reporter
             .publish_strays(membership.strays(), &snapshot)
             .await;
+        let groups = membership.groups.keys().cloned().collect();
+        if let Err(error) = reporter.publish_lost(&membership.lost(), &groups).await {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(error, "cannot take away an IngressGroup");
+        }
         reporter.forget_missing(&snapshot);
         self.forget_missing(&snapshot);
     }
