@@ -255,7 +255,7 @@ impl Reconciler {
             failures.extend(lock(&self.backend_failures).iter().cloned());
         }
         let mut more_findings = of_records;
-        more_findings.extend(words::protected(&desired, &applied));
+        more_findings.extend(words::protected(&desired, plan, &applied));
         more_findings.extend(blocking(&desired, &observed));
         let taken = lock(&self.backend_name_taken).clone();
         more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
@@ -324,6 +324,11 @@ impl Reconciler {
         reporter
             .publish_strays(membership.strays(), &snapshot)
             .await;
+        let groups = membership.groups.keys().cloned().collect();
+        if let Err(error) = reporter.publish_lost(&membership.lost(), &groups).await {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(error, "cannot take away an IngressGroup");
+        }
         reporter.forget_missing(&snapshot);
         self.forget_missing(&snapshot);
     }

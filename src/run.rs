@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -187,13 +188,19 @@ where
         concurrency: settings.concurrency,
         ..Pace::default()
     });
+    // Who does not lead keeps no work: all keys are woken when it comes to lead.
+    let leads = Arc::new(AtomicBool::new(false));
     let (stores, watches) = watch::start(
         &client,
         settings.watch_namespace.as_deref(),
         Arc::new(settings.model.clone()),
         Arc::new({
-            let queue = queue.clone();
-            move |key, lane| queue.wake(key, lane)
+            let (queue, leads) = (queue.clone(), Arc::clone(&leads));
+            move |key, lane| {
+                if leads.load(Ordering::SeqCst) {
+                    queue.wake(key, lane);
+                }
+            }
         }),
     );
     let reporter = Arc::new(Reporter::new(
@@ -247,7 +254,7 @@ where
         };
         background.serve(listener, pages, ending.clone());
     }
-    let life = live(parts, connect, election, queue_work, shutdown);
+    let life = live(parts, connect, election, queue_work, &leads, shutdown);
     let ended = tokio::select! {
         ended = life => ended,
         error = background.ended() => Err(error),
@@ -305,6 +312,7 @@ async fn live<C, F, W>(
     connect: C,
     mut election: Election,
     queue_work: QueueWork<Key>,
+    leads: &AtomicBool,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Changes>
 where
@@ -353,6 +361,8 @@ where
         async move { election.hold(released).await }
     });
     let working = async {
+        // Before the snapshot: what it does not have yet wakes its keys.
+        leads.store(true, Ordering::SeqCst);
         work.begin().await?;
         let snapshot = stores.snapshot();
         let view = View {

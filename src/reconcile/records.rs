@@ -2,6 +2,7 @@
 //! load balancer goes only after its records are gone everywhere.
 
 mod asked;
+mod book;
 mod doubt;
 mod findings;
 mod live;
@@ -30,6 +31,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use book::Book;
 use findings::{Owners, by_group, denied, in_words};
 use live::{Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
@@ -49,36 +51,6 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
-}
-
-/// How far each record is.
-#[derive(Default)]
-struct Book {
-    /// Hosts that were looked at since the process began.
-    looked_at: BTreeSet<String>,
-    /// Records that are ours, with the group that they are held for.
-    held: BTreeMap<Place, GroupId>,
-    /// State of each wished record.
-    states: BTreeMap<String, (GroupId, RecordState)>,
-    findings: BTreeSet<(GroupId, Finding)>,
-    /// What groups have been told.
-    told: View,
-    /// Load balancers as they were at the last look.
-    live: BTreeMap<GroupId, LoadBalancerOf>,
-    /// Changes that are being spread, by id, with what they are about.
-    spreading: BTreeMap<String, BTreeSet<Place>>,
-    /// Pause until it is asked again whether they have been.
-    pause: Option<Duration>,
-    /// Records that a group gave up: it waits for them.
-    given_up: BTreeMap<(GroupId, Place), Parting>,
-    /// Places that were read since the process began.
-    met: BTreeSet<Place>,
-    /// When what was refused is looked at again, and the pause before that.
-    look_again: Option<(Instant, Duration)>,
-    /// Hosts of groups that get no record as there is no zone for them.
-    homeless: BTreeSet<(GroupId, String)>,
-    /// Whether zones may not be listed.
-    denied: bool,
 }
 
 /// Something in DNS that a group waits for.
@@ -421,46 +393,6 @@ impl Records {
             next = Some(next.map_or(left, |pause: Duration| pause.min(left)));
         }
         next
-    }
-}
-
-/// What a group can see of the book.
-type View = BTreeMap<GroupId, BTreeSet<String>>;
-
-impl Book {
-    fn spreading_now(&self) -> BTreeSet<Place> {
-        self.spreading.values().flatten().cloned().collect()
-    }
-
-    /// Whether something stands in the way of a record that only others can
-    /// take away.
-    fn waits_for_others(&self) -> bool {
-        let zone = |f: &Finding| matches!(f.reason, Reason::NoHostedZone | Reason::AmbiguousZone);
-        let refused =
-            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
-        self.denied
-            || self.findings.iter().any(|(_, finding)| zone(finding))
-            || self.states.values().any(refused)
-    }
-
-    fn view(&self) -> View {
-        let mut view = View::new();
-        let mut note = |group: &GroupId, text: String| {
-            view.entry(group.clone()).or_default().insert(text);
-        };
-        for (place, group) in &self.held {
-            note(group, format!("held {place}"));
-        }
-        for (host, (group, state)) in &self.states {
-            note(group, format!("{host} {state}"));
-        }
-        for (group, finding) in &self.findings {
-            note(group, finding.message.clone());
-        }
-        for ((group, place), parting) in &self.given_up {
-            note(group, format!("given up {place} {parting:?}"));
-        }
-        view
     }
 }
 
