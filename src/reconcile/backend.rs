@@ -10,6 +10,7 @@ use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::{BackendReady, Failure};
 use crate::aws::Class;
 use crate::key::Key;
+use crate::lane;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
 use crate::model::backend_build::{
     Endpoints, GroupPorts, build_backend, endpoints, group_ports, keeps_live,
@@ -64,7 +65,7 @@ impl Reconciler {
         });
         if news {
             let groups = all.keys().cloned().map(Key::Group);
-            self.parts.queue.wake_many(groups);
+            self.parts.queue.wake_all(groups, lane::current());
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }
