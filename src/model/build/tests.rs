@@ -51,7 +51,6 @@ fn a_tag_that_others_decide_is_said_to_have_no_effect() {
     let manifests = [
         member("web", tags),
         service("shop", "web", on_service),
-        member("fine", "tags: 'elbv2.k8s.aws/cluster=harbor, cost=1'"),
     ];
     let desired = build(&group(), &snapshot(&manifests), &facts(), &settings);
     let note = ("web", Effect::Note, Reason::InvalidAnnotation);
@@ -70,6 +69,9 @@ fn a_tag_that_others_decide_is_said_to_have_no_effect() {
     let tags = &stack(&desired).load_balancer.tags;
     assert_eq!(tags["elbv2.k8s.aws/cluster"], "harbor");
     assert_eq!((&*tags["cost"], &*tags["team"]), ("1", "web"));
+    let same = [member("web", "tags: 'elbv2.k8s.aws/cluster=harbor, cost=1'")];
+    let same = build(&group(), &snapshot(&same), &facts(), &settings);
+    assert_eq!(same.findings, []);
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn an_ingress_whose_group_cannot_be_told_is_shown_until_it_can() {
 
     // Put right, one is in that group; the other is deleted.
     scene.apply(&in_group("a", "findings-lost-one")).await;
-    let found = "findings-lost-one: Serving [\"findings-lost/a\"] null";
+    let found = "findings-lost-one: Serving [\"findings-lost/a\"] \"NoHostedZone\"";
     has(&scene, &[&b, found]).await;
     scene.delete(&in_group("b", "Nor_This")).await;
     has(&scene, &[found]).await;
