@@ -5,6 +5,7 @@ mod classes;
 mod freezing;
 mod left_alone;
 mod marks;
+mod quotas;
 mod refusals;
 mod unsupported;
 mod wishes;
