@@ -4,20 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::{BackendReady, Failure};
 use crate::aws::Class;
 use crate::key::Key;
+use crate::lane;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
-use crate::model::backend_build::{GroupPorts, build_backend, group_ports, keeps_live};
+use crate::model::backend_build::{
+    Endpoints, GroupPorts, build_backend, endpoints, group_ports, keeps_live,
+};
 use crate::model::desired::Desired;
 use crate::model::group::GroupId;
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::TargetType;
+use crate::model::spec::Observed;
 use crate::model::targets::instance_id;
 use crate::observe::PodAddress;
 use crate::plan::backend::diff_backend;
 
+/// Groups that are read at the same time: more would leave none of AWS's calls
+/// to others.
+const SIDE_BY_SIDE: usize = 4;
 /// Annotation of a pod that has an interface of its own.
 const POD_INTERFACE: &str = "vpc.amazonaws.com/pod-eni";
 
@@ -28,9 +36,12 @@ impl Reconciler {
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
         let mut all = self.all_desired(&membership, &snapshot).await?;
-        for (group, desired) in &mut all {
-            if !desired.leavers.is_empty() {
-                let observed = self.memory.recall(group).await?;
+        let left = all
+            .iter()
+            .filter(|(_, desired)| !desired.leavers.is_empty());
+        let left = left.map(|(group, _)| group.clone()).collect();
+        for (group, observed) in self.recall_all(left).await? {
+            if let Some(desired) = all.get_mut(&group) {
                 self.records_first(desired, &observed, &snapshot);
             }
         }
@@ -54,9 +65,26 @@ impl Reconciler {
         });
         if news {
             let groups = all.keys().cloned().map(Key::Group);
-            self.parts.queue.wake_many(groups);
+            self.parts.queue.wake_all(groups, lane::current());
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
+    }
+
+    /// What AWS holds for groups; those that are not known are read side by
+    /// side, a few at a time.
+    async fn recall_all(
+        &self,
+        groups: Vec<GroupId>,
+    ) -> anyhow::Result<BTreeMap<GroupId, Observed>> {
+        let mut reads = Vec::new();
+        for group in groups {
+            reads.push(async move {
+                let observed = self.memory.recall(&group).await?;
+                anyhow::Ok((group, observed))
+            });
+        }
+        let reads = stream::iter(reads).buffer_unordered(SIDE_BY_SIDE);
+        reads.try_collect().await
     }
 
     /// What should be, with what each group needs of it.
@@ -65,52 +93,39 @@ impl Reconciler {
         all: &BTreeMap<GroupId, Desired>,
         snapshot: &Snapshot,
     ) -> anyhow::Result<(DesiredBackend, Vec<GroupPorts>)> {
-        let (instances, pods) = endpoints(all, snapshot);
-        let facts = self.memory.backend_facts(&instances, &pods).await?;
-        let mut wished = Vec::new();
-        for (group, desired) in all {
-            if !desired.blocks_creation.is_empty()
-                && self.memory.recall(group).await?.load_balancers.is_empty()
-            {
-                // Nothing is made for it yet, so it needs nothing.
-                continue;
-            }
-            let observed = if keeps_live(desired) {
-                Some(self.memory.recall(group).await?)
-            } else {
-                None
-            };
-            wished.push(group_ports(
-                desired,
-                observed.as_ref(),
-                &facts,
-                &self.settings,
-            ));
+        let counts = |desired: &Desired| keeps_live(desired) || !desired.blocks_creation.is_empty();
+        let counting = all.iter().filter(|(_, desired)| counts(desired));
+        let counting = counting.map(|(group, _)| group.clone()).collect();
+        let observed = self.recall_all(counting).await?;
+        let mut asked = Endpoints::default();
+        // What is not made yet needs nothing.
+        let is_made = |group: &GroupId, desired: &Desired| {
+            let of_group = observed.get(group);
+            desired.blocks_creation.is_empty()
+                || of_group.is_none_or(|observed| !observed.load_balancers.is_empty())
+        };
+        let made: Vec<(&Desired, Option<&Observed>)> = all
+            .iter()
+            .filter(|(group, desired)| is_made(group, desired))
+            .map(|(group, desired)| (desired, observed.get(group)))
+            .collect();
+        for (desired, observed) in &made {
+            let Endpoints {
+                instances,
+                addresses,
+            } = endpoints(desired, *observed);
+            asked.instances.extend(instances);
+            asked.addresses.extend(addresses);
         }
+        let pods = pods(&asked.addresses, snapshot);
+        let facts = self.memory.backend_facts(&asked.instances, &pods).await?;
+        let wished: Vec<GroupPorts> = made
+            .into_iter()
+            .map(|(desired, observed)| group_ports(desired, observed, &facts, &self.settings))
+            .collect();
         let desired = build_backend(&wished, snapshot, &self.settings);
         Ok((desired, wished))
     }
-}
-
-/// The instances and pods whose security groups must be known.
-fn endpoints(
-    all: &BTreeMap<GroupId, Desired>,
-    snapshot: &Snapshot,
-) -> (BTreeSet<String>, BTreeSet<PodAddress>) {
-    let mut instances = BTreeSet::new();
-    let mut addresses = BTreeSet::new();
-    for group in all.values().flat_map(Desired::target_groups) {
-        if group.backend_ports.is_empty() {
-            continue;
-        }
-        let ids = group.targets.iter().map(|target| target.id.clone());
-        match group.target_group.target_type {
-            TargetType::Instance => instances.extend(ids),
-            TargetType::Ip => addresses.extend(ids),
-        }
-    }
-    let pods = pods(&addresses, snapshot);
-    (instances, pods)
 }
 
 /// The pods that have these addresses.

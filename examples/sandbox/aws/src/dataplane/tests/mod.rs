@@ -1,9 +1,13 @@
 //! The data plane through real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bearer;
+mod browser;
 mod control;
 mod health;
 mod life;
+mod logins;
+mod mutual_tls;
 mod sockets;
 mod sticky;
 pub(crate) mod world;
