@@ -22,6 +22,9 @@ impl Reconciler {
             let mut desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
             self.drop_anothers(&mut desired, &observed, &snapshot);
+            if let Some(records) = &self.records {
+                records.meet_rules(&desired, &observed, &snapshot);
+            }
             let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);

@@ -9,6 +9,7 @@ mod live;
 mod parting;
 mod spreading;
 mod stranded;
+mod unstated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -21,7 +22,7 @@ use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
 use crate::lane;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
@@ -76,6 +77,8 @@ pub(super) struct Looked {
     /// Whose each host is.
     owners: Owners,
     homeless: BTreeSet<(GroupId, String)>,
+    /// Hosts of rules that no Ingress states.
+    unstated: unstated::Hosts,
     records: ObservedRecords,
     /// Groups with the hosts that their leavers state and nobody else of them.
     left: BTreeSet<(GroupId, String)>,
@@ -122,6 +125,11 @@ impl Records {
         for host in &left {
             // Who may not look would wait for ever.
             if !book.denied && !book.looked_at.contains(host) {
+                wait(host, format!("a look at the DNS record of {host}"));
+            }
+        }
+        if desired.intent == Intent::Remove && !book.denied {
+            for host in book.unstated.of_group(group) {
                 wait(host, format!("a look at the DNS record of {host}"));
             }
         }
@@ -201,6 +209,8 @@ impl Records {
         let mut hosts = of_leavers.clone();
         hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
         hosts.extend(live_hosts.values().flatten().cloned());
+        let unstated = lock(&self.book).unstated.hosts().clone();
+        hosts.extend(unstated.values().flatten().cloned());
         let mut zones = self.dns.zones(&hosts).await?;
         let build = |zones: &Zones| {
             let sources = RecordSources {
@@ -235,9 +245,21 @@ impl Records {
         }
         let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
         places.extend(asked.iter().cloned());
-        let Recalled { records, failed } = self.dns.recall(&places).await;
-        let spreading = lock(&self.book).spreading_now();
-        let context = context(cx, snapshot, membership, spreading);
+        let more = Self::places(&unstated, &places, &cx.settings, &zones.zones);
+        places.extend(more.iter().cloned());
+        let Recalled {
+            mut records,
+            failed,
+        } = self.dns.recall(&places).await;
+        let mut context = context(cx, snapshot, membership, BTreeSet::new());
+        {
+            let book = lock(&self.book);
+            context.spreading = book.spreading_now();
+            // Those that have rules and no Ingress, until their records are gone.
+            context.groups.extend(unstated.keys().cloned());
+            context.groups.extend(book.held.values().cloned());
+        }
+        asked.extend(self.only_what_may_go(more, &unstated, &mut records, &context));
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
         let owners = Owners::new(membership, snapshot);
@@ -254,6 +276,7 @@ impl Records {
             asked: (hosts, asked),
             owners,
             homeless,
+            unstated,
             records,
             left: parting::left(membership, snapshot),
             private_zones: zones
@@ -322,6 +345,8 @@ impl Records {
         let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
         book.looked_at.extend(sure.cloned());
         book.homeless.clone_from(&looked.homeless);
+        let unread = looked.failed.keys().map(|place| &place.host).collect();
+        book.unstated.looked_at(&looked.unstated, &unread);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
         let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
@@ -426,6 +451,7 @@ impl Reconciler {
             }
         }
         let mut news = records.note(&looked, &applied);
+        news.extend(looked.unstated.into_keys());
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::live::LoadBalancerOf;
 use super::parting::Parting;
+use super::unstated::Unstated;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::records::{Place, RecordState};
@@ -37,6 +38,8 @@ pub(super) struct Book {
     pub(super) look_again: Option<(Instant, Duration)>,
     /// Hosts of groups that get no record as there is no zone for them.
     pub(super) homeless: BTreeSet<(GroupId, String)>,
+    /// Hosts of rules that no Ingress states.
+    pub(super) unstated: Unstated,
     /// Whether zones may not be listed.
     pub(super) denied: bool,
 }

@@ -6,6 +6,7 @@ mod freezing;
 mod left_alone;
 mod lost;
 mod marks;
+mod quotas;
 mod refusals;
 mod unsupported;
 mod wishes;
