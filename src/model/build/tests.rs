@@ -48,10 +48,7 @@ fn a_tag_that_others_decide_is_said_to_have_no_effect() {
     settings.default_tags = [("cost".to_owned(), "1".to_owned())].into();
     let tags = "tags: 'elbv2.k8s.aws/cluster=other, cost=2, team=web'";
     let on_service = "'alb.ingress.kubernetes.io/tags': 'ingress.k8s.aws/stack=mine'";
-    let manifests = [
-        member("web", tags),
-        service("shop", "web", on_service),
-    ];
+    let manifests = [member("web", tags), service("shop", "web", on_service)];
     let desired = build(&group(), &snapshot(&manifests), &facts(), &settings);
     let note = ("web", Effect::Note, Reason::InvalidAnnotation);
     assert_eq!(found(&desired), [note; 3]);
@@ -69,7 +66,10 @@ fn a_tag_that_others_decide_is_said_to_have_no_effect() {
     let tags = &stack(&desired).load_balancer.tags;
     assert_eq!(tags["elbv2.k8s.aws/cluster"], "harbor");
     assert_eq!((&*tags["cost"], &*tags["team"]), ("1", "web"));
-    let same = [member("web", "tags: 'elbv2.k8s.aws/cluster=harbor, cost=1'")];
+    let same = [member(
+        "web",
+        "tags: 'elbv2.k8s.aws/cluster=harbor, cost=1'",
+    )];
     let same = build(&group(), &snapshot(&same), &facts(), &settings);
     assert_eq!(same.findings, []);
 }
