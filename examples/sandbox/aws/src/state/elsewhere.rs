@@ -13,6 +13,8 @@ pub struct Elsewhere {
     pub load_balancers: BTreeMap<String, FarLoadBalancer>,
     /// VPCs by id.
     pub vpcs: BTreeMap<String, FarVpc>,
+    /// Allocated addresses by id.
+    pub addresses: BTreeMap<String, FarAddress>,
     /// Hosted zones by id.
     pub hosted_zones: BTreeMap<String, FarZone>,
     /// Names and values of CNAME records that prove names to ACM.
@@ -37,6 +39,15 @@ pub struct FarLoadBalancer {
 /// A VPC of another region or account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FarVpc {
+    /// Its account.
+    pub account: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// An allocated address of another region or account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FarAddress {
     /// Its account.
     pub account: String,
     /// Its region.
@@ -86,6 +97,11 @@ impl Elsewhere {
                 elsewhere
                     .vpcs
                     .insert(id.clone(), FarVpc { account, region });
+            }
+            for id in state.addresses.keys() {
+                let (account, region) = (account.clone(), region.clone());
+                let there = FarAddress { account, region };
+                elsewhere.addresses.insert(id.clone(), there);
             }
             for ((_, name), value) in &state.proofs {
                 elsewhere.proofs.insert((name.clone(), value.clone()));

@@ -298,10 +298,15 @@ impl State {
                 let far = self.elsewhere.hosted_zones.get(id);
                 self.hosted_zones.contains_key(id) || ours(far.map(|far| &far.account))
             }
-            // All of EC2 that exists has an entry of tags, if only an empty one.
             "ELASTIC_IP_ALLOCATION" => {
-                resource.contains(&format!(":{}:{}:", self.region, self.account))
-                    && self.tags.contains_key(id)
+                let of = |region: &str, account: &str| {
+                    let partition = partition(&self.region);
+                    format!("arn:{partition}:ec2:{region}:{account}:eip-allocation/{id}")
+                };
+                let far = self.elsewhere.addresses.get(id);
+                let far = far.filter(|far| far.account == self.account);
+                (self.addresses.contains_key(id) && resource == of(&self.region, &self.account))
+                    || far.is_some_and(|far| resource == of(&far.region, &far.account))
             }
             _ => false,
         };
@@ -415,6 +420,38 @@ mod tests {
         ] {
             let refusal = state.create_protection("a", resource, &[]).unwrap_err();
             assert_eq!(refusal.code, "InvalidResourceException", "{resource}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_protected_where_they_are() {
+        use super::super::elsewhere::FarAddress;
+        let mut state = state();
+        state.create_subscription(NOW).unwrap();
+        let here = state.allocate_address(&[]).unwrap();
+        let vpc = state.create_vpc("10.0.0.0/16", &[]).unwrap();
+        let far = |account: &str| FarAddress {
+            account: account.to_owned(),
+            region: "eu-west-1".to_owned(),
+        };
+        let others = [
+            ("eipalloc-1", "123456789012"),
+            ("eipalloc-2", "999999999999"),
+        ];
+        let others = others.map(|(id, account)| (id.to_owned(), far(account)));
+        state.elsewhere.addresses = others.into();
+        for (region, id, there) in [
+            ("us-east-1", here.as_str(), true),
+            ("eu-west-1", &here, false),
+            ("eu-west-1", "eipalloc-1", true),
+            ("us-east-1", "eipalloc-1", false),
+            ("eu-west-1", "eipalloc-2", false),
+            // It has tags, but is no address.
+            ("us-east-1", &vpc, false),
+        ] {
+            let arn = format!("arn:aws:ec2:{region}:123456789012:eip-allocation/{id}");
+            let made = state.create_protection("a", &arn, &[]);
+            assert_eq!(made.is_ok(), there, "{arn}");
         }
     }
 }
