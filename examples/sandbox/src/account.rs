@@ -55,13 +55,14 @@ impl Account {
             })
             .map_err(|refusal| anyhow!("the AWS refuses a cluster named '{name}': {refusal}"))?;
         // With no more rights than a user is told to give it.
-        account.simulator.callers().register_role(Role {
+        let role = Role {
             arn: account.controller_role_arn(),
             trust_policy: None,
             policy: Some(serde_json::from_str(IAM_POLICY).context("deploy/iam-policy.json")?),
             issuer: Some(TOKEN_ISSUER.to_owned()),
             max_session_seconds: 43_200,
-        });
+        };
+        account.simulator.callers().register_role(role, None);
         Ok(account)
     }
 

@@ -19,6 +19,7 @@ use super::Shared;
 use super::course::{Arrival, Course, Trace};
 use super::forwarded::without_port;
 use super::serve::{Reply, answer};
+use super::zones::Node;
 use crate::state::{Listener, LoadBalancer, LoadBalancerState, Protocol, State};
 
 /// So much of the body of an answer is told.
@@ -28,7 +29,7 @@ const TOLD: usize = 16 * 1024;
 const READING: Duration = Duration::from_secs(10);
 
 /// What a request has to look like, for those who sent another.
-const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7"}; only the listener is needed, and of a load balancer with several listeners the port"#;
+const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "zone": "us-east-1a"}; only the listener is needed, and of a load balancer with several listeners the port"#;
 
 /// The request that is to be made.
 #[derive(Debug, Deserialize)]
@@ -51,6 +52,8 @@ pub(super) struct Asked {
     body: String,
     /// Address of the client, with or without port; 127.0.0.1 if absent.
     source: Option<String>,
+    /// Zone of the node that it comes to; any that DNS names if absent.
+    zone: Option<String>,
 }
 
 /// The values of a header: one, or several lines.
@@ -121,11 +124,24 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
         ));
     }
     if !listener.protocol.is_http() {
+        // Connections of a Network Load Balancer carry no requests that it knows of.
         return Err(format!(
             "the listener speaks {}, expected one that speaks HTTP or HTTPS",
             listener.protocol.as_str()
         ));
     }
+    let node = match &asked.zone {
+        None => Node::any(),
+        Some(zone) if balancer.subnets.contains_key(zone) => Node::In(zone.clone()),
+        Some(zone) => {
+            let zones: Vec<&str> = balancer.subnets.keys().map(String::as_str).collect();
+            return Err(format!(
+                "load balancer '{}' has no node in '{zone}', expected \"zone\": one of {}",
+                balancer.name,
+                zones.join(", ")
+            ));
+        }
+    };
     let host = asked.host.as_deref().unwrap_or(&balancer.dns_name);
     let arrival = Arrival {
         listener: listener.arn.clone(),
@@ -133,6 +149,7 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
         port: listener.port,
         protocol: listener.protocol,
         peer: source(asked.source.as_deref())?,
+        node,
         server_name: (listener.protocol == Protocol::Https)
             .then(|| without_port(host).to_owned())
             .filter(|name| !name.is_empty()),

@@ -5,16 +5,16 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
-//! `probe` and `tls`.
+//! `rewrite`, `pins`, `forwarded`, `targets`, `zones` and `balance`; sockets are
+//! in `listener`, `serve`, `network`, `upstream`, `probe` and `tls`.
 //!
-//! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
-//! stickiness by cookies of the application, authentication, slow start, algorithms other than
-//! round robin, the listener attributes that change response headers.
+//! Not here: datagrams, HTTP/2 (and with it gRPC), authentication, the listener
+//! attributes that change response headers.
 
 mod addresses;
 mod answer;
 mod ask;
+mod balance;
 mod condition;
 mod control;
 mod course;
@@ -22,6 +22,7 @@ mod force;
 mod forwarded;
 mod listener;
 mod loopback;
+mod network;
 mod pattern;
 mod pins;
 mod probe;
@@ -34,6 +35,7 @@ mod targets;
 pub(crate) mod tests;
 mod tls;
 mod upstream;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -47,13 +49,14 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::addresses::{AddressError, Addresses};
+use self::balance::Balance;
 pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::pins::Pins;
 use self::probe::Probes;
 use self::requests::Requests;
-use self::targets::{Departures, Rotation};
+use self::targets::Departures;
 use crate::shared::SharedState;
 use crate::state::State;
 
@@ -74,7 +77,7 @@ struct Shared {
     state: SharedState,
     addresses: Addresses,
     endpoints: Endpoints,
-    rotation: Rotation,
+    balance: Balance,
     pins: Pins,
     requests: Requests,
     departures: Departures,
@@ -124,7 +127,7 @@ impl Plane {
             state,
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
-            rotation: Rotation::default(),
+            balance: Balance::default(),
             pins: Pins::default(),
             requests: Requests::default(),
             departures: Departures::default(),
@@ -180,7 +183,7 @@ async fn follow(shared: Shared, loopbacks: Loopbacks) {
         shared.state.advance();
         let (listeners, targets, due) = shared.state.everywhere(|states| {
             shared.departures.follow(states);
-            shared.rotation.retain(states);
+            shared.balance.retain(states);
             loopbacks.retain(|arn| {
                 let mut states = states.iter();
                 states.any(|state| state.load_balancers.contains_key(arn))

@@ -55,7 +55,7 @@ where
     let decided = shared.state.of_arn(&arrival.listener).read(|state| {
         let choosing = Choosing {
             now: shared.state.now(),
-            rotation: &shared.rotation,
+            balance: &shared.balance,
             pins: &shared.pins,
         };
         let draw = |below: u32| rand::random_range(0..below);
@@ -70,7 +70,7 @@ where
     });
     let answered = match decided {
         Err(answer) => Err(answer),
-        Ok((to, departed)) => forward(shared, parts, body, to, departed, course).await,
+        Ok((to, departed)) => forward(shared, parts, body, *to, departed, course).await,
     };
     match answered {
         Ok(reply) => {
@@ -164,6 +164,7 @@ where
 
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     drop_hop_by_hop(answer.headers_mut());
+    to.bound.add_to(answer.headers_mut());
     for cookie in to.cookies {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -175,14 +176,15 @@ where
             ));
         };
         let server = hyper::upgrade::on(&mut answer);
-        shared.tasks.spawn(tunnel(
-            client,
-            server,
-            departed.clone(),
-            shared.stop.clone(),
-        ));
+        let carrying = tunnel(client, server, departed.clone(), shared.stop.clone());
+        let outstanding = to.outstanding;
+        shared.tasks.spawn(async move {
+            carrying.await;
+            drop(outstanding);
+        });
+        return Ok(answer.map(|body| guarded(body, departed, to.idle, ())));
     }
-    Ok(answer.map(|body| guarded(body, departed, to.idle)))
+    Ok(answer.map(|body| guarded(body, departed, to.idle, to.outstanding)))
 }
 
 fn text(value: Option<&HeaderValue>) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{InstanceState, LoadBalancer, LoadBalancerState, State, TargetGroup, TargetType, arn};
 
@@ -22,8 +22,12 @@ pub struct Target {
     pub availability_zone: Option<String>,
     /// Server id, only of QUIC.
     pub quic_server_id: Option<String>,
-    /// When it was registered last; slow start counts from here.
+    /// When it was registered last.
     pub registered: Timestamp,
+    /// Whether load balancers have heard of it, and check and use it.
+    pub announced: bool,
+    /// Set while it is healthy: when it became so, if it then began slowly.
+    pub slow_start: Option<Timestamp>,
     /// What the probes found; only looked at while the group is in use.
     pub probed: Probed,
     /// Probes in a row with the opposite outcome of `probed`.
@@ -170,6 +174,12 @@ impl State {
                 "Target registration is in progress",
             );
         }
+        if !target.announced {
+            return initial(
+                "Elb.RegistrationInProgress",
+                "Target registration is in progress",
+            );
+        }
         if !group.health_check.enabled {
             return TargetHealth {
                 state: HealthState::Unavailable,
@@ -199,13 +209,16 @@ impl State {
         }
     }
 
-    /// Whether health checks are to be sent to a target now: registered, in
-    /// use, in an enabled zone, behind an active load balancer.
+    /// Whether health checks are to be sent to a target now: registered and
+    /// known to load balancers, in use, in an enabled zone, behind an active
+    /// load balancer.
     pub fn is_probed(&self, group: &TargetGroup, key: &TargetKey) -> bool {
         let active = self
             .load_balancer_of(group)
             .is_some_and(|balancer| balancer.state == LoadBalancerState::Active);
+        let announced = |target: &Target| target.announced;
         active
+            && group.targets.get(key).is_some_and(announced)
             && matches!(
                 self.target_health(group, key).state,
                 HealthState::Initial | HealthState::Healthy | HealthState::Unhealthy
@@ -220,10 +233,12 @@ impl State {
         group_arn: &str,
         key: &TargetKey,
         outcome: Result<(), ProbeFailure>,
+        now: Timestamp,
     ) -> bool {
         let Some(group) = self.target_groups.get_mut(group_arn) else {
             return false;
         };
+        let begins_slowly = group.begins_slowly(key, now);
         let check = &group.health_check;
         let Some(target) = group.targets.get_mut(key) else {
             return false;
@@ -259,7 +274,22 @@ impl State {
                 }
             }
         }
-        target.probed != before
+        if target.probed == before {
+            return false;
+        }
+        let healthy = target.probed == Probed::Healthy;
+        target.slow_start = (healthy && begins_slowly).then_some(now);
+        true
+    }
+
+    /// Load balancers have heard of a target that was registered then.
+    pub(super) fn announce_target(&mut self, group: &str, key: &TargetKey, registered: Timestamp) {
+        if let Some(group) = self.target_groups.get_mut(group)
+            && let Some(target) = group.targets.get_mut(key)
+            && target.registered == registered
+        {
+            target.announced = true;
+        }
     }
 
     /// Holds the health of a target as if the probes had found it, healthy or
@@ -297,6 +327,7 @@ impl State {
             ));
         };
         target.held = healthy.is_some();
+        target.announced = true;
         target.streak = 0;
         match healthy {
             Some(true) => target.probed = Probed::Healthy,
@@ -308,7 +339,7 @@ impl State {
 
     /// The zone that counts for a target: that of its instance, of the subnet
     /// that holds its address, or as given at registration (`all`: every zone).
-    fn zone_of_target(&self, group: &TargetGroup, key: &TargetKey) -> Option<String> {
+    pub fn zone_of_target(&self, group: &TargetGroup, key: &TargetKey) -> Option<String> {
         match group.target_type {
             TargetType::Instance => self
                 .instances
@@ -354,6 +385,32 @@ impl State {
         {
             group.targets.remove(key);
         }
+    }
+}
+
+impl TargetGroup {
+    /// `slow_start.duration_seconds`.
+    pub fn slow_start_seconds(&self) -> u64 {
+        self.attributes
+            .get("slow_start.duration_seconds")
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Whether a target that becomes healthy now begins slowly: only beside a
+    /// healthy one that does not.
+    fn begins_slowly(&self, key: &TargetKey, now: Timestamp) -> bool {
+        let seconds = self.slow_start_seconds();
+        let whole = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        seconds > 0
+            && self.targets.iter().any(|(other, target)| {
+                other != key
+                    && target.probed == Probed::Healthy
+                    && target.draining_until.is_none()
+                    && target
+                        .slow_start
+                        .is_none_or(|began| now.duration_since(began) >= whole)
+            })
     }
 }
 

@@ -1,9 +1,11 @@
 //! The data plane through real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod balancing;
 mod control;
 mod health;
 mod life;
+mod network;
 mod sockets;
 mod sticky;
 pub(crate) mod world;
