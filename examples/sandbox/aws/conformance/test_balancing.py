@@ -227,10 +227,13 @@ def test_zones_and_thresholds(world, serve):
 
     sick(there)
     assert reached(zones[1]) == {also}
-    count = "target_group_health__unhealthy_state_routing__minimum_healthy_targets__count"
-    world.set(group, **{count: "2"})
+    counts = [
+        f"target_group_health__{of}__minimum_healthy_targets__count"
+        for of in ("unhealthy_state_routing", "dns_failover")
+    ]
+    world.set(group, **dict.fromkeys(counts, "2"))
     assert reached(zones[1]) == {there, also}
-    world.set(group, **{count: "1"})
+    world.set(group, **dict.fromkeys(counts, "1"))
     sick(also)
     assert reached(zones[1]) == {there, also}
     why = world.ask(listener, zone=zones[1])[0]["target"]["why"]

@@ -196,9 +196,14 @@ impl Callers {
         }
     }
 
-    /// Registers a key, in place of one of the same id, by which is still
-    /// judged until `held` if that is given.
-    pub fn register(&self, new: NewKey, held: Option<Timestamp>) {
+    /// Registers a key, in place of one of the same id.
+    pub fn register(&self, new: NewKey) {
+        self.change_key(new, None);
+    }
+
+    /// Registers a key, in place of one of the same id, by which its calls are
+    /// still judged until `held` if that is given.
+    pub(crate) fn change_key(&self, new: NewKey, held: Option<Timestamp>) {
         let account = new.account.unwrap_or_else(|| self.account.clone());
         let name = new.user.unwrap_or_else(|| format!("user-of-{}", new.id));
         let arn = format!("arn:{}:iam::{account}:user/{name}", self.partition);
@@ -223,9 +228,15 @@ impl Callers {
         Latest::put(&mut self.lock().keys, id, key, None);
     }
 
+    /// Registers a role, in place of one of the same ARN. Its sessions have its
+    /// policy.
+    pub fn register_role(&self, role: Role) {
+        self.change_role(role, None);
+    }
+
     /// Registers a role, in place of one of the same ARN, by which is still
-    /// judged until `held` if that is given. Its sessions have its policy.
-    pub fn register_role(&self, role: Role, held: Option<Timestamp>) {
+    /// judged until `held` if that is given.
+    pub(crate) fn change_role(&self, role: Role, held: Option<Timestamp>) {
         let arn = role.arn.clone();
         Latest::put(&mut self.lock().roles, arn, role, held);
     }
@@ -336,7 +347,7 @@ mod tests {
         assert_eq!(strict.stranger("AKID"), None);
         let key = json!({ "id": "AKID", "secret": "s", "account": "999999999999", "user": "web" });
         let now = Timestamp::UNIX_EPOCH;
-        strict.register(serde_json::from_value(key).unwrap(), None);
+        strict.register(serde_json::from_value(key).unwrap());
         let known = strict.key("AKID", now).unwrap().caller;
         assert_eq!(known.account, "999999999999");
         assert_eq!(known.arn, "arn:aws:iam::999999999999:user/web");
@@ -354,7 +365,7 @@ mod tests {
             issuer: None,
             max_session_seconds: 3600,
         };
-        callers.register_role(role("first"), None);
+        callers.register_role(role("first"));
         let caller = Caller {
             session: Some(Session {
                 role: Some(role("").arn),
@@ -372,7 +383,7 @@ mod tests {
         callers.give_out("ASIA".to_owned(), key);
         let policies = |second| callers.key("ASIA", at(second)).unwrap().caller.policies;
         assert_eq!(policies(0), [json!("first"), json!("narrow")]);
-        callers.register_role(role("second"), Some(at(20)));
+        callers.change_role(role("second"), Some(at(20)));
         assert_eq!(policies(19), [json!("first"), json!("narrow")]);
         assert_eq!(policies(20), [json!("second"), json!("narrow")]);
         let known = callers.role(&role("").arn, at(19)).unwrap();

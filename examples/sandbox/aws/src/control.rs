@@ -290,7 +290,7 @@ async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
     }
     for key in keys {
         let held = held(&control);
-        control.callers.register(key, held);
+        control.callers.change_key(key, held);
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -307,7 +307,7 @@ async fn add_roles(Extract(control): Extract<Control>, body: String) -> Told {
     }
     for role in roles {
         let held = held(&control);
-        control.callers.register_role(role, held);
+        control.callers.change_role(role, held);
     }
     Ok(StatusCode::NO_CONTENT)
 }

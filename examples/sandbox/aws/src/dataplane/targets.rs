@@ -107,17 +107,15 @@ pub(crate) fn standing(
     now: Timestamp,
 ) -> Standing {
     let mut standing = Standing::default();
+    let health = state.group_health(group);
     for (key, target) in &group.targets {
-        let elsewhere = zone.is_some_and(|zone| {
-            let own = state.zone_of_target(group, key);
-            own.is_some_and(|own| own != zone)
-        });
+        let elsewhere = zone.is_some_and(|zone| health.zone(key).is_some_and(|own| own != zone));
         if elsewhere || !target.announced {
             continue;
         }
         let probed_healthy = target.probed == Probed::Healthy || !group.health_check.enabled;
         let unnamed = stale && group.references.is_empty() && target.draining_until.is_none();
-        let healthy = match state.target_health(group, key).state {
+        let healthy = match health.of(key).state {
             HealthState::Unused if unnamed => probed_healthy,
             HealthState::Healthy | HealthState::Unavailable => true,
             HealthState::Initial | HealthState::Unhealthy => false,

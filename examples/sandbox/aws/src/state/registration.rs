@@ -398,7 +398,10 @@ mod tests {
         let (mut state, group) = serving(timing);
         let pods = [target("10.0.48.77")];
         let key = key_of(&state.target_groups[&group], &pods[0]).unwrap();
-        let is_probed = |state: &State| state.is_probed(&state.target_groups[&group], &key);
+        let is_probed = |state: &State| {
+            let health = state.group_health(&state.target_groups[&group]);
+            health.is_probed(&key)
+        };
         state.advance(START);
         state.register_targets(&group, &pods, START).unwrap();
         state.advance(later(4));

@@ -288,25 +288,24 @@ impl State {
             )
         })?;
         let id = resource.rsplit('/').next().unwrap_or_default();
-        let ours = |account: Option<&String>| account == Some(&self.account);
         let known = match kind {
             "APPLICATION_LOAD_BALANCER" => {
-                let far = self.elsewhere.load_balancers.get(resource);
-                self.load_balancers.contains_key(resource) || ours(far.map(|far| &far.account))
+                self.load_balancers.contains_key(resource)
+                    || self.elsewhere.has_load_balancer(&self.account, resource)
             }
             "ROUTE_53_HOSTED_ZONE" => {
-                let far = self.elsewhere.hosted_zones.get(id);
-                self.hosted_zones.contains_key(id) || ours(far.map(|far| &far.account))
+                let far = self.elsewhere.hosted_zone(id);
+                self.hosted_zones.contains_key(id)
+                    || far.is_some_and(|(account, _)| account == self.account)
             }
             "ELASTIC_IP_ALLOCATION" => {
-                let of = |region: &str, account: &str| {
-                    let partition = partition(&self.region);
-                    format!("arn:{partition}:ec2:{region}:{account}:eip-allocation/{id}")
-                };
-                let far = self.elsewhere.addresses.get(id);
-                let far = far.filter(|far| far.account == self.account);
-                (self.addresses.contains_key(id) && resource == of(&self.region, &self.account))
-                    || far.is_some_and(|far| resource == of(&far.region, &far.account))
+                // Its whole ARN has to be right, for it has one in each region.
+                let arn = arn_parts(resource);
+                arn.filter(|arn| arn.account == self.account)
+                    .is_some_and(|arn| {
+                        (arn.region == self.region && self.addresses.contains_key(id))
+                            || self.elsewhere.has_address(arn.account, arn.region, id)
+                    })
             }
             _ => false,
         };
@@ -425,27 +424,28 @@ mod tests {
 
     #[test]
     fn addresses_are_protected_where_they_are() {
-        use super::super::elsewhere::FarAddress;
         let mut state = state();
         state.create_subscription(NOW).unwrap();
         let here = state.allocate_address(&[]).unwrap();
         let vpc = state.create_vpc("10.0.0.0/16", &[]).unwrap();
-        let far = |account: &str| FarAddress {
-            account: account.to_owned(),
-            region: "eu-west-1".to_owned(),
+        let mut far = |account: &str| {
+            let mut there = State::new(account, "eu-west-1", Timing::default());
+            there.ids = super::super::ids::Ids::named(account);
+            let id = there.allocate_address(&[]).unwrap();
+            let place = super::super::elsewhere::Place {
+                account: account.to_owned(),
+                region: "eu-west-1".to_owned(),
+            };
+            state.elsewhere.0.insert(place, there);
+            id
         };
-        let others = [
-            ("eipalloc-1", "123456789012"),
-            ("eipalloc-2", "999999999999"),
-        ];
-        let others = others.map(|(id, account)| (id.to_owned(), far(account)));
-        state.elsewhere.addresses = others.into();
+        let (ours, theirs) = (far("123456789012"), far("999999999999"));
         for (region, id, there) in [
             ("us-east-1", here.as_str(), true),
             ("eu-west-1", &here, false),
-            ("eu-west-1", "eipalloc-1", true),
-            ("us-east-1", "eipalloc-1", false),
-            ("eu-west-1", "eipalloc-2", false),
+            ("eu-west-1", &ours, true),
+            ("us-east-1", &ours, false),
+            ("eu-west-1", &theirs, false),
             // It has tags, but is no address.
             ("us-east-1", &vpc, false),
         ] {
