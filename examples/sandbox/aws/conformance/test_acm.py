@@ -118,6 +118,21 @@ def test_a_request_is_issued_when_its_records_stand(aws, domain):
     assert status == 200 and authority.strip() == answer["CertificateChain"].strip()
 
 
+@rule("acm.key_algorithm")
+def test_a_certificate_has_the_key_that_was_asked_for(aws, domain):
+    rsa, p384 = bytes.fromhex("2a864886f70d010101"), bytes.fromhex("2b81040022")
+    for asked, shown, identifier in (
+        ({}, "RSA-2048", rsa),
+        ({"KeyAlgorithm": "EC_secp384r1"}, "EC-secp384r1", p384),
+    ):
+        arn = request(aws, f"{shown.lower()}.{domain.name}", **asked)
+        domain.prove(*describe(aws, arn)["DomainValidationOptions"])
+        eventually(lambda: describe(aws, arn)["Status"] == "ISSUED")
+        assert describe(aws, arn)["KeyAlgorithm"].replace("_", "-") == shown
+        der = ssl.PEM_cert_to_DER_cert(aws.acm.get_certificate(CertificateArn=arn)["Certificate"])
+        assert identifier in der
+
+
 @rule("acm.request.same_records")
 def test_records_stay_good_for_the_next_request(aws, domain):
     first = request(aws, domain.name)

@@ -224,6 +224,21 @@ def test_a_role_that_trusts_somebody_else(aws):
     assert f"not authorized to perform: sts:AssumeRole on resource: {arn}" in error.message
 
 
+@rule("sts.assume_role.unknown")
+def test_a_role_that_does_not_exist(aws):
+    arn = f"arn:aws:iam::{ACCOUNT}:role/{aws.name('nobody')}"
+    error = refused(
+        "AccessDenied",
+        lambda: aws.sts.assume_role(RoleArn=arn, RoleSessionName="web"),
+        status=403,
+    )
+    assert f"not authorized to perform: sts:AssumeRole on resource: {arn}" in error.message
+    issuer = f"https://{aws.name()}.example"
+    role(aws, issuer=issuer)
+    answer = unsigned(aws, arn, token(iss=issuer))
+    assert (answer.status, answer.code) == (403, "AccessDenied")
+
+
 @rule("sts.assume_role.external_id")
 def test_an_external_id(aws):
     condition = {"StringEquals": {"sts:ExternalId": "secret-handshake"}}

@@ -208,6 +208,12 @@ def test_pools_from_outside(aws):
     refused("InvalidIpamPoolId.NotFound", lambda: aws.ec2.allocate_address(IpamPoolId="ipam-pool-" + "1" * 17))
     [shown] = aws.ec2.describe_coip_pools(PoolIds=[coip])["CoipPools"]
     assert (shown["PoolId"], shown["PoolCidrs"]) == (coip, ["192.0.2.0/24"])
+    address = aws.ec2.allocate_address(CustomerOwnedIpv4Pool=coip)
+    [shown] = aws.ec2.describe_addresses(AllocationIds=[address["AllocationId"]])["Addresses"]
+    assert address["CustomerOwnedIpv4Pool"] == shown["CustomerOwnedIpv4Pool"] == coip
+    assert address["CustomerOwnedIp"] == shown["CustomerOwnedIp"]
+    assert address["CustomerOwnedIp"].startswith("192.0.2.") and "PublicIp" not in address
+    refused("InvalidPoolID.NotFound", lambda: aws.ec2.allocate_address(CustomerOwnedIpv4Pool="ipv4pool-coip-" + "1" * 17))
 
 
 @rule("ec2.wire.names", "ec2.wire.unknown_parameter", "ec2.wire.missing_parameter")

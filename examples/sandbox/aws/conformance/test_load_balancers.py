@@ -322,6 +322,26 @@ def test_the_quota_of_application_load_balancers(aws, vpc):
         aws.sim.post("config", {"quotas": {"application-load-balancers": before}})
 
 
+@rule("lb.create.type_gateway")
+def test_a_gateway_load_balancer_is_outside_of_this_aws(aws, vpc):
+    name = aws.name()
+    refused("OperationNotPermitted", lambda: make(aws, vpc, Name=name, Type="gateway"))
+    refused("LoadBalancerNotFound", lambda: aws.elbv2.describe_load_balancers(Names=[name]))
+
+
+@rule("lb.interfaces.drawn")
+def test_addresses_are_drawn(aws, vpc):
+    made = [make(aws, vpc, Scheme="internal")["LoadBalancerArn"] for _ in range(2)]
+    described = [f"ELB {arn.partition('loadbalancer/')[2]}" for arn in made]
+    found = aws.ec2.describe_network_interfaces(
+        Filters=[{"Name": "description", "Values": described}]
+    )["NetworkInterfaces"]
+    addresses = [interface["PrivateIpAddress"] for interface in found]
+    assert len(set(addresses)) == 6
+    # Where nobody puts a target of a test.
+    assert all(int(address.rpartition(".")[2]) >= 192 for address in addresses)
+
+
 @rule("lb.create.pools")
 def test_pools_have_to_be_declared(aws, vpc):
     ipam = {"Ipv4IpamPoolId": "ipam-pool-0123456789abcdef0"}

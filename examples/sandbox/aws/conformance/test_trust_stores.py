@@ -216,6 +216,7 @@ def test_a_trust_store_that_a_listener_verifies_with(aws, vpc):
     elb = Elb(aws, vpc)
     # What a listener needs is made first, for the store is not new for long.
     elb.listener()
+    assert elb.certificate
     arn = create(aws, Objects(aws))["TrustStoreArn"]
     mutual = {"Mode": "verify", "TrustStoreArn": arn}
     listen = lambda: elb.listener(Protocol="HTTPS", MutualAuthentication=mutual)

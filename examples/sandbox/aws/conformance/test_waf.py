@@ -502,6 +502,7 @@ def test_the_association_ends_with_the_load_balancer(aws, acl, balancer):
     summary, arn = acl(), balancer()
     aws.wafv2.associate_web_acl(WebACLArn=summary["ARN"], ResourceArn=arn)
     aws.elbv2.delete_load_balancer(LoadBalancerArn=arn)
+    assert arn not in [finding["resource"] for finding in aws.sim.get("audit")]
     listed = aws.wafv2.list_resources_for_web_acl(WebACLArn=summary["ARN"])
     assert listed["ResourceArns"] == []
     aws.wafv2.delete_web_acl(**naming(summary), LockToken=summary["LockToken"])

@@ -2,7 +2,8 @@
 //! it, so that a client that trusts `GET /_sim/ca.pem` trusts the listeners.
 //!
 //! There is one for the process. Keys and certificates are made when they are
-//! first asked for: the account itself holds names and dates only.
+//! first asked for, of the algorithm that was asked for: the account itself
+//! holds names and dates only.
 
 use std::{
     collections::HashMap,
@@ -13,13 +14,18 @@ use std::{
 use jiff::{Timestamp, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, Error, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, SerialNumber, date_time_ymd,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P384_SHA384, SerialNumber, date_time_ymd,
 };
 
 use crate::state::Certificate;
 
 /// The end of a day, counted from its beginning.
 const DAY: Duration = Duration::from_secs(86_399);
+
+/// The RSA key of all certificates here that have one: the library makes no
+/// such keys. Nobody has to keep it secret, for it is worth something only to
+/// clients that trust the authority of this process, on this machine.
+const RSA: &str = include_str!("authority/rsa.key");
 
 /// A certificate with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +56,7 @@ pub(crate) fn pem() -> Result<&'static str, Error> {
 pub(crate) fn issued(certificate: &Certificate) -> Result<Arc<Issued>, Error> {
     let serial = certificate.details.serial.clone();
     let called = (certificate.arn.clone(), serial);
-    authority()?.once(called, || {
+    authority()?.once(called, &certificate.key_algorithm, || {
         let mut params = CertificateParams::new(certificate.names.clone())?;
         params
             .distinguished_name
@@ -77,9 +83,18 @@ pub(crate) fn issued(certificate: &Certificate) -> Result<Arc<Issued>, Error> {
 
 /// A certificate for a load balancer that has none of its own to show.
 pub(crate) fn stopgap(arn: &str, names: Vec<String>) -> Result<Arc<Issued>, Error> {
-    authority()?.once((arn.to_owned(), names.join(" ")), || {
+    authority()?.once((arn.to_owned(), names.join(" ")), "EC_prime256v1", || {
         CertificateParams::new(names.clone())
     })
+}
+
+/// A key of an algorithm as ACM calls it.
+fn key(algorithm: &str) -> Result<KeyPair, Error> {
+    match algorithm {
+        "EC_prime256v1" => KeyPair::generate(),
+        "EC_secp384r1" => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+        _ => KeyPair::from_pem(RSA),
+    }
 }
 
 fn authority() -> Result<&'static Authority, Error> {
@@ -109,6 +124,7 @@ impl Authority {
     fn once(
         &self,
         called: (String, String),
+        algorithm: &str,
         params: impl FnOnce() -> Result<CertificateParams, Error>,
     ) -> Result<Arc<Issued>, Error> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,12 +138,31 @@ impl Authority {
             KeyUsagePurpose::KeyEncipherment,
         ];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate()?;
+        let key = key(algorithm)?;
         let issued = Arc::new(Issued {
             pem: params.signed_by(&key, &self.issuer)?.pem(),
             key: key.serialize_pem(),
         });
         made.insert(called, issued.clone());
         Ok(issued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::state::x509;
+
+    #[test]
+    fn keys_are_of_the_algorithm_that_was_asked_for() {
+        for algorithm in ["RSA_2048", "EC_prime256v1", "EC_secp384r1"] {
+            let called = (format!("arn-{algorithm}"), String::new());
+            let made = authority().unwrap().once(called, algorithm, || {
+                CertificateParams::new(vec!["www.example.com".to_owned()])
+            });
+            let facts = x509::read_all(&made.unwrap().pem).unwrap();
+            assert_eq!(facts[0].key_algorithm.as_deref(), Some(algorithm));
+        }
     }
 }

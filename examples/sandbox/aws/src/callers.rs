@@ -125,6 +125,8 @@ pub struct Session {
     pub role: Option<String>,
     /// Session tags.
     pub tags: BTreeMap<String, String>,
+    /// The policy of the session, which narrows that of the role.
+    pub policy: Option<Value>,
 }
 
 /// A key with what it is checked by.
@@ -153,8 +155,34 @@ pub struct Callers {
 
 #[derive(Debug, Default)]
 struct Known {
-    keys: BTreeMap<String, Key>,
-    roles: BTreeMap<String, Role>,
+    keys: BTreeMap<String, Latest<Key>>,
+    roles: BTreeMap<String, Latest<Role>>,
+}
+
+/// Something that may be known as it was before its last change for a while.
+#[derive(Debug)]
+struct Latest<T> {
+    present: T,
+    earlier: Option<(Timestamp, T)>,
+}
+
+impl<T: Clone> Latest<T> {
+    fn at(&self, now: Timestamp) -> T {
+        match &self.earlier {
+            Some((until, earlier)) if now < *until => earlier.clone(),
+            _ => self.present.clone(),
+        }
+    }
+
+    /// Puts a value in place of the one that is there, which holds until then.
+    fn put(all: &mut BTreeMap<String, Self>, id: String, value: T, until: Option<Timestamp>) {
+        let before = all.remove(&id).map(|latest| latest.present);
+        let latest = Self {
+            present: value,
+            earlier: until.zip(before),
+        };
+        all.insert(id, latest);
+    }
 }
 
 impl Callers {
@@ -170,6 +198,12 @@ impl Callers {
 
     /// Registers a key, in place of one of the same id.
     pub fn register(&self, new: NewKey) {
+        self.change_key(new, None);
+    }
+
+    /// Registers a key, in place of one of the same id, by which its calls are
+    /// still judged until `held` if that is given.
+    pub(crate) fn change_key(&self, new: NewKey, held: Option<Timestamp>) {
         let account = new.account.unwrap_or_else(|| self.account.clone());
         let name = new.user.unwrap_or_else(|| format!("user-of-{}", new.id));
         let arn = format!("arn:{}:iam::{account}:user/{name}", self.partition);
@@ -186,42 +220,60 @@ impl Callers {
                 policies: new.policy.into_iter().collect(),
             },
         };
-        self.lock().keys.insert(new.id, key);
+        Latest::put(&mut self.lock().keys, new.id, key, held);
     }
 
     /// Takes a key in that STS gave out.
     pub fn give_out(&self, id: String, key: Key) {
-        self.lock().keys.insert(id, key);
+        Latest::put(&mut self.lock().keys, id, key, None);
     }
 
-    /// Registers a role, in place of one of the same ARN.
+    /// Registers a role, in place of one of the same ARN. Its sessions have its
+    /// policy.
     pub fn register_role(&self, role: Role) {
-        self.lock().roles.insert(role.arn.clone(), role);
+        self.change_role(role, None);
     }
 
-    /// A registered role.
-    pub fn role(&self, arn: &str) -> Option<Role> {
-        self.lock().roles.get(arn).cloned()
+    /// Registers a role, in place of one of the same ARN, by which is still
+    /// judged until `held` if that is given.
+    pub(crate) fn change_role(&self, role: Role, held: Option<Timestamp>) {
+        let arn = role.arn.clone();
+        Latest::put(&mut self.lock().roles, arn, role, held);
+    }
+
+    /// A registered role as it is known now.
+    pub fn role(&self, arn: &str, now: Timestamp) -> Option<Role> {
+        self.lock().roles.get(arn).map(|role| role.at(now))
     }
 
     /// Whether a registered role trusts this issuer.
     pub fn trusts_issuer(&self, issuer: &str) -> bool {
         let known = self.lock();
-        let mut issuers = known.roles.values().filter_map(|role| role.issuer.as_ref());
+        let roles = known.roles.values().map(|role| &role.present);
+        let mut issuers = roles.filter_map(|role| role.issuer.as_ref());
         issuers.any(|trusted| trusted == issuer)
     }
 
-    /// A registered key, or one that STS gave out.
-    pub fn key(&self, id: &str) -> Option<Key> {
-        self.lock().keys.get(id).cloned()
+    /// A registered key, or one that STS gave out, as it is known now.
+    pub fn key(&self, id: &str, now: Timestamp) -> Option<Key> {
+        let known = self.lock();
+        let mut key = known.keys.get(id)?.at(now);
+        let session = key.caller.session.as_ref();
+        let role = session.and_then(|session| known.roles.get(session.role.as_ref()?));
+        if let Some((session, role)) = session.zip(role) {
+            let narrowing = session.policy.clone();
+            key.caller.policies = role.at(now).policy.into_iter().chain(narrowing).collect();
+        }
+        Some(key)
     }
 
     /// The ids of all keys with their ARNs, and all roles.
     pub fn all(&self) -> (BTreeMap<String, String>, Vec<Role>) {
         let known = self.lock();
         let keys = known.keys.iter();
-        let keys = keys.map(|(id, key)| (id.clone(), key.caller.arn.clone()));
-        (keys.collect(), known.roles.values().cloned().collect())
+        let keys = keys.map(|(id, key)| (id.clone(), key.present.caller.arn.clone()));
+        let roles = known.roles.values().map(|role| role.present.clone());
+        (keys.collect(), roles.collect())
     }
 
     /// Whoever has a key that nobody registered; `None` when such keys are refused.
@@ -242,11 +294,6 @@ impl Callers {
             session: None,
             policies: Vec::new(),
         }
-    }
-
-    /// Whether only known keys are taken.
-    pub fn only_known(&self) -> bool {
-        self.only_known
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -299,10 +346,47 @@ mod tests {
         let strict = Callers::new("123456789012", "us-east-1", true);
         assert_eq!(strict.stranger("AKID"), None);
         let key = json!({ "id": "AKID", "secret": "s", "account": "999999999999", "user": "web" });
+        let now = Timestamp::UNIX_EPOCH;
         strict.register(serde_json::from_value(key).unwrap());
-        let known = strict.key("AKID").unwrap().caller;
+        let known = strict.key("AKID", now).unwrap().caller;
         assert_eq!(known.account, "999999999999");
         assert_eq!(known.arn, "arn:aws:iam::999999999999:user/web");
         assert_eq!(known.user_id.len(), 21);
+    }
+
+    #[test]
+    fn a_session_has_the_policy_that_its_role_has_now() {
+        let callers = Callers::new("123456789012", "us-east-1", false);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let role = |policy: &str| Role {
+            arn: "arn:aws:iam::123456789012:role/web".to_owned(),
+            trust_policy: None,
+            policy: Some(json!(policy)),
+            issuer: None,
+            max_session_seconds: 3600,
+        };
+        callers.register_role(role("first"));
+        let caller = Caller {
+            session: Some(Session {
+                role: Some(role("").arn),
+                tags: BTreeMap::new(),
+                policy: Some(json!("narrow")),
+            }),
+            ..callers.root()
+        };
+        let key = Key {
+            secret: "s".to_owned(),
+            token: None,
+            expires: None,
+            caller,
+        };
+        callers.give_out("ASIA".to_owned(), key);
+        let policies = |second| callers.key("ASIA", at(second)).unwrap().caller.policies;
+        assert_eq!(policies(0), [json!("first"), json!("narrow")]);
+        callers.change_role(role("second"), Some(at(20)));
+        assert_eq!(policies(19), [json!("first"), json!("narrow")]);
+        assert_eq!(policies(20), [json!("second"), json!("narrow")]);
+        let known = callers.role(&role("").arn, at(19)).unwrap();
+        assert_eq!(known.policy, Some(json!("first")));
     }
 }

@@ -296,7 +296,8 @@ async fn add_keys(Extract(control): Extract<Control>, body: String) -> Told {
         check(&key.id, key.policy.as_ref())?;
     }
     for key in keys {
-        control.callers.register(key);
+        let held = held(&control);
+        control.callers.change_key(key, held);
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -312,9 +313,16 @@ async fn add_roles(Extract(control): Extract<Control>, body: String) -> Told {
         check(&role.arn, role.policy.as_ref())?;
     }
     for role in roles {
-        control.callers.register_role(role);
+        let held = held(&control);
+        control.callers.change_role(role, held);
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Until when a caller that is known already is judged as before.
+fn held(control: &Control) -> Option<Timestamp> {
+    let home = control.state.home();
+    home.write(|state, now| state.lags_until(Lag::ChangePolicy, now))
 }
 
 /// Refuses a policy that cannot be judged.

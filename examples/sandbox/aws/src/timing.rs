@@ -30,6 +30,9 @@ pub struct Timing {
     /// A deregistered target drains for at most this long, whatever
     /// `deregistration_delay.timeout_seconds` says; `null` lets the attribute hold.
     pub draining_ms: Option<u64>,
+    /// A load balancer hears of a registered target, checks it and sends to it
+    /// after this long (AWS: seconds).
+    pub registration_lag_ms: u64,
     /// A load balancer goes on sending new requests to a deregistered target
     /// for this long, but never longer than it drains (AWS: about 5 s).
     pub deregistration_lag_ms: u64,
@@ -80,6 +83,7 @@ impl Profile {
                 insync_ms: 0,
                 eni_release_ms: 0,
                 draining_ms: Some(0),
+                registration_lag_ms: 0,
                 deregistration_lag_ms: 0,
                 health_scale: 0.01,
                 certificate_issue_ms: 0,
@@ -95,6 +99,7 @@ impl Profile {
                 insync_ms: 30_000,
                 eni_release_ms: 180_000,
                 draining_ms: None,
+                registration_lag_ms: 3_000,
                 deregistration_lag_ms: 5_000,
                 health_scale: 1.0,
                 certificate_issue_ms: 300_000,
@@ -170,6 +175,7 @@ impl Default for Timing {
             zone_busy_ms: 0,
             eni_release_ms: 1000,
             draining_ms: Some(1500),
+            registration_lag_ms: 200,
             deregistration_lag_ms: 500,
             health_scale: 0.05,
             certificate_issue_ms: 500,
@@ -200,6 +206,13 @@ mod tests {
         };
         assert_eq!(scaled.duration_ms(150_000, 0.5), 1_500);
         assert_eq!(Profile::Quick.timing().duration_ms(1_500, 0.9), 1_500);
+        let lags = |profile: Profile| {
+            let timing = profile.timing();
+            (timing.registration_lag_ms, timing.deregistration_lag_ms)
+        };
+        assert_eq!(lags(Profile::Instant), (0, 0));
+        assert_eq!(lags(Profile::Quick), (200, 500));
+        assert_eq!(lags(Profile::Real), (3_000, 5_000));
         assert_eq!("real".parse(), Ok(Profile::Real));
         assert!("slow".parse::<Profile>().unwrap_err().contains("instant"));
     }

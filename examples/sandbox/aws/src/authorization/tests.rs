@@ -186,6 +186,7 @@ fn a_deny_wins_and_every_policy_binds() {
     session.session = Some(Session {
         role: None,
         tags: [("team".to_owned(), "shop".to_owned())].into(),
+        policy: None,
     });
     assert_eq!(denied(&session, "ec2", "DescribeVpcs", json!({})), None);
     assert!(denied(&session, "ec2", "CreateVpc", json!({})).is_some());

@@ -24,6 +24,7 @@ use super::forwarded::without_port;
 use super::route::listener_of;
 use super::serve::{Reply, answer};
 use super::tls;
+use super::zones::Node;
 use crate::state::{Listener, LoadBalancer, LoadBalancerState, Protocol, State};
 
 /// So much of the body of an answer is told.
@@ -33,7 +34,7 @@ const TOLD: usize = 16 * 1024;
 const READING: Duration = Duration::from_secs(10);
 
 /// What a request has to look like, for those who sent another.
-const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "client_certificate": "PEM"}; only the listener is needed, and of a load balancer with several listeners the port"#;
+const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "zone": "us-east-1a", "client_certificate": "PEM"}; only the listener is needed, and of a load balancer with several listeners the port"#;
 
 /// The request that is to be made.
 #[derive(Debug, Deserialize)]
@@ -58,6 +59,8 @@ pub(super) struct Asked {
     source: Option<String>,
     /// The certificates that the client shows, in PEM form, its own one first.
     client_certificate: Option<String>,
+    /// Zone of the node that it comes to; any that DNS names if absent.
+    zone: Option<String>,
 }
 
 /// The values of a header: one, or several lines.
@@ -147,11 +150,24 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
         ));
     }
     if !listener.protocol.is_http() {
+        // Connections of a Network Load Balancer carry no requests that it knows of.
         return Err(format!(
             "the listener speaks {}, expected one that speaks HTTP or HTTPS",
             listener.protocol.as_str()
         ));
     }
+    let node = match &asked.zone {
+        None => Node::any(),
+        Some(zone) if balancer.subnets.contains_key(zone) => Node::In(zone.clone()),
+        Some(zone) => {
+            let zones: Vec<&str> = balancer.subnets.keys().map(String::as_str).collect();
+            return Err(format!(
+                "load balancer '{}' has no node in '{zone}', expected \"zone\": one of {}",
+                balancer.name,
+                zones.join(", ")
+            ));
+        }
+    };
     let host = asked.host.as_deref().unwrap_or(&balancer.dns_name);
     let arrival = Arrival {
         listener: listener.arn.clone(),
@@ -159,6 +175,7 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
         port: listener.port,
         protocol: listener.protocol,
         peer: source(asked.source.as_deref())?,
+        node,
         server_name: (listener.protocol == Protocol::Https)
             .then(|| without_port(host).to_owned())
             .filter(|name| !name.is_empty()),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
+use super::zones::Node;
 use crate::state::Protocol;
 
 /// How and where a request came to a listener.
@@ -23,6 +24,8 @@ pub(crate) struct Arrival {
     pub(crate) protocol: Protocol,
     /// The client.
     pub(crate) peer: SocketAddr,
+    /// The node of the load balancer that it came to.
+    pub(crate) node: Node,
     /// The name that the client asked for in its TLS handshake (SNI).
     pub(crate) server_name: Option<String>,
     /// ARN of the certificate that was shown.

@@ -19,9 +19,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
 use super::course::Arrival;
+use super::network;
 use super::route::{idle, listener_of};
 use super::serve::serve;
 use super::tls;
+use super::zones::Node;
 use crate::state::{LoadBalancerState, Protocol, State};
 
 /// Where a listener goes whose own port this user may not bind.
@@ -43,15 +45,17 @@ pub(super) struct Wanted {
     pub(super) protocol: Protocol,
 }
 
-/// Every listener of an active load balancer that speaks HTTP, by ARN.
+/// Every listener of an active load balancer that takes connections, by ARN.
 pub(super) fn wanted(state: &State) -> BTreeMap<String, Wanted> {
     state
         .load_balancers
         .values()
         .filter(|balancer| balancer.state == LoadBalancerState::Active)
         .flat_map(|balancer| {
-            let listeners = balancer.listeners.values();
-            let spoken = listeners.filter(|listener| listener.protocol.is_http());
+            let listeners = state.served_listeners(balancer).into_iter();
+            let spoken = listeners.filter(|listener| {
+                listener.protocol.is_http() || network::is_carried(listener.protocol)
+            });
             spoken.map(move |listener| {
                 let wanted = Wanted {
                     balancer: balancer.arn.clone(),
@@ -142,6 +146,7 @@ async fn accept(
                     port: wanted.port,
                     protocol: wanted.protocol,
                     peer,
+                    node: Node::any(),
                     server_name: None,
                     certificate: None,
                     client_chain: Vec::new(),
@@ -183,7 +188,11 @@ async fn connection(
                 });
                 http(&shared, arrival, stream, close).await
             }
-            _ => http(&shared, arrival, stream, close).await,
+            Protocol::Http => http(&shared, arrival, stream, close).await,
+            _ => tokio::select! {
+                carried = network::carry(&shared, &arrival, stream) => carried,
+                () = close.cancelled() => Ok(()),
+            },
         }
     };
     tokio::select! {

@@ -5,18 +5,18 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded`, `vouched` and `targets`, who asks is looked at in
-//! `authentication` and `client_certificate`; sockets are in `listener`, `serve`, `upstream`,
-//! `probe` and `tls`.
+//! `rewrite`, `pins`, `forwarded`, `vouched`, `targets`, `zones` and `balance`,
+//! who asks is looked at in `authentication` and `client_certificate`; sockets
+//! are in `listener`, `serve`, `network`, `upstream`, `probe` and `tls`.
 //!
-//! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
-//! stickiness by cookies of the application, slow start, algorithms other than
-//! round robin, the listener attributes that change response headers.
+//! Not here: datagrams, HTTP/2 (and with it gRPC), the listener attributes that
+//! change response headers.
 
 mod addresses;
 mod answer;
 mod ask;
 pub(crate) mod authentication;
+mod balance;
 mod client_certificate;
 mod condition;
 mod control;
@@ -25,6 +25,7 @@ mod force;
 mod forwarded;
 mod listener;
 mod loopback;
+mod network;
 mod pattern;
 mod pins;
 mod probe;
@@ -38,6 +39,7 @@ pub(crate) mod tests;
 mod tls;
 mod upstream;
 mod vouched;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -52,13 +54,14 @@ use tokio_util::task::TaskTracker;
 
 pub use self::addresses::{AddressError, Addresses};
 use self::authentication::Seals;
+use self::balance::Balance;
 pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::pins::Pins;
 use self::probe::Probes;
 use self::requests::Requests;
-use self::targets::{Departures, Rotation};
+use self::targets::Departures;
 pub(crate) use self::tls::key as tls_key;
 use crate::issuer::Issuer;
 use crate::shared::SharedState;
@@ -81,7 +84,7 @@ struct Shared {
     state: SharedState,
     addresses: Addresses,
     endpoints: Endpoints,
-    rotation: Rotation,
+    balance: Balance,
     pins: Pins,
     seals: Seals,
     issuer: Issuer,
@@ -133,7 +136,7 @@ impl Plane {
             state: state.clone(),
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
-            rotation: Rotation::default(),
+            balance: Balance::default(),
             pins: Pins::default(),
             seals: Seals::default(),
             issuer: Issuer::of(state.clone()),
@@ -199,7 +202,7 @@ async fn follow(shared: Shared, loopbacks: Loopbacks) {
         shared.state.advance();
         let (listeners, targets, due) = shared.state.everywhere(|states| {
             shared.departures.follow(states);
-            shared.rotation.retain(states);
+            shared.balance.retain(states);
             loopbacks.retain(|arn| {
                 let mut states = states.iter();
                 states.any(|state| state.load_balancers.contains_key(arn))

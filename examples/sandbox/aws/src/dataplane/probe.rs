@@ -114,7 +114,7 @@ async fn probe(shared: &Shared, (group, target): Probed) {
         shared
             .state
             .of_arn(&group)
-            .update(|state, _| state.record_probe(&group, &target, outcome));
+            .update(|state, now| state.record_probe(&group, &target, outcome, now));
         let interval = scaled(check.interval_seconds, scale);
         loop {
             let passed = shared.state.now().duration_since(started);

@@ -11,15 +11,17 @@ use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
 use super::authentication::{Known, Looking, Passed, Question, Seals, Stop, callback, gate};
+use super::balance::{Balance, Outstanding};
 use super::client_certificate::{judged, told};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
-use super::pins::{self, Pins};
+use super::pins::{self, Bound, Pins};
 use super::rewrite::{Rewritten, rewrite};
-use super::targets::{Candidates, Rotation, candidates};
+use super::targets::{Candidates, candidates};
 use super::tls;
 use super::vouched::Vouched;
+use super::zones::zone_of_node;
 use crate::state::{
     Action, ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
     Transform, arn,
@@ -31,7 +33,7 @@ pub(crate) enum Decision {
     /// The load balancer answers itself.
     Answer(Answer),
     /// A target answers.
-    Forward(Destination),
+    Forward(Box<Destination>),
     /// A provider is to be asked first; then it is to be decided anew.
     Ask(Question),
 }
@@ -44,7 +46,11 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
-    /// `Set-Cookie` lines that bind the client.
+    /// The request, which counts as outstanding until this is dropped.
+    pub(crate) outstanding: Outstanding,
+    /// `Set-Cookie` lines that bind the client to its target.
+    pub(crate) bound: Bound,
+    /// `Set-Cookie` lines that bind the client to its group.
     pub(crate) cookies: Vec<HeaderValue>,
     /// What the transforms of the rule make of the request.
     pub(crate) rewritten: Rewritten,
@@ -64,7 +70,7 @@ pub(crate) struct Choosing<'a> {
     /// The simulated time.
     pub(crate) now: Timestamp,
     /// Whose turn it is within a group.
-    pub(crate) rotation: &'a Rotation,
+    pub(crate) balance: &'a Balance,
     /// Makes and recognises the cookies that bind clients.
     pub(crate) pins: &'a Pins,
     /// Seals and opens what clients keep of their logins.
@@ -76,14 +82,14 @@ pub(crate) struct Choosing<'a> {
 /// Decides for a request that came to a listener, and writes down what it
 /// looked at: the one code path of real and of traced requests.
 ///
-/// `draw` gives a number below its argument and chooses among weighted groups.
-///
+/// `draw` gives a number below its argument and chooses among weighted groups
+/// and, by some algorithms, among targets.
 pub(crate) fn decide(
     state: &State,
     arrival: &Arrival,
     parts: &Parts,
     choosing: Choosing<'_>,
-    draw: impl FnOnce(u32) -> u32,
+    mut draw: impl FnMut(u32) -> u32,
     course: &mut Course,
 ) -> Decision {
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
@@ -163,7 +169,7 @@ pub(crate) fn decide(
             let pinned = sticky.and_then(|_| groups.find(|it| pins.names(&sent, &it.arn, now)));
             let chosen = match pinned {
                 Some(group) => Some((group.arn.as_str(), WhyGroup::Pinned)),
-                None => weighted(forward, draw),
+                None => weighted(forward, &mut draw),
             };
             let Some((arn, why)) = chosen else {
                 return refuse(503, "every target group of the action has weight 0");
@@ -184,16 +190,16 @@ pub(crate) fn decide(
                 port: listener.port,
                 scheme: scheme(listener.protocol),
             };
-            let candidates = candidates(state, group, now);
+            let zone = zone_of_node(state, balancer, group, &arrival.node, now);
+            let stale = state.is_stale(&arrival.listener);
+            let among = Among {
+                group,
+                candidates: candidates(state, group, zone, stale, now),
+                alone: forward.target_groups.len() == 1,
+            };
             let headers = &parts.headers;
             let decision = towards(
-                balancer,
-                group,
-                &candidates,
-                ingress,
-                headers,
-                choosing,
-                course,
+                balancer, &among, ingress, headers, choosing, &mut draw, course,
             );
             match decision {
                 Decision::Forward(mut to) => {
@@ -222,7 +228,7 @@ impl From<Stop> for Decision {
     }
 }
 
-/// The listener with this ARN and its load balancer.
+/// The listener with this ARN, as the nodes know it, and its load balancer.
 pub(crate) fn listener_of<'a>(
     state: &'a State,
     listener: &str,
@@ -230,8 +236,7 @@ pub(crate) fn listener_of<'a>(
     let balancer = state
         .load_balancers
         .get(&arn::load_balancer_of(listener)?)?;
-    let listener = balancer.listeners.values().find(|it| it.arn == listener)?;
-    Some((balancer, listener))
+    Some((balancer, state.served_listener(balancer, listener)?))
 }
 
 fn scheme(protocol: Protocol) -> &'static str {
@@ -313,7 +318,10 @@ impl WhyGroup {
 }
 
 /// The group that gets the request; a group of weight 0 gets nothing.
-fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<(&str, WhyGroup)> {
+fn weighted<'a>(
+    forward: &'a Forward,
+    draw: &mut dyn FnMut(u32) -> u32,
+) -> Option<(&'a str, WhyGroup)> {
     let groups = &forward.target_groups;
     if let [only] = groups.as_slice() {
         return Some((&only.arn, WhyGroup::Only));
@@ -334,15 +342,26 @@ fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<(&str, W
         .map(|group| (group.arn.as_str(), WhyGroup::Drawn(drawn)))
 }
 
+/// The group among whose targets one is chosen.
+struct Among<'a> {
+    group: &'a TargetGroup,
+    candidates: Candidates,
+    /// Whether it is the only group of the action.
+    alone: bool,
+}
+
 fn towards(
     balancer: &LoadBalancer,
-    group: &TargetGroup,
-    candidates: &Candidates,
+    among: &Among<'_>,
     ingress: Ingress,
     headers: &HeaderMap,
     choosing: Choosing<'_>,
+    draw: &mut dyn FnMut(u32) -> u32,
     course: &mut Course,
 ) -> Decision {
+    let Among {
+        group, candidates, ..
+    } = among;
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
     if matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
         // Clients speak HTTP/1.1 here.
@@ -352,56 +371,46 @@ fn towards(
         );
     }
     let Choosing {
-        now,
-        rotation,
-        pins,
-        ..
+        now, balance, pins, ..
     } = choosing;
-    let sticky = pins::of_targets(group);
-    let sent = pins::sent(headers, pins::TARGET);
-    let names = |key: &&TargetKey| pins.names(&sent, &pins::name_of(&group.arn, key), now);
-    let pinned = sticky.and_then(|_| candidates.targets.iter().find(names));
-    let target = match pinned {
-        Some(pinned) => Some(pinned.clone()),
-        None => rotation.next(&group.arn, &candidates.targets),
-    };
-    let Some(target) = target else {
-        return if group.targets.is_empty() {
-            refuse(503, "no target is registered in the target group")
-        } else {
-            refuse(
-                503,
-                "all targets of the target group are draining or unused",
-            )
-        };
+    let sticky = pins::of_targets(group, among.alone);
+    let pinned = sticky.and_then(|sticky| {
+        let sent = sticky.sent(headers);
+        let names = |key: &&TargetKey| pins.names(&sent, &sticky.name_of(&group.arn, key), now);
+        let pinned = candidates.targets.iter().find(names)?;
+        let why = format!("the cookie {} of the client names it", sticky.cookie());
+        Some((pinned.clone(), why))
+    });
+    let chosen = pinned.or_else(|| {
+        let (target, how) = balance.choose(group, &candidates.targets, now, draw)?;
+        Some((target, candidates.tell(how)))
+    });
+    let Some((target, why)) = chosen else {
+        return Decision::Answer(Answer::error(503, candidates.tell_none(group)));
     };
     let name = format!("{}:{}", target.id, target.port);
     course.note(|trace| {
         trace.target = Some(ChosenTarget {
             target: name.clone(),
             socket: None,
-            why: match pinned {
-                Some(_) => format!("the cookie {} of the client names it", pins::TARGET),
-                None => candidates.tell(),
-            },
+            why,
         });
     });
     course.target = Some(name);
-    let cookies = sticky.map(|good| {
-        let name = pins::name_of(&group.arn, &target);
-        pins.set(pins::TARGET, &name, now, good)
-    });
-    Decision::Forward(Destination {
+    let bound = sticky.map(|sticky| pins.bind(sticky, &group.arn, &target, now));
+    Decision::Forward(Box::new(Destination {
         group: group.arn.clone(),
+        outstanding: balance.begin(&group.arn, &target),
         target,
         tls: group.protocol == Some(Protocol::Https),
-        cookies: cookies.unwrap_or_default(),
+        bound: bound.unwrap_or_default(),
+        cookies: Vec::new(),
         rewritten: Rewritten::default(),
         vouched: Vec::new(),
         ingress,
         processing: processing(balancer),
         idle: idle(balancer),
-    })
+    }))
 }
 
 /// `idle_timeout.timeout_seconds` of a load balancer.

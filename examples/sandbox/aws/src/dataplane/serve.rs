@@ -58,7 +58,7 @@ where
         let decided = shared.state.of_arn(&arrival.listener).read(|state| {
             let choosing = Choosing {
                 now: shared.state.now(),
-                rotation: &shared.rotation,
+                balance: &shared.balance,
                 pins: &shared.pins,
                 seals: &shared.seals,
                 known: known.as_ref(),
@@ -70,7 +70,7 @@ where
                 Decision::Forward(to) => {
                     // Under the lock: the target is registered at this moment.
                     let departed = shared.departures.watch(&to.group, &to.target);
-                    Decided::Forward(Box::new(to), departed)
+                    Decided::Forward(to, departed)
                 }
             }
         });
@@ -189,6 +189,7 @@ where
 
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
     drop_hop_by_hop(answer.headers_mut());
+    to.bound.add_to(answer.headers_mut());
     for cookie in to.cookies {
         answer.headers_mut().append(SET_COOKIE, cookie);
     }
@@ -200,14 +201,15 @@ where
             ));
         };
         let server = hyper::upgrade::on(&mut answer);
-        shared.tasks.spawn(tunnel(
-            client,
-            server,
-            departed.clone(),
-            shared.stop.clone(),
-        ));
+        let carrying = tunnel(client, server, departed.clone(), shared.stop.clone());
+        let outstanding = to.outstanding;
+        shared.tasks.spawn(async move {
+            carrying.await;
+            drop(outstanding);
+        });
+        return Ok(answer.map(|body| guarded(body, departed, to.idle, ())));
     }
-    Ok(answer.map(|body| guarded(body, departed, to.idle)))
+    Ok(answer.map(|body| guarded(body, departed, to.idle, to.outstanding)))
 }
 
 fn text(value: Option<&HeaderValue>) -> Option<String> {

@@ -68,7 +68,7 @@ impl Failure {
 }
 
 /// What carries bytes to a target.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Whether a target speaks TLS.
@@ -130,15 +130,17 @@ async fn connect(socket: SocketAddr, transport: Transport) -> io::Result<Pin<Box
 }
 
 /// The body of an answer. Breaks off with an error as soon as `departed` is
-/// cancelled, or when nothing has come for as long as `silence`.
-pub(crate) fn guarded(
+/// cancelled, or when nothing has come for as long as `silence`. Keeps `held`
+/// until it has ended or is dropped.
+pub(crate) fn guarded<H: Send + 'static>(
     body: Incoming,
     departed: CancellationToken,
     silence: Duration,
+    held: H,
 ) -> UnsyncBoxBody<Bytes, io::Error> {
-    let from = Some((BodyStream::new(body), departed));
+    let from = Some((BodyStream::new(body), departed, held));
     let frames = stream::unfold(from, move |from| async move {
-        let (mut body, departed) = from?;
+        let (mut body, departed, held) = from?;
         let next = tokio::select! {
             next = timeout(silence, body.next()) => next,
             () = departed.cancelled() => {
@@ -146,7 +148,7 @@ pub(crate) fn guarded(
             }
         };
         match next {
-            Ok(Some(Ok(frame))) => Some((Ok(frame), Some((body, departed)))),
+            Ok(Some(Ok(frame))) => Some((Ok(frame), Some((body, departed, held)))),
             Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
             Ok(None) => None,
             Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),

@@ -3,6 +3,7 @@
 //!
 //! Touches one UDP socket. What is answered is decided in `zone`, which is pure.
 
+mod cache;
 mod lookup;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::cache::Cache;
 pub use self::lookup::{Lookup, LookupError, lookup};
 use crate::dataplane::Loopbacks;
 use crate::shared::SharedState;
@@ -81,6 +83,7 @@ async fn run(
     stop: CancellationToken,
 ) {
     let mut buffer = vec![0; MAX_QUERY];
+    let mut cache = Cache::default();
     loop {
         let received = tokio::select! {
             received = socket.recv_from(&mut buffer) => received,
@@ -94,7 +97,7 @@ async fn run(
                 continue;
             }
         };
-        let Some(answer) = reply(&buffer[..length], &state, &loopbacks) else {
+        let Some(answer) = reply(&buffer[..length], &state, &loopbacks, &mut cache) else {
             continue;
         };
         if let Err(error) = socket.send_to(&answer, peer).await {
@@ -104,7 +107,12 @@ async fn run(
 }
 
 /// The answer to one datagram; `None` to what is no query at all.
-fn reply(query: &[u8], state: &SharedState, loopbacks: &Loopbacks) -> Option<Vec<u8>> {
+fn reply(
+    query: &[u8],
+    state: &SharedState,
+    loopbacks: &Loopbacks,
+    cache: &mut Cache,
+) -> Option<Vec<u8>> {
     let query = Message::from_vec(query).ok()?;
     if query.metadata.message_type != MessageType::Query {
         return None;
@@ -122,11 +130,15 @@ fn reply(query: &[u8], state: &SharedState, loopbacks: &Loopbacks) -> Option<Vec
             answer.metadata.response_code = ResponseCode::NotImp;
         }
         [question] if question.query_class == DNSClass::IN => {
-            let found = state.everywhere(|states| {
-                zone::answer(states, loopbacks, &question.name, question.query_type)
+            let (found, cached) = cache.answer(question, state, || {
+                // What has reached the name servers by now counts.
+                state.advance();
+                state.everywhere(|states| {
+                    zone::answer(states, loopbacks, &question.name, question.query_type)
+                })
             });
             answer.metadata.response_code = found.code;
-            answer.metadata.authoritative = found.code != ResponseCode::Refused;
+            answer.metadata.authoritative = !cached && found.code != ResponseCode::Refused;
             answer.add_answers(found.answers);
             answer.add_authorities(found.authorities);
         }

@@ -79,6 +79,11 @@ fn zone(id: &str, name: &str, private: bool, records: Vec<RecordSet>) -> HostedZ
 
 /// A server for one load balancer and some zones, and the address of the former.
 async fn started() -> (Server, IpAddr) {
+    let (server, address, _) = started_with_state().await;
+    (server, address)
+}
+
+async fn started_with_state() -> (Server, IpAddr, SharedState) {
     let mut state = account();
     add_balancer(&mut state, "web");
     let balancer = format!("{BALANCER}.");
@@ -117,10 +122,9 @@ async fn started() -> (Server, IpAddr) {
     let loopbacks = Loopbacks::default();
     let address = loopbacks.of(&balancer_arn("web")).into();
     let here = "127.0.0.1:0".parse().unwrap();
-    let server = serve(here, SharedState::new(state), loopbacks)
-        .await
-        .unwrap();
-    (server, address)
+    let state = SharedState::new(state);
+    let server = serve(here, state.clone(), loopbacks).await.unwrap();
+    (server, address, state)
 }
 
 async fn ask(server: &Server, name: &str, kind: &str) -> Lookup {
@@ -278,4 +282,73 @@ async fn stays_on_loopback_and_ends_when_told() {
     let address = server.address();
     server.stop().await;
     UdpSocket::bind(address).await.unwrap();
+}
+
+#[tokio::test]
+async fn resolvers_remember_what_they_were_told() {
+    use std::time::Duration;
+
+    use crate::state::lag::{Lag, Setting};
+    let (server, _, state) = started_with_state().await;
+    let remember = |ms| {
+        state.write(|state, _| {
+            let setting = Setting {
+                ms,
+                probability: 1.0,
+            };
+            state.lags.settings.insert(Lag::ResolverCache, setting);
+        });
+    };
+    let to = |address: &str| {
+        state.write(|state, _| {
+            let zone = state.hosted_zones.get_mut("Z1").unwrap();
+            for set in zone.records.values_mut() {
+                if set.name == "two.example.com." {
+                    set.values = vec![address.to_owned()];
+                }
+            }
+        });
+    };
+    let lives = |found: &Lookup| found.message.answers[0].ttl;
+    remember(3_600_000);
+    let first = ask(&server, "two.example.com", "A").await;
+    assert!(first.message.metadata.authoritative);
+    to("192.0.2.99");
+    state.forward(Duration::from_secs(100));
+    let again = ask(&server, "TWO.example.com", "A").await;
+    assert_eq!(again.addresses(), first.addresses());
+    assert!(!again.message.metadata.authoritative, "out of a memory");
+    assert_eq!(lives(&first), 300);
+    assert!((195..=200).contains(&lives(&again)), "{}", lives(&again));
+    state.forward(Duration::from_secs(200));
+    let fresh = ask(&server, "two.example.com", "A").await;
+    assert_eq!(fresh.values(), ["192.0.2.99"]);
+
+    // That there is nothing is remembered too, as long as the SOA record says.
+    let nothing = ask(&server, "b.deep.example.com", "A").await;
+    assert_eq!(nothing.status(), "NXDOMAIN");
+    state.write(|state, _| {
+        let zone = state.hosted_zones.get_mut("Z1").unwrap();
+        let deep = zone.records.values_mut();
+        let mut deep = deep.filter(|set| set.name == "a.deep.example.com.");
+        "b.deep.example.com.".clone_into(&mut deep.next().unwrap().name);
+    });
+    let nothing = ask(&server, "b.deep.example.com", "A").await;
+    assert_eq!(nothing.status(), "NXDOMAIN");
+    state.forward(Duration::from_secs(301));
+    let found = ask(&server, "b.deep.example.com", "A").await;
+    assert_eq!(found.values(), ["192.0.2.3"]);
+
+    // No longer than the rule says, and not at all without it.
+    remember(10_000);
+    state.forward(Duration::from_hours(1));
+    ask(&server, "two.example.com", "A").await;
+    to("192.0.2.98");
+    state.forward(Duration::from_secs(11));
+    let fresh = ask(&server, "two.example.com", "A").await;
+    assert_eq!(fresh.values(), ["192.0.2.98"]);
+    to("192.0.2.97");
+    state.write(|state, _| state.lags.settings.clear());
+    let fresh = ask(&server, "two.example.com", "A").await;
+    assert_eq!(fresh.values(), ["192.0.2.97"]);
 }

@@ -7,6 +7,8 @@
 //! weights are drawn, all values of a multi-value answer are given, and of every
 //! other policy the first record in the order of the listing.
 
+use std::borrow::Cow;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -23,7 +25,7 @@ const LOAD_BALANCER_TTL: u32 = 60;
 const MAX_CHAIN: usize = 8;
 
 /// The answer to one question.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) code: ResponseCode,
     pub(super) answers: Vec<Record>,
@@ -100,6 +102,7 @@ impl Asked<'_> {
         let Some(zone) = zone_of(self.states, name) else {
             return Here::NotOurs;
         };
+        let zone = zone.as_ref();
         let Some(sets) = closest(zone, name) else {
             return Here::NoName(soa_of(zone));
         };
@@ -205,12 +208,16 @@ fn load_balancer_called<'a>(states: &[&'a State], name: &str) -> Option<&'a Load
         .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
 }
 
-fn zone_of<'a>(states: &[&'a State], name: &str) -> Option<&'a HostedZone> {
-    states
-        .iter()
-        .flat_map(|state| state.hosted_zones.values())
-        .filter(|zone| is_within(name, &zone.name))
-        .min_by_key(|zone| (std::cmp::Reverse(zone.name.len()), zone.private))
+/// The zone that answers for a name, as the name servers know it.
+fn zone_of<'a>(states: &[&'a State], name: &str) -> Option<Cow<'a, HostedZone>> {
+    let zones = states.iter().flat_map(|state| {
+        let zones = state.hosted_zones.values();
+        zones.map(move |zone| (state, zone))
+    });
+    let (state, zone) = zones
+        .filter(|(_, zone)| is_within(name, &zone.name))
+        .min_by_key(|(_, zone)| (std::cmp::Reverse(zone.name.len()), zone.private))?;
+    Some(state.served_zone(zone))
 }
 
 /// The record sets that answer for a name of a zone: its own, else those of the

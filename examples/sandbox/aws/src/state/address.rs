@@ -16,10 +16,21 @@ pub struct Address {
     pub id: String,
     /// The address.
     pub public_ip: Ipv4Addr,
-    /// The IPAM pool out of which it is; none for Amazon's own.
-    pub pool: Option<String>,
+    /// Out of what it was taken.
+    pub pool: AddressPool,
     /// To what it is bound.
     pub association: Option<AddressAssociation>,
+}
+
+/// Where an allocated address comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddressPool {
+    /// Amazon's own addresses.
+    Amazon,
+    /// An IPAM pool, by id.
+    Ipam(String),
+    /// A pool of customer-owned addresses, by id; they are not public.
+    CustomerOwned(String),
 }
 
 /// What an address is bound to.
@@ -121,32 +132,40 @@ impl State {
     /// AllocateAddress out of Amazon's own addresses; answers the allocation's id.
     pub fn allocate_address(&mut self, tags: &[(String, String)]) -> Answer<String> {
         let public_ip = self.invent_public_address();
-        self.allocate_this(public_ip, None, tags)
+        self.allocate_this(public_ip, AddressPool::Amazon, tags)
     }
 
-    /// AllocateAddress out of an IPAM pool that was declared: the first free
-    /// address of its ranges. A pool whose ranges nobody knows has them all.
+    /// AllocateAddress out of a pool that was declared: the first free address
+    /// of its ranges. A pool whose ranges nobody knows has them all.
     pub fn allocate_from_pool(
         &mut self,
-        pool_id: &str,
+        pool: AddressPool,
         tags: &[(String, String)],
     ) -> Answer<String> {
-        let pool = self
-            .outside
-            .ipam_pools
+        let (known, id, code, text) = match &pool {
+            AddressPool::Amazon => return self.allocate_address(tags),
+            AddressPool::Ipam(id) => (
+                &self.outside.ipam_pools,
+                id,
+                "InvalidIpamPoolId.NotFound",
+                format!("The ipam-pool ID '{id}' does not exist"),
+            ),
+            AddressPool::CustomerOwned(id) => (
+                &self.outside.coip_pools,
+                id,
+                "InvalidPoolID.NotFound",
+                format!("The pool ID '{id}' does not exist"),
+            ),
+        };
+        let declared = known
             .iter()
-            .find(|pool| pool.id() == pool_id)
-            .ok_or_else(|| {
-                Refusal::new(
-                    "InvalidIpamPoolId.NotFound",
-                    format!("The ipam-pool ID '{pool_id}' does not exist"),
-                )
-            })?;
-        if pool.cidrs().is_empty() {
+            .find(|known| known.id() == id)
+            .ok_or_else(|| Refusal::new(code, text))?;
+        if declared.cidrs().is_empty() {
             let any = self.invent_public_address();
-            return self.allocate_this(any, Some(pool_id), tags);
+            return self.allocate_this(any, pool, tags);
         }
-        let free = pool
+        let free = declared
             .cidrs()
             .iter()
             .filter_map(|range| range.parse::<Ipv4Net>().ok())
@@ -155,16 +174,16 @@ impl State {
             .ok_or_else(|| {
                 Refusal::new(
                     "InsufficientAddressCapacity",
-                    format!("The pool '{pool_id}' has no free address."),
+                    format!("The pool '{id}' has no free address."),
                 )
             })?;
-        self.allocate_this(free, Some(pool_id), tags)
+        self.allocate_this(free, pool, tags)
     }
 
     fn allocate_this(
         &mut self,
         public_ip: Ipv4Addr,
-        pool: Option<&str>,
+        pool: AddressPool,
         tags: &[(String, String)],
     ) -> Answer<String> {
         let tags = self.checked_ec2_tags(tags)?;
@@ -178,7 +197,7 @@ impl State {
         let address = Address {
             id: id.clone(),
             public_ip,
-            pool: pool.map(str::to_owned),
+            pool,
             association: None,
         };
         self.addresses.insert(id.clone(), address);
@@ -411,15 +430,28 @@ mod tests {
             r#"["ipam-pool-1", {"id": "ipam-pool-2", "cidrs": ["192.0.2.0/31"]}]"#,
         )
         .unwrap();
+        state.outside.coip_pools =
+            serde_json::from_str(r#"[{"id": "ipv4pool-coip-1", "cidrs": ["192.0.2.4/32"]}]"#)
+                .unwrap();
+        let mut from = |pool: AddressPool| {
+            let id = state
+                .allocate_from_pool(pool, &[])
+                .map_err(|refusal| refusal.code)?;
+            Ok::<_, std::borrow::Cow<'static, str>>(state.addresses[&id].public_ip.to_string())
+        };
+        let ipam = |id: &str| AddressPool::Ipam(id.to_owned());
         for address in ["192.0.2.0", "192.0.2.1"] {
-            let id = state.allocate_from_pool("ipam-pool-2", &[]).unwrap();
-            assert_eq!(state.addresses[&id].public_ip.to_string(), address);
+            assert_eq!(from(ipam("ipam-pool-2")).unwrap(), address);
         }
-        let empty = state.allocate_from_pool("ipam-pool-2", &[]).unwrap_err();
-        assert_eq!(empty.code, "InsufficientAddressCapacity");
-        state.allocate_from_pool("ipam-pool-1", &[]).unwrap();
-        let unknown = state.allocate_from_pool("ipam-pool-3", &[]).unwrap_err();
-        assert_eq!(unknown.code, "InvalidIpamPoolId.NotFound");
+        let empty = from(ipam("ipam-pool-2")).unwrap_err();
+        assert_eq!(empty, "InsufficientAddressCapacity");
+        from(ipam("ipam-pool-1")).unwrap();
+        let unknown = from(ipam("ipam-pool-3")).unwrap_err();
+        assert_eq!(unknown, "InvalidIpamPoolId.NotFound");
+        let owned = |id: &str| AddressPool::CustomerOwned(id.to_owned());
+        assert_eq!(from(owned("ipv4pool-coip-1")).unwrap(), "192.0.2.4");
+        let unknown = from(owned("ipv4pool-coip-2")).unwrap_err();
+        assert_eq!(unknown, "InvalidPoolID.NotFound");
     }
 
     #[test]

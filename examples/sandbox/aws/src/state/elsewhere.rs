@@ -51,6 +51,13 @@ impl Elsewhere {
             .any(|there| there.account == account && there.load_balancers.contains_key(arn))
     }
 
+    /// Whether an account has an allocated address in a region.
+    pub fn has_address(&self, account: &str, region: &str, id: &str) -> bool {
+        self.states().any(|there| {
+            there.account == account && there.region == region && there.addresses.contains_key(id)
+        })
+    }
+
     /// The load balancer of a DNS name, compared without case and final dot.
     pub fn load_balancer_called(&self, name: &str) -> Option<&LoadBalancer> {
         let name = name.trim_end_matches('.');

@@ -239,6 +239,7 @@ impl State {
             security_groups: std::collections::BTreeSet::new(),
             requester: Some(self.account.clone()),
             public: false,
+            drawn: None,
         })?;
         if let Some(wish) = new.private_ip
             && let Err(refusal) = self.replace_primary(&interface, wish)

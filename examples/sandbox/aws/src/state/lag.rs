@@ -7,6 +7,7 @@
 //! the operations themselves. Source: the aws reference, section 3.7.
 
 mod news;
+mod served;
 mod veil;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Answer, Refusal, State, Tags, TargetKey, security_group, target_group, waf_regional, wafv2,
+    Answer, Listener, RecordKey, RecordSet, Refusal, State, Tags, TargetKey, security_group,
+    target_group, waf_regional, wafv2,
 };
 
 pub use self::veil::Veil;
@@ -54,6 +56,18 @@ pub enum Lag {
     RequestCertificate,
     /// CreateLoadBalancer and CreateWebACL: AssociateWebACL does not know it.
     AssociateWebAcl,
+    /// Any change of a listener, its rules and its certificates: the nodes of
+    /// the load balancer act as before.
+    ChangeListener,
+    /// A key or role that is known gets another policy, secret or trust: it is
+    /// judged as before.
+    ChangePolicy,
+    /// ChangeResourceRecordSets: DNS answers as before, at most until the
+    /// change is in sync.
+    ChangeRecords,
+    /// DNS has answered: it answers the same again until the records have lived
+    /// their time, as the resolvers between do, but no longer than this.
+    ResolverCache,
 }
 
 /// How a rule is set.
@@ -77,7 +91,7 @@ pub type Settings = BTreeMap<Lag, Setting>;
 
 /// All rules as AWS has them. Times and frequencies are guesses around what was
 /// seen.
-const REAL: [(Lag, u64, f64); 13] = [
+const REAL: [(Lag, u64, f64); 17] = [
     (Lag::CreateLoadBalancer, 2_000, 0.1),
     (Lag::CreateTargetGroup, 2_000, 0.3),
     (Lag::CreateListener, 8_000, 0.3),
@@ -91,6 +105,10 @@ const REAL: [(Lag, u64, f64); 13] = [
     (Lag::IssueCertificate, 25_000, 1.0),
     (Lag::RequestCertificate, 12_000, 1.0),
     (Lag::AssociateWebAcl, 30_000, 1.0),
+    (Lag::ChangeListener, 3_000, 1.0),
+    (Lag::ChangePolicy, 20_000, 0.5),
+    (Lag::ChangeRecords, 30_000, 0.5),
+    (Lag::ResolverCache, 60_000, 1.0),
 ];
 
 /// Every rule, set as AWS has it.
@@ -176,6 +194,19 @@ enum Hidden {
     RuleGone(String),
     /// The present tags; the old ones are shown.
     Tags(String, Tags),
+    /// A change of a listener, by ARN, from the nodes of its load balancer; how
+    /// it was before, if it was there.
+    Listener {
+        arn: String,
+        earlier: Option<Box<Listener>>,
+    },
+    /// A change of a record of a zone, from the name servers; how it was before,
+    /// if it was there.
+    Record {
+        zone: String,
+        key: RecordKey,
+        earlier: Option<Box<RecordSet>>,
+    },
     /// A load balancer or web ACL, from AssociateWebACL; whether it is said not
     /// to exist, or not to be available.
     Associable { id: String, absent: bool },
@@ -222,7 +253,7 @@ impl Lags {
     }
 
     /// Forgets what everybody knows by now.
-    fn pass(&mut self, now: Timestamp) {
+    pub(super) fn pass(&mut self, now: Timestamp) {
         self.news.retain(|news| news.until > now);
     }
 }
@@ -259,11 +290,13 @@ impl State {
             }
         }
         let before = self.before(call);
+        let known = self.known(call);
         let quota = self.count_deleted_rules(call);
         let answered = carry_out(self);
         self.lift(quota);
         if matches!(answered, Some(Ok(_))) {
             self.note_call(call, &before, now);
+            self.note_served(call, known, now);
         }
         answered
     }

@@ -241,6 +241,7 @@ impl State {
             self.delete_listener(&listener)?;
         }
         self.load_balancers.remove(arn);
+        self.web_acl_associations.remove(arn);
         self.tags.remove(arn);
         let interfaces = self.interfaces_of_balancer(arn);
         self.let_go_of(&interfaces, now);

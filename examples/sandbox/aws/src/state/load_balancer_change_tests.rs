@@ -243,7 +243,10 @@ fn what_stands_in_the_way_of_a_delete() {
     assert!(refused.message.contains("deletion protection"));
     protect(&mut state, "false").unwrap();
     let interfaces = state.interfaces_of_balancer(&arn);
+    let acl = super::web_acl::AssociatedAcl::Classic("acl".to_owned());
+    state.web_acl_associations.insert(arn.clone(), acl);
     state.delete_load_balancer(&arn, START).unwrap();
+    assert!(state.web_acl_associations.is_empty(), "it ends with it");
     state.delete_load_balancer(&arn, START).unwrap();
     assert_eq!(code(state.load_balancer(&arn)), "LoadBalancerNotFound");
     assert!(

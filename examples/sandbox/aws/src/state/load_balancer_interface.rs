@@ -24,12 +24,14 @@ impl State {
             return;
         };
         let asked = balancer.addresses.get(zone).cloned().unwrap_or_default();
+        let drawn = self.draws.below(u64::MAX);
         let made = self.add_interface(NewInterface {
             subnet_id: subnet_id.clone(),
             description: description(&balancer.arn),
             security_groups: balancer.security_groups.clone(),
             requester: Some("amazon-elb".to_owned()),
             public: balancer.has_public_ipv4() && asked.allocated.is_none(),
+            drawn: Some(drawn),
         });
         let Ok(id) = made else {
             return;

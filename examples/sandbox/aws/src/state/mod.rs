@@ -246,6 +246,11 @@ enum Transition {
     TrustStoreActive(String),
     /// A Route 53 change has reached all name servers.
     ChangeInsync(String),
+    /// Something that nodes or name servers had yet to hear has reached them.
+    NewsSpread,
+    /// Load balancers have heard of a target: target group, target, and when it
+    /// was registered.
+    TargetAnnounced(String, TargetKey, Timestamp),
     /// A deregistered target has drained: target group and target.
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
@@ -383,6 +388,10 @@ impl State {
                 if let Some(change) = self.changes.get_mut(&id) {
                     change.insync = true;
                 }
+            }
+            Transition::NewsSpread => self.lags.pass(now),
+            Transition::TargetAnnounced(group, key, registered) => {
+                self.announce_target(&group, &key, registered);
             }
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),

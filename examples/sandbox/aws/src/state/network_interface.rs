@@ -78,6 +78,8 @@ pub struct NewInterface {
     pub requester: Option<String>,
     /// Whether it gets a public address.
     pub public: bool,
+    /// Draws its private address with this number; the next free one if absent.
+    pub drawn: Option<u64>,
 }
 
 /// What CreateNetworkInterface asks for.
@@ -126,7 +128,7 @@ impl State {
         };
         let mac = self.mac();
         let subnet = Kind::Subnet.find_mut(&mut self.subnets, &new.subnet_id)?;
-        let address = subnet.take(&id)?;
+        let address = subnet.take_drawn(&id, new.drawn)?;
         let interface = NetworkInterface {
             id: id.clone(),
             subnet_id: subnet.id.clone(),
@@ -239,6 +241,7 @@ impl State {
             security_groups: groups,
             requester: None,
             public: false,
+            drawn: None,
         })?;
         let mut addresses = wanted.addresses.clone();
         if assign_ipv6 && addresses.asks_no_ipv6() {

@@ -24,7 +24,8 @@ pub struct NewTarget {
 
 impl State {
     /// RegisterTargets: all or none; a target that is registered already stays
-    /// as it is, one that drains comes back.
+    /// as it is, one that drains comes back. Load balancers hear of it a while
+    /// later.
     pub fn register_targets(
         &mut self,
         arn: &str,
@@ -42,7 +43,9 @@ impl State {
         }
         check_server_ids(group, &registered)?;
         self.check_target_quotas(group, registered.keys())?;
+        let lag = self.timing.registration_lag_ms;
         let everywhere = (group.target_type == TargetType::Lambda).then(|| "all".to_owned());
+        let mut fresh = Vec::new();
         let group = self.target_group_mut(arn)?;
         for (key, new) in registered {
             let known = group
@@ -57,13 +60,20 @@ impl State {
                 availability_zone: zone.or_else(|| everywhere.clone()),
                 quic_server_id: new.quic_server_id.clone(),
                 registered: now,
+                announced: lag == 0,
+                slow_start: None,
                 probed: Probed::Registering,
                 streak: 0,
                 held: false,
                 draining_until: None,
                 served_until: None,
             };
+            fresh.extend((lag > 0).then(|| key.clone()));
             group.targets.insert(key, target);
+        }
+        for key in fresh {
+            let announced = Transition::TargetAnnounced(arn.to_owned(), key, now);
+            self.schedule(now, lag, announced);
         }
         Ok(())
     }
@@ -376,5 +386,77 @@ mod tests {
             .map(|key| key.id.as_str())
             .collect();
         assert_eq!(left, [ids.nodes[1].as_str()]);
+    }
+
+    #[test]
+    fn load_balancers_hear_of_a_target_later() {
+        let timing = Timing {
+            provisioning_ms: 0,
+            registration_lag_ms: 5_000,
+            ..Timing::default()
+        };
+        let (mut state, group) = serving(timing);
+        let pods = [target("10.0.48.77")];
+        let key = key_of(&state.target_groups[&group], &pods[0]).unwrap();
+        let is_probed = |state: &State| {
+            let health = state.group_health(&state.target_groups[&group]);
+            health.is_probed(&key)
+        };
+        state.advance(START);
+        state.register_targets(&group, &pods, START).unwrap();
+        state.advance(later(4));
+        assert!(!is_probed(&state));
+        let health = state.target_health(&state.target_groups[&group], &key);
+        assert_eq!(health.reason, Some("Elb.RegistrationInProgress"));
+        // What was registered anew counts from then on.
+        state.deregister_targets(&group, &pods, later(4)).unwrap();
+        state.register_targets(&group, &pods, later(4)).unwrap();
+        state.advance(later(5));
+        assert!(!is_probed(&state));
+        state.advance(later(9));
+        assert!(is_probed(&state));
+    }
+
+    #[test]
+    fn slow_start_needs_a_target_that_does_not() {
+        let (mut state, group) = serving(Timing::default());
+        let slow = ("slow_start.duration_seconds".to_owned(), "30".to_owned());
+        state
+            .modify_target_group_attributes(&group, &[slow])
+            .unwrap();
+        let ids = ["10.0.48.77", "10.0.48.78", "10.0.48.79"];
+        let pods = ids.map(target);
+        state.register_targets(&group, &pods, START).unwrap();
+        let probe = |state: &mut State, at: usize, good: bool, second: i64| {
+            let key = key_of(&state.target_groups[&group], &pods[at]).unwrap();
+            let outcome = if good {
+                Ok(())
+            } else {
+                Err(crate::state::ProbeFailure::Timeout)
+            };
+            state.record_probe(&group, &key, outcome, later(second));
+            state.target_groups[&group].targets[&key].slow_start
+        };
+        assert_eq!(probe(&mut state, 0, true, 10), None, "the first one");
+        let began = probe(&mut state, 1, true, 11);
+        assert_eq!(began, Some(later(11)));
+        // The first goes; the second is in slow start itself.
+        for second in [12, 13] {
+            assert_eq!(probe(&mut state, 0, false, second), None);
+        }
+        assert_eq!(probe(&mut state, 2, true, 14), None);
+        for second in [15, 16] {
+            probe(&mut state, 2, false, second);
+        }
+        // Now it no longer is.
+        for second in 42..47 {
+            let began = probe(&mut state, 2, true, second);
+            assert_eq!(began, (second == 46).then(|| later(46)));
+        }
+        for second in [47, 48] {
+            probe(&mut state, 1, false, second);
+        }
+        let left = state.target_groups[&group].targets.values();
+        assert_eq!(left.filter(|one| one.slow_start.is_some()).count(), 1);
     }
 }

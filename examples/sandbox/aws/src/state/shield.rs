@@ -298,10 +298,14 @@ impl State {
                 self.hosted_zones.contains_key(id)
                     || far.is_some_and(|(account, _)| account == self.account)
             }
-            // All of EC2 that exists has an entry of tags, if only an empty one.
             "ELASTIC_IP_ALLOCATION" => {
-                resource.contains(&format!(":{}:{}:", self.region, self.account))
-                    && self.tags.contains_key(id)
+                // Its whole ARN has to be right, for it has one in each region.
+                let arn = arn_parts(resource);
+                arn.filter(|arn| arn.account == self.account)
+                    .is_some_and(|arn| {
+                        (arn.region == self.region && self.addresses.contains_key(id))
+                            || self.elsewhere.has_address(arn.account, arn.region, id)
+                    })
             }
             _ => false,
         };
@@ -415,6 +419,39 @@ mod tests {
         ] {
             let refusal = state.create_protection("a", resource, &[]).unwrap_err();
             assert_eq!(refusal.code, "InvalidResourceException", "{resource}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_protected_where_they_are() {
+        let mut state = state();
+        state.create_subscription(NOW).unwrap();
+        let here = state.allocate_address(&[]).unwrap();
+        let vpc = state.create_vpc("10.0.0.0/16", &[]).unwrap();
+        let mut far = |account: &str| {
+            let mut there = State::new(account, "eu-west-1", Timing::default());
+            there.ids = super::super::ids::Ids::named(account);
+            let id = there.allocate_address(&[]).unwrap();
+            let place = super::super::elsewhere::Place {
+                account: account.to_owned(),
+                region: "eu-west-1".to_owned(),
+            };
+            state.elsewhere.0.insert(place, there);
+            id
+        };
+        let (ours, theirs) = (far("123456789012"), far("999999999999"));
+        for (region, id, there) in [
+            ("us-east-1", here.as_str(), true),
+            ("eu-west-1", &here, false),
+            ("eu-west-1", &ours, true),
+            ("us-east-1", &ours, false),
+            ("eu-west-1", &theirs, false),
+            // It has tags, but is no address.
+            ("us-east-1", &vpc, false),
+        ] {
+            let arn = format!("arn:aws:ec2:{region}:123456789012:eip-allocation/{id}");
+            let made = state.create_protection("a", &arn, &[]);
+            assert_eq!(made.is_ok(), there, "{arn}");
         }
     }
 }

@@ -143,6 +143,32 @@ impl Subnet {
         Err(self.full())
     }
 
+    /// Takes an address for a network interface of a load balancer: one that
+    /// is drawn out of the last quarter of the range, so that nobody can count
+    /// on it and it seldom meets an address that somebody names. The next one
+    /// in turn if nothing was drawn.
+    pub(super) fn take_drawn(&mut self, holder: &str, drawn: Option<u64>) -> Answer<Ipv4Addr> {
+        let Some(drawn) = drawn else {
+            return self.take(holder);
+        };
+        let size = 1_u32 << (32 - self.cidr.prefix_len());
+        let last = size.saturating_sub(2).max(RESERVED);
+        let first = (size / 4 * 3).clamp(RESERVED, last);
+        let room = last - first + 1;
+        let start = u32::try_from(drawn % u64::from(room)).unwrap_or_default();
+        let base = u32::from(self.cidr.network());
+        let free = (0..room)
+            .map(|step| Ipv4Addr::from(base + first + (start + step) % room))
+            .find(|address| !self.taken.contains_key(address));
+        match free {
+            Some(address) => {
+                self.take_this(address, holder)?;
+                Ok(address)
+            }
+            None => self.take(holder),
+        }
+    }
+
     fn full(&self) -> Refusal {
         Refusal::new(
             "InsufficientFreeAddressesInSubnet",

@@ -1,6 +1,6 @@
 //! Targets and their health.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{LoadBalancer, State, TargetGroup, TargetType, arn};
 
@@ -20,8 +20,12 @@ pub struct Target {
     pub availability_zone: Option<String>,
     /// Server id, only of QUIC.
     pub quic_server_id: Option<String>,
-    /// When it was registered last; slow start counts from here.
+    /// When it was registered last.
     pub registered: Timestamp,
+    /// Whether load balancers have heard of it, and check and use it.
+    pub announced: bool,
+    /// Set while it is healthy: when it became so, if it then began slowly.
+    pub slow_start: Option<Timestamp>,
     /// What the probes found; only looked at while the group is in use.
     pub probed: Probed,
     /// Probes in a row with the opposite outcome of `probed`.
@@ -126,10 +130,12 @@ impl State {
         group_arn: &str,
         key: &TargetKey,
         outcome: Result<(), ProbeFailure>,
+        now: Timestamp,
     ) -> bool {
         let Some(group) = self.target_groups.get_mut(group_arn) else {
             return false;
         };
+        let begins_slowly = group.begins_slowly(key, now);
         let check = &group.health_check;
         let Some(target) = group.targets.get_mut(key) else {
             return false;
@@ -165,7 +171,22 @@ impl State {
                 }
             }
         }
-        target.probed != before
+        if target.probed == before {
+            return false;
+        }
+        let healthy = target.probed == Probed::Healthy;
+        target.slow_start = (healthy && begins_slowly).then_some(now);
+        true
+    }
+
+    /// Load balancers have heard of a target that was registered then.
+    pub(super) fn announce_target(&mut self, group: &str, key: &TargetKey, registered: Timestamp) {
+        if let Some(group) = self.target_groups.get_mut(group)
+            && let Some(target) = group.targets.get_mut(key)
+            && target.registered == registered
+        {
+            target.announced = true;
+        }
     }
 
     /// Holds the health of a target as if the probes had found it, healthy or
@@ -203,6 +224,7 @@ impl State {
             ));
         };
         target.held = healthy.is_some();
+        target.announced = true;
         target.streak = 0;
         match healthy {
             Some(true) => target.probed = Probed::Healthy,
@@ -227,6 +249,32 @@ impl State {
         {
             group.targets.remove(key);
         }
+    }
+}
+
+impl TargetGroup {
+    /// `slow_start.duration_seconds`.
+    pub fn slow_start_seconds(&self) -> u64 {
+        self.attributes
+            .get("slow_start.duration_seconds")
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Whether a target that becomes healthy now begins slowly: only beside a
+    /// healthy one that does not.
+    fn begins_slowly(&self, key: &TargetKey, now: Timestamp) -> bool {
+        let seconds = self.slow_start_seconds();
+        let whole = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+        seconds > 0
+            && self.targets.iter().any(|(other, target)| {
+                other != key
+                    && target.probed == Probed::Healthy
+                    && target.draining_until.is_none()
+                    && target
+                        .slow_start
+                        .is_none_or(|began| now.duration_since(began) >= whole)
+            })
     }
 }
 

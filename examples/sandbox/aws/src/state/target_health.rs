@@ -89,6 +89,12 @@ impl GroupHealth<'_> {
                 "Target registration is in progress",
             );
         }
+        if !target.announced {
+            return initial(
+                "Elb.RegistrationInProgress",
+                "Target registration is in progress",
+            );
+        }
         if !self.group.health_check.enabled {
             return TargetHealth {
                 state: HealthState::Unavailable,
@@ -118,15 +124,25 @@ impl GroupHealth<'_> {
         }
     }
 
-    /// Whether health checks are to be sent to a target now: registered, in
-    /// use, in an enabled zone, behind an active load balancer.
+    /// Whether health checks are to be sent to a target now: registered and
+    /// known to load balancers, in use, in an enabled zone, behind an active
+    /// load balancer.
     pub fn is_probed(&self, key: &TargetKey) -> bool {
         let active = |balancer: &LoadBalancer| balancer.state == LoadBalancerState::Active;
+        let announced = |target: &Target| target.announced;
         self.balancer.is_some_and(active)
+            && self.group.targets.get(key).is_some_and(announced)
             && matches!(
                 self.of(key).state,
                 HealthState::Initial | HealthState::Healthy | HealthState::Unhealthy
             )
+    }
+
+    /// The zone of a target, by which nodes that keep to theirs choose; none
+    /// where it counts for all.
+    pub fn zone(&self, key: &TargetKey) -> Option<&str> {
+        let target = self.group.targets.get(key)?;
+        self.zone_of(target, key, self.subnet_of(key))
     }
 
     /// The subnet of the group's VPC that holds the address of a target.

@@ -54,7 +54,7 @@ pub fn authenticate(
             service.bad_signature("Credential should be scoped to a valid region.".to_owned())
         );
     }
-    let Some(key) = callers.key(&signature.key) else {
+    let Some(key) = callers.key(&signature.key, clocks.simulated) else {
         return callers
             .stranger(&signature.key)
             .ok_or_else(|| service.unknown_key());

@@ -42,7 +42,7 @@ pub fn handle(
         "AssumeRole" => assume(input, calling, state, now),
         "AssumeRoleWithWebIdentity" => assume_with_web_identity(input, calling, state, now),
         "GetSessionToken" => session_token(input, calling, state, now),
-        "GetAccessKeyInfo" => access_key(input, calling),
+        "GetAccessKeyInfo" => access_key(input, calling, now),
         "DecodeAuthorizationMessage" => decode_message(input),
         _ => return None,
     })
@@ -167,6 +167,7 @@ impl Assumption {
         );
         let user_id = format!("{id}:{}", self.session);
         let policies = registered.and_then(|role| role.policy);
+        let narrowing = self.policy.clone();
         let caller = Caller {
             account,
             arn: session.clone(),
@@ -175,8 +176,9 @@ impl Assumption {
             session: Some(Session {
                 role: Some(arn),
                 tags: self.tags,
+                policy: self.policy,
             }),
-            policies: policies.into_iter().chain(self.policy).collect(),
+            policies: policies.into_iter().chain(narrowing).collect(),
         };
         let mut xml = Xml::default();
         give_out(&mut xml, caller, calling.callers, self.seconds, state, now);
@@ -255,7 +257,7 @@ fn assume(input: &Input, calling: &Calling, state: &mut State, now: Timestamp) -
             "MultiFactorAuthentication failed with invalid MFA one time pass code.",
         ));
     }
-    let registered = calling.callers.role(&assumption.role.arn);
+    let registered = calling.callers.role(&assumption.role.arn, now);
     match &registered {
         Some(role) => {
             let mut wish = Wish {
@@ -272,8 +274,8 @@ fn assume(input: &Input, calling: &Calling, state: &mut State, now: Timestamp) -
                 return Err(denied());
             }
         }
-        None if calling.callers.only_known() => return Err(denied()),
-        None => {}
+        // Nobody trusts anybody for a role that does not exist.
+        None => return Err(denied()),
     }
     let chained = caller
         .session
@@ -344,8 +346,8 @@ fn assume_with_web_identity(
             ));
         }
     }
-    let registered = calling.callers.role(&assumption.role.arn);
-    if !may_assume(registered.as_ref(), &assumption, &token, &issuer, calling) {
+    let registered = calling.callers.role(&assumption.role.arn, now);
+    if !may_assume(registered.as_ref(), &assumption, &token, &issuer) {
         return Err(Refusal::new(
             "AccessDenied",
             "Not authorized to perform sts:AssumeRoleWithWebIdentity",
@@ -364,10 +366,9 @@ fn may_assume(
     assumption: &Assumption,
     token: &WebToken,
     issuer: &str,
-    calling: &Calling,
 ) -> bool {
     let Some(role) = role else {
-        return !calling.callers.only_known();
+        return false;
     };
     if role
         .issuer
@@ -424,6 +425,7 @@ fn session_token(
         session: Some(Session {
             role: None,
             tags: BTreeMap::new(),
+            policy: None,
         }),
         ..calling.caller.clone()
     };
@@ -432,10 +434,10 @@ fn session_token(
     Ok(xml)
 }
 
-fn access_key(input: &Input, calling: &Calling) -> Answer<Xml> {
+fn access_key(input: &Input, calling: &Calling, now: Timestamp) -> Answer<Xml> {
     let id = input.need("AccessKeyId")?;
     input.done()?;
-    let known = calling.callers.key(&id).map(|key| key.caller);
+    let known = calling.callers.key(&id, now).map(|key| key.caller);
     let owner = known.or_else(|| calling.callers.stranger(&id));
     let owner = owner.ok_or_else(|| input.invalid(format!("Invalid access key {id}")))?;
     let mut xml = Xml::default();

@@ -144,6 +144,11 @@ async fn temporary_keys() {
         ("RoleArn", "arn:aws:iam::123456789012:role/controller"),
         ("RoleSessionName", "sandbox"),
     ];
+    let stranger = aws.sts("AssumeRole", &role).await;
+    assert_eq!(stranger.code(), "AccessDenied");
+    let known = r#"[{"arn": "arn:aws:iam::123456789012:role/controller"},
+                    {"arn": "arn:aws:iam::123456789012:role/x"}]"#;
+    aws.sim(Method::POST, "roles", known).await.ok();
     let assumed = aws.sts("AssumeRole", &role).await.ok();
     assert!(assumed.one("AccessKeyId").starts_with("ASIA"));
 

@@ -60,7 +60,7 @@ async fn rules_are_switched_on_one_by_one_and_shown() {
     let real = aws.sim(Method::POST, "config", r#"{"time": "real"}"#);
     real.await.ok();
     let shown = aws.sim(Method::GET, "config", "").await.ok().json();
-    assert_eq!(shown["lags"].as_object().unwrap().len(), 13);
+    assert_eq!(shown["lags"].as_object().unwrap().len(), 17);
     let off = r#"{"time": "quick", "lags": {"delete-rule": {"ms": 1}, "change-tags": null}}"#;
     aws.sim(Method::POST, "config", off).await.ok();
     let shown = aws.sim(Method::GET, "config", "").await.ok().json();
@@ -396,4 +396,87 @@ async fn a_new_web_acl_or_load_balancer_cannot_be_associated() {
     assert!(codes.contains(&refused.code().as_str()), "a new balancer");
     wait(&aws).await;
     associate(&new).await.ok();
+}
+
+#[tokio::test]
+async fn nodes_act_by_a_rule_later() {
+    let aws = Aws::start().await;
+    let balancer = aws.balancer("web").await;
+    let group = aws.group("pods").await;
+    let listener = aws.listener(&balancer, "8091").await;
+    aws.let_time_pass();
+    switch(&aws, "change-listener").await;
+    let asked = json!({ "listener": listener, "path": "/game" }).to_string();
+    let action = async || {
+        let told = aws.sim(Method::POST, "request", &asked).await.ok().json();
+        told["trace"]["action"].clone()
+    };
+    let made = aws.rule(&listener, "1", "/game", &group).await.ok();
+    let rule = made.one("RuleArn");
+    let shown = elb(&aws, "DescribeRules", "ListenerArn", &listener).await;
+    assert!(shown.ok().body.contains(&rule), "the API knows it");
+    assert_eq!(action().await, "fixed-response");
+    wait(&aws).await;
+    assert_eq!(action().await, "forward");
+    elb(&aws, "DeleteRule", "RuleArn", &rule).await.ok();
+    assert_eq!(action().await, "forward");
+    wait(&aws).await;
+    assert_eq!(action().await, "fixed-response");
+    elb(&aws, "DeleteListener", "ListenerArn", &listener)
+        .await
+        .ok();
+    let none = elb(&aws, "DescribeListeners", "LoadBalancerArn", &balancer).await;
+    assert!(!none.ok().body.contains(&listener));
+}
+
+#[tokio::test]
+async fn name_servers_hear_of_a_record_later() {
+    let aws = lagging("change-records").await;
+    let state = aws.simulator.state();
+    let zone = state.read(|state| state.hosted_zones.keys().next().unwrap().clone());
+    let name = state.read(|state| format!("late.{}", state.hosted_zones[&zone].name));
+    let changes = format!(
+        "<Change><Action>CREATE</Action><ResourceRecordSet><Name>{name}</Name><Type>A</Type>\
+         <TTL>60</TTL><ResourceRecords><ResourceRecord><Value>192.0.2.1</Value></ResourceRecord>\
+         </ResourceRecords></ResourceRecordSet></Change>"
+    );
+    aws.change(&zone, &changes).await.ok();
+    let known = || {
+        state.read(|state| {
+            let zone = &state.hosted_zones[&zone];
+            let there = |zone: &sandbox_aws::state::HostedZone| {
+                zone.records.values().any(|set| set.name == name)
+            };
+            (there(zone), there(&state.served_zone(zone)))
+        })
+    };
+    assert_eq!(known(), (true, false), "the API has it, DNS has not");
+    wait(&aws).await;
+    assert_eq!(known(), (true, true));
+}
+
+#[tokio::test]
+async fn a_caller_is_judged_by_its_old_policy_for_a_while() {
+    let aws = Aws::start().await;
+    let role = async |effect: &str| {
+        let policy = json!({ "Statement": [
+            { "Effect": effect, "Action": "*", "Resource": "*" }
+        ] });
+        let arn = "arn:aws:iam::123456789012:role/web";
+        let role = json!({ "arn": arn, "policy": policy }).to_string();
+        aws.sim(Method::POST, "roles", &role).await.ok();
+    };
+    let callers = aws.simulator.callers();
+    let effect = || {
+        let now = aws.simulator.state().now();
+        let role = callers.role("arn:aws:iam::123456789012:role/web", now);
+        role.unwrap().policy.unwrap()["Statement"][0]["Effect"].clone()
+    };
+    switch(&aws, "change-policy").await;
+    role("Allow").await;
+    assert_eq!(effect(), "Allow", "who is new is known at once");
+    role("Deny").await;
+    assert_eq!(effect(), "Allow");
+    wait(&aws).await;
+    assert_eq!(effect(), "Deny");
 }

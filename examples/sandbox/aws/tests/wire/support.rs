@@ -23,6 +23,7 @@ const TIMING: Timing = Timing {
     zone_busy_ms: 0,
     eni_release_ms: HOUR_MS,
     draining_ms: Some(HOUR_MS),
+    registration_lag_ms: 0,
     deregistration_lag_ms: 0,
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,

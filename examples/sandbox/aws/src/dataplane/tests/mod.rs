@@ -1,6 +1,7 @@
 //! The data plane through real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod balancing;
 mod bearer;
 mod browser;
 mod control;
@@ -8,6 +9,7 @@ mod health;
 mod life;
 mod logins;
 mod mutual_tls;
+mod network;
 mod sockets;
 mod sticky;
 pub(crate) mod world;

@@ -15,7 +15,7 @@ use super::world::{
 use crate::state::{ActionKind, HealthState, Protocol, Stickiness};
 
 /// The cookies that an answer sets, as a browser sends them back.
-fn cookies(got: &Got) -> String {
+pub(super) fn cookies(got: &Got) -> String {
     let set = got.headers.get_all("set-cookie").iter();
     let pairs: Vec<&str> = set
         .map(|line| line.to_str().unwrap().split(';').next().unwrap())
@@ -23,13 +23,13 @@ fn cookies(got: &Got) -> String {
     pairs.join("; ")
 }
 
-async fn get(world: &World, path: &str, cookie: &str) -> Got {
+pub(super) async fn get(world: &World, path: &str, cookie: &str) -> Got {
     let socket = world.endpoint(80).await.socket;
     let request = Request::get(path).header("cookie", cookie);
     send(socket, request.body(Body::empty()).unwrap()).await
 }
 
-fn name(got: &Got) -> &str {
+pub(super) fn name(got: &Got) -> &str {
     assert_eq!(got.status, 200, "{got:?}");
     got.body.lines().next().unwrap()
 }

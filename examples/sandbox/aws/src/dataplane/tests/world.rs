@@ -160,6 +160,8 @@ pub(crate) fn register(state: &mut State, group: &str, id: &str) {
         availability_zone: None,
         quic_server_id: None,
         registered: Timestamp::UNIX_EPOCH,
+        announced: true,
+        slow_start: None,
         probed: Probed::Registering,
         streak: 0,
         held: false,
@@ -291,7 +293,8 @@ pub(crate) struct Server {
 }
 
 /// Starts a target that says its name, the request and its body. `/slow` waits
-/// before it answers, `/slow-body` after the first part of its answer.
+/// before it answers, `/slow-body` after the first part of its answer. The query
+/// `set-cookie=NAME%3DVALUE` makes it set a cookie.
 pub(crate) async fn serve(name: &'static str) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server = Server {
@@ -343,5 +346,16 @@ async fn echo(
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())),
     );
     lines.push(body.into_owned());
-    ([("connection", "x-hop"), ("x-hop", "1")], lines.join("\n")).into_response()
+    let hop = [("connection", "x-hop"), ("x-hop", "1")];
+    let mut answer = (hop, lines.join("\n")).into_response();
+    if let Some((_, cookie)) = parts
+        .uri
+        .query()
+        .and_then(|it| it.split_once("set-cookie="))
+    {
+        let cookie = cookie.replace("%3D", "=");
+        let headers = answer.headers_mut();
+        headers.append("set-cookie", cookie.parse().unwrap());
+    }
+    answer
 }

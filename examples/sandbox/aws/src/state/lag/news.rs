@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Call, Hidden, Lag, News, Setting, Thing};
-use crate::state::{State, Tags, arn};
+use super::{Call, Hidden, Lag, News, Thing};
+use crate::state::{State, Tags, Transition, arn};
 
 /// What was there before a call.
 #[derive(Debug, Default)]
@@ -210,18 +210,20 @@ impl State {
     }
 
     /// Hides something for as long as a rule says, if it is on and met.
-    fn note(&mut self, lag: Lag, hidden: Hidden, now: Timestamp) {
-        let Some(Setting { ms, probability }) = self.lags.settings.get(&lag).copied() else {
-            return;
-        };
-        if self.draws.fraction() >= probability {
+    pub(super) fn note(&mut self, lag: Lag, hidden: Hidden, now: Timestamp) {
+        if let Some(until) = self.lags_until(lag, now) {
+            self.hide(hidden, until, now);
+        }
+    }
+
+    pub(super) fn hide(&mut self, hidden: Hidden, until: Timestamp, now: Timestamp) {
+        if until <= now {
             return;
         }
-        let ms = self.timing.duration_ms(ms, self.draws.fraction());
-        let lasts = SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX));
-        let until = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
-        if until > now {
-            self.lags.news.push(News { until, hidden });
+        // Whoever serves by it learns of its end without a call.
+        if matches!(hidden, Hidden::Listener { .. } | Hidden::Record { .. }) {
+            self.schedule_at(until, Transition::NewsSpread);
         }
+        self.lags.news.push(News { until, hidden });
     }
 }

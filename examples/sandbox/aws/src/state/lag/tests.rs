@@ -193,3 +193,109 @@ fn every_rule_is_on_where_time_is_real() {
     };
     assert!(bad.check().unwrap_err().contains("0 to 1"));
 }
+
+#[test]
+fn nodes_know_a_listener_as_it_was_for_a_while() {
+    use crate::dataplane::tests::world::{
+        account, add_balancer, add_listener, balancer_arn, listener_arn,
+    };
+    let mut state = account();
+    add_balancer(&mut state, "web");
+    add_listener(&mut state, "web", 80, crate::state::Protocol::Http);
+    let setting = Setting {
+        ms: 10_000,
+        probability: 1.0,
+    };
+    state.lags.settings.insert(Lag::ChangeListener, setting);
+    let arn = listener_arn("web", 80);
+    let alpn = |state: &mut State, action: &str, at: Timestamp, to: Option<&str>| {
+        change(state, (ELB, action), &[&arn], at, |state| {
+            let balancer = state.load_balancers.get_mut(&balancer_arn("web")).unwrap();
+            match to {
+                Some(to) => {
+                    let listener = balancer.listeners.get_mut(&80).unwrap();
+                    listener.alpn_policy = Some(to.to_owned());
+                }
+                None => balancer.listeners.clear(),
+            }
+            Ok(())
+        })
+        .unwrap();
+    };
+    let served = |state: &State| -> Vec<Option<String>> {
+        let balancer = &state.load_balancers[&balancer_arn("web")];
+        let listeners = state.served_listeners(balancer).into_iter();
+        let all: Vec<_> = listeners.map(|it| it.alpn_policy.clone()).collect();
+        let one = state.served_listener(balancer, &arn);
+        assert_eq!(one.is_some(), !all.is_empty());
+        all
+    };
+    alpn(&mut state, "DescribeListeners", NOW, Some("zero"));
+    assert!(!state.is_stale(&arn), "only changes are late");
+    alpn(&mut state, "ModifyListener", NOW, Some("one"));
+    alpn(&mut state, "ModifyRule", later(5), Some("two"));
+    alpn(&mut state, "DeleteListener", later(8), None);
+    let mut seen = Vec::new();
+    for second in [0, 9, 10, 15, 18] {
+        state.advance(later(second));
+        seen.push(served(&state));
+    }
+    let one = |text: &str| vec![Some(text.to_owned())];
+    assert_eq!(
+        seen,
+        [one("zero"), one("zero"), one("one"), one("two"), vec![]]
+    );
+    assert!(state.lags.news.is_empty(), "and nobody called");
+}
+
+#[test]
+fn dns_knows_a_record_as_it_was_until_it_is_in_sync() {
+    use crate::state::{RecordKey, RecordSet, dns_name};
+    let (mut state, _) = world(Lag::ChangeRecords);
+    state.timing.insync_ms = 6_000;
+    let zone = state.hosted_zones.keys().next().cloned().unwrap();
+    let name = format!("x.{}", state.hosted_zones[&zone].name);
+    let key = RecordKey {
+        reversed: dns_name::reversed(&name),
+        kind: "A".to_owned(),
+        set_identifier: String::new(),
+    };
+    let to = |state: &mut State, address: Option<&str>, at: Timestamp| {
+        let what = ("route53", "ChangeResourceRecordSets");
+        change(state, what, &[&zone], at, |state| {
+            let records = &mut state.hosted_zones.get_mut(&zone).unwrap().records;
+            match address {
+                Some(address) => {
+                    let set = RecordSet {
+                        name: name.clone(),
+                        kind: "A".to_owned(),
+                        ttl: Some(60),
+                        values: vec![address.to_owned()],
+                        alias: None,
+                        routing: None,
+                        health_check_id: None,
+                    };
+                    records.insert(key.clone(), set)
+                }
+                None => records.remove(&key),
+            };
+            Ok(state.add_change(&zone, None, at))
+        })
+        .unwrap();
+    };
+    let served = |state: &State| {
+        let served = state.served_zone(&state.hosted_zones[&zone]);
+        let set = served.records.get(&key);
+        set.map_or_else(String::new, |set| set.values.join(" "))
+    };
+    to(&mut state, Some("192.0.2.1"), NOW);
+    to(&mut state, Some("192.0.2.2"), later(3));
+    to(&mut state, None, later(4));
+    let mut seen = Vec::new();
+    for second in [4, 5, 6, 8, 9, 10] {
+        state.advance(later(second));
+        seen.push(served(&state));
+    }
+    // In sync after 6 s, though the rule would hold for 10.
+    assert_eq!(seen, ["", "", "192.0.2.1", "192.0.2.1", "192.0.2.2", ""]);
+}

@@ -48,6 +48,25 @@ fn a_small_subnet_runs_full() {
 }
 
 #[test]
+fn drawn_addresses_lie_at_the_end_until_it_is_full() {
+    let (mut state, vpc) = state();
+    let id = state.create_subnet(&vpc, "10.0.0.0/26", None, &[]).unwrap();
+    let subnet = state.subnets.get_mut(&id).unwrap();
+    let mut drawn = std::collections::BTreeSet::new();
+    for number in [0, 7, 7, u64::MAX, 14, 15] {
+        let address = subnet.take_drawn("eni-1", Some(number)).unwrap();
+        assert!(address.octets()[3] >= 48, "{address}");
+        assert!(drawn.insert(address), "{address} twice");
+    }
+    for number in 0..59 - 6 {
+        subnet.take_drawn("eni-1", Some(number)).unwrap();
+    }
+    assert_eq!(subnet.free_addresses(), 0);
+    let full = subnet.take_drawn("eni-1", Some(0)).unwrap_err();
+    assert_eq!(full.code, "InsufficientFreeAddressesInSubnet");
+}
+
+#[test]
 fn prefixes_are_whole_and_free() {
     let (mut state, vpc) = state();
     let id = state.create_subnet(&vpc, "10.0.0.0/26", None, &[]).unwrap();

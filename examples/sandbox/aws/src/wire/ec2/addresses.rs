@@ -9,7 +9,7 @@ use super::{
 use crate::{
     state::{
         Address, Answer, NetworkInterface, Refusal, State,
-        address::BindTo,
+        address::{AddressPool, BindTo},
         ec2_id::{Kind, combination},
     },
     wire::{params::Input, xml::Xml},
@@ -90,11 +90,7 @@ fn not_found(address: &str) -> Refusal {
 }
 
 fn write(xml: &mut Xml, state: &State, address: &Address) {
-    xml.leaf("publicIp", address.public_ip)
-        .leaf("allocationId", &address.id)
-        .leaf("domain", "vpc")
-        .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", pool_of(address));
+    write_allocation(xml, state, address);
     if let Some(association) = &address.association {
         let interface = state.network_interfaces.get(&association.interface_id);
         let instance = interface
@@ -120,9 +116,22 @@ fn service_of(interface: &NetworkInterface) -> Option<&'static str> {
     }
 }
 
-/// The pool of an address, by the name that Amazon's own has.
-fn pool_of(address: &Address) -> &str {
-    address.pool.as_deref().unwrap_or("amazon")
+/// What AllocateAddress and DescribeAddresses both tell.
+fn write_allocation(xml: &mut Xml, state: &State, address: &Address) {
+    match &address.pool {
+        AddressPool::CustomerOwned(pool) => xml
+            .leaf("customerOwnedIp", address.public_ip)
+            .leaf("customerOwnedIpv4Pool", pool),
+        AddressPool::Ipam(pool) => xml
+            .leaf("publicIp", address.public_ip)
+            .leaf("publicIpv4Pool", pool),
+        AddressPool::Amazon => xml
+            .leaf("publicIp", address.public_ip)
+            .leaf("publicIpv4Pool", "amazon"),
+    };
+    xml.leaf("allocationId", &address.id)
+        .leaf("domain", "vpc")
+        .leaf("networkBorderGroup", &state.region);
 }
 
 fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
@@ -132,18 +141,26 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
         parse_ip(&text)?;
         return Err(not_found(&text));
     }
-    for (name, code) in [
-        ("PublicIpv4Pool", "InvalidPublicIpv4PoolID.NotFound"),
-        ("CustomerOwnedIpv4Pool", "InvalidPoolID.NotFound"),
-    ] {
-        if let Some(pool) = input.text(name).filter(|pool| pool != "amazon") {
-            return Err(Refusal::new(
-                code,
-                format!("The pool ID '{pool}' does not exist"),
+    // Address ranges of one's own are brought along only through IPAM here.
+    if let Some(pool) = input.text("PublicIpv4Pool").filter(|pool| pool != "amazon") {
+        return Err(Refusal::new(
+            "InvalidPublicIpv4PoolID.NotFound",
+            format!("The pool ID '{pool}' does not exist"),
+        ));
+    }
+    let pool = match (
+        input.text("IpamPoolId"),
+        input.text("CustomerOwnedIpv4Pool"),
+    ) {
+        (Some(_), Some(_)) => {
+            return Err(combination(
+                "You may specify an IPAM pool or a customer-owned pool, but not both in the same call",
             ));
         }
-    }
-    let pool = input.text("IpamPoolId");
+        (Some(pool), None) => AddressPool::Ipam(pool),
+        (None, Some(pool)) => AddressPool::CustomerOwned(pool),
+        (None, None) => AddressPool::Amazon,
+    };
     let tags = read_tags(input, "elastic-ip")?;
     ready(input)?;
     if let Some(domain) = domain.filter(|domain| domain != "vpc") {
@@ -156,17 +173,9 @@ fn allocate(input: &Input, state: &mut State) -> Answer<Xml> {
             "Value ({group}) for parameter networkBorderGroup is invalid."
         )));
     }
-    let id = match &pool {
-        Some(pool) => state.allocate_from_pool(pool, &tags)?,
-        None => state.allocate_address(&tags)?,
-    };
-    let address = state.address(&id)?;
+    let id = state.allocate_from_pool(pool, &tags)?;
     let mut xml = Xml::default();
-    xml.leaf("publicIp", address.public_ip)
-        .leaf("allocationId", &id)
-        .leaf("domain", "vpc")
-        .leaf("networkBorderGroup", &state.region)
-        .leaf("publicIpv4Pool", pool_of(address));
+    write_allocation(&mut xml, state, state.address(&id)?);
     Ok(xml)
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     state::{
         Answer, NetworkInterface, Refusal, State,
+        address::AddressPool,
         ec2_id::{Kind, combination},
         interface_addresses::Addresses,
         network_interface::{InterfaceChange, WantedInterface},
@@ -175,12 +176,14 @@ fn write_association(
     xml.nest("association", |xml| {
         let own = address.map_or("amazon", |_| state.account.as_str());
         let owner = interface.requester.as_deref().filter(|_| address.is_none());
-        xml.leaf("publicIp", public)
-            .leaf(
-                "publicDnsName",
-                state.public_name(&interface.vpc_id, public),
-            )
-            .leaf("ipOwnerId", owner.unwrap_or(own));
+        let pool = address.map(|address| &address.pool);
+        if matches!(pool, Some(AddressPool::CustomerOwned(_))) {
+            xml.leaf("customerOwnedIp", public);
+        } else {
+            let name = state.public_name(&interface.vpc_id, public);
+            xml.leaf("publicIp", public).leaf("publicDnsName", name);
+        }
+        xml.leaf("ipOwnerId", owner.unwrap_or(own));
         if shown == Shown::InInstance {
             return;
         }
