@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
+use crate::bench_aws;
 use crate::controller::ControllerProgram;
 use crate::demo;
 use crate::sandbox::Options;
@@ -43,6 +44,12 @@ enum Command {
     Demo(DemoArgs),
     /// Starts an AWS alone: an empty account.
     Aws(AwsArgs),
+    /// Measures the AWS with a large account in it: calls and requests a
+    /// second, memory, start. Prints a table and a line of JSON.
+    ///
+    /// Its goals hold for a release build: cargo run --release -p sandbox --
+    /// bench-aws.
+    BenchAws(BenchAwsArgs),
 }
 
 /// What every command with a control plane takes.
@@ -124,6 +131,22 @@ struct AwsArgs {
     time: Profile,
 }
 
+#[derive(Debug, Args)]
+struct BenchAwsArgs {
+    /// How many there are in the account, each with five target groups and ten
+    /// rules.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    load_balancers: usize,
+
+    /// How long calls, and then requests, are sent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    seconds: u64,
+
+    /// Fails where a figure is not as it should be.
+    #[arg(long)]
+    check: bool,
+}
+
 impl Cli {
     /// Does what the command line says, until it is done or a signal asks for
     /// the end.
@@ -164,6 +187,17 @@ impl Cli {
                 ));
                 ended.cancelled().await;
                 Ok(())
+            }
+            Command::BenchAws(args) => {
+                let options = bench_aws::Options {
+                    load_balancers: args.load_balancers,
+                    lasts: Duration::from_secs(args.seconds),
+                    check: args.check,
+                };
+                tokio::select! {
+                    measured = bench_aws::run(&options) => measured,
+                    () = ended.cancelled() => Ok(()),
+                }
             }
         }
     }

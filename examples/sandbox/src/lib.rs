@@ -5,6 +5,7 @@
 //! main -> cli -> { up, demo } -> sandbox -> { control_plane, account, kubelet, gateway }
 //!                                kubelet -> { control_plane, apps }
 //!                                account -> sandbox_aws
+//!        cli -> bench_aws
 //! ```
 //!
 //! * `control_plane` is the real one: etcd, kube-apiserver,
@@ -16,6 +17,7 @@
 //! * `gateway` lets a browser reach the load balancers; `web` is how the
 //!   sandbox itself asks them.
 //! * `demo` is the demonstration.
+//! * `bench_aws` measures the simulated AWS, as a process of its own.
 //! * `controller` says which program the controller is and installs it from
 //!   `deploy/`.
 //!
@@ -24,6 +26,7 @@
 
 pub mod account;
 pub mod apps;
+pub mod bench_aws;
 pub mod cli;
 pub mod control_plane;
 pub mod controller;
