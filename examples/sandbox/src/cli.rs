@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::bench;
+use crate::bench_aws;
 use crate::controller::ControllerProgram;
 use crate::demo;
+use crate::open_files;
 use crate::sandbox::Options;
 use crate::terminal::{self, Terminal};
 use crate::up::{self, Up};
@@ -52,6 +54,13 @@ enum Command {
     /// Calls are the same everywhere; times are those of this machine and this
     /// build, so build with --release.
     Bench(BenchArgs),
+
+    /// Measures the AWS with a large account in it: calls and requests a
+    /// second, memory, start. Prints a table and a line of JSON.
+    ///
+    /// Its goals hold for a release build: cargo run --release -p sandbox --
+    /// bench-aws.
+    BenchAws(BenchAwsArgs),
 }
 
 /// What every command with a control plane takes.
@@ -158,6 +167,22 @@ struct BenchArgs {
     control_plane_bin: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct BenchAwsArgs {
+    /// How many there are in the account, each with five target groups and ten
+    /// rules.
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    load_balancers: usize,
+
+    /// How long calls, and then requests, are sent.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    seconds: u64,
+
+    /// Fails where a figure is not as it should be.
+    #[arg(long)]
+    check: bool,
+}
+
 impl Cli {
     /// Does what the command line says, until it is done or a signal asks for
     /// the end.
@@ -166,6 +191,7 @@ impl Cli {
     /// Those of the command.
     pub async fn run(self) -> anyhow::Result<()> {
         let ended = end_on_signal()?;
+        open_files::raise_limit();
         match self.command {
             Command::Up(args) => {
                 let with_controller = !args.bare && !args.no_controller;
@@ -208,6 +234,17 @@ impl Cli {
                 ));
                 ended.cancelled().await;
                 Ok(())
+            }
+            Command::BenchAws(args) => {
+                let options = bench_aws::Options {
+                    load_balancers: args.load_balancers,
+                    lasts: Duration::from_secs(args.seconds),
+                    check: args.check,
+                };
+                tokio::select! {
+                    measured = bench_aws::run(&options) => measured,
+                    () = ended.cancelled() => Ok(()),
+                }
             }
         }
     }

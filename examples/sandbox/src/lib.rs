@@ -5,6 +5,7 @@
 //! main -> cli -> { up, demo, bench } -> sandbox -> { control_plane, account, kubelet, gateway }
 //!                                       kubelet -> { control_plane, apps }
 //!                                       account -> sandbox_aws
+//!         cli -> bench_aws
 //! ```
 //!
 //! * `control_plane` is the real one: etcd, kube-apiserver,
@@ -15,7 +16,8 @@
 //!   controller's own Pods run as real processes.
 //! * `gateway` lets a browser reach the load balancers; `web` is how the
 //!   sandbox itself asks them.
-//! * `demo` is the demonstration, `bench` measures.
+//! * `demo` is the demonstration, `bench` measures the controller.
+//! * `bench_aws` measures the simulated AWS, as a process of its own.
 //! * `controller` says which program the controller is and installs it from
 //!   `deploy/`.
 //!
@@ -25,6 +27,7 @@
 pub mod account;
 pub mod apps;
 pub mod bench;
+pub mod bench_aws;
 pub mod cli;
 pub mod control_plane;
 pub mod controller;
@@ -32,6 +35,7 @@ pub mod demo;
 pub mod env_file;
 pub mod gateway;
 pub mod kubelet;
+pub mod open_files;
 pub mod sandbox;
 pub mod terminal;
 pub mod up;

@@ -1,9 +1,9 @@
 //! What was called: counts and the calls in order.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -60,6 +60,103 @@ pub fn kept(answer: &str) -> String {
     answer[..end].to_owned()
 }
 
+/// A call as it is kept: with tens of thousands of them, most of their texts
+/// are the same few names and ARNs, and each of those is kept once.
+#[derive(Debug)]
+struct Kept {
+    number: u64,
+    at: Timestamp,
+    started: f64,
+    ended: f64,
+    service: Arc<str>,
+    action: Arc<str>,
+    status: u16,
+    code: Option<Arc<str>>,
+    caller: Option<Arc<str>>,
+    request_id: Box<str>,
+    denied: Option<Box<str>>,
+    parameters: Box<[(Arc<str>, Arc<str>)]>,
+    answer: Option<Box<str>>,
+}
+
+/// Texts of which there is one copy for all who keep it.
+#[derive(Debug, Default)]
+struct Texts(HashSet<Arc<str>>);
+
+/// Longer texts are not looked for among the others.
+const SHARED: usize = 200;
+
+/// With more texts than this, those that nobody keeps are let go.
+const TEXTS: usize = 50_000;
+
+impl Texts {
+    fn share(&mut self, text: String) -> Arc<str> {
+        if text.len() > SHARED {
+            return text.into();
+        }
+        if let Some(known) = self.0.get(text.as_str()) {
+            return known.clone();
+        }
+        if self.0.len() >= TEXTS {
+            self.0.retain(|text| Arc::strong_count(text) > 1);
+            // Most of them are kept by somebody: begin anew, with few copies too many.
+            if self.0.len() >= TEXTS / 2 {
+                self.0.clear();
+            }
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(text.clone());
+        text
+    }
+}
+
+impl Kept {
+    fn of(call: Call, texts: &mut Texts) -> Self {
+        let mut share = |text: String| texts.share(text);
+        Self {
+            number: call.number,
+            at: call.at,
+            started: call.started,
+            ended: call.ended,
+            service: share(call.service),
+            action: share(call.action),
+            status: call.status,
+            code: call.code.map(&mut share),
+            caller: call.caller.map(&mut share),
+            request_id: call.request_id.into(),
+            denied: call.denied.map(String::into_boxed_str),
+            parameters: call
+                .parameters
+                .into_iter()
+                .map(|(name, value)| (share(name), share(value)))
+                .collect(),
+            answer: call.answer.map(String::into_boxed_str),
+        }
+    }
+
+    fn call(&self) -> Call {
+        let text = |text: &Arc<str>| String::from(&**text);
+        let parameters = self.parameters.iter();
+        Call {
+            number: self.number,
+            at: self.at,
+            started: self.started,
+            ended: self.ended,
+            service: text(&self.service),
+            action: text(&self.action),
+            status: self.status,
+            code: self.code.as_ref().map(text),
+            caller: self.caller.as_ref().map(text),
+            request_id: self.request_id.to_string(),
+            denied: self.denied.as_deref().map(str::to_owned),
+            parameters: parameters
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
+            answer: self.answer.as_deref().map(str::to_owned),
+        }
+    }
+}
+
 /// How often something was called with which outcome.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct Count {
@@ -84,7 +181,8 @@ pub struct Journal {
 
 #[derive(Debug, Default)]
 struct Calls {
-    last: VecDeque<Call>,
+    last: VecDeque<Kept>,
+    texts: Texts,
     /// How many were recorded since the start.
     recorded: u64,
     counts: BTreeMap<(String, String, u16), u64>,
@@ -123,6 +221,7 @@ impl Journal {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (call.service.clone(), call.action.clone(), call.status);
         *calls.counts.entry(key).or_default() += 1;
+        let call = Kept::of(call, &mut calls.texts);
         calls.last.push_back(call);
         if calls.last.len() > KEPT {
             calls.last.pop_front();
@@ -146,7 +245,7 @@ impl Journal {
         let missed = usize::try_from(missed).unwrap_or(usize::MAX);
         let skipped = calls.last.len().saturating_sub(missed);
         (
-            calls.last.range(skipped..).cloned().collect(),
+            calls.last.range(skipped..).map(Kept::call).collect(),
             calls.recorded,
         )
     }
@@ -173,7 +272,7 @@ impl Journal {
             .last
             .iter()
             .filter(|call| call.number > number)
-            .cloned()
+            .map(Kept::call)
             .collect();
         after.sort_by_key(|call| call.number);
         after
@@ -184,5 +283,55 @@ impl Journal {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.last.clear();
         calls.counts.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(number: u64, value: &str) -> Call {
+        Call {
+            number,
+            at: Timestamp::UNIX_EPOCH,
+            started: 1.0,
+            ended: 2.5,
+            service: "ec2".to_owned(),
+            action: "DescribeVpcs".to_owned(),
+            status: 200,
+            code: Some("Code".to_owned()),
+            caller: Some("arn".to_owned()),
+            request_id: number.to_string(),
+            denied: Some("why".to_owned()),
+            parameters: [("VpcId.1".to_owned(), value.to_owned())].into(),
+            answer: Some("<a/>".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_the_call() {
+        let journal = Journal::default();
+        let calls = [call(1, "vpc-1"), call(2, &"long".repeat(100))];
+        for call in &calls {
+            journal.record(call.clone());
+        }
+        assert_eq!(journal.after(0), calls);
+        assert_eq!(journal.after(1), calls[1..]);
+        assert_eq!(journal.recorded_after(1), (vec![calls[1].clone()], 2));
+        assert_eq!(journal.counts()[0].count, 2);
+    }
+
+    #[test]
+    fn texts_are_kept_once_and_let_go() {
+        let mut texts = Texts::default();
+        let first = texts.share("same".to_owned());
+        assert!(Arc::ptr_eq(&first, &texts.share("same".to_owned())));
+        for number in 0..TEXTS {
+            texts.share(number.to_string());
+        }
+        assert!(texts.0.len() < TEXTS);
+        assert!(Arc::ptr_eq(&first, &texts.share("same".to_owned())));
+        let kept: Vec<_> = (0..=TEXTS).map(|n| texts.share(n.to_string())).collect();
+        assert!(texts.0.len() < TEXTS && kept.len() > TEXTS);
     }
 }

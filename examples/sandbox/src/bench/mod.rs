@@ -56,7 +56,6 @@ pub async fn run(options: Options, ended: CancellationToken) -> anyhow::Result<(
     {
         bail!("expected 1 to {MOST_GROUPS} groups");
     }
-    process::raise_open_files();
     let mut candidates = vec![Candidate::Ours(ControllerProgram::of_this_executable()?)];
     candidates.extend(options.controller.clone().map(Candidate::Command));
     let all = async {

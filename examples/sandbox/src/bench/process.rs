@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use crate::controller::ControllerProgram;
@@ -182,19 +182,6 @@ fn anonymous_mb(status: &str) -> Option<f64> {
         .find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kilobytes: u32 = line.split_whitespace().next()?.parse().ok()?;
     Some(f64::from(kilobytes) * 1024.0 / 1e6)
-}
-
-/// A thousand load balancers have thousands of sockets.
-pub(super) fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, the sockets say so themselves.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ mod zones;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use jiff::Timestamp;
@@ -69,6 +69,11 @@ use crate::state::State;
 
 /// A socket that could not be bound is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How many times as long as it takes to follow a change the plane rests after
+/// it, so that calls come first in an account of thousands of load balancers
+/// that changes all the time.
+const REST: u32 = 4;
 
 /// The running data plane of all accounts. Stopping or dropping it closes all sockets.
 #[derive(Debug)]
@@ -200,6 +205,7 @@ async fn follow(shared: Shared, loopbacks: Loopbacks) {
     loop {
         changes.borrow_and_update();
         shared.state.advance();
+        let begin = Instant::now();
         let (listeners, targets, due) = shared.state.everywhere(|states| {
             shared.departures.follow(states);
             shared.balance.retain(states);
@@ -212,9 +218,14 @@ async fn follow(shared: Shared, loopbacks: Loopbacks) {
             let targets: BTreeSet<_> = all().flat_map(probe::wanted).collect();
             (listeners, targets, all().filter_map(State::next_due).min())
         });
+        let rest = begin.elapsed() * REST;
         let complete = listen(&shared, &loopbacks, &mut open, listeners).await;
         shared.endpoints.show(&open);
         probes.follow(&shared, targets);
+        tokio::select! {
+            () = sleep(rest) => {}
+            () = shared.stop.cancelled() => break,
+        }
 
         let wait = if complete { Duration::MAX } else { RETRY };
         let wait = due.map_or(wait, |due| wait.min(until(due, shared.state.now())));

@@ -26,8 +26,21 @@ impl Xml {
 
     /// `<name>value</name>`.
     pub fn leaf(&mut self, name: &str, value: impl Display) -> &mut Self {
-        let text = escape(&value.to_string());
-        let _ = write!(self.text, "<{name}>{text}</{name}>");
+        self.open(name);
+        let _ = write!(Escaped(&mut self.text), "{value}");
+        self.close(name)
+    }
+
+    fn open(&mut self, name: &str) {
+        self.text.push('<');
+        self.text.push_str(name);
+        self.text.push('>');
+    }
+
+    fn close(&mut self, name: &str) -> &mut Self {
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push('>');
         self
     }
 
@@ -41,18 +54,16 @@ impl Xml {
 
     /// `<name>…</name>`.
     pub fn nest(&mut self, name: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
-        let _ = write!(self.text, "<{name}>");
+        self.open(name);
         fill(self);
-        let _ = write!(self.text, "</{name}>");
-        self
+        self.close(name)
     }
 
     /// `<name xmlns="namespace">…</name>`.
     pub fn root(&mut self, name: &str, namespace: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
         let _ = write!(self.text, "<{name} xmlns=\"{namespace}\">");
         fill(self);
-        let _ = write!(self.text, "</{name}>");
-        self
+        self.close(name)
     }
 
     /// `<name><item>…</item>…</name>`.
@@ -101,21 +112,32 @@ pub fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\r' => out.push_str("&#xD;"),
-            // XML 1.0 has no way to write these.
-            c if c.is_control() && !matches!(c, '\t' | '\n') => out.push('\u{FFFD}'),
-            c => out.push(c),
+/// Writes text into XML.
+struct Escaped<'a>(&'a mut String);
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let plain =
+            |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"');
+        // So is nearly all of it.
+        if text.bytes().all(plain) {
+            self.0.push_str(text);
+            return Ok(());
         }
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\r' => self.0.push_str("&#xD;"),
+                // XML 1.0 has no way to write these.
+                c if c.is_control() && !matches!(c, '\t' | '\n') => self.0.push('\u{FFFD}'),
+                c => self.0.push(c),
+            }
+        }
+        Ok(())
     }
-    out
 }
 
 /// An element of a request.

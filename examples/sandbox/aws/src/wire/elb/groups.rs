@@ -1,5 +1,7 @@
 //! Operations on target groups.
 
+use std::collections::BTreeSet;
+
 use super::{Paging, nothing, shapes};
 use crate::{
     state::{
@@ -130,17 +132,21 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     if !names.iter().all(named) {
         return Err(missing());
     }
-    let of_balancer = match &balancer {
+    // Those that are named by ARN are not looked for among all others.
+    let picked: Option<BTreeSet<&str>> = match &balancer {
         Some(arn) => Some(state.load_balancer(arn)?.target_groups(None)),
-        None => None,
+        None if arns.is_empty() => None,
+        None => Some(arns.iter().map(String::as_str).collect()),
     };
-    let wanted = state.target_groups.values().filter(|group| {
-        (arns.is_empty() || arns.contains(&group.arn))
-            && (names.is_empty() || names.contains(&group.name))
-            && of_balancer
-                .as_ref()
-                .is_none_or(|groups| groups.contains(group.arn.as_str()))
-    });
+    let groups = &state.target_groups;
+    let wanted: Vec<&TargetGroup> = match picked {
+        Some(picked) => picked.iter().filter_map(|arn| groups.get(*arn)).collect(),
+        None if names.is_empty() => groups.values().collect(),
+        None => groups
+            .values()
+            .filter(|group| names.contains(&group.name))
+            .collect(),
+    };
     let page = paging.cut(wanted, |group| group.arn.clone())?;
     let mut xml = Xml::default();
     xml.list("TargetGroups", "member", page.items, |xml, group| {
