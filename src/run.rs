@@ -7,6 +7,7 @@
 //! exit 0. Any task that ends by itself ends the process with an error: a
 //! watch that died silently would be the worst of failures.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use tracing::Instrument as _;
 use crate::config::Settings;
 use crate::key::Key;
 use crate::leader::{Election, Leadership, Timing};
-use crate::queue::{Pace, Queue, Work as QueueWork};
+use crate::queue::{Pace, Queue, Urgency, Work as QueueWork};
 use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
@@ -32,6 +33,9 @@ use crate::watch::{self, Stores};
 
 /// Pause between two looks at what is due in the background.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long what is written at the end may take.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// A dry run gives up when the stores are not full after this time.
 const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
@@ -68,17 +72,24 @@ pub enum Changes {
 /// What is done with keys. Everything here is called by the leader only,
 /// except [`Work::dry_run`], which writes nothing.
 pub trait Work: Send + Sync + 'static {
-    /// Called once, before the first key: what must be put right at the start.
-    fn begin(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Called once, before the first key. Answers the keys that come before
+    /// all others: what the last process may have left half made.
+    fn begin(&self) -> impl Future<Output = BTreeSet<Key>> + Send;
 
     /// Brings what the key stands for to what it should be. Answers when to
     /// come again although nothing wakes the key.
-    fn reconcile(&self, key: &Key)
-    -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
+    fn reconcile(
+        &self,
+        key: &Key,
+        urgency: Urgency,
+    ) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 
     /// Called about once a second: verification in the background, polling for
     /// what AWS takes time for. Wakes keys; tells of its own failures.
     fn tick(&self) -> impl Future<Output = ()> + Send;
+
+    /// Called once, after the last key and while this process still leads.
+    fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// Prints what would be done for every key.
     fn dry_run(&self) -> impl Future<Output = anyhow::Result<Changes>> + Send;
@@ -341,7 +352,7 @@ where
         async move { election.hold(released).await }
     });
     let working = async {
-        work.begin().await?;
+        let first = work.begin().await;
         let snapshot = stores.snapshot();
         let view = View {
             snapshot: &snapshot,
@@ -353,27 +364,31 @@ where
         for key in shared {
             queue.wake(key);
         }
-        queue.wake_many(groups);
+        let (first, rest): (Vec<Key>, Vec<Key>) =
+            groups.into_iter().partition(|key| first.contains(key));
+        queue.wake_behind(first.into_iter().chain(rest));
         drop(snapshot);
-        let run = |key| one_run(Arc::clone(&work), Arc::clone(&metrics), key);
+        let run = |key, urgency| one_run(Arc::clone(&work), Arc::clone(&metrics), key, urgency);
         // Groups may wait for what they share, so that must never wait for them.
         let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
-            () = queue_work.run(shutdown.clone(), counts, run) => anyhow::Ok(()),
-            () = tick(work.as_ref()) => Ok(()),
+            () = queue_work.run(shutdown.clone(), counts, run) => {}
+            () = tick(work.as_ref()) => {}
+        }
+        if tokio::time::timeout(LAST_WRITES, work.end()).await.is_err() {
+            tracing::warn!("not all was written in time before the end");
         }
     };
-    let worked = tokio::select! {
+    tokio::select! {
         biased;
         lost = &mut holding => {
             lost.context("the leader election ended")??;
             anyhow::bail!("the leader election ended");
         }
-        worked = working => worked,
+        () = working => {}
     };
     released.cancel();
     holding.await.context("the leader election ended")??;
-    worked?;
     tracing::info!("stopped");
     Ok(Changes::Nothing)
 }
@@ -383,10 +398,11 @@ async fn one_run<W: Work>(
     work: Arc<W>,
     metrics: Arc<Metrics>,
     key: Key,
+    urgency: Urgency,
 ) -> Result<Option<Duration>, ()> {
     let started = Instant::now();
     let span = tracing::info_span!("reconcile", %key);
-    let result = work.reconcile(&key).instrument(span).await;
+    let result = work.reconcile(&key, urgency).instrument(span).await;
     let how = if result.is_ok() { "ok" } else { "error" };
     metrics.reconciled(key.kind(), how, started.elapsed().as_secs_f64());
     result.map_err(|error| {

@@ -24,6 +24,7 @@ use super::error::{self, Error};
 use super::limit::{Limits, Rates};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
+use super::turns::Turns;
 
 /// How to reach AWS.
 #[derive(Clone, Default)]
@@ -60,6 +61,8 @@ pub struct Aws {
     pub ec2: aws_sdk_ec2::Client,
     /// Route 53.
     pub route53: aws_sdk_route53::Client,
+    /// Whose calls come first.
+    pub turns: Arc<Turns>,
     limits: Arc<Limits>,
     fence: Option<Fence>,
 }
@@ -124,6 +127,7 @@ impl Aws {
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             route53: aws_sdk_route53::Client::from_conf(route53),
+            turns: Arc::default(),
             limits,
             fence: None,
         }
@@ -140,7 +144,7 @@ impl Aws {
         }
     }
 
-    /// Waits for the rate limit, asks the fence, sends, and says in our words
+    /// Waits for its turn and the rate limit, asks the fence, sends, and says in our words
     /// what went wrong. `send` must not have been started. Boxed, for the
     /// SDK's futures are large.
     pub fn call<'a, T, E>(
@@ -152,6 +156,7 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + 'static,
     {
         Box::pin(async move {
+            let _turn = self.turns.take().await;
             self.limits.take(operation.bucket).await;
             if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
                 return Err(Error::fenced(operation));

@@ -11,6 +11,7 @@ pub mod error;
 pub mod limit;
 pub mod metrics;
 pub mod operations;
+pub mod turns;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -12,8 +12,7 @@ fn quick() -> Pace {
         debounce: Duration::from_millis(5),
         longest_burst: Duration::from_millis(60),
         concurrency: 2,
-        many_at_once: 2,
-        many_spacing: Duration::from_mins(1),
+        of_backlog: 1,
         first_retry: Duration::from_millis(1),
         last_retry: Duration::from_millis(4),
     }
@@ -55,7 +54,7 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
         work.run(
             shutdown,
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
                 let release = Arc::clone(&release);
                 async move {
@@ -88,31 +87,101 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
     task.await.unwrap();
 }
 
+/// A queue whose runs last until they are let go, one by one; what ran, and
+/// whether each run was urgent when it ended.
+struct Held {
+    queue: Queue<u32>,
+    begun: Arc<Mutex<Vec<u32>>>,
+    ended: Arc<Mutex<Vec<(u32, bool)>>>,
+    release: Arc<tokio::sync::Semaphore>,
+    shutdown: CancellationToken,
+}
+
+impl Held {
+    fn new(pace: Pace) -> Self {
+        let (queue, work) = Queue::new(pace);
+        let held = Self {
+            queue,
+            begun: Arc::default(),
+            ended: Arc::default(),
+            release: Arc::new(tokio::sync::Semaphore::new(0)),
+            shutdown: CancellationToken::new(),
+        };
+        let (begun, ended) = (Arc::clone(&held.begun), Arc::clone(&held.ended));
+        let release = Arc::clone(&held.release);
+        let run = move |key: u32, urgency: Urgency| {
+            begun.lock().unwrap().push(key);
+            let (ended, release) = (Arc::clone(&ended), Arc::clone(&release));
+            async move {
+                release.acquire().await.unwrap().forget();
+                ended.lock().unwrap().push((key, urgency.is_urgent()));
+                Ok::<_, ()>(None)
+            }
+        };
+        tokio::spawn(work.run(held.shutdown.clone(), |_| true, run));
+        held
+    }
+
+    fn begun(&self) -> Vec<u32> {
+        self.begun.lock().unwrap().clone()
+    }
+
+    fn ended(&self) -> Vec<(u32, bool)> {
+        self.ended.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
 #[tokio::test]
-async fn a_key_that_is_woken_by_itself_passes_many_that_wait() {
-    let (queue, work) = Queue::new(quick());
-    let shutdown = CancellationToken::new();
-    let ran = Arc::new(Mutex::new(Vec::new()));
-    let task = tokio::spawn({
-        let ran = Arc::clone(&ran);
-        work.run(
-            shutdown.clone(),
-            |_| true,
-            move |key: u32| {
-                ran.lock().unwrap().push(key);
-                async { Ok::<_, ()>(None) }
-            },
-        )
+async fn a_backlog_goes_in_order_and_leaves_places_to_what_is_woken() {
+    let held = Held::new(quick());
+    held.queue.wake_behind(0..50);
+    until(|| held.begun() == [0]).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(held.begun(), [0], "one place of two");
+    assert_eq!(held.queue.depth(), 49);
+    held.queue.wake(7);
+    until(|| held.begun() == [0, 7]).await;
+    held.release.add_permits(3);
+    until(|| held.begun() == [0, 7, 1, 2]).await;
+    held.release.add_permits(100);
+    until(|| held.ended().len() == 50).await;
+    let order: Vec<u32> = held.begun()[2..].to_vec();
+    let rest: Vec<u32> = (1..50).filter(|key| *key != 7).collect();
+    assert_eq!(order, rest, "each once, in order");
+    let urgent: Vec<u32> = held.ended().iter().filter(|e| e.1).map(|e| e.0).collect();
+    assert_eq!(urgent, [7]);
+}
+
+#[tokio::test]
+async fn a_run_of_the_backlog_is_told_when_its_key_is_woken_and_makes_room() {
+    let held = Held::new(Pace {
+        concurrency: 3,
+        ..quick()
     });
-    queue.wake_many(0..100);
-    until(|| ran.lock().unwrap().len() == 2).await;
-    queue.wake(77);
-    until(|| ran.lock().unwrap().len() == 3).await;
-    let mut keys = ran.lock().unwrap().clone();
-    keys.sort_unstable();
-    assert_eq!(keys, [0, 1, 77]);
-    shutdown.cancel();
-    task.await.unwrap();
+    held.queue.wake_behind(0..3);
+    until(|| held.begun() == [0]).await;
+    // News for many: they come no sooner for that.
+    held.queue.wake_along([0, 2]);
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(held.begun(), [0]);
+    held.queue.wake(0);
+    until(|| held.begun() == [0, 1]).await;
+    held.release.add_permits(1);
+    until(|| held.ended().len() == 1).await;
+    held.release.add_permits(100);
+    until(|| held.ended().len() == 4).await;
+    // It was woken while it ran, so it runs once more.
+    let mut ended = held.ended();
+    ended.sort_unstable();
+    assert_eq!(ended, [(0, true), (0, true), (1, false), (2, false)]);
+    held.queue.wake_along([5]);
+    until(|| held.ended().last() == Some(&(5, true))).await;
 }
 
 #[tokio::test]
@@ -129,7 +198,7 @@ async fn no_more_keys_run_at_once_than_allowed_and_all_get_their_turn() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: u32| {
+            move |_: u32, _| {
                 let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
                 async move {
                     let count = now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -160,7 +229,7 @@ async fn what_others_wait_for_runs_beside_a_full_house() {
     let task = tokio::spawn({
         let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
         let counts = |key: &&str| *key != "shared";
-        work.run(shutdown.clone(), counts, move |key: &'static str| {
+        work.run(shutdown.clone(), counts, move |key: &'static str, _| {
             let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
             async move {
                 if key == "shared" {
@@ -192,7 +261,7 @@ async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 let run = runs.fetch_add(1, Ordering::SeqCst);
                 async move {
                     match run {
@@ -223,7 +292,7 @@ async fn a_wake_up_overtakes_a_far_retry_and_an_endless_burst_is_cut() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 runs.fetch_add(1, Ordering::SeqCst);
                 async { Ok::<_, ()>(None) }
             },
@@ -260,7 +329,7 @@ async fn shutdown_lets_the_running_end_and_starts_nothing_new() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: u32| {
+            move |_: u32, _| {
                 started.fetch_add(1, Ordering::SeqCst);
                 let ended = Arc::clone(&ended);
                 async move {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Reconciler, WorkOf, lock, words};
-use crate::apply::{BackendReady, Failure};
+use crate::apply::{BackendReady, Failure, unannounced};
 use crate::aws::Class;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
@@ -37,7 +37,7 @@ impl Reconciler {
         let (desired, wished) = self.desired_backend(&all, &snapshot).await?;
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
-        let applied = self.apply(WorkOf::Backend, &plan).await;
+        let applied = self.apply(WorkOf::Backend, &plan, unannounced()).await;
         *lock(&self.backend_failures) = words::failures(&applied);
         let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
         let taken = applied.failed.iter().find(is_taken);
@@ -54,7 +54,7 @@ impl Reconciler {
         });
         if news {
             let groups = all.keys().cloned().map(Key::Group);
-            self.parts.queue.wake_many(groups);
+            self.parts.queue.wake_along(groups);
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }
@@ -76,7 +76,7 @@ impl Reconciler {
                 continue;
             }
             let observed = if keeps_live(desired) {
-                Some(self.memory.recall(group).await?)
+                Some(self.held_by_aws(desired).await?)
             } else {
                 None
             };

@@ -28,19 +28,12 @@ pub struct Background {
 }
 
 impl Reconciler {
-    /// Custom resources of groups that are no more go at the start.
-    pub(super) async fn remove_stray_resources(&self) -> anyhow::Result<()> {
-        let snapshot = self.parts.stores.snapshot();
-        let groups = membership::groups(&snapshot, &self.settings)
-            .groups
-            .into_keys()
-            .collect();
-        self.parts.reporter.remove_strays(&groups).await?;
-        Ok(())
-    }
-
     /// Called about once a second by the leader.
     pub(super) async fn look_after(&self) {
+        if !self.is_started() {
+            return;
+        }
+        self.parts.reporter.write_late(false).await;
         self.sweep().await;
         self.poll_provisioning().await;
         self.verify().await;
@@ -65,7 +58,7 @@ impl Reconciler {
                 let members = membership::groups(&snapshot, &self.settings).groups;
                 // Those of Ingresses are woken at the start.
                 let left = groups.into_iter().filter(|g| !members.contains_key(g));
-                self.parts.queue.wake_many(left.map(Key::Group));
+                self.parts.queue.wake_behind(left.map(Key::Group));
             }
             Err(error) => {
                 background.sweep_at = Some(now + SWEEP_AGAIN);

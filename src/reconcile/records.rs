@@ -50,9 +50,20 @@ pub(super) struct Records {
     book: Mutex<Book>,
 }
 
+/// What is known of a group's records.
+#[derive(Default)]
+pub(super) struct OfGroup {
+    /// Hosts with the states of their records; `None` while nobody has looked.
+    pub records: Option<Vec<(String, RecordState)>>,
+    /// What is wrong with them.
+    pub findings: Vec<Finding>,
+}
+
 /// How far each record is.
 #[derive(Default)]
 struct Book {
+    /// Whether the records were looked at since the process began.
+    looked: bool,
     /// Hosts that were looked at since the process began.
     looked_at: BTreeSet<String>,
     /// Records that are ours, with the group that they are held for.
@@ -175,18 +186,22 @@ impl Records {
     }
 
     /// The records of a group with their states, and what is wrong with them.
-    pub fn of_group(&self, desired: &Desired) -> (Vec<(String, RecordState)>, Vec<Finding>) {
+    /// The former are `None` while nobody has looked.
+    pub fn of_group(&self, desired: &Desired) -> OfGroup {
         let book = lock(&self.book);
+        if !book.looked {
+            return OfGroup::default();
+        }
         let of_group = |(host, (group, state)): (&String, &(GroupId, RecordState))| {
             (*group == desired.group).then(|| (host.clone(), state.clone()))
         };
         let records = book.states.iter().filter_map(of_group).collect();
         let findings = book.findings.iter();
         let findings = findings.filter(|(group, _)| *group == desired.group);
-        (
-            records,
-            findings.map(|(_, finding)| finding.clone()).collect(),
-        )
+        OfGroup {
+            records: Some(records),
+            findings: findings.map(|(_, finding)| finding.clone()).collect(),
+        }
     }
 
     /// Whether a group's load balancer is other than at the last look at
@@ -314,6 +329,7 @@ impl Records {
     fn note(&self, looked: &Looked, applied: &apply::dns::DnsApplied) -> BTreeSet<GroupId> {
         let records = self.dns.remembered();
         let mut book = lock(&self.book);
+        book.looked = true;
         let now = Instant::now();
         let held_now = held(&records, &looked.context);
         let held_before = held(&looked.records, &looked.context);
@@ -496,7 +512,9 @@ impl Reconciler {
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }
-        self.parts.queue.wake_many(news.into_iter().map(Key::Group));
+        self.parts
+            .queue
+            .wake_along(news.into_iter().map(Key::Group));
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
