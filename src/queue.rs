@@ -9,16 +9,16 @@
 //!   than [`Pace::longest_burst`] after its first;
 //! * no wake-up is lost: a run that starts after [`Queue::wake`] returned sees
 //!   what was known then;
+//! * keys run by lane, the most urgent first, and within a lane in the order in
+//!   which they came: one that is woken all the time passes nobody. Lanes that
+//!   nobody waits for have half of the places;
 //! * a key that fails comes again after a random part of 1 s, 2 s, 4 s, … up
-//!   to 5 minutes, and its count starts again with the first success;
-//! * keys of a backlog ([`Queue::wake_behind`]) run in their order, a few at
-//!   once, beside all others; one that is woken by itself comes out of it, and
-//!   a run that is under way is told ([`Urgency`]).
+//!   to 5 minutes, and its count starts again with the first success.
 //!
 //! Knows nothing of what a key means.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
@@ -29,9 +29,11 @@ use futures::StreamExt as _;
 use futures::channel::mpsc;
 use futures::stream::FuturesUnordered;
 use kube::runtime::scheduler::{ScheduleRequest, debounced_scheduler};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::lane::{Lane, Promote, Turn};
 
 /// How fast the queue goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,16 +43,16 @@ pub struct Pace {
     pub debounce: Duration,
     /// A burst that does not end is run anyway after this time.
     pub longest_burst: Duration,
-    /// Keys worked on at the same time.
+    /// Keys worked on at the same time; half of them may be of lanes that
+    /// nobody waits for, half of those of groups found half-made.
     pub concurrency: usize,
-    /// How many of them may be of a backlog: fewer, so that what comes in
-    /// between finds a free place.
-    pub of_backlog: usize,
     /// Upper bound of the wait after a first failure; it doubles with each
     /// further one.
     pub first_retry: Duration,
     /// Upper bound of the wait after any failure.
     pub last_retry: Duration,
+    /// Upper bound of the wait after AWS throttled a run.
+    pub throttled_retry: Duration,
 }
 
 impl Default for Pace {
@@ -59,9 +61,9 @@ impl Default for Pace {
             debounce: Duration::from_millis(30),
             longest_burst: Duration::from_millis(500),
             concurrency: 10,
-            of_backlog: 4,
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_mins(5),
+            throttled_retry: Duration::from_secs(5),
         }
     }
 }
@@ -79,65 +81,76 @@ impl Pace {
     }
 }
 
-/// Whether somebody waits for a run: it becomes so when its key is woken by
-/// itself, and stays so.
-#[derive(Clone, Debug)]
-pub struct Urgency(watch::Receiver<bool>);
-
-impl Urgency {
-    /// Whether somebody waits now.
-    pub fn is_urgent(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// The same, to be waited for: it turns `true` and stays so.
-    pub fn watch(&self) -> watch::Receiver<bool> {
-        self.0.clone()
-    }
+/// Why a run comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It failed: again after a growing wait.
+    BackOff,
+    /// AWS was asked too often, by whomever: that is no failure of this key,
+    /// whose wait does not grow.
+    Throttled,
 }
 
-/// A key that waits.
-#[derive(Clone, Copy)]
-struct Waiting {
+/// A key that was woken and does not run yet.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
     /// The earliest time that was asked for.
     due: Instant,
-    /// Whether it came out of the backlog and nobody has woken it since.
-    behind: bool,
+    lane: Lane,
+    /// Its place among those that are ready, once its silence is over.
+    place: Option<u64>,
 }
 
 struct State<K> {
-    waiting: HashMap<K, Waiting>,
-    /// In order; those that are not in `in_backlog` any more are skipped.
-    backlog: VecDeque<K>,
-    in_backlog: HashSet<K>,
-    running: HashMap<K, watch::Sender<bool>>,
+    /// What runs, to make it more urgent.
+    running: HashMap<K, Promote>,
+    waiting: HashMap<K, Waits>,
+    /// Keys that run as soon as there is room, in the order in which they do.
+    ready: BTreeMap<(Lane, u64), K>,
+    /// Keys that became ready so far.
+    came: u64,
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
-    /// How many runs of the backlog are under way or about to begin.
-    fn behind(&self, now: Instant) -> usize {
-        let waiting = self.waiting.values();
-        let waiting = waiting.filter(|w| w.behind && w.due <= now).count();
-        let running = self.running.values();
-        waiting + running.filter(|urgent| !*urgent.borrow()).count()
+    /// The key's silence is over. Without an entry it has run since.
+    fn is_ready(&mut self, key: K) {
+        if let Some(waits) = self.waiting.get_mut(&key)
+            && waits.place.is_none()
+        {
+            self.came += 1;
+            waits.place = Some(self.came);
+            self.ready.insert((waits.lane, self.came), key);
+        }
     }
 
-    fn next_of_backlog(&mut self) -> Option<K> {
-        while let Some(key) = self.backlog.pop_front() {
-            if self.in_backlog.remove(&key) {
-                return Some(key);
-            }
-        }
-        None
+    /// Begins with the next key that `may` run in its lane.
+    fn next(&mut self, may: impl Fn(&K, Lane) -> bool) -> Option<(K, Lane, Turn)> {
+        let running = &self.running;
+        let place = self
+            .ready
+            .iter()
+            .find(|((lane, _), key)| !running.contains_key(key) && may(key, *lane))
+            .map(|(place, _)| *place)?;
+        let key = self.ready.remove(&place)?;
+        // Before the run looks at anything: a wake-up from here on asks for
+        // another run.
+        self.waiting.remove(&key);
+        let (turn, promote) = Turn::new(place.0);
+        self.running.insert(key.clone(), promote);
+        Some((key, place.0, turn))
     }
+}
+
+struct Shared<K> {
+    state: Mutex<State<K>>,
+    /// A key that is ready has moved to another lane.
+    moved: Notify,
 }
 
 /// The end of the queue that wakes keys; cheap to clone.
 pub struct Queue<K> {
     requests: mpsc::UnboundedSender<ScheduleRequest<K>>,
-    state: Arc<Mutex<State<K>>>,
-    /// Told when the backlog has grown, or has more places.
-    backlog: Arc<Notify>,
+    shared: Arc<Shared<K>>,
     pace: Pace,
 }
 
@@ -145,8 +158,7 @@ impl<K> Clone for Queue<K> {
     fn clone(&self) -> Self {
         Self {
             requests: self.requests.clone(),
-            state: Arc::clone(&self.state),
-            backlog: Arc::clone(&self.backlog),
+            shared: Arc::clone(&self.shared),
             pace: self.pace,
         }
     }
@@ -156,16 +168,17 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// A queue, and the end of it that works.
     pub fn new(pace: Pace) -> (Self, Work<K>) {
         let (requests, receiver) = mpsc::unbounded();
-        let state = State {
-            waiting: HashMap::new(),
-            backlog: VecDeque::new(),
-            in_backlog: HashSet::new(),
-            running: HashMap::new(),
-        };
         let queue = Self {
             requests,
-            state: Arc::new(Mutex::new(state)),
-            backlog: Arc::default(),
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    running: HashMap::new(),
+                    waiting: HashMap::new(),
+                    ready: BTreeMap::new(),
+                    came: 0,
+                }),
+                moved: Notify::new(),
+            }),
             pace,
         };
         let work = Work {
@@ -175,75 +188,61 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         (queue, work)
     }
 
-    /// Has a key worked on soon.
-    pub fn wake(&self, key: K) {
-        self.wake_after(key, Duration::ZERO);
+    /// Has a key worked on soon. A key that waits already is worked on in the
+    /// more urgent lane of the two, and so is one that is worked on now: this
+    /// must end first.
+    pub fn wake(&self, key: K, lane: Lane) {
+        self.wake_after(key, lane, Duration::ZERO);
     }
 
-    /// Has keys worked on one after the other, behind everything else. Those
-    /// that wait or run already are left as they are.
-    pub fn wake_behind(&self, keys: impl IntoIterator<Item = K>) {
-        let mut state = self.state();
+    /// Has keys worked on that are many maybe.
+    pub fn wake_all(&self, keys: impl IntoIterator<Item = K>, lane: Lane) {
         for key in keys {
-            let known = state.waiting.contains_key(&key) || state.running.contains_key(&key);
-            if !known && state.in_backlog.insert(key.clone()) {
-                state.backlog.push_back(key);
-            }
-        }
-        drop(state);
-        self.backlog.notify_one();
-    }
-
-    /// Has keys worked on soon, unless they are in the backlog or run out of
-    /// it: then they come no sooner for this.
-    pub fn wake_along(&self, keys: impl IntoIterator<Item = K>) {
-        for key in keys {
-            let behind = {
-                let state = self.state();
-                let running = state.running.get(&key);
-                if state.in_backlog.contains(&key) {
-                    continue;
-                }
-                let waits = state.waiting.get(&key).is_some_and(|w| w.behind);
-                waits || running.is_some_and(|urgent| !*urgent.borrow())
-            };
-            self.schedule(key, Duration::ZERO, behind);
+            self.wake(key, lane);
         }
     }
 
     /// Has a key worked on after a delay, or earlier if it is woken earlier.
-    pub fn wake_after(&self, key: K, delay: Duration) {
-        self.schedule(key, delay, false);
-    }
-
-    fn schedule(&self, key: K, delay: Duration, behind: bool) {
+    pub fn wake_after(&self, key: K, lane: Lane, delay: Duration) {
         let now = Instant::now();
         let run_at = now + delay;
         let mut state = self.state();
-        state.in_backlog.remove(&key);
-        if !behind && let Some(urgent) = state.running.get(&key) {
-            urgent.send_replace(true);
-            self.backlog.notify_one();
+        let state = &mut *state;
+        if delay.is_zero()
+            && let Some(running) = state.running.get(&key)
+        {
+            running.to(lane);
         }
         match state.waiting.entry(key.clone()) {
             Entry::Vacant(slot) => {
-                slot.insert(Waiting {
+                slot.insert(Waits {
                     due: run_at,
-                    behind,
+                    lane,
+                    place: None,
                 });
             }
             Entry::Occupied(mut slot) => {
-                let waiting = slot.get_mut();
-                waiting.behind &= behind;
-                // Each request that is passed on puts the run off by the
-                // debounce time; so an endless burst is cut here.
-                if now.saturating_duration_since(waiting.due) >= self.pace.longest_burst {
+                let waits = slot.get_mut();
+                let before = waits.lane;
+                waits.lane = before.min(lane);
+                if let Some(place) = waits.place {
+                    if waits.lane != before {
+                        let lane = waits.lane;
+                        if let Some(key) = state.ready.remove(&(before, place)) {
+                            state.ready.insert((lane, place), key);
+                        }
+                        self.shared.moved.notify_one();
+                    }
                     return;
                 }
-                waiting.due = waiting.due.min(run_at);
+                // Each request that is passed on puts the run off by the
+                // debounce time; so an endless burst is cut here.
+                if now.saturating_duration_since(waits.due) >= self.pace.longest_burst {
+                    return;
+                }
+                waits.due = waits.due.min(run_at);
             }
         }
-        drop(state);
         // Fails only after the working end is gone, when nobody is left to
         // tell.
         let _ = self.requests.unbounded_send(ScheduleRequest {
@@ -252,49 +251,18 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         });
     }
 
-    /// Takes keys out of the backlog while there are places for them.
-    fn take_of_backlog(&self) {
-        loop {
-            let key = {
-                let mut state = self.state();
-                if state.behind(Instant::now()) >= self.pace.of_backlog {
-                    return;
-                }
-                let Some(key) = state.next_of_backlog() else {
-                    return;
-                };
-                key
-            };
-            self.schedule(key, Duration::ZERO, true);
-        }
-    }
-
-    /// A run begins; a wake-up from here on asks for another one.
-    fn begins(&self, key: &K) -> Urgency {
-        let mut state = self.state();
-        let waited = state.waiting.remove(key);
-        let urgent = watch::Sender::new(!waited.is_some_and(|waited| waited.behind));
-        let urgency = Urgency(urgent.subscribe());
-        state.running.insert(key.clone(), urgent);
-        urgency
-    }
-
-    /// A run has ended. Answers whether it was of the backlog to its end.
-    fn ended(&self, key: &K) -> bool {
-        let running = self.state().running.remove(key);
-        running.is_some_and(|urgent| !*urgent.borrow())
-    }
-
     /// Keys whose time has come and that do not run yet.
     pub fn depth(&self) -> usize {
         let now = Instant::now();
         let state = self.state();
-        let due = state.waiting.values().filter(|waiting| waiting.due <= now);
-        due.count() + state.in_backlog.len()
+        state.waiting.values().filter(|w| w.due <= now).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -302,6 +270,17 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 pub struct Work<K> {
     queue: Queue<K>,
     requests: mpsc::UnboundedReceiver<ScheduleRequest<K>>,
+}
+
+impl Pace {
+    /// Whether one more run may start in this lane.
+    fn has_place(&self, taken: &[Lane], lane: Lane) -> bool {
+        let low = taken.iter().filter(|l| !l.is_live()).count();
+        let pending = taken.iter().filter(|l| **l == Lane::Pending).count();
+        taken.len() < self.concurrency
+            && (lane.is_live() || low < self.concurrency.div_ceil(2))
+            && (lane != Lane::Pending || pending < self.concurrency.div_ceil(4))
+    }
 }
 
 impl<K: Clone + Eq + Hash> Work<K> {
@@ -312,54 +291,68 @@ impl<K: Clone + Eq + Hash> Work<K> {
     /// others, which those may wait for, run at once.
     ///
     /// `run` answers when the key should come again although nothing wakes it
-    /// (`None`: not at all), or an error, which it has told to people already.
-    pub async fn run<C, F, Fut, E>(self, shutdown: CancellationToken, counts: C, run: F)
+    /// (`None`: not at all), or why it failed, which it has told to people
+    /// already. It comes again in the lane that it ran in.
+    pub async fn run<C, F, Fut>(self, shutdown: CancellationToken, counts: C, run: F)
     where
         C: Fn(&K) -> bool,
-        F: Fn(K, Urgency) -> Fut,
-        Fut: Future<Output = Result<Option<Duration>, E>>,
+        F: Fn(K, Turn) -> Fut,
+        Fut: Future<Output = Result<Option<Duration>, Failed>>,
     {
         // `queue` holds a sender: the scheduler would end with the last one.
         let Self { queue, requests } = self;
         let pace = queue.pace;
         let mut scheduler = pin!(debounced_scheduler(requests, pace.debounce));
-        let mut busy: HashSet<K> = HashSet::new();
         let mut failures: HashMap<K, u32> = HashMap::new();
+        // Lanes of the runs that take a place.
+        let mut taken: Vec<Lane> = Vec::new();
         let mut runs = FuturesUnordered::new();
         loop {
-            queue.take_of_backlog();
-            let full = busy.iter().filter(|key| counts(key)).count() >= pace.concurrency;
-            let next = scheduler
-                .as_mut()
-                .hold_unless(|key: &K| !(busy.contains(key) || full && counts(key)));
-            let mut next = pin!(next);
+            loop {
+                let may = |key: &K, lane| !counts(key) || pace.has_place(&taken, lane);
+                let next = queue.state().next(may);
+                let Some((key, lane, turn)) = next else {
+                    break;
+                };
+                if counts(&key) {
+                    taken.push(lane);
+                }
+                let running = run(key.clone(), turn);
+                runs.push(async move { (key, lane, running.await) });
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some((key, result)) = runs.next(), if !runs.is_empty() => {
-                    busy.remove(&key);
-                    let behind = queue.ended(&key);
-                    if let Ok(again) = result {
-                        failures.remove(&key);
-                        if let Some(delay) = again {
-                            queue.schedule(key, delay, behind);
+                Some((key, lane, result)) = runs.next(), if !runs.is_empty() => {
+                    queue.state().running.remove(&key);
+                    if counts(&key)
+                        && let Some(place) = taken.iter().position(|l| *l == lane)
+                    {
+                        taken.swap_remove(place);
+                    }
+                    let again = match result {
+                        Ok(again) => {
+                            failures.remove(&key);
+                            again
                         }
-                    } else {
-                        let count = failures.entry(key.clone()).or_default();
-                        *count = count.saturating_add(1);
-                        let delay = pace.retry_delay(*count, rand::random());
-                        queue.schedule(key, delay, behind);
+                        Err(Failed::BackOff) => {
+                            let count = failures.entry(key.clone()).or_default();
+                            *count = count.saturating_add(1);
+                            Some(pace.retry_delay(*count, rand::random()))
+                        }
+                        Err(Failed::Throttled) => {
+                            Some(pace.throttled_retry.mul_f64(rand::random()))
+                        }
+                    };
+                    if let Some(delay) = again {
+                        queue.wake_after(key, lane, delay);
                     }
                 }
-                key = next.next() => {
+                key = scheduler.next() => {
                     let Some(key) = key else { break };
-                    // Before the run looks at anything.
-                    let urgency = queue.begins(&key);
-                    busy.insert(key.clone());
-                    let running = run(key.clone(), urgency);
-                    runs.push(async move { (key, running.await) });
+                    queue.state().is_ready(key);
                 }
-                () = queue.backlog.notified() => {}
+                () = queue.shared.moved.notified() => {}
             }
         }
         while runs.next().await.is_some() {}

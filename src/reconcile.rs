@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Announced, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class, Error};
 use crate::key::Key;
+use crate::lane::{self, Lane, Turn};
 use crate::model;
 use crate::model::applied::spoken_for;
 use crate::model::desired::{Desired, Intent};
@@ -39,9 +40,8 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
-use crate::plan::step::{Need, Plan};
+use crate::plan::step::{Need, Plan, Planned, Step};
 use crate::plan::{self, PlanContext};
-use crate::queue::Urgency;
 use crate::report::{Failure, GroupReport};
 use crate::run::{Changes, Parts, Work};
 
@@ -206,7 +206,7 @@ impl Reconciler {
             );
         }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
-            self.parts.queue.wake(Key::Backend);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let cx = apply::Context {
             aws: &self.aws,
@@ -217,7 +217,9 @@ impl Reconciler {
             announced,
             stop: self.parts.stopping.clone(),
         };
-        let applied = apply::run(&cx, work, plan).await;
+        let turn = turn_of(plan);
+        let _under_way = self.aws.begin(&turn);
+        let applied = lane::within(turn, apply::run(&cx, work, plan)).await;
         self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
@@ -302,12 +304,12 @@ impl Reconciler {
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
-            self.parts.queue.wake(Key::Backend);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let records = self.records.as_ref();
         let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
         if is_news || !plan.is_empty() {
-            self.parts.queue.wake(Key::Dns);
+            self.parts.queue.wake(Key::Dns, lane::current());
         }
         let gone: Vec<ObjectName> = match desired.intent {
             Intent::LeaveAlone => Vec::new(),
@@ -372,6 +374,18 @@ impl Reconciler {
     }
 }
 
+/// The turn in which a plan is carried out: who makes a load balancer waits for
+/// AWS anyway, and lets those pass who do not.
+fn turn_of(plan: &Plan) -> Turn {
+    let turn = lane::turn();
+    let makes = |planned: &Planned| matches!(planned.step, Step::CreateLoadBalancer { .. });
+    if plan.steps.iter().any(makes) {
+        turn.at_most(Lane::Creation)
+    } else {
+        turn
+    }
+}
+
 /// What one run has come to.
 struct Done {
     desired: Desired,
@@ -408,13 +422,11 @@ impl Work for Reconciler {
         pending.into_iter().map(Key::Group).collect()
     }
 
-    async fn reconcile(&self, key: &Key, urgency: Urgency) -> anyhow::Result<Option<Duration>> {
+    async fn reconcile(&self, key: &Key, turn: &Turn) -> anyhow::Result<Option<Duration>> {
         self.started().await?;
+        let _under_way = self.aws.begin(turn);
         match key {
-            Key::Group(group) => {
-                let run = self.group(group);
-                self.aws.turns.run(urgency.watch(), run).await
-            }
+            Key::Group(group) => self.group(group).await,
             Key::Backend => {
                 self.strays().await;
                 self.backend().await
@@ -429,6 +441,20 @@ impl Work for Reconciler {
 
     async fn end(&self) {
         self.parts.reporter.write_late(true).await;
+    }
+
+    async fn verify(&self) {
+        if self.is_started() {
+            self.verify_a_little().await;
+        }
+    }
+
+    fn is_throttled(error: &anyhow::Error) -> bool {
+        let of_aws = |cause: &(dyn std::error::Error + 'static)| {
+            let error = cause.downcast_ref::<crate::aws::Error>();
+            error.is_some_and(|error| error.class == Class::Throttle)
+        };
+        error.chain().any(of_aws)
     }
 
     async fn dry_run(&self) -> anyhow::Result<Changes> {

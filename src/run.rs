@@ -24,8 +24,9 @@ use tracing::Instrument as _;
 
 use crate::config::Settings;
 use crate::key::Key;
+use crate::lane::{self, Lane, Turn};
 use crate::leader::{Election, Leadership, Timing};
-use crate::queue::{Pace, Queue, Urgency, Work as QueueWork};
+use crate::queue::{Failed, Pace, Queue, Work as QueueWork};
 use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
@@ -72,8 +73,8 @@ pub enum Changes {
 /// What is done with keys. Everything here is called by the leader only,
 /// except [`Work::dry_run`], which writes nothing.
 pub trait Work: Send + Sync + 'static {
-    /// Called once, before the first key. Answers the keys that come before
-    /// all others: what the last process may have left half made.
+    /// Called once, before the first key. Answers the keys of what the last
+    /// process may have left half made.
     fn begin(&self) -> impl Future<Output = BTreeSet<Key>> + Send;
 
     /// Brings what the key stands for to what it should be. Answers when to
@@ -81,15 +82,23 @@ pub trait Work: Send + Sync + 'static {
     fn reconcile(
         &self,
         key: &Key,
-        urgency: Urgency,
+        turn: &Turn,
     ) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 
-    /// Called about once a second: verification in the background, polling for
-    /// what AWS takes time for. Wakes keys; tells of its own failures.
+    /// Called about once a second: polling for what AWS takes time for. Wakes
+    /// keys; tells of its own failures.
     fn tick(&self) -> impl Future<Output = ()> + Send;
 
     /// Called once, after the last key and while this process still leads.
     fn end(&self) -> impl Future<Output = ()> + Send;
+
+    /// Called about once a second, beside [`Work::tick`], which must not wait
+    /// for it: verification in the background. Wakes keys; tells of its own
+    /// failures.
+    fn verify(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether an error says no more than that AWS was asked too often.
+    fn is_throttled(error: &anyhow::Error) -> bool;
 
     /// Prints what would be done for every key.
     fn dry_run(&self) -> impl Future<Output = anyhow::Result<Changes>> + Send;
@@ -192,7 +201,7 @@ where
         Arc::new(settings.model.clone()),
         Arc::new({
             let queue = queue.clone();
-            move |key| queue.wake(key)
+            move |key, lane| queue.wake(key, lane)
         }),
     );
     let reporter = Arc::new(Reporter::new(
@@ -352,28 +361,25 @@ where
         async move { election.hold(released).await }
     });
     let working = async {
-        let first = work.begin().await;
+        let half_made = work.begin().await;
         let snapshot = stores.snapshot();
         let view = View {
             snapshot: &snapshot,
             settings: &settings.model,
         };
-        let is_group = |key: &Key| matches!(key, Key::Group(_));
-        let (groups, shared): (Vec<Key>, Vec<Key>) =
-            routes::everything(view).into_iter().partition(is_group);
-        for key in shared {
-            queue.wake(key);
-        }
-        let (first, rest): (Vec<Key>, Vec<Key>) =
-            groups.into_iter().partition(|key| first.contains(key));
-        queue.wake_behind(first.into_iter().chain(rest));
+        let (pending, rest): (BTreeSet<Key>, BTreeSet<Key>) = routes::everything(view)
+            .into_iter()
+            .partition(|key| half_made.contains(key));
+        queue.wake_all(pending, Lane::Pending);
+        queue.wake_all(rest, Lane::Restart);
         drop(snapshot);
-        let run = |key, urgency| one_run(Arc::clone(&work), Arc::clone(&metrics), key, urgency);
+        let run = |key, turn| one_run(Arc::clone(&work), Arc::clone(&metrics), key, turn);
         // Groups may wait for what they share, so that must never wait for them.
         let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
             () = queue_work.run(shutdown.clone(), counts, run) => {}
             () = tick(work.as_ref()) => {}
+            () = verify(work.as_ref()) => {}
         }
         if tokio::time::timeout(LAST_WRITES, work.end()).await.is_err() {
             tracing::warn!("not all was written in time before the end");
@@ -398,16 +404,23 @@ async fn one_run<W: Work>(
     work: Arc<W>,
     metrics: Arc<Metrics>,
     key: Key,
-    urgency: Urgency,
-) -> Result<Option<Duration>, ()> {
+    turn: Turn,
+) -> Result<Option<Duration>, Failed> {
     let started = Instant::now();
     let span = tracing::info_span!("reconcile", %key);
-    let result = work.reconcile(&key, urgency).instrument(span).await;
+    let work_on = lane::within(turn.clone(), work.reconcile(&key, &turn));
+    let result = work_on.instrument(span).await;
     let how = if result.is_ok() { "ok" } else { "error" };
     metrics.reconciled(key.kind(), how, started.elapsed().as_secs_f64());
     result.map_err(|error| {
+        let throttled = W::is_throttled(&error);
         let error = format!("{error:#}");
         tracing::warn!(%key, error, "failed; trying again");
+        if throttled {
+            Failed::Throttled
+        } else {
+            Failed::BackOff
+        }
     })
 }
 
@@ -415,7 +428,18 @@ async fn one_run<W: Work>(
 async fn tick<W: Work>(work: &W) {
     loop {
         tokio::time::sleep(TICK).await;
-        work.tick().await;
+        // What is looked at here are load balancers that are being made.
+        let (turn, _) = Turn::new(Lane::Creation);
+        lane::within(turn, work.tick()).await;
+    }
+}
+
+/// Never ends.
+async fn verify<W: Work>(work: &W) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        let (turn, _) = Turn::new(Lane::Verification);
+        lane::within(turn, work.verify()).await;
     }
 }
 

@@ -21,10 +21,10 @@ use aws_types::SdkConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Error};
-use super::limit::{Limits, Rates};
+use super::limit::{Limits, Rates, Run};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
-use super::turns::Turns;
+use crate::lane::Turn;
 
 /// How to reach AWS.
 #[derive(Clone, Default)]
@@ -61,8 +61,6 @@ pub struct Aws {
     pub ec2: aws_sdk_ec2::Client,
     /// Route 53.
     pub route53: aws_sdk_route53::Client,
-    /// Whose calls come first.
-    pub turns: Arc<Turns>,
     limits: Arc<Limits>,
     fence: Option<Fence>,
 }
@@ -127,7 +125,6 @@ impl Aws {
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             route53: aws_sdk_route53::Client::from_conf(route53),
-            turns: Arc::default(),
             limits,
             fence: None,
         }
@@ -144,7 +141,7 @@ impl Aws {
         }
     }
 
-    /// Waits for its turn and the rate limit, asks the fence, sends, and says in our words
+    /// Waits for the rate limit, asks the fence, sends, and says in our words
     /// what went wrong. `send` must not have been started. Boxed, for the
     /// SDK's futures are large.
     pub fn call<'a, T, E>(
@@ -156,14 +153,21 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + 'static,
     {
         Box::pin(async move {
-            let _turn = self.turns.take().await;
-            self.limits.take(operation.bucket).await;
+            let _permit = self.limits.take(operation.bucket).await;
             if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
                 return Err(Error::fenced(operation));
             }
             send.await
                 .map_err(|error| Error::from_sdk(operation, error))
         })
+    }
+
+    /// Says that this run is under way, until what is answered is dropped:
+    /// while somebody waits for it, the calls of low lanes make way. Of a part
+    /// of a run it can be said otherwise meanwhile.
+    #[must_use]
+    pub fn begin(&self, turn: &Turn) -> Run<'_> {
+        self.limits.begin(turn)
     }
 
     /// The VPC that an instance is in; `None` when there is no such instance.

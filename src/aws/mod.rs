@@ -11,7 +11,6 @@ pub mod error;
 pub mod limit;
 pub mod metrics;
 pub mod operations;
-pub mod turns;
 
 #[cfg(test)]
 pub(crate) mod tests;

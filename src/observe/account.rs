@@ -16,7 +16,6 @@ use super::merge::TRUST;
 use super::verdicts::Verdicts;
 use super::{Memory, lock};
 use crate::aws::Error;
-use crate::aws::turns::Turns;
 use crate::model::backend::ObservedBackend;
 use crate::model::facts::{Facts, KnownSecurityGroup};
 use crate::model::finding::Verdict;
@@ -190,7 +189,7 @@ impl Memory {
             ec2::subnets(&self.aws, vpc),
             ec2::security_groups(&self.aws, vpc, None),
         );
-        let (vpc_cidrs, subnets, groups) = Turns::ahead(read).await?;
+        let (vpc_cidrs, subnets, groups) = read.await?;
         let mut account = lock(&self.account);
         let mut facts = account.facts.clone().unwrap_or_default();
         let fresh = Arc::make_mut(&mut facts);

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::merge::{self, Depth};
 use super::{Groups, Memory, Names, Remembered, ec2, elb, lock, normal};
 use crate::aws::Error;
-use crate::aws::turns::Turns;
 use crate::model::group::GroupId;
 use crate::model::ownership;
 use crate::model::spec::{
@@ -60,7 +59,7 @@ impl Memory {
             }
         };
         let begun = Instant::now();
-        let listing = Turns::ahead(self.list(known, names, begun)).await?;
+        let listing = self.list(known, names, begun).await?;
         lock(&self.groups).take_in(listing, begun);
         Ok(())
     }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// Short times, so that tests are quick; counts are what they assert.
@@ -12,9 +14,9 @@ fn quick() -> Pace {
         debounce: Duration::from_millis(5),
         longest_burst: Duration::from_millis(60),
         concurrency: 2,
-        of_backlog: 1,
         first_retry: Duration::from_millis(1),
         last_retry: Duration::from_millis(4),
+        throttled_retry: Duration::from_millis(4),
     }
 }
 
@@ -62,17 +64,17 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
                     runs.fetch_add(1, Ordering::SeqCst);
                     release.acquire().await.unwrap().forget();
                     together.fetch_sub(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
     for _ in 0..20 {
-        queue.wake("a");
+        queue.wake("a", Lane::Edit);
     }
     until(|| runs.load(Ordering::SeqCst) == 1).await;
     for _ in 0..20 {
-        queue.wake("a");
+        queue.wake("a", Lane::Edit);
     }
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
@@ -87,101 +89,158 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
     task.await.unwrap();
 }
 
-/// A queue whose runs last until they are let go, one by one; what ran, and
-/// whether each run was urgent when it ended.
-struct Held {
+/// A queue whose runs note their key and wait to be let go.
+struct Gate {
     queue: Queue<u32>,
-    begun: Arc<Mutex<Vec<u32>>>,
-    ended: Arc<Mutex<Vec<(u32, bool)>>>,
-    release: Arc<tokio::sync::Semaphore>,
+    ran: Arc<Mutex<Vec<(u32, Lane)>>>,
+    turns: Arc<Mutex<Vec<Turn>>>,
+    go: Arc<tokio::sync::Semaphore>,
     shutdown: CancellationToken,
 }
 
-impl Held {
-    fn new(pace: Pace) -> Self {
-        let (queue, work) = Queue::new(pace);
-        let held = Self {
+impl Gate {
+    fn new(concurrency: usize) -> Self {
+        let (queue, work) = Queue::new(Pace {
+            concurrency,
+            ..quick()
+        });
+        let gate = Self {
             queue,
-            begun: Arc::default(),
-            ended: Arc::default(),
-            release: Arc::new(tokio::sync::Semaphore::new(0)),
+            ran: Arc::default(),
+            turns: Arc::default(),
+            go: Arc::new(tokio::sync::Semaphore::new(0)),
             shutdown: CancellationToken::new(),
         };
-        let (begun, ended) = (Arc::clone(&held.begun), Arc::clone(&held.ended));
-        let release = Arc::clone(&held.release);
-        let run = move |key: u32, urgency: Urgency| {
-            begun.lock().unwrap().push(key);
-            let (ended, release) = (Arc::clone(&ended), Arc::clone(&release));
-            async move {
-                release.acquire().await.unwrap().forget();
-                ended.lock().unwrap().push((key, urgency.is_urgent()));
-                Ok::<_, ()>(None)
-            }
-        };
-        tokio::spawn(work.run(held.shutdown.clone(), |_| true, run));
-        held
+        let (ran, go) = (Arc::clone(&gate.ran), Arc::clone(&gate.go));
+        let turns = Arc::clone(&gate.turns);
+        tokio::spawn(work.run(
+            gate.shutdown.clone(),
+            |_| true,
+            move |key: u32, turn| {
+                ran.lock().unwrap().push((key, turn.lane()));
+                turns.lock().unwrap().push(turn);
+                let go = Arc::clone(&go);
+                async move {
+                    go.acquire().await.unwrap().forget();
+                    Ok(None)
+                }
+            },
+        ));
+        gate
     }
 
-    fn begun(&self) -> Vec<u32> {
-        self.begun.lock().unwrap().clone()
+    fn count(&self) -> usize {
+        self.ran.lock().unwrap().len()
     }
 
-    fn ended(&self) -> Vec<(u32, bool)> {
-        self.ended.lock().unwrap().clone()
+    /// Waits until so many runs have started, and a little for one too many.
+    async fn started(&self, count: usize) -> Vec<(u32, Lane)> {
+        until(|| self.count() >= count).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let ran = self.ran.lock().unwrap().clone();
+        assert_eq!(ran.len(), count, "{ran:?}");
+        ran
     }
 }
 
-impl Drop for Held {
+impl Drop for Gate {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
 #[tokio::test]
-async fn a_backlog_goes_in_order_and_leaves_places_to_what_is_woken() {
-    let held = Held::new(quick());
-    held.queue.wake_behind(0..50);
-    until(|| held.begun() == [0]).await;
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    assert_eq!(held.begun(), [0], "one place of two");
-    assert_eq!(held.queue.depth(), 49);
-    held.queue.wake(7);
-    until(|| held.begun() == [0, 7]).await;
-    held.release.add_permits(3);
-    until(|| held.begun() == [0, 7, 1, 2]).await;
-    held.release.add_permits(100);
-    until(|| held.ended().len() == 50).await;
-    let order: Vec<u32> = held.begun()[2..].to_vec();
-    let rest: Vec<u32> = (1..50).filter(|key| *key != 7).collect();
-    assert_eq!(order, rest, "each once, in order");
-    let urgent: Vec<u32> = held.ended().iter().filter(|e| e.1).map(|e| e.0).collect();
-    assert_eq!(urgent, [7]);
+async fn a_restart_takes_half_of_the_places_and_what_is_half_made_a_quarter() {
+    let gate = Gate::new(8);
+    gate.queue.wake_all(0..100, Lane::Pending);
+    gate.started(2).await;
+    gate.queue.wake_all(100..200, Lane::Restart);
+    let ran = gate.started(4).await;
+    assert_eq!(ran[2].1, Lane::Restart);
+    // Whoever changes something finds a place at once.
+    gate.queue.wake(77, Lane::Edit);
+    assert_eq!(gate.started(5).await[4], (77, Lane::Edit));
+    gate.queue.wake_all(300..400, Lane::Targets);
+    gate.started(8).await;
 }
 
 #[tokio::test]
-async fn a_run_of_the_backlog_is_told_when_its_key_is_woken_and_makes_room() {
-    let held = Held::new(Pace {
-        concurrency: 3,
+async fn the_most_urgent_lane_runs_first_and_nobody_passes_in_a_lane() {
+    let gate = Gate::new(1);
+    gate.queue.wake(0, Lane::Edit);
+    gate.started(1).await;
+    gate.queue.wake(1, Lane::Restart);
+    gate.queue.wake(2, Lane::Edit);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    gate.queue.wake(3, Lane::Edit);
+    // Woken all the time: in front of nobody that came before.
+    gate.queue.wake(0, Lane::Edit);
+    gate.queue.wake(4, Lane::Targets);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..5 {
+        gate.queue.wake(0, Lane::Edit);
+    }
+    gate.go.add_permits(10);
+    let ran = gate.started(6).await;
+    assert_eq!(ran[1], (4, Lane::Targets));
+    assert_eq!(ran[2], (2, Lane::Edit));
+    assert_eq!(ran[5], (1, Lane::Restart));
+}
+
+#[tokio::test]
+async fn a_key_that_waits_moves_to_a_more_urgent_lane() {
+    let gate = Gate::new(2);
+    gate.queue.wake_all(0..20, Lane::Restart);
+    gate.started(1).await;
+    gate.queue.wake(13, Lane::Edit);
+    let ran = gate.started(2).await;
+    assert_eq!(ran[1], (13, Lane::Edit));
+    gate.go.add_permits(100);
+    let ran = gate.started(20).await;
+    let keys: HashSet<u32> = ran.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys.len(), 20);
+}
+
+#[tokio::test]
+async fn a_run_that_is_woken_again_is_as_urgent_as_that() {
+    let gate = Gate::new(2);
+    gate.queue.wake(1, Lane::Restart);
+    gate.started(1).await;
+    gate.queue
+        .wake_after(1, Lane::Targets, Duration::from_hours(1));
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Restart);
+    gate.queue.wake(1, Lane::Edit);
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Edit);
+}
+
+#[tokio::test]
+async fn a_throttle_is_no_failure_of_the_key() {
+    let (queue, work) = Queue::new(Pace {
+        first_retry: Duration::from_hours(1),
         ..quick()
     });
-    held.queue.wake_behind(0..3);
-    until(|| held.begun() == [0]).await;
-    // News for many: they come no sooner for that.
-    held.queue.wake_along([0, 2]);
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    assert_eq!(held.begun(), [0]);
-    held.queue.wake(0);
-    until(|| held.begun() == [0, 1]).await;
-    held.release.add_permits(1);
-    until(|| held.ended().len() == 1).await;
-    held.release.add_permits(100);
-    until(|| held.ended().len() == 4).await;
-    // It was woken while it ran, so it runs once more.
-    let mut ended = held.ended();
-    ended.sort_unstable();
-    assert_eq!(ended, [(0, true), (0, true), (1, false), (2, false)]);
-    held.queue.wake_along([5]);
-    until(|| held.ended().last() == Some(&(5, true))).await;
+    let shutdown = CancellationToken::new();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let task = tokio::spawn({
+        let runs = Arc::clone(&runs);
+        work.run(
+            shutdown.clone(),
+            |_| true,
+            move |_: &'static str, _| {
+                let run = runs.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    match run {
+                        0..20 => Err(Failed::Throttled),
+                        _ => Ok(None),
+                    }
+                }
+            },
+        )
+    });
+    queue.wake("a", Lane::Edit);
+    until(|| runs.load(Ordering::SeqCst) == 21).await;
+    shutdown.cancel();
+    task.await.unwrap();
 }
 
 #[tokio::test]
@@ -206,13 +265,13 @@ async fn no_more_keys_run_at_once_than_allowed_and_all_get_their_turn() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     now.fetch_sub(1, Ordering::SeqCst);
                     total.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
     for key in 0..6 {
-        queue.wake(key);
+        queue.wake(key, Lane::Edit);
     }
     until(|| total.load(Ordering::SeqCst) == 6).await;
     assert_eq!(most.load(Ordering::SeqCst), 2);
@@ -238,14 +297,14 @@ async fn what_others_wait_for_runs_beside_a_full_house() {
                     shared.acquire().await.unwrap().forget();
                 }
                 ended.fetch_add(1, Ordering::SeqCst);
-                Ok::<_, ()>(None)
+                Ok(None)
             }
         })
     });
-    queue.wake("a");
-    queue.wake("b");
+    queue.wake("a", Lane::Edit);
+    queue.wake("b", Lane::Edit);
     tokio::time::sleep(Duration::from_millis(30)).await;
-    queue.wake("shared");
+    queue.wake("shared", Lane::Edit);
     until(|| ended.load(Ordering::SeqCst) == 3).await;
     shutdown.cancel();
     task.await.unwrap();
@@ -265,7 +324,7 @@ async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
                 let run = runs.fetch_add(1, Ordering::SeqCst);
                 async move {
                     match run {
-                        0..3 => Err("refused"),
+                        0..3 => Err(Failed::BackOff),
                         3 => Ok(Some(Duration::from_millis(1))),
                         _ => Ok(None),
                     }
@@ -273,7 +332,7 @@ async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
             },
         )
     });
-    queue.wake("a");
+    queue.wake("a", Lane::Edit);
     until(|| runs.load(Ordering::SeqCst) == 5).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 5);
@@ -294,19 +353,19 @@ async fn a_wake_up_overtakes_a_far_retry_and_an_endless_burst_is_cut() {
             |_| true,
             move |_: &'static str, _| {
                 runs.fetch_add(1, Ordering::SeqCst);
-                async { Ok::<_, ()>(None) }
+                async { Ok(None) }
             },
         )
     });
-    queue.wake_after("far", Duration::from_hours(1));
+    queue.wake_after("far", Lane::Edit, Duration::from_hours(1));
     assert_eq!(queue.depth(), 0);
-    queue.wake("far");
+    queue.wake("far", Lane::Edit);
     until(|| runs.load(Ordering::SeqCst) == 1).await;
     // Shorter pauses than the debounce: without the cut it would not run
     // before the bursts end.
     let bursts = std::thread::spawn(move || {
         for _ in 0..400 {
-            queue.wake("busy");
+            queue.wake("busy", Lane::Edit);
             std::thread::sleep(Duration::from_millis(1));
         }
     });
@@ -335,13 +394,13 @@ async fn shutdown_lets_the_running_end_and_starts_nothing_new() {
                 async move {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     ended.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
-    queue.wake(1);
-    queue.wake(2);
+    queue.wake(1, Lane::Edit);
+    queue.wake(2, Lane::Edit);
     until(|| started.load(Ordering::SeqCst) == 1).await;
     shutdown.cancel();
     task.await.unwrap();

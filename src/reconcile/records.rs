@@ -19,6 +19,7 @@ use super::{Reconciler, lock};
 use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
+use crate::lane;
 use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
@@ -512,16 +513,17 @@ impl Reconciler {
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }
+        let lane = lane::current();
         self.parts
             .queue
-            .wake_along(news.into_iter().map(Key::Group));
+            .wake_all(news.into_iter().map(Key::Group), lane);
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
             Some((place, error)) => {
                 // What goes well is not put off with what fails.
                 if let Some(next) = next {
-                    self.parts.queue.wake_after(Key::Dns, next);
+                    self.parts.queue.wake_after(Key::Dns, lane, next);
                 }
                 Err(anyhow::Error::new(error).context(format!("the record of {place}")))
             }

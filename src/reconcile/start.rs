@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use tokio::sync::OnceCell;
 
 use super::{Reconciler, lock};
+use crate::lane::{self, Lane, Turn};
 use crate::model::applied::{SCHEMA, spoken_for, targets_digest};
 use crate::model::desired::Desired;
 use crate::model::group::GroupId;
@@ -59,7 +60,11 @@ impl Reconciler {
     /// Makes sure that the account is listed and that what can be believed is.
     /// All keys come through here first; the first of them does it for all.
     pub(super) async fn started(&self) -> anyhow::Result<()> {
-        let begin = || self.begin_with_records();
+        // Whoever is first does it for all, so it is as urgent as any of them.
+        let begin = || {
+            let (turn, _) = Turn::new(Lane::Edit);
+            lane::within(turn, self.begin_with_records())
+        };
         self.start.done.get_or_try_init(begin).await?;
         Ok(())
     }

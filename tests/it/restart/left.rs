@@ -18,15 +18,21 @@ async fn served(name: &str) -> (Scene, Leaders, Controller) {
     let controller = leaders.next(&scene, &[]).await;
     scene.apply(&ingress("shop", &["/"], "")).await;
     scene.address(name, "shop").await;
+    has_record(&scene, "shop").await;
+    settled(&scene).await;
+    (scene, leaders, controller)
+}
+
+/// Waits until the host of an Ingress has its DNS record.
+async fn has_record(scene: &Scene, ingress: &str) {
+    let record = format!("A {ingress}.");
     scene
         .eventually("the host has its record", async || {
             let ours = scene.ours();
-            let there = ours.iter().any(|thing| thing.starts_with("A shop."));
+            let there = ours.iter().any(|thing| thing.starts_with(&record));
             if there { Ok(()) } else { Err(ours) }
         })
         .await;
-    settled(&scene).await;
-    (scene, leaders, controller)
 }
 
 /// Waits until the record says that all is made.
@@ -155,6 +161,7 @@ async fn pods_that_changed_while_nobody_looked_cost_one_read_of_their_target_gro
     let other = ingress("other", &["/"], "").replace("name: web", "name: other");
     scene.apply(&other).await;
     scene.address(&ns, "other").await;
+    has_record(&scene, "other").await;
     scene.quiet().await;
     controller.kill().await;
 

@@ -121,13 +121,22 @@ async fn group(scene: &Scene) -> Option<Value> {
 /// for what is another each time. `UPDATE_DOCS=1` writes the file anew.
 async fn described(scene: &Scene, name: &str, address: &str, file: &str) {
     let text = scene.kubectl(&["describe", "alb", name]).await;
-    let varies = ["Creation Timestamp:", "Resource Version:", "UID:"];
+    let varies = [
+        "Creation Timestamp:",
+        "Resource Version:",
+        "UID:",
+        "Digest:",
+    ];
     let lines = text.lines().map(|line| {
         let label = varies
             .iter()
             .find(|label| line.trim_start().starts_with(**label));
         match label.and_then(|label| line.split_once(label).map(|(indent, _)| (indent, label))) {
             Some((indent, label)) => format!("{indent}{label} …"),
+            // A hash by the name of a target group, which has one itself.
+            None if line.trim_start().to_ascii_lowercase().starts_with("k8s-") => {
+                "      TARGET GROUP: …".to_owned()
+            }
             None => line.replace(address, "ADDRESS").trim_end().to_owned(),
         }
     });
