@@ -253,7 +253,7 @@ impl Drop for Permit<'_> {
 #[derive(Debug)]
 pub struct Run<'a> {
     limits: &'a Limits,
-    run: u64,
+    number: u64,
     /// What was said of the run before.
     before: Option<Turn>,
 }
@@ -262,8 +262,8 @@ impl Drop for Run<'_> {
     fn drop(&mut self) {
         let mut under_way = self.limits.under_way();
         match self.before.take() {
-            Some(turn) => under_way.runs.insert(self.run, turn),
-            None => under_way.runs.remove(&self.run),
+            Some(turn) => under_way.runs.insert(self.number, turn),
+            None => under_way.runs.remove(&self.number),
         };
         drop(under_way);
         self.limits.changed.notify_waiters();
@@ -390,7 +390,7 @@ impl Limits {
         self.changed.notify_waiters();
         Run {
             limits: self,
-            run: turn.run(),
+            number: turn.run(),
             before,
         }
     }
