@@ -40,7 +40,7 @@ async fn settled(scene: &Scene) {
     scene
         .eventually("the record is whole", async || {
             let found = record(scene, &scene.name, "shop").await;
-            let targets = found["targets"].as_object().map_or(0, |all| all.len());
+            let targets = found["targets"].as_object().map_or(0, serde_json::Map::len);
             if found["digest"].is_string() && found["pending"].is_null() && targets == 1 {
                 Ok(())
             } else {
