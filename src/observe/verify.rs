@@ -108,7 +108,7 @@ impl Memory {
             let oldest = groups
                 .known
                 .iter()
-                .filter(|(_, known)| known.is_sure())
+                .filter(|(_, known)| known.doubt.is_none())
                 .filter_map(|(group, known)| Some((known.read?, group)))
                 .min()
                 .filter(|(read, _)| *read + interval <= now)
@@ -127,10 +127,20 @@ impl Memory {
                 .unwrap_or_default()
         };
         let before = remembered(&lock(&self.groups));
-        self.read_group(&group).await?;
+        let believed = self.is_believed(&group);
+        if !self.read_group(&group, &BTreeSet::new()).await? {
+            // Whose some of it is, the next look at the group finds out.
+            self.mark_stale(&group);
+        }
         let mut groups = lock(&self.groups);
         let after = remembered(&groups);
-        if !merge::same(&before, &after) {
+        let same = if believed {
+            // What was believed has ARNs of its own.
+            merge::same_settings(&before, &after)
+        } else {
+            merge::same(&before, &after)
+        };
+        if !same {
             groups.drifted.insert(group);
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::Reconciler;
 use super::background::Background;
 use super::held::Held;
 use super::records::Records;
+use super::start::Start;
 use crate::aws::client::{Options, vpc_from_metadata};
 use crate::aws::limit::Rates;
 use crate::aws::metrics::{Call, CallObserver};
@@ -88,6 +89,7 @@ impl Reconciler {
             held: Held::default(),
             ours: Mutex::default(),
             background: Mutex::new(Background::default()),
+            start: Start::default(),
         })
     }
 }
