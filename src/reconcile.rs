@@ -91,6 +91,8 @@ impl Reconciler {
     /// 6. status, events, and the finalizers of those that left, last.
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
+        // What people are told of is what all rounds did.
+        let mut at_first = None;
         for _ in 0..ROUNDS {
             let mut desired = self.desired(group, &snapshot).await?;
             let before = self.held_by_aws(&desired).await?;
@@ -109,11 +111,12 @@ impl Reconciler {
             let is_announced = announced.peek() != Some(&false);
             drop(announced);
             if self.judge(&desired, &before, &plan, &applied) {
+                at_first.get_or_insert(before);
                 continue;
             }
             let done = Done {
                 desired,
-                before,
+                before: at_first.unwrap_or(before),
                 waiting,
                 applied,
             };
@@ -394,6 +397,7 @@ fn turn_of(plan: &Plan) -> Turn {
 /// What one run has come to.
 struct Done {
     desired: Desired,
+    /// What AWS held before the first round.
     before: Observed,
     /// What the group waits for in DNS.
     waiting: Vec<String>,

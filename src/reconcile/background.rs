@@ -110,9 +110,25 @@ impl Reconciler {
         let now = Instant::now();
         match self.memory.verify_tick(now).await {
             Ok(drift) => {
+                for group in drift.expired {
+                    tracing::debug!(%group, "what AWS refused is tried again");
+                    self.parts.queue.wake(Key::Group(group), Lane::Restart);
+                }
                 for group in drift.groups {
                     tracing::info!(%group, "AWS holds something else than was remembered");
                     self.parts.queue.wake(Key::Group(group), Lane::Restart);
+                }
+                if drift.facts {
+                    tracing::info!(
+                        "subnets or security groups of the VPC are not as they were remembered"
+                    );
+                    match self.memory.groups().await {
+                        Ok(groups) => {
+                            let groups = groups.into_iter().map(Key::Group);
+                            self.parts.queue.wake_all(groups, Lane::Restart);
+                        }
+                        Err(error) => tracing::warn!(%error, "verification failed"),
+                    }
                 }
                 if drift.backend {
                     tracing::info!("the backend security group is not as it was remembered");

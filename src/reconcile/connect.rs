@@ -46,6 +46,12 @@ impl Reconciler {
             rates: (!settings.aws_rate_limits).then(Rates::unlimited),
         };
         let aws = Aws::connect(options).await;
+        let Some(region) = aws.region().map(str::to_owned) else {
+            anyhow::bail!(
+                "the region of the load balancers is not known: neither the environment nor the \
+                 profile nor instance metadata names one; set AWS_REGION or --aws-region"
+            );
+        };
         let aws = if settings.dry_run {
             aws.fenced(Arc::new(|| false))
         } else {
@@ -59,6 +65,7 @@ impl Reconciler {
         };
         tracing::info!(
             cluster = model.cluster_name,
+            region,
             vpc = model.vpc_id,
             "connected"
         );
