@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::context::Context;
 use super::desired::{
-    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Leaver, Stack,
+    Desired, DesiredListener, DesiredRule, DesiredTargetGroup, Intent, Leaver, Origin, Stack,
 };
 use super::facts::Facts;
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
-use super::limits::{self, Counted, Limits};
+use super::limits::{self, Counted, Limit, Limits};
 use super::listeners;
 use super::member::Member;
 use super::membership;
@@ -28,6 +28,7 @@ use super::spec::{
     Action, LoadBalancer, ObjectName, Protocol, SecurityGroupRef, TargetGroupKey, TargetGroupRef,
 };
 use super::subnets;
+use super::verdicts;
 
 /// The desired state of a group. Total: what is wrong with an Ingress becomes
 /// a finding of that Ingress, and the others are served.
@@ -250,6 +251,11 @@ impl Work<'_> {
             Some(ids) => (ids.clone(), false),
             None => (self.discover(scheme), true),
         };
+        let mut found: Vec<Origin> = Vec::new();
+        if subnets_discovered {
+            let members = self.served.iter();
+            found.extend(members.map(|m| verdicts::subnets_origin(&m.name, &subnets)));
+        }
         let given = self.merged.security_groups().cloned();
         let mut security_groups: BTreeSet<SecurityGroupRef> = given
             .iter()
@@ -301,15 +307,23 @@ impl Work<'_> {
                 .served
                 .iter()
                 .flat_map(|member| member.origins.clone())
+                .chain(found)
                 .collect(),
         }
     }
 
-    /// Subnets by discovery. That it fails matters only while there is no
-    /// load balancer: a live one keeps its subnets.
+    /// Subnets by discovery. That it fails, or that AWS has refused what it
+    /// found, matters only while there is no load balancer: a live one keeps
+    /// its subnets.
     fn discover(&mut self, scheme: super::spec::Scheme) -> BTreeSet<String> {
         match subnets::discovered(scheme, &self.cx.settings.cluster_name, self.cx.facts) {
-            Ok(ids) => ids,
+            Ok(ids) => {
+                let refused = self.served.iter().filter_map(|member| {
+                    verdicts::refused_subnets(&member.name, &ids, scheme, &self.cx.facts.verdicts)
+                });
+                self.blocks_creation.extend(refused);
+                ids
+            }
             Err(message) => {
                 let found = self.served.iter().map(|member| Finding {
                     ingress: member.name.clone(),
@@ -326,13 +340,13 @@ impl Work<'_> {
     /// Leaves out listeners and certificates that AWS has no room for.
     fn fit(&mut self) {
         if let Some(limit) = self.limits.listeners {
-            let limit = limit.of_served(self.any_frozen);
-            let found = limits::fit_ports(&mut self.merged, &self.served, limit);
+            let frozen = self.any_frozen;
+            let found = limits::fit_ports(&mut self.merged, &self.served, limit, frozen);
             self.findings.extend(found);
         }
         if let Some(limit) = self.limits.certificates {
-            let limit = limit.of_served(self.any_frozen);
-            let found = limits::fit_certificates(&mut self.merged, &self.served, limit);
+            let frozen = self.any_frozen;
+            let found = limits::fit_certificates(&mut self.merged, &self.served, limit, frozen);
             self.findings.extend(found);
         }
     }
@@ -368,7 +382,7 @@ impl Work<'_> {
             }
         }
         if let Some((counted, limit)) = room.reached {
-            let found = limits::rules_left_out(dropped, counted, limit);
+            let found = limits::rules_left_out(dropped, counted, limit, self.any_frozen);
             self.findings.extend(found);
         }
         let mut made = BTreeMap::new();
@@ -383,22 +397,20 @@ impl Work<'_> {
 
 /// What is left of what AWS allows, while rules are given places.
 struct Room {
-    rules: Option<usize>,
-    most_target_groups: Option<usize>,
+    limits: Limits,
+    any_frozen: bool,
     /// Those that something leads to so far.
     target_groups: BTreeSet<TargetGroupRef>,
     used: usize,
     /// The quota that the first rule to be dropped met, and what it allows.
-    reached: Option<(Counted, usize)>,
+    reached: Option<(Counted, Limit)>,
 }
 
 impl Room {
     fn new(limits: Limits, any_frozen: bool) -> Self {
         Self {
-            rules: limits.rules.map(|limit| limit.of_served(any_frozen)),
-            most_target_groups: limits
-                .target_groups
-                .map(|limit| limit.of_served(any_frozen)),
+            limits,
+            any_frozen,
             target_groups: BTreeSet::new(),
             used: 0,
             reached: None,
@@ -410,9 +422,12 @@ impl Room {
         let target = target_of(action).filter(|target| !self.target_groups.contains(target));
         let groups = self.target_groups.len() + usize::from(target.is_some());
         if self.reached.is_none() {
-            let over = |limit: Option<usize>, count: usize| limit.filter(|limit| count > *limit);
-            let rules = over(self.rules, self.used + listeners);
-            let groups = over(self.most_target_groups.filter(|_| target.is_some()), groups);
+            let over = |limit: Option<Limit>, count: usize| {
+                limit.filter(|limit| count > limit.of_served(self.any_frozen))
+            };
+            let rules = over(self.limits.rules, self.used + listeners);
+            let most_groups = self.limits.target_groups.filter(|_| target.is_some());
+            let groups = over(most_groups, groups);
             self.reached = rules
                 .map(|limit| (Counted::Rules, limit))
                 .or(groups.map(|limit| (Counted::TargetGroups, limit)));

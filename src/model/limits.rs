@@ -62,6 +62,17 @@ impl Limit {
         self.allowed.saturating_sub(held)
     }
 
+    /// What AWS allows, and what is not free for the served members.
+    fn in_words(self, any_frozen: bool, what: &str) -> String {
+        let allowed = format!("AWS allows {} {what}", self.allowed);
+        match self.held {
+            held if any_frozen && held > 0 => {
+                format!("{allowed}, {held} of which are held for frozen Ingresses")
+            }
+            _ => allowed,
+        }
+    }
+
     fn parse(value: &str) -> Option<Self> {
         let (allowed, held) = value.split_once('/').unwrap_or((value, "0"));
         Some(Self {
@@ -140,7 +151,14 @@ fn over(ingress: &ObjectName, message: String) -> Finding {
 }
 
 /// Leaves out the ports beyond `limit`, those of the first member first.
-pub(super) fn fit_ports(merged: &mut Merged, served: &[&Member], limit: usize) -> Vec<Finding> {
+pub(super) fn fit_ports(
+    merged: &mut Merged,
+    served: &[&Member],
+    limit: Limit,
+    any_frozen: bool,
+) -> Vec<Finding> {
+    let allowed = limit.in_words(any_frozen, "listeners on the load balancer");
+    let limit = limit.of_served(any_frozen);
     let mut kept: BTreeSet<u16> = BTreeSet::new();
     let mut found = Vec::new();
     for member in served {
@@ -160,10 +178,9 @@ pub(super) fn fit_ports(merged: &mut Merged, served: &[&Member], limit: usize) -
             found.push(over(
                 &member.name,
                 format!(
-                    "port {port} {stated} is not listened on: AWS allows {limit} listeners on the \
-                     load balancer, and the last in group order do not fit; expected at most so \
-                     many ports in the group: raise the quota, use fewer ports, or move Ingresses \
-                     to another group"
+                    "port {port} {stated} is not listened on: {allowed}, and the last in group \
+                     order do not fit; expected at most so many ports in the group: raise the \
+                     quota, use fewer ports, or move Ingresses to another group"
                 ),
             ));
         }
@@ -177,8 +194,12 @@ pub(super) fn fit_ports(merged: &mut Merged, served: &[&Member], limit: usize) -
 pub(super) fn fit_certificates(
     merged: &mut Merged,
     served: &[&Member],
-    limit: usize,
+    limit: Limit,
+    any_frozen: bool,
 ) -> Vec<Finding> {
+    let what = "certificates on the load balancer beside the default ones";
+    let allowed = limit.in_words(any_frozen, what);
+    let limit = limit.of_served(any_frozen);
     let mut kept: BTreeMap<u16, BTreeSet<Arn>> = BTreeMap::new();
     for (port, merged) in &merged.ports {
         let default = merged.certificates.first().cloned();
@@ -206,10 +227,9 @@ pub(super) fn fit_certificates(
                     &member.name,
                     format!(
                         "{certificate} of annotation {PREFIX}certificate-arn is not added to the \
-                         listener on port {port}: AWS allows {limit} certificates on the load \
-                         balancer beside the default ones, and the last in group order do not \
-                         fit; expected at most so many in the group: raise the quota, use one \
-                         certificate for several hosts, or move Ingresses to another group"
+                         listener on port {port}: {allowed}, and the last in group order do \
+                         not fit; expected at most so many in the group: raise the quota, use \
+                         one certificate for several hosts, or move Ingresses to another group"
                     ),
                 ));
             }
@@ -223,11 +243,12 @@ pub(super) fn fit_certificates(
 }
 
 /// The findings of members some of whose rules do not fit: `dropped` counts
-/// them, `rules` and `target_groups` are what AWS allows.
+/// them, `reached` is what is full and `limit` what AWS allows of it.
 pub(super) fn rules_left_out(
     dropped: BTreeMap<&ObjectName, usize>,
     reached: Counted,
-    limit: usize,
+    limit: Limit,
+    any_frozen: bool,
 ) -> Vec<Finding> {
     let (what, rules, advice) = match reached {
         Counted::TargetGroups => (
@@ -237,15 +258,16 @@ pub(super) fn rules_left_out(
         ),
         _ => ("rules", "the last", "use fewer rules"),
     };
+    let allowed = limit.in_words(any_frozen, &format!("{what} on the load balancer"));
     dropped
         .into_iter()
         .map(|(ingress, count)| {
             over(
                 ingress,
                 format!(
-                    "AWS allows {limit} {what} on the load balancer, and {rules} in group order do \
-                     not fit: {count} of this Ingress are not served; expected at most so many in \
-                     the group: raise the quota, {advice}, or move Ingresses to another group"
+                    "{allowed}, and {rules} in group order do not fit: {count} of this Ingress \
+                     are not served; expected at most so many in the group: raise the quota, \
+                     {advice}, or move Ingresses to another group"
                 ),
             )
         })

@@ -13,7 +13,8 @@ const MINIMUM_ADDRESSES: i32 = 8;
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-subnets.html>
 const ORDINARY_LOCALE: &str = "availability-zone";
 
-fn role_tag(scheme: Scheme) -> &'static str {
+/// Key of the tag that offers a subnet for load balancers of a scheme.
+pub(super) fn role_tag(scheme: Scheme) -> &'static str {
     match scheme {
         Scheme::Internal => "kubernetes.io/role/internal-elb",
         Scheme::InternetFacing => "kubernetes.io/role/elb",

@@ -1,12 +1,15 @@
 //! What AWS refused earlier: who stated the value, and whether it still
 //! counts.
 
+use std::collections::BTreeSet;
+
 use super::desired::{DesiredTargetGroup, Origin, Stack};
 use super::finding::{Effect, Finding, NAME_TAKEN, Reason, Verdict};
 use super::group::GroupId;
 use super::limits::Counted;
 use super::names;
-use super::spec::{ObjectName, Protocol, Rule, Target, TargetGroup, TargetGroupKey};
+use super::spec::{ObjectName, Protocol, Rule, Scheme, Target, TargetGroup, TargetGroupKey};
+use super::subnets;
 
 /// Subject of what the spec and not one annotation asks for.
 pub const SPEC_SUBJECT: &str = "spec";
@@ -16,6 +19,10 @@ pub const TARGETS_SUBJECT: &str = "targets";
 /// Subject of a verdict on one target: its value is the key of the target
 /// group, a blank, and the target's id.
 pub const TARGET_SUBJECT: &str = "target";
+
+/// Subject of the subnets that were found by their tags, which no annotation
+/// states.
+pub const SUBNETS_SUBJECT: &str = "found subnets";
 
 /// Between what people call a thing and a digest of its settings.
 const DIGEST_MARK: &str = " #";
@@ -79,6 +86,52 @@ pub fn target_origin(owner: &ObjectName, key: &TargetGroupKey, target: &Target) 
         subject: TARGET_SUBJECT.to_owned(),
         value: format!("{key} {}", target.id),
     }
+}
+
+/// The origin of subnets that were found by their tags: other ones are
+/// another value.
+pub fn subnets_origin(owner: &ObjectName, ids: &BTreeSet<String>) -> Origin {
+    Origin {
+        ingress: owner.clone(),
+        subject: SUBNETS_SUBJECT.to_owned(),
+        value: ids
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// What AWS has said against the subnets that were found for an Ingress's load
+/// balancer.
+pub(super) fn refused_subnets(
+    owner: &ObjectName,
+    ids: &BTreeSet<String>,
+    scheme: Scheme,
+    verdicts: &[Verdict],
+) -> Option<Finding> {
+    let found = subnets_origin(owner, ids);
+    let is_about = |verdict: &&Verdict| {
+        verdict.ingress == found.ingress
+            && verdict.subject == found.subject
+            && verdict.value == found.value
+    };
+    let verdict = verdicts.iter().find(is_about)?;
+    Some(Finding {
+        ingress: owner.clone(),
+        effect: Effect::Frozen,
+        reason: reason(&verdict.code),
+        message: format!(
+            "AWS refused the subnets {}, found by their tags: {} ({}); expected subnets that it \
+             accepts: mend them, tag others with {}=1, or name some in the annotation {}subnets; \
+             it is tried again from time to time",
+            found.value,
+            verdict.message,
+            verdict.code,
+            subnets::role_tag(scheme),
+            super::annotations::PREFIX
+        ),
+    })
 }
 
 /// Whether a verdict says anew what an older one says: about one value, or how
@@ -261,6 +314,25 @@ mod tests {
         );
         assert!(findings(&[origin("certificate-arn", "arn:2")], &verdicts).is_empty());
         assert!(findings(&[origin("ssl-policy", "arn:1")], &verdicts).is_empty());
+    }
+
+    #[test]
+    fn found_subnets_are_refused_until_others_are_found() {
+        let web = ObjectName::new("shop", "web");
+        let ids = |ids: &[&str]| ids.iter().map(ToString::to_string).collect();
+        let refused = verdict(SUBNETS_SUBJECT, "subnet-1, subnet-2", "InvalidSubnet");
+        let about = |found: &[&str]| {
+            let found: BTreeSet<String> = ids(found);
+            refused_subnets(
+                &web,
+                &found,
+                Scheme::Internal,
+                std::slice::from_ref(&refused),
+            )
+        };
+        let finding = about(&["subnet-1", "subnet-2"]).map(|f| (f.reason, f.effect));
+        assert_eq!(finding, Some((Reason::SubnetsNotFound, Effect::Frozen)));
+        assert_eq!(about(&["subnet-1", "subnet-3"]), None);
     }
 
     #[test]

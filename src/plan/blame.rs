@@ -17,7 +17,7 @@ use crate::model::spec::{
     TargetGroupKey, TargetGroupRef,
 };
 use crate::model::verdicts::{
-    listener_origin, load_balancer_origin, target_origin, targets_origin,
+    listener_origin, load_balancer_origin, subnets_origin, target_origin, targets_origin,
 };
 
 use super::step::Step;
@@ -132,7 +132,11 @@ impl Blame<'_> {
                 let groups = groups.filter(|_| !self.is_about_subnets());
                 let subnets = spec.subnets.iter().cloned();
                 let subnets = subnets.filter(|_| !self.code.contains("SecurityGroup"));
-                self.among(&subnets.chain(groups).collect::<Vec<_>>())
+                let stated = self.among(&subnets.chain(groups).collect::<Vec<_>>());
+                if stated.is_empty() && self.is_about_subnets() {
+                    return self.of_found_subnets(&spec.subnets);
+                }
+                stated
             }
             Step::SetSubnets { subnets, .. } => {
                 self.among(&subnets.iter().cloned().collect::<Vec<_>>())
@@ -324,6 +328,16 @@ impl Blame<'_> {
             .collect()
     }
 
+    /// Everybody whose load balancer is in subnets that were found by their
+    /// tags.
+    fn of_found_subnets(&self, subnets: &BTreeSet<String>) -> Vec<Origin> {
+        let members = self.desired.members.iter();
+        members
+            .map(|member| subnets_origin(member, subnets))
+            .filter(|origin| self.stack.origins.contains(origin))
+            .collect()
+    }
+
     /// Which targets are too many, or which of them AWS does not take; where
     /// that cannot be told, the target group is blamed.
     fn of_targets(&self, key: &TargetGroupKey, targets: &BTreeSet<Target>) -> Vec<Origin> {
@@ -336,7 +350,12 @@ impl Blame<'_> {
             let registered = registered.chain(&self.after.target_groups).filter(of_key);
             let registered = registered.flat_map(|live| &live.targets);
             let registered: BTreeSet<_> = registered.map(|t| (&t.id, t.port)).collect();
-            return vec![targets_origin(owner, key, registered.len())];
+            // The call is refused as a whole: all but one of it may fit.
+            let new = targets
+                .iter()
+                .filter(|t| !registered.contains(&(&t.id, t.port)));
+            let most = (registered.len() + new.count()).saturating_sub(1);
+            return vec![targets_origin(owner, key, most)];
         }
         let named: Vec<Origin> = targets
             .iter()

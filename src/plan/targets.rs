@@ -22,18 +22,24 @@ pub(super) fn register(
 ) -> Vec<StepId> {
     batches(targets)
         .into_iter()
-        .map(|targets| {
-            draft.add_needing(
-                Step::RegisterTargets {
-                    target_group: target_group.clone(),
-                    key: key.clone(),
-                    targets,
-                },
-                after.iter().copied(),
-                needs.clone(),
-            )
-        })
+        .map(|targets| register_batch(target_group, key, targets, after, needs, draft))
         .collect()
+}
+
+fn register_batch(
+    target_group: &TargetGroupRef,
+    key: &TargetGroupKey,
+    targets: BTreeSet<Target>,
+    after: &[StepId],
+    needs: &BTreeSet<Need>,
+    draft: &mut Draft,
+) -> StepId {
+    let step = Step::RegisterTargets {
+        target_group: target_group.clone(),
+        key: key.clone(),
+        targets,
+    };
+    draft.add_needing(step, after.iter().copied(), needs.clone())
 }
 
 /// What a live target group has too few and too many of.
@@ -56,7 +62,8 @@ impl Changes {
 
     /// Adds the calls. Surplus targets go at once and wait for nothing: their
     /// pods are gone. New ones wait for that only where AWS has said that it
-    /// takes no more (`full`).
+    /// takes no more (`full`); then they come in ever smaller batches, for one
+    /// is refused as a whole, and what fits shall be registered.
     pub(super) fn add(
         self,
         arn: &Arn,
@@ -79,7 +86,9 @@ impl Changes {
         };
         if full {
             let gone = deregister(draft);
-            register(&name, key, missing, &gone, needs, draft);
+            for targets in halves(missing) {
+                register_batch(&name, key, targets, &gone, needs, draft);
+            }
         } else {
             register(&name, key, missing, &[], needs, draft);
             deregister(draft);
@@ -111,6 +120,18 @@ fn batches(targets: BTreeSet<Target>) -> Vec<BTreeSet<Target>> {
         .chunks(TARGETS_OF_A_CALL)
         .map(|chunk| chunk.iter().cloned().collect())
         .collect()
+}
+
+/// Half of the targets, half of what is left, and so on down to one: whatever
+/// number fits, some of these batches add up to it.
+fn halves(targets: BTreeSet<Target>) -> Vec<BTreeSet<Target>> {
+    let mut left: Vec<Target> = targets.into_iter().collect();
+    let mut batches = Vec::new();
+    while !left.is_empty() {
+        let half = left.len().div_ceil(2).min(TARGETS_OF_A_CALL);
+        batches.push(left.drain(..half).collect());
+    }
+    batches
 }
 
 #[cfg(test)]
@@ -149,6 +170,25 @@ mod tests {
     fn four_hundred_and_one_targets_take_three_calls() {
         let wished = (0..401).map(|n| target(n, false)).collect();
         assert_eq!(planned(&BTreeSet::new(), &wished, false).steps.len(), 3);
+    }
+
+    #[test]
+    fn where_it_is_not_known_how_many_fit_the_batches_add_up_to_any_number() {
+        for count in [1, 2, 3, 5, 200, 401] {
+            let wished = (0..count).map(|n| target(n, false)).collect();
+            let sizes: Vec<usize> = halves(wished).iter().map(BTreeSet::len).collect();
+            assert_eq!(sizes.iter().sum::<usize>(), usize::from(count));
+            for room in 0..=usize::from(count) {
+                let taken = sizes.iter().fold(0, |taken, size| {
+                    if taken + size <= room {
+                        taken + size
+                    } else {
+                        taken
+                    }
+                });
+                assert_eq!(taken, room, "{sizes:?}");
+            }
+        }
     }
 
     #[test]

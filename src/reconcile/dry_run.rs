@@ -22,12 +22,19 @@ impl Reconciler {
             let mut desired = self.desired(&group, &snapshot).await?;
             let observed = self.memory.recall(&group).await?;
             self.drop_anothers(&mut desired, &observed, &snapshot);
+            if let Some(records) = &self.records {
+                records.meet_rules(&desired, &observed, &snapshot);
+            }
             let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
             let blocking = super::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;
         }
         let membership = self.membership(&snapshot).await?;
+        if membership.strays().next().is_some() {
+            page.section("Ingresses in no group", &"", 0)?;
+            print_findings(membership.strays())?;
+        }
         let all = self.all_desired(&membership, &snapshot).await?;
         let (desired, _) = self.desired_backend(&all, &snapshot).await?;
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);

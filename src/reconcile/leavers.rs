@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{Reconciler, lock};
+use crate::key::Key;
+use crate::lane;
 use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::group::GroupId;
 use crate::model::membership::{self, Membership, is_of_another};
@@ -125,6 +127,9 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Vec::new();
         };
+        if records.meet_rules(desired, observed, snapshot) {
+            self.parts.queue.wake(Key::Dns, lane::current());
+        }
         let waits = records.holding_up(desired, observed, snapshot);
         let waited_for: BTreeSet<&String> = waits.iter().map(|wait| &wait.host).collect();
         let goes = desired.intent == Intent::Remove;

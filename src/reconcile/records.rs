@@ -2,12 +2,14 @@
 //! load balancer goes only after its records are gone everywhere.
 
 mod asked;
+mod book;
 mod doubt;
 mod findings;
 mod live;
 mod parting;
 mod spreading;
 mod stranded;
+mod unstated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -19,7 +21,8 @@ use super::{Reconciler, lock};
 use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
-use crate::model::desired::Desired;
+use crate::lane;
+use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
@@ -29,6 +32,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use book::Book;
 use findings::{Owners, by_group, denied, in_words};
 use live::{Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
@@ -48,36 +52,6 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
-}
-
-/// How far each record is.
-#[derive(Default)]
-struct Book {
-    /// Hosts that were looked at since the process began.
-    looked_at: BTreeSet<String>,
-    /// Records that are ours, with the group that they are held for.
-    held: BTreeMap<Place, GroupId>,
-    /// State of each wished record.
-    states: BTreeMap<String, (GroupId, RecordState)>,
-    findings: BTreeSet<(GroupId, Finding)>,
-    /// What groups have been told.
-    told: View,
-    /// Load balancers as they were at the last look.
-    live: BTreeMap<GroupId, LoadBalancerOf>,
-    /// Changes that are being spread, by id, with what they are about.
-    spreading: BTreeMap<String, BTreeSet<Place>>,
-    /// Pause until it is asked again whether they have been.
-    pause: Option<Duration>,
-    /// Records that a group gave up: it waits for them.
-    given_up: BTreeMap<(GroupId, Place), Parting>,
-    /// Places that were read since the process began.
-    met: BTreeSet<Place>,
-    /// When what was refused is looked at again, and the pause before that.
-    look_again: Option<(Instant, Duration)>,
-    /// Hosts of groups that get no record as there is no zone for them.
-    homeless: BTreeSet<(GroupId, String)>,
-    /// Whether zones may not be listed.
-    denied: bool,
 }
 
 /// Something in DNS that a group waits for.
@@ -103,6 +77,8 @@ pub(super) struct Looked {
     /// Whose each host is.
     owners: Owners,
     homeless: BTreeSet<(GroupId, String)>,
+    /// Hosts of rules that no Ingress states.
+    unstated: unstated::Hosts,
     records: ObservedRecords,
     /// Groups with the hosts that their leavers state and nobody else of them.
     left: BTreeSet<(GroupId, String)>,
@@ -149,6 +125,11 @@ impl Records {
         for host in &left {
             // Who may not look would wait for ever.
             if !book.denied && !book.looked_at.contains(host) {
+                wait(host, format!("a look at the DNS record of {host}"));
+            }
+        }
+        if desired.intent == Intent::Remove && !book.denied {
+            for host in book.unstated.of_group(group) {
                 wait(host, format!("a look at the DNS record of {host}"));
             }
         }
@@ -228,6 +209,8 @@ impl Records {
         let mut hosts = of_leavers.clone();
         hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
         hosts.extend(live_hosts.values().flatten().cloned());
+        let unstated = lock(&self.book).unstated.hosts().clone();
+        hosts.extend(unstated.values().flatten().cloned());
         let mut zones = self.dns.zones(&hosts).await?;
         let build = |zones: &Zones| {
             let sources = RecordSources {
@@ -262,9 +245,21 @@ impl Records {
         }
         let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
         places.extend(asked.iter().cloned());
-        let Recalled { records, failed } = self.dns.recall(&places).await;
-        let spreading = lock(&self.book).spreading_now();
-        let context = context(cx, snapshot, membership, spreading);
+        let more = Self::places(&unstated, &places, &cx.settings, &zones.zones);
+        places.extend(more.iter().cloned());
+        let Recalled {
+            mut records,
+            failed,
+        } = self.dns.recall(&places).await;
+        let mut context = context(cx, snapshot, membership, BTreeSet::new());
+        {
+            let book = lock(&self.book);
+            context.spreading = book.spreading_now();
+            // Those that have rules and no Ingress, until their records are gone.
+            context.groups.extend(unstated.keys().cloned());
+            context.groups.extend(book.held.values().cloned());
+        }
+        asked.extend(self.only_what_may_go(more, &unstated, &mut records, &context));
         let plan = diff_records(&desired, &records, &context);
         findings.extend(plan.findings.iter().cloned());
         let owners = Owners::new(membership, snapshot);
@@ -281,6 +276,7 @@ impl Records {
             asked: (hosts, asked),
             owners,
             homeless,
+            unstated,
             records,
             left: parting::left(membership, snapshot),
             private_zones: zones
@@ -349,6 +345,8 @@ impl Records {
         let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
         book.looked_at.extend(sure.cloned());
         book.homeless.clone_from(&looked.homeless);
+        let unread = looked.failed.keys().map(|place| &place.host).collect();
+        book.unstated.looked_at(&looked.unstated, &unread);
         book.denied = looked.denied;
         book.findings.clone_from(&looked.findings);
         let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
@@ -423,46 +421,6 @@ impl Records {
     }
 }
 
-/// What a group can see of the book.
-type View = BTreeMap<GroupId, BTreeSet<String>>;
-
-impl Book {
-    fn spreading_now(&self) -> BTreeSet<Place> {
-        self.spreading.values().flatten().cloned().collect()
-    }
-
-    /// Whether something stands in the way of a record that only others can
-    /// take away.
-    fn waits_for_others(&self) -> bool {
-        let zone = |f: &Finding| matches!(f.reason, Reason::NoHostedZone | Reason::AmbiguousZone);
-        let refused =
-            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
-        self.denied
-            || self.findings.iter().any(|(_, finding)| zone(finding))
-            || self.states.values().any(refused)
-    }
-
-    fn view(&self) -> View {
-        let mut view = View::new();
-        let mut note = |group: &GroupId, text: String| {
-            view.entry(group.clone()).or_default().insert(text);
-        };
-        for (place, group) in &self.held {
-            note(group, format!("held {place}"));
-        }
-        for (host, (group, state)) in &self.states {
-            note(group, format!("{host} {state}"));
-        }
-        for (group, finding) in &self.findings {
-            note(group, finding.message.clone());
-        }
-        for ((group, place), parting) in &self.given_up {
-            note(group, format!("given up {place} {parting:?}"));
-        }
-        view
-    }
-}
-
 impl Reconciler {
     /// Brings all records to what the Ingresses ask for, and tells the groups
     /// that it is news for.
@@ -493,17 +451,21 @@ impl Reconciler {
             }
         }
         let mut news = records.note(&looked, &applied);
+        news.extend(looked.unstated.into_keys());
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }
-        self.parts.queue.wake_many(news.into_iter().map(Key::Group));
+        let lane = lane::current();
+        self.parts
+            .queue
+            .wake_all(news.into_iter().map(Key::Group), lane);
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
             Some((place, error)) => {
                 // What goes well is not put off with what fails.
                 if let Some(next) = next {
-                    self.parts.queue.wake_after(Key::Dns, next);
+                    self.parts.queue.wake_after(Key::Dns, lane, next);
                 }
                 Err(anyhow::Error::new(error).context(format!("the record of {place}")))
             }

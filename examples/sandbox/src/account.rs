@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context as _, anyhow};
 use sandbox_aws::callers::Role;
 use sandbox_aws::dataplane::Addresses;
+use sandbox_aws::journal::Journal;
 use sandbox_aws::state::outside::Issuer;
 use sandbox_aws::{Profile, SharedState, Simulator, State, World, WorldIds};
 
@@ -147,6 +148,11 @@ impl Account {
     /// All that the account holds.
     pub fn state(&self) -> &SharedState {
         &self.state
+    }
+
+    /// The calls that were made.
+    pub fn journal(&self) -> &Journal {
+        self.simulator.journal()
     }
 
     /// The network for the played kubelet.

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
+use crate::bench;
 use crate::controller::ControllerProgram;
 use crate::demo;
 use crate::sandbox::Options;
@@ -43,6 +44,14 @@ enum Command {
     Demo(DemoArgs),
     /// Starts an AWS alone: an empty account.
     Aws(AwsArgs),
+    /// Measures what a controller costs: calls to AWS, seconds, memory, CPU.
+    ///
+    /// Makes groups of two listeners, ten rules, five target groups and ten
+    /// pods in a sandbox of their own, and prints a table for: create, nothing
+    /// changed, one edit, one pod, restart, an edit one second after a restart.
+    /// Calls are the same everywhere; times are those of this machine and this
+    /// build, so build with --release.
+    Bench(BenchArgs),
 }
 
 /// What every command with a control plane takes.
@@ -124,6 +133,31 @@ struct AwsArgs {
     time: Profile,
 }
 
+#[derive(Debug, Args)]
+struct BenchArgs {
+    /// Number of groups, or several.
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100")]
+    groups: Vec<usize>,
+
+    /// Shell command that starts another controller, to measure beside ours. It
+    /// has KUBECONFIG, AWS_ENDPOINT_URL and the like in its environment and
+    /// must serve the IngressClass `alb`.
+    #[arg(long, value_name = "CMD")]
+    controller: Option<String>,
+
+    /// Milliseconds that each answer of AWS takes.
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    latency: u64,
+
+    /// File that gets the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Folder of ready binaries, as for `up`.
+    #[arg(long, value_name = "DIR", env = "SANDBOX_CONTROL_PLANE_BIN")]
+    control_plane_bin: Option<PathBuf>,
+}
+
 impl Cli {
     /// Does what the command line says, until it is done or a signal asks for
     /// the end.
@@ -152,6 +186,16 @@ impl Cli {
                     sandbox: args.control_plane.options()?,
                 };
                 demo::run(options, ended).await
+            }
+            Command::Bench(args) => {
+                let options = bench::Options {
+                    groups: args.groups,
+                    controller: args.controller,
+                    latency_ms: args.latency,
+                    json: args.json,
+                    control_plane_bin: args.control_plane_bin,
+                };
+                bench::run(options, ended).await
             }
             Command::Aws(args) => {
                 let known = args.only_known_keys;

@@ -2,9 +2,9 @@
 //! controller.
 //!
 //! ```text
-//! main -> cli -> { up, demo } -> sandbox -> { control_plane, account, kubelet, gateway }
-//!                                kubelet -> { control_plane, apps }
-//!                                account -> sandbox_aws
+//! main -> cli -> { up, demo, bench } -> sandbox -> { control_plane, account, kubelet, gateway }
+//!                                       kubelet -> { control_plane, apps }
+//!                                       account -> sandbox_aws
 //! ```
 //!
 //! * `control_plane` is the real one: etcd, kube-apiserver,
@@ -15,7 +15,7 @@
 //!   controller's own Pods run as real processes.
 //! * `gateway` lets a browser reach the load balancers; `web` is how the
 //!   sandbox itself asks them.
-//! * `demo` is the demonstration.
+//! * `demo` is the demonstration, `bench` measures.
 //! * `controller` says which program the controller is and installs it from
 //!   `deploy/`.
 //!
@@ -24,6 +24,7 @@
 
 pub mod account;
 pub mod apps;
+pub mod bench;
 pub mod cli;
 pub mod control_plane;
 pub mod controller;

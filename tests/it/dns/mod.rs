@@ -1,5 +1,6 @@
 //! Records in Route 53: made, kept, handed over, taken away.
 
+mod away;
 mod claims;
 mod foreign;
 mod hosts;

@@ -4,7 +4,9 @@
 mod classes;
 mod freezing;
 mod left_alone;
+mod lost;
 mod marks;
+mod quotas;
 mod refusals;
 mod unsupported;
 mod wishes;

@@ -1,6 +1,7 @@
 //! The sandbox's own promises, on real processes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bench;
 mod control_plane;
 mod demo;
 mod gateway;

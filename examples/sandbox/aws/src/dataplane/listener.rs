@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -148,6 +149,7 @@ async fn accept(
                     node: Node::any(),
                     server_name: None,
                     certificate: None,
+                    client_chain: Vec::new(),
                 };
                 let connection = connection(shared.clone(), arrival, stream, close.clone());
                 shared.tasks.spawn(connection);
@@ -178,6 +180,8 @@ async fn connection(
                 let stream = timeout(HANDSHAKE, accept).await??;
                 let asked = stream.get_ref().1.server_name();
                 arrival.server_name = asked.map(str::to_owned);
+                let shown = stream.get_ref().1.peer_certificates();
+                arrival.client_chain = owned(shown.unwrap_or_default());
                 arrival.certificate = state.read(|state| {
                     let (_, listener) = listener_of(state, &listener)?;
                     tls::chosen(state, listener, asked).arn
@@ -199,6 +203,10 @@ async fn connection(
         }
         () = shared.stop.cancelled() => {}
     }
+}
+
+fn owned(chain: &[CertificateDer<'_>]) -> Vec<CertificateDer<'static>> {
+    chain.iter().map(|it| it.clone().into_owned()).collect()
 }
 
 async fn http<S>(

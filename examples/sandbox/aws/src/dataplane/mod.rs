@@ -5,16 +5,19 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded`, `targets`, `zones` and `balance`; sockets are
-//! in `listener`, `serve`, `network`, `upstream`, `probe` and `tls`.
+//! `rewrite`, `pins`, `forwarded`, `vouched`, `targets`, `zones` and `balance`, who asks is
+//! looked at in `authentication` and `client_certificate`; sockets are in `listener`, `serve`,
+//! `network`, `upstream`, `probe` and `tls`.
 //!
-//! Not here: datagrams, HTTP/2 (and with it gRPC), authentication, the listener
-//! attributes that change response headers.
+//! Not here: datagrams, HTTP/2 (and with it gRPC), the listener attributes that
+//! change response headers.
 
 mod addresses;
 mod answer;
 mod ask;
+pub(crate) mod authentication;
 mod balance;
+mod client_certificate;
 mod condition;
 mod control;
 mod course;
@@ -35,6 +38,7 @@ mod targets;
 pub(crate) mod tests;
 mod tls;
 mod upstream;
+mod vouched;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +53,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::addresses::{AddressError, Addresses};
+use self::authentication::Seals;
 use self::balance::Balance;
 pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
@@ -57,6 +62,8 @@ use self::pins::Pins;
 use self::probe::Probes;
 use self::requests::Requests;
 use self::targets::Departures;
+pub(crate) use self::tls::key as tls_key;
+use crate::issuer::Issuer;
 use crate::shared::SharedState;
 use crate::state::State;
 
@@ -79,6 +86,8 @@ struct Shared {
     endpoints: Endpoints,
     balance: Balance,
     pins: Pins,
+    seals: Seals,
+    issuer: Issuer,
     requests: Requests,
     departures: Departures,
     tasks: TaskTracker,
@@ -124,11 +133,13 @@ impl Plane {
     /// Has to be called within a Tokio runtime.
     pub fn start(state: SharedState) -> Self {
         let shared = Shared {
-            state,
+            state: state.clone(),
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
             balance: Balance::default(),
             pins: Pins::default(),
+            seals: Seals::default(),
+            issuer: Issuer::of(state.clone()),
             requests: Requests::default(),
             departures: Departures::default(),
             tasks: TaskTracker::new(),
@@ -139,6 +150,8 @@ impl Plane {
             shared: shared.clone(),
             stop: shared.stop.clone().drop_guard(),
         };
+        let issuing = shared.issuer.clone().serve(shared.stop.clone());
+        plane.shared.tasks.spawn(issuing);
         let following = follow(shared, plane.loopbacks.clone());
         plane.shared.tasks.spawn(following);
         plane
@@ -154,13 +167,19 @@ impl Plane {
         &self.loopbacks
     }
 
+    /// Where the test issuer listens for HTTPS; `None` when no port was free.
+    pub fn issuer(&self) -> Option<SocketAddr> {
+        self.shared.issuer.socket()
+    }
+
     /// The listeners that are open now, with their sockets.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.shared.endpoints.all()
     }
 
     /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`, `POST
-    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`.
+    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`, and the side
+    /// of the test issuer under `/_sim/issuer`.
     pub fn router(&self) -> Router {
         control::router(self)
     }

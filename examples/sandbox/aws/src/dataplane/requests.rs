@@ -63,7 +63,8 @@ pub(crate) struct Entry {
     pub(crate) matched_rule_priority: Option<u32>,
     /// When the request came in.
     pub(crate) request_creation_time: Timestamp,
-    pub(crate) actions_executed: Option<&'static str>,
+    /// In their order, between commas.
+    pub(crate) actions_executed: Option<String>,
     pub(crate) redirect_url: Option<String>,
     /// Why the load balancer has answered itself, in words; other than AWS's
     /// log files this tells it for every such answer.
@@ -154,6 +155,11 @@ impl Open {
             })
         };
         let balancer = self.arrival.balancer.rsplit_once(":loadbalancer/");
+        let executed: Vec<&str> = course
+            .authentication
+            .into_iter()
+            .chain(course.action)
+            .collect();
         self.requests.add(Entry {
             number: 0,
             kind: match (switched, secure) {
@@ -179,7 +185,7 @@ impl Open {
             chosen_cert_arn: self.arrival.certificate.clone(),
             matched_rule_priority: course.priority,
             request_creation_time: self.created,
-            actions_executed: course.action,
+            actions_executed: (!executed.is_empty()).then(|| executed.join(",")),
             redirect_url: course.redirect,
             error_reason: course.reason.map(std::borrow::Cow::into_owned),
         });

@@ -10,7 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, Method, Version};
 use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
+use super::authentication::{Known, Looking, Passed, Question, Seals, Stop, callback, gate};
 use super::balance::{Balance, Outstanding};
+use super::client_certificate::{judged, told};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
@@ -18,9 +20,10 @@ use super::pins::{self, Bound, Pins};
 use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Candidates, candidates};
 use super::tls;
+use super::vouched::Vouched;
 use super::zones::zone_of_node;
 use crate::state::{
-    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
+    Action, ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
     Transform, arn,
 };
 
@@ -31,6 +34,8 @@ pub(crate) enum Decision {
     Answer(Answer),
     /// A target answers.
     Forward(Box<Destination>),
+    /// A provider is to be asked first; then it is to be decided anew.
+    Ask(Question),
 }
 
 /// The target of one request and what is to be known on the way there.
@@ -49,6 +54,8 @@ pub(crate) struct Destination {
     pub(crate) cookies: Vec<HeaderValue>,
     /// What the transforms of the rule make of the request.
     pub(crate) rewritten: Rewritten,
+    /// What the target is told of the client.
+    pub(crate) vouched: Vec<Vouched>,
     /// Where the request came in, for the headers that tell the target.
     pub(crate) ingress: Ingress,
     pub(crate) processing: Processing,
@@ -66,6 +73,10 @@ pub(crate) struct Choosing<'a> {
     pub(crate) balance: &'a Balance,
     /// Makes and recognises the cookies that bind clients.
     pub(crate) pins: &'a Pins,
+    /// Seals and opens what clients keep of their logins.
+    pub(crate) seals: &'a Seals,
+    /// What a provider has said, where one was asked.
+    pub(crate) known: Option<&'a Known>,
 }
 
 /// Decides for a request that came to a listener, and writes down what it
@@ -89,6 +100,9 @@ pub(crate) fn decide(
         let tls = listener.protocol == Protocol::Https;
         trace.certificate =
             tls.then(|| tls::chosen(state, listener, arrival.server_name.as_deref()));
+        trace.client_certificate = judged(state, listener, &arrival.client_chain);
+        // It may be decided anew.
+        trace.rules.clear();
         trace.listener = Some(AskedListener {
             arn: listener.arn.clone(),
             load_balancer: balancer.arn.clone(),
@@ -103,11 +117,31 @@ pub(crate) fn decide(
     if host.is_empty() && parts.version >= Version::HTTP_11 {
         return refuse(400, "the request names no host");
     }
-    let (action, transforms) = action(listener, parts, arrival.peer.ip(), course);
+    let looking = Looking {
+        seals: choosing.seals,
+        known: choosing.known,
+        now: choosing.now,
+    };
+    if let Some(stop) = callback(state, listener, arrival, parts, looking, course) {
+        return stop.into();
+    }
+    let (actions, transforms) = actions(listener, parts, arrival.peer.ip(), course);
+    let mut passed = Passed::default();
+    for action in actions.iter().filter(|action| !action.kind.is_routing()) {
+        match gate(state, &action.kind, arrival, parts, looking, course) {
+            Ok(with) => passed = with,
+            Err(stop) => return stop.into(),
+        }
+    }
+    let action = actions.iter().map(|action| &action.kind);
+    let action = action.filter(|action| action.is_routing()).next_back();
     course.action = action.map(ActionKind::as_str);
     course.note(|trace| trace.action = action.map(ActionKind::as_str));
     match action {
-        Some(ActionKind::FixedResponse(response)) => Decision::Answer(Answer::fixed(response)),
+        Some(ActionKind::FixedResponse(response)) => Decision::Answer(Answer {
+            cookies: passed.cookies,
+            ..Answer::fixed(response)
+        }),
         Some(ActionKind::Redirect(redirect)) => {
             let from = RedirectFrom {
                 scheme: scheme(listener.protocol),
@@ -117,7 +151,10 @@ pub(crate) fn decide(
             };
             let location = from.location(redirect);
             course.redirect = Some(location.clone());
-            Decision::Answer(Answer::redirect(redirect.status, location))
+            Decision::Answer(Answer {
+                cookies: passed.cookies,
+                ..Answer::redirect(redirect.status, location)
+            })
         }
         Some(ActionKind::Forward(forward)) => {
             let note = |seen| course.note(|trace| trace.rewrites.push(seen));
@@ -167,18 +204,27 @@ pub(crate) fn decide(
             match decision {
                 Decision::Forward(mut to) => {
                     to.rewritten = rewritten;
+                    to.cookies.extend(passed.cookies);
+                    to.vouched = vec![passed.vouched, told(listener, &arrival.client_chain)];
                     if let Some(good) = sticky {
                         let set = pins.set(pins::GROUP, &group.arn, now, good);
                         to.cookies.extend(set);
                     }
                     Decision::Forward(to)
                 }
-                answer @ Decision::Answer(_) => answer,
+                other => other,
             }
         }
-        // Nobody is let through unseen while who asks cannot be looked at here.
-        Some(_) => refuse(500, "the simulator does not carry out this action"),
-        None => refuse(500, "the rule has no action"),
+        _ => refuse(500, "the rule has no action"),
+    }
+}
+
+impl From<Stop> for Decision {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Answer(answer) => Self::Answer(answer),
+            Stop::Ask(question) => Self::Ask(question),
+        }
     }
 }
 
@@ -201,15 +247,14 @@ fn scheme(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The first action of the first rule whose conditions are all met, else of
-/// the default ones, and the transforms beside it. The action answers itself,
-/// or looks at who asks.
-fn action<'a>(
+/// The actions of the first rule whose conditions are all met, else the
+/// default ones, and the transforms beside them.
+fn actions<'a>(
     listener: &'a Listener,
     parts: &Parts,
     peer: IpAddr,
     course: &mut Course,
-) -> (Option<&'a ActionKind>, &'a [Transform]) {
+) -> (&'a [Action], &'a [Transform]) {
     let matching = listener.rules.iter().find(|(priority, rule)| {
         let unmet = rule
             .conditions
@@ -229,7 +274,7 @@ fn action<'a>(
     });
     let (actions, transforms) = if let Some((priority, rule)) = matching {
         course.priority = Some(*priority);
-        (&rule.actions, rule.transforms.as_slice())
+        (rule.actions.as_slice(), rule.transforms.as_slice())
     } else {
         course.priority = Some(0);
         course.note(|trace| {
@@ -240,9 +285,9 @@ fn action<'a>(
                 conditions: Vec::new(),
             });
         });
-        (&listener.default_actions, [].as_slice())
+        (listener.default_actions.as_slice(), [].as_slice())
     };
-    (actions.first().map(|action| &action.kind), transforms)
+    (actions, transforms)
 }
 
 /// Why a forward has chosen a group.
@@ -325,7 +370,9 @@ fn towards(
             "the client speaks HTTP/1.1, the target group another version",
         );
     }
-    let Choosing { now, balance, pins } = choosing;
+    let Choosing {
+        now, balance, pins, ..
+    } = choosing;
     let sticky = pins::of_targets(group, among.alone);
     let pinned = sticky.and_then(|sticky| {
         let sent = sticky.sent(headers);
@@ -359,6 +406,7 @@ fn towards(
         bound: bound.unwrap_or_default(),
         cookies: Vec::new(),
         rewritten: Rewritten::default(),
+        vouched: Vec::new(),
         ingress,
         processing: processing(balancer),
         idle: idle(balancer),

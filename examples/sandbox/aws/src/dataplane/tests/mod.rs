@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod balancing;
+mod bearer;
+mod browser;
 mod control;
 mod health;
 mod life;
+mod logins;
+mod mutual_tls;
 mod network;
 mod sockets;
 mod sticky;
