@@ -22,8 +22,9 @@ use rustls::{
 use super::client_certificate;
 use super::course::ShownCertificate;
 use super::pattern::{Backslash, Case, fits};
+use super::route::listener_of;
 use crate::authority;
-use crate::state::{Listener, State, arn, ssl_policy};
+use crate::state::{Listener, State, ssl_policy};
 
 /// A certificate of a listener with the names that it is good for.
 #[derive(Clone, Debug)]
@@ -99,13 +100,7 @@ fn covers(name: &str, host: &str) -> bool {
 ///
 /// Errors when a certificate or its key cannot be used.
 pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Error> {
-    let balancer = arn::load_balancer_of(listener)
-        .and_then(|balancer| state.load_balancers.get(&balancer))
-        .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
-    let listener = balancer
-        .listeners
-        .values()
-        .find(|it| it.arn == listener)
+    let (balancer, listener) = listener_of(state, listener)
         .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
     let mut shown = Vec::new();
     for arn in certificates(listener) {
