@@ -6,10 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -17,17 +13,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
+use super::connection::http;
 use super::course::Arrival;
-use super::route::{idle, listener_of};
-use super::serve::serve;
+use super::route::listener_of;
 use super::tls;
 use crate::state::{LoadBalancerState, Protocol, State};
 
 /// Where a listener goes whose own port this user may not bind.
 const UNPRIVILEGED: u16 = 20_000;
-
-/// How long requests in flight may take when their listener is closed.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// A client has this long for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -143,6 +136,7 @@ async fn accept(
                     peer,
                     server_name: None,
                     certificate: None,
+                    session: None,
                 };
                 let connection = connection(shared.clone(), arrival, stream, close.clone());
                 shared.tasks.spawn(connection);
@@ -171,15 +165,18 @@ async fn connection(
                 let config = state.read(|state| tls::server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
-                let asked = stream.get_ref().1.server_name();
+                let tls = stream.get_ref().1;
+                let asked = tls.server_name();
+                arrival.session = tls::session(tls);
+                let http2 = tls.alpn_protocol() == Some(tls::HTTP2);
                 arrival.server_name = asked.map(str::to_owned);
                 arrival.certificate = state.read(|state| {
                     let (_, listener) = listener_of(state, &listener)?;
                     tls::chosen(state, listener, asked).arn
                 });
-                http(&shared, arrival, stream, close).await
+                http(&shared, arrival, stream, close, http2).await
             }
-            _ => http(&shared, arrival, stream, close).await,
+            _ => http(&shared, arrival, stream, close, false).await,
         }
     };
     tokio::select! {
@@ -190,33 +187,4 @@ async fn connection(
         }
         () = shared.stop.cancelled() => {}
     }
-}
-
-async fn http<S>(
-    shared: &Shared,
-    arrival: Arrival,
-    stream: S,
-    close: CancellationToken,
-) -> anyhow::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let silence = shared
-        .state
-        .of_arn(&arrival.listener)
-        .read(|state| state.load_balancers.get(&arrival.balancer).map(idle));
-    let arrival = Arc::new(arrival);
-    let service = service_fn(|request| serve(shared.clone(), arrival.clone(), request));
-    let connection = http1::Builder::new()
-        .preserve_header_case(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(silence)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        served = &mut connection => return Ok(served?),
-        () = close.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    Ok(timeout(CLOSING, connection).await??)
 }

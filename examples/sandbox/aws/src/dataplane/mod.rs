@@ -5,29 +5,38 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded` and `targets`; sockets are in `listener`, `serve`, `upstream`,
+//! `rewrite`, `pins`, `forwarded`, `head`, `chunks`, `checks`, `protocol`, `listener_headers` and
+//! `targets`; sockets are in `listener`, `connection`, `screen`, `serve`, `upstream`,
 //! `probe` and `tls`.
 //!
-//! Not here: listeners of Network Load Balancers, HTTP/2 (and with it gRPC),
+//! Not here: listeners of Network Load Balancers,
 //! stickiness by cookies of the application, authentication, slow start, algorithms other than
-//! round robin, the listener attributes that change response headers.
+//! round robin, functions as targets.
 
+mod activity;
 mod addresses;
 mod answer;
 mod ask;
+mod checks;
+mod chunks;
 mod condition;
+mod connection;
 mod control;
 mod course;
 mod force;
 mod forwarded;
+mod head;
 mod listener;
+mod listener_headers;
 mod loopback;
 mod pattern;
 mod pins;
 mod probe;
+mod protocol;
 mod requests;
 mod rewrite;
 mod route;
+mod screen;
 mod serve;
 mod targets;
 #[cfg(test)]

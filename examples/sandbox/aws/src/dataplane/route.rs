@@ -5,21 +5,24 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Version};
 use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
+use super::checks;
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
 use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
+use super::listener_headers::request_header;
 use super::pins::{self, Pins};
+use super::protocol::Spoken;
 use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Candidates, Rotation, candidates};
 use super::tls;
 use crate::state::{
     ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
-    Transform, arn,
+    TargetType, Transform, arn,
 };
 
 /// What happens with one request.
@@ -28,7 +31,7 @@ pub(crate) enum Decision {
     /// The load balancer answers itself.
     Answer(Answer),
     /// A target answers.
-    Forward(Destination),
+    Forward(Box<Destination>),
 }
 
 /// The target of one request and what is to be known on the way there.
@@ -39,6 +42,10 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
+    /// The protocol that the target speaks.
+    pub(crate) spoken: Spoken,
+    /// Whether the target is a function.
+    pub(crate) function: bool,
     /// `Set-Cookie` lines that bind the client.
     pub(crate) cookies: Vec<HeaderValue>,
     /// What the transforms of the rule make of the request.
@@ -90,13 +97,10 @@ pub(crate) fn decide(
             port: listener.port,
         });
     });
-    if parts.method == Method::TRACE {
-        return refuse(405, "the method TRACE is refused");
+    if let Some(answer) = checks::refusal(balancer, parts) {
+        return Decision::Answer(answer);
     }
     let host = authority(parts);
-    if host.is_empty() && parts.version >= Version::HTTP_11 {
-        return refuse(400, "the request names no host");
-    }
     let (action, transforms) = action(listener, parts, arrival.peer.ip(), course);
     course.action = action.map(ActionKind::as_str);
     course.note(|trace| trace.action = action.map(ActionKind::as_str));
@@ -146,15 +150,15 @@ pub(crate) fn decide(
                 peer: arrival.peer,
                 port: listener.port,
                 scheme: scheme(listener.protocol),
+                session: arrival.session,
             };
             let candidates = candidates(state, group, now);
-            let headers = &parts.headers;
             let decision = towards(
-                balancer,
+                (balancer, listener),
                 group,
                 &candidates,
                 ingress,
-                headers,
+                parts,
                 choosing,
                 course,
             );
@@ -290,21 +294,18 @@ fn weighted(forward: &Forward, draw: impl FnOnce(u32) -> u32) -> Option<(&str, W
 }
 
 fn towards(
-    balancer: &LoadBalancer,
+    (balancer, listener): (&LoadBalancer, &Listener),
     group: &TargetGroup,
     candidates: &Candidates,
     ingress: Ingress,
-    headers: &HeaderMap,
+    parts: &Parts,
     choosing: Choosing<'_>,
     course: &mut Course,
 ) -> Decision {
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
-    if matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
-        // Clients speak HTTP/1.1 here.
-        return refuse(
-            464,
-            "the client speaks HTTP/1.1, the target group another version",
-        );
+    let spoken = Spoken::by(group);
+    if let Some(reason) = spoken.unfit(parts) {
+        return refuse(464, reason);
     }
     let Choosing {
         now,
@@ -312,7 +313,7 @@ fn towards(
         pins,
     } = choosing;
     let sticky = pins::of_targets(group);
-    let sent = pins::sent(headers, pins::TARGET);
+    let sent = pins::sent(&parts.headers, pins::TARGET);
     let names = |key: &&TargetKey| pins.names(&sent, &pins::name_of(&group.arn, key), now);
     let pinned = sticky.and_then(|_| candidates.targets.iter().find(names));
     let target = match pinned {
@@ -345,16 +346,18 @@ fn towards(
         let name = pins::name_of(&group.arn, &target);
         pins.set(pins::TARGET, &name, now, good)
     });
-    Decision::Forward(Destination {
+    Decision::Forward(Box::new(Destination {
         group: group.arn.clone(),
         target,
         tls: group.protocol == Some(Protocol::Https),
+        spoken,
+        function: group.target_type == TargetType::Lambda,
         cookies: cookies.unwrap_or_default(),
         rewritten: Rewritten::default(),
         ingress,
-        processing: processing(balancer),
+        processing: processing(balancer, listener),
         idle: idle(balancer),
-    })
+    }))
 }
 
 /// `idle_timeout.timeout_seconds` of a load balancer.
@@ -367,15 +370,22 @@ pub(crate) fn idle(balancer: &LoadBalancer) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn processing(balancer: &LoadBalancer) -> Processing {
+fn processing(balancer: &LoadBalancer, listener: &Listener) -> Processing {
     let value = |key: &str| balancer.attributes.get(key).map(String::as_str);
+    let enabled = |key: &str| value(key) == Some("true");
+    let about_tls = enabled("routing.http.x_amzn_tls_version_and_cipher_suite.enabled");
     Processing {
         forwarded_for: match value("routing.http.xff_header_processing.mode") {
             Some("preserve") => ForwardedFor::Preserve,
             Some("remove") => ForwardedFor::Remove,
             _ => ForwardedFor::Append,
         },
-        client_port: value("routing.http.xff_client_port.enabled") == Some("true"),
-        preserve_host: value("routing.http.preserve_host_header.enabled") == Some("true"),
+        client_port: enabled("routing.http.xff_client_port.enabled"),
+        preserve_host: enabled("routing.http.preserve_host_header.enabled"),
+        drop_invalid: enabled("routing.http.drop_invalid_header_fields.enabled"),
+        tls: about_tls.then(|| {
+            let name = |own| request_header(listener, own);
+            (name("x-amzn-tls-version"), name("x-amzn-tls-cipher-suite"))
+        }),
     }
 }

@@ -12,12 +12,18 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
+use rustls::{
+    CipherSuite, ClientConfig, CommonState, DigitallySignedStruct, Error, ProtocolVersion,
+    ServerConfig, SignatureScheme,
+};
 
-use super::course::ShownCertificate;
+use super::course::{Session, ShownCertificate};
 use super::pattern::{Backslash, Case, fits};
 use crate::authority;
 use crate::state::{Listener, State, arn};
+
+/// HTTP/2 in the negotiation of protocols (ALPN).
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// A certificate of a listener with the names that it is good for.
 #[derive(Clone, Debug)]
@@ -121,8 +127,39 @@ pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Erro
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(BySni(shown)));
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let key = "routing.http2.enabled";
+    let http2 = balancer.attributes.get(key).map(String::as_str) != Some("false");
+    config.alpn_protocols = if http2 {
+        vec![HTTP2.to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
     Ok(config)
+}
+
+/// What TLS has agreed on with a client.
+pub(crate) fn session(connection: &CommonState) -> Option<Session> {
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => return None,
+    };
+    // All that the provider has, see `provider`.
+    let suite = match connection.negotiated_cipher_suite()?.suite() {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            "ECDHE-ECDSA-CHACHA20-POLY1305"
+        }
+        _ => return None,
+    };
+    Some(Session { version, suite })
 }
 
 /// What a certificate of ACM or IAM shows; `None` when there is none of this ARN.
@@ -179,7 +216,7 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 /// How to speak TLS with a target: whatever certificate it shows is taken, as a
-/// load balancer does.
+/// load balancer does. Names no protocol that is spoken inside.
 pub(crate) fn client() -> Result<ClientConfig, Error> {
     let provider = provider();
     let config = ClientConfig::builder_with_provider(provider.clone())

@@ -3,9 +3,11 @@
 
 mod control;
 mod health;
+mod http2;
 mod life;
 mod sockets;
 mod sticky;
+mod wire;
 pub(crate) mod world;
 
 use std::sync::atomic::Ordering;
