@@ -1,17 +1,19 @@
 //! Which ports the shared backend security group must be let in at, on the
 //! groups of nodes and pods.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::DesiredBackend;
-use super::desired::{Desired, Intent};
+use super::desired::{Desired, DesiredTargetGroup, Intent};
 use super::facts::Facts;
 use super::names;
 use super::ownership::{self, BACKEND_DESCRIPTION, BACKEND_RULE_DESCRIPTION};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::spec::{
-    Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target, TargetType,
+    LiveTargetGroup, Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target,
+    TargetType,
 };
 
 /// Prefix of the tag that tells a node's own security group from others.
@@ -43,100 +45,131 @@ pub fn keeps_live(desired: &Desired) -> bool {
     }
 }
 
+/// Targets that the shared backend group must be let in to.
+struct Reached<'a> {
+    target_type: TargetType,
+    targets: &'a BTreeSet<Target>,
+    ports: Cow<'a, BTreeSet<u16>>,
+}
+
+impl<'a> Reached<'a> {
+    fn wished(group: &'a DesiredTargetGroup) -> Self {
+        Self {
+            target_type: group.target_group.target_type,
+            targets: &group.targets,
+            ports: Cow::Borrowed(&group.backend_ports),
+        }
+    }
+
+    fn live(group: &'a LiveTargetGroup) -> Self {
+        let mut ports: BTreeSet<u16> = group.targets.iter().map(|target| target.port).collect();
+        ports.extend(group.spec.health_check.port.parse::<u16>().ok());
+        Self {
+            target_type: group.spec.target_type,
+            targets: &group.targets,
+            ports: Cow::Owned(ports),
+        }
+    }
+
+    /// Targets that can have a security group to write a rule on.
+    fn inside(&self) -> impl Iterator<Item = &'a Target> {
+        let targets = self.targets.iter();
+        targets.filter(|target| !target.outside_vpc)
+    }
+}
+
+/// What of what is live counts.
+fn counted<'a>(desired: &Desired, observed: Option<&'a Observed>) -> Option<&'a Observed> {
+    observed.filter(|observed| {
+        keeps_live(desired)
+            && observed.load_balancers.iter().any(|live| {
+                let groups = &live.spec.security_groups;
+                groups.contains(&SecurityGroupRef::Backend)
+            })
+    })
+}
+
+/// All that the shared group must reach for a group: what is desired, and,
+/// where that [counts too](keeps_live), what is live.
+fn reached<'a>(desired: &'a Desired, observed: Option<&'a Observed>) -> Vec<Reached<'a>> {
+    let mut reached = Vec::new();
+    if let Intent::Serve(stack) = &desired.intent {
+        reached.extend(stack.target_groups.values().map(Reached::wished));
+    }
+    if let Some(observed) = counted(desired, observed) {
+        let held = desired.held_target_groups();
+        reached.extend(held.map(|(_, group)| Reached::wished(group)));
+        reached.extend(observed.target_groups.iter().map(Reached::live));
+    }
+    reached.retain(|reached| !reached.ports.is_empty());
+    reached
+}
+
+/// Nodes and pods whose security groups must be known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Ids of instances.
+    pub instances: BTreeSet<String>,
+    /// Addresses of pods.
+    pub addresses: BTreeSet<String>,
+}
+
+/// The nodes and pods that [`group_ports`] looks up for a group. `observed`
+/// is `None` while AWS was not read.
+pub fn endpoints(desired: &Desired, observed: Option<&Observed>) -> Endpoints {
+    let mut endpoints = Endpoints::default();
+    for reached in reached(desired, observed) {
+        let ids = reached.inside().map(|target| target.id.clone());
+        match reached.target_type {
+            TargetType::Instance => endpoints.instances.extend(ids),
+            TargetType::Ip => endpoints.addresses.extend(ids),
+        }
+    }
+    endpoints
+}
+
 /// What a group needs: of what is desired, and, where that [counts
 /// too](keeps_live), of what is live. `observed` is `None` while AWS was not
-/// read.
+/// read. `facts` must tell of the group's [`endpoints`].
 pub fn group_ports(
     desired: &Desired,
     observed: Option<&Observed>,
     facts: &Facts,
     settings: &Settings,
 ) -> GroupPorts {
-    let mut needed = GroupPorts::default();
-    if let Intent::Serve(stack) = &desired.intent {
-        needed.needs_group = stack
-            .load_balancer
-            .security_groups
-            .contains(&SecurityGroupRef::Backend);
-        for group in stack.target_groups.values() {
-            needed.add(
-                group.target_group.target_type,
-                &group.targets,
-                &group.backend_ports,
-                facts,
-                settings,
-            );
+    let wished = match &desired.intent {
+        Intent::Serve(stack) => {
+            let groups = &stack.load_balancer.security_groups;
+            groups.contains(&SecurityGroupRef::Backend)
         }
-    }
-    if keeps_live(desired) {
-        match observed {
-            Some(observed) => needed.add_live(desired, observed, facts, settings),
-            None => needed.incomplete = true,
-        }
+        Intent::Hold | Intent::LeaveAlone | Intent::Remove => false,
+    };
+    let mut needed = GroupPorts {
+        needs_group: wished || counted(desired, observed).is_some(),
+        incomplete: keeps_live(desired) && observed.is_none(),
+        ..GroupPorts::default()
+    };
+    for reached in reached(desired, observed) {
+        needed.add(&reached, facts, settings);
     }
     needed
 }
 
 impl GroupPorts {
-    fn add_live(
-        &mut self,
-        desired: &Desired,
-        observed: &Observed,
-        facts: &Facts,
-        settings: &Settings,
-    ) {
-        let has_backend = observed.load_balancers.iter().any(|live| {
-            live.spec
-                .security_groups
-                .contains(&SecurityGroupRef::Backend)
-        });
-        if !has_backend {
-            return;
-        }
-        self.needs_group = true;
-        for (_, held) in desired.held_target_groups() {
-            self.add(
-                held.target_group.target_type,
-                &held.targets,
-                &held.backend_ports,
-                facts,
-                settings,
-            );
-        }
-        for live in &observed.target_groups {
-            let mut ports: BTreeSet<u16> = live.targets.iter().map(|target| target.port).collect();
-            ports.extend(live.spec.health_check.port.parse::<u16>().ok());
-            self.add(
-                live.spec.target_type,
-                &live.targets,
-                &ports,
-                facts,
-                settings,
-            );
-        }
-    }
-
-    fn add(
-        &mut self,
-        target_type: TargetType,
-        targets: &BTreeSet<Target>,
-        ports: &BTreeSet<u16>,
-        facts: &Facts,
-        settings: &Settings,
-    ) {
-        if ports.is_empty() {
-            return;
-        }
-        let known = match target_type {
+    fn add(&mut self, reached: &Reached<'_>, facts: &Facts, settings: &Settings) {
+        let known = match reached.target_type {
             TargetType::Instance => &facts.instance_security_groups,
             TargetType::Ip => &facts.pod_security_groups,
         };
-        for target in targets.iter().filter(|target| !target.outside_vpc) {
+        for target in reached.inside() {
             let group = known
                 .get(&target.id)
                 .and_then(|groups| endpoint_group(groups, facts, settings));
             match group {
-                Some(id) => self.ports.entry(id.clone()).or_default().extend(ports),
+                Some(id) => {
+                    let ports = self.ports.entry(id.clone()).or_default();
+                    ports.extend(reached.ports.iter());
+                }
                 None => self.incomplete = true,
             }
         }
@@ -322,6 +355,35 @@ mod tests {
         assert!(group_ports(&held, None, &known(), &settings()).incomplete);
         let partly = desired(&[member("web", ""), member("bad", "scheme: x")]);
         let needed = group_ports(&partly, Some(&live()), &known(), &settings());
+        assert_eq!(ports(&needed), [7000, 8080, 9000]);
+    }
+
+    #[test]
+    fn whatever_is_looked_up_is_asked_for_before() {
+        let mut known = known();
+        let pod = |n: u8| format!("10.0.48.{n}");
+        for n in 1..4 {
+            let nodes = ["sg-nodes".to_owned()].into();
+            known.pod_security_groups.insert(pod(n), nodes);
+        }
+        let mut observed = live();
+        observed.target_groups[0].targets = [1, 2]
+            .map(|n| Target {
+                id: pod(n),
+                port: 7000,
+                outside_vpc: n == 2,
+            })
+            .into();
+        let partly = desired(&[member("web", ""), member("bad", "scheme: x")]);
+        let asked = endpoints(&partly, Some(&observed));
+        let addresses: Vec<&str> = asked.addresses.iter().map(String::as_str).collect();
+        assert_eq!(addresses, ["10.0.48.1", "10.0.48.11"]);
+        let is_asked = |address: &String| asked.addresses.contains(address);
+        known
+            .pod_security_groups
+            .retain(|address, _| is_asked(address));
+        let needed = group_ports(&partly, Some(&observed), &known, &settings());
+        assert!(!needed.incomplete);
         assert_eq!(ports(&needed), [7000, 8080, 9000]);
     }
 

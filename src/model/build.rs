@@ -110,22 +110,36 @@ fn leave_alone(desired: &mut Desired) {
     desired.intent = Intent::LeaveAlone;
     desired.frozen = desired.members.iter().cloned().collect();
     let group = desired.group.to_string();
-    let leaving = desired.leavers.iter().map(|leaver| &leaver.ingress);
-    desired.findings = desired
-        .members
-        .iter()
-        .chain(leaving)
-        .map(|ingress| Finding {
-            ingress: ingress.clone(),
-            effect: Effect::Frozen,
-            reason: Reason::ManagedByTargetGroupBinding,
-            message: format!(
-                "group {group} has TargetGroupBindings of aws-load-balancer-controller: its load \
-                 balancer is left as it is, and a deleted Ingress keeps its finalizer; let that \
-                 controller finish its work, or delete its TargetGroupBindings once it is gone"
-            ),
-        })
-        .collect();
+    let finding = |ingress: &ObjectName, message: String| Finding {
+        ingress: ingress.clone(),
+        effect: Effect::Frozen,
+        reason: Reason::ManagedByTargetGroupBinding,
+        message,
+    };
+    let staying = desired.members.iter().map(|ingress| {
+        let message = format!(
+            "group {group} has TargetGroupBindings of aws-load-balancer-controller: its load \
+             balancer is left as it is, and a deleted Ingress keeps its finalizer; let that \
+             controller finish its work, or delete its TargetGroupBindings once it is gone"
+        );
+        finding(ingress, message)
+    });
+    // In words of its own, so that it is said when it happens.
+    let leaving = desired.leavers.iter().map(|leaver| {
+        let what = if leaver.deleted {
+            "is deleted"
+        } else {
+            "leaves the group"
+        };
+        let message = format!(
+            "the Ingress {what} and keeps the finalizer of group {group}, which has \
+             TargetGroupBindings of aws-load-balancer-controller: its load balancer is left as it \
+             is; let that controller finish its work, or delete its TargetGroupBindings once it \
+             is gone, then the finalizer goes"
+        );
+        finding(&leaver.ingress, message)
+    });
+    desired.findings = staying.chain(leaving).collect();
 }
 
 /// Who is served and with which shared values.

@@ -44,6 +44,9 @@ pub struct Claim {
     /// Whether that is about to come: a record that is to go to this claim
     /// waits for it, rather than go and come back.
     pub comes: bool,
+    /// Whether the Ingress is frozen: no record is made for it, and one that
+    /// is there stays.
+    pub frozen: bool,
 }
 
 /// The desired state of all records: host (lower case, no final dot, `*.` for
@@ -128,6 +131,11 @@ pub enum RecordState {
     Pending,
     /// Waits for the load balancer.
     WaitingForLoadBalancer,
+    /// Not written while everyone who wants it is frozen; one of those.
+    Frozen(ObjectName),
+    /// Not written, as the load balancer gets no rule for the host: AWS takes
+    /// no more.
+    WithoutRule,
     /// Not written; why, in words.
     Refused(String),
 }
@@ -138,6 +146,10 @@ impl fmt::Display for RecordState {
             Self::InSync => f.write_str("in sync"),
             Self::Pending => f.write_str("pending"),
             Self::WaitingForLoadBalancer => f.write_str("waits for the load balancer"),
+            Self::Frozen(ingress) => write!(f, "not made while Ingress {ingress} is frozen"),
+            Self::WithoutRule => {
+                f.write_str("not made: the load balancer gets no rule for the host")
+            }
             Self::Refused(why) => write!(f, "refused: {why}"),
         }
     }

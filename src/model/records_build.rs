@@ -164,6 +164,7 @@ pub fn build_records(
                         .or_else(|| sources.targets.get(group).filter(|_| live).cloned())
                         .filter(|_| !frozen),
                     comes: rules.is_some(),
+                    frozen,
                 };
                 let claims = hosts.entry(host).or_default();
                 claims.push((order(name, frozen, snapshot), claim));

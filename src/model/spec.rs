@@ -200,6 +200,17 @@ pub struct Permission {
     pub description: String,
 }
 
+impl Permission {
+    /// Whether it lets in all that the other does, from the same source.
+    pub fn covers(&self, other: &Self) -> bool {
+        let all_ports = match (self.ports, other.ports) {
+            (Some((from, to)), Some((first, last))) => from <= first && last <= to,
+            (ports, others) => ports == others,
+        };
+        self.protocol == other.protocol && self.source == other.source && all_ports
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.protocol)?;

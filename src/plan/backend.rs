@@ -41,7 +41,12 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
     for id in ids {
         let wished = desired.rules.get(id).unwrap_or(&none);
         let live = observed.rules.get(id).unwrap_or(&none);
-        let add: BTreeSet<Permission> = wished.difference(live).cloned().collect();
+        // A rule that stays anyway, and lets in all that is wished, is enough.
+        let stays = |wished: &&Permission| {
+            desired.add_only && live.iter().any(|permission| permission.covers(wished))
+        };
+        let missing = wished.difference(live).filter(|wished| !stays(wished));
+        let add: BTreeSet<Permission> = missing.cloned().collect();
         let remove: BTreeSet<Permission> = live.difference(wished).cloned().collect();
         let group = || SecurityGroupRef::Id(id.clone());
         let opened = (!add.is_empty()).then(|| {
@@ -206,6 +211,30 @@ mod tests {
         let step = &diff_backend(&desired, &observed).steps[0].step;
         effect_backend(step, &Made::default(), &mut observed);
         assert_eq!(observed.rules, rules(&[1, 2]));
+    }
+
+    #[test]
+    fn while_nothing_is_taken_away_a_wider_rule_is_enough() {
+        let wide = |from, to| Permission {
+            ports: Some((from, to)),
+            ..port(1)
+        };
+        let of = |rule: Permission| BTreeMap::from([("sg-node".to_owned(), [rule].into())]);
+        let observed = ObservedBackend {
+            group: None,
+            rules: of(wide(80, 30101)),
+        };
+        let mut desired = DesiredBackend {
+            group: None,
+            rules: of(wide(8080, 30101)),
+            add_only: true,
+        };
+        assert!(diff_backend(&desired, &observed).is_empty());
+        desired.rules = of(wide(8080, 30102));
+        assert_eq!(diff_backend(&desired, &observed).steps.len(), 1);
+        desired.rules = of(wide(8080, 30101));
+        desired.add_only = false;
+        assert_eq!(diff_backend(&desired, &observed).steps.len(), 2);
     }
 
     #[test]

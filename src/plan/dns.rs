@@ -362,8 +362,12 @@ fn claimed(
         let is_theirs = owner.resource() == Some(&resource);
         let state = if is_theirs && address.is_some() {
             RecordState::InSync
-        } else {
+        } else if holder.frozen {
+            RecordState::Frozen(holder.ingress.clone())
+        } else if holder.comes {
             RecordState::WaitingForLoadBalancer
+        } else {
+            RecordState::WithoutRule
         };
         let state = (holder.group.clone(), state);
         plan.states.insert(host.to_owned(), state);

@@ -9,11 +9,13 @@ use crate::apply::{BackendReady, Failure};
 use crate::aws::Class;
 use crate::key::Key;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
-use crate::model::backend_build::{GroupPorts, build_backend, group_ports, keeps_live};
+use crate::model::backend_build::{
+    Endpoints, GroupPorts, build_backend, endpoints, group_ports, keeps_live,
+};
 use crate::model::desired::Desired;
 use crate::model::group::GroupId;
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::TargetType;
+use crate::model::spec::Observed;
 use crate::model::targets::instance_id;
 use crate::observe::PodAddress;
 use crate::plan::backend::diff_backend;
@@ -65,52 +67,41 @@ impl Reconciler {
         all: &BTreeMap<GroupId, Desired>,
         snapshot: &Snapshot,
     ) -> anyhow::Result<(DesiredBackend, Vec<GroupPorts>)> {
-        let (instances, pods) = endpoints(all, snapshot);
-        let facts = self.memory.backend_facts(&instances, &pods).await?;
-        let mut wished = Vec::new();
+        let mut observed: BTreeMap<&GroupId, Observed> = BTreeMap::new();
+        let mut asked = Endpoints::default();
         for (group, desired) in all {
-            if !desired.blocks_creation.is_empty()
-                && self.memory.recall(group).await?.load_balancers.is_empty()
-            {
-                // Nothing is made for it yet, so it needs nothing.
-                continue;
+            if keeps_live(desired) || !desired.blocks_creation.is_empty() {
+                observed.insert(group, self.memory.recall(group).await?);
             }
-            let observed = if keeps_live(desired) {
-                Some(self.memory.recall(group).await?)
-            } else {
-                None
-            };
-            wished.push(group_ports(
-                desired,
-                observed.as_ref(),
-                &facts,
-                &self.settings,
-            ));
         }
+        // What is not made yet needs nothing.
+        let is_made = |group: &GroupId, desired: &Desired| {
+            let of_group = observed.get(group);
+            desired.blocks_creation.is_empty()
+                || of_group.is_none_or(|observed| !observed.load_balancers.is_empty())
+        };
+        let made: Vec<(&Desired, Option<&Observed>)> = all
+            .iter()
+            .filter(|(group, desired)| is_made(group, desired))
+            .map(|(group, desired)| (desired, observed.get(group)))
+            .collect();
+        for (desired, observed) in &made {
+            let Endpoints {
+                instances,
+                addresses,
+            } = endpoints(desired, *observed);
+            asked.instances.extend(instances);
+            asked.addresses.extend(addresses);
+        }
+        let pods = pods(&asked.addresses, snapshot);
+        let facts = self.memory.backend_facts(&asked.instances, &pods).await?;
+        let wished: Vec<GroupPorts> = made
+            .into_iter()
+            .map(|(desired, observed)| group_ports(desired, observed, &facts, &self.settings))
+            .collect();
         let desired = build_backend(&wished, snapshot, &self.settings);
         Ok((desired, wished))
     }
-}
-
-/// The instances and pods whose security groups must be known.
-fn endpoints(
-    all: &BTreeMap<GroupId, Desired>,
-    snapshot: &Snapshot,
-) -> (BTreeSet<String>, BTreeSet<PodAddress>) {
-    let mut instances = BTreeSet::new();
-    let mut addresses = BTreeSet::new();
-    for group in all.values().flat_map(Desired::target_groups) {
-        if group.backend_ports.is_empty() {
-            continue;
-        }
-        let ids = group.targets.iter().map(|target| target.id.clone());
-        match group.target_group.target_type {
-            TargetType::Instance => instances.extend(ids),
-            TargetType::Ip => addresses.extend(ids),
-        }
-    }
-    let pods = pods(&addresses, snapshot);
-    (instances, pods)
 }
 
 /// The pods that have these addresses.

@@ -15,11 +15,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::ResourceExt as _;
 use kube::api::{Api, PostParams};
 
-use super::{GroupReport, GroupState, Reporter, Told, WRITER};
+use super::{GroupReport, GroupState, Reporter, Told, WRITER, status};
 use crate::api_error::ApiError;
-use crate::model::finding::{Finding, Reason};
+use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{LoadBalancerState, ObjectName, Observed};
+use crate::model::spec::{Arn, LoadBalancerState, ObjectName, Observed};
 
 /// Longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -38,7 +38,10 @@ pub(super) struct Saying {
 pub(super) struct Said {
     findings: BTreeSet<Finding>,
     failures: BTreeSet<String>,
-    active: bool,
+    /// Load balancers that are there and have been active.
+    active: BTreeSet<Arn>,
+    /// Members that are served.
+    served: BTreeSet<ObjectName>,
 }
 
 impl Said {
@@ -55,13 +58,14 @@ impl Reporter {
         report: &GroupReport<'_>,
         snapshot: &Snapshot,
     ) -> usize {
+        let addressed = status::addressed(report, snapshot);
         let sayings = {
             let mut memory = self.memory();
             let told = memory
                 .groups
                 .entry(report.desired.group.clone())
                 .or_default();
-            let (sayings, said) = transitions(told, report);
+            let (sayings, said) = transitions(told, report, &addressed);
             told.said = said;
             told.state = Some(report.state());
             sayings
@@ -151,8 +155,14 @@ pub(super) fn of_findings(before: &BTreeSet<Finding>, now: &BTreeSet<Finding>) -
     sayings
 }
 
-/// What is to be said about a group, and what was said then.
-fn transitions(told: &Told, report: &GroupReport<'_>) -> (Vec<Saying>, Said) {
+/// What is to be said about a group, and what was said then. `addressed` are
+/// the members whose status names the load balancer: when a process meets a
+/// group, they have been told that they are served.
+fn transitions(
+    told: &Told,
+    report: &GroupReport<'_>,
+    addressed: &BTreeSet<ObjectName>,
+) -> (Vec<Saying>, Said) {
     let mut sayings = Vec::new();
     let members = &report.desired.members;
     let normal = |about: &ObjectName, reason: &str, note: String| Saying {
@@ -180,23 +190,21 @@ fn transitions(told: &Told, report: &GroupReport<'_>) -> (Vec<Saying>, Said) {
             );
         }
     }
-    let active = report
-        .load_balancer()
-        .is_some_and(|live| live.state == LoadBalancerState::Active);
     // Of a load balancer that was active when this process met it nothing is
     // said: that is no transition.
     let met = told.state.is_some() || before.is_empty();
-    if active
-        && !told.said.active
-        && met
-        && let Some(live) = report.load_balancer()
-    {
-        let note = format!("Load balancer {} is active", live.spec.name);
-        sayings.extend(
-            members
-                .iter()
-                .map(|about| normal(about, "LoadBalancerActive", note.clone())),
-        );
+    let mut active = told.said.active.clone();
+    active.retain(|arn| now.contains_key(&arn.0));
+    for live in &report.observed.load_balancers {
+        let is_active = live.state == LoadBalancerState::Active;
+        if is_active && active.insert(live.arn.clone()) && met {
+            let note = format!("Load balancer {} is active", live.spec.name);
+            sayings.extend(
+                members
+                    .iter()
+                    .map(|about| normal(about, "LoadBalancerActive", note.clone())),
+            );
+        }
     }
 
     let findings: BTreeSet<Finding> = report.findings().cloned().collect();
@@ -228,26 +236,40 @@ fn transitions(told: &Told, report: &GroupReport<'_>) -> (Vec<Saying>, Said) {
         }
     }
 
-    // Said when a group becomes served, not when it still is.
-    let became_served = report.state() == GroupState::Serving
-        && match told.state {
-            Some(state) => state != GroupState::Serving,
-            None => before.is_empty(),
-        };
-    if became_served {
-        let note = format!("Load balancer group {} is served", report.desired.group);
-        sayings.extend(
-            members
-                .iter()
-                .map(|about| normal(about, "SuccessfullyReconciled", note.clone())),
-        );
-    }
+    // Said when a member becomes served, not while it still is.
+    let served = served(report);
+    let none = BTreeSet::new();
+    let were_served = match told.state {
+        Some(_) => &told.said.served,
+        None if before.is_empty() => &none,
+        None => addressed,
+    };
+    let note = format!("Load balancer group {} is served", report.desired.group);
+    sayings.extend(
+        served
+            .difference(were_served)
+            .map(|about| normal(about, "SuccessfullyReconciled", note.clone())),
+    );
     let said = Said {
         findings,
         failures,
         active,
+        served,
     };
     (sayings, said)
+}
+
+/// Members that are served as they wish. One that is not is in nobody else's
+/// way.
+fn served(report: &GroupReport<'_>) -> BTreeSet<ObjectName> {
+    if !matches!(report.state(), GroupState::Serving | GroupState::Degraded) {
+        return BTreeSet::new();
+    }
+    let hindered = report.findings().filter(|f| f.effect > Effect::Note);
+    let hindered: BTreeSet<&ObjectName> = hindered.map(|finding| &finding.ingress).collect();
+    let members = report.desired.members.iter();
+    let served = members.filter(|member| !hindered.contains(member));
+    served.cloned().collect()
 }
 
 /// A note that fits: at most 1 kB, cut between characters.
@@ -269,7 +291,8 @@ mod tests {
     use super::super::Failure;
     use super::super::tests::{live, report, served};
     use super::*;
-    use crate::model::finding::Effect;
+    use crate::model::desired::Intent;
+    use crate::model::spec::Scheme;
 
     fn reasons(sayings: &[Saying]) -> Vec<&str> {
         sayings
@@ -280,7 +303,19 @@ mod tests {
 
     /// Reports as [`Reporter::publish_events`] does, without the writes.
     fn tell(told: &mut Told, report: &GroupReport<'_>) -> Vec<Saying> {
-        let (sayings, said) = transitions(told, report);
+        tell_with(told, report, &[("shop", "web")])
+    }
+
+    /// So, with the Ingresses whose status names the load balancer.
+    fn tell_with(
+        told: &mut Told,
+        report: &GroupReport<'_>,
+        addressed: &[(&str, &str)],
+    ) -> Vec<Saying> {
+        let addressed = addressed
+            .iter()
+            .map(|(ns, name)| ObjectName::new(*ns, *name));
+        let (sayings, said) = transitions(told, report, &addressed.collect());
         told.said = said;
         told.state = Some(report.state());
         sayings
@@ -319,12 +354,86 @@ mod tests {
         assert_eq!(reasons(&gone), ["LoadBalancerDeleted"]);
     }
 
+    /// Beside one load balancer another one that is to replace it.
+    fn replaced(old: LoadBalancerState, new: LoadBalancerState) -> Observed {
+        let mut observed = live(old);
+        let mut other = live(new).load_balancers.remove(0);
+        other.arn = "arn:other".into();
+        other.spec.name = "k8s-shop-web-2".to_owned();
+        other.spec.scheme = Scheme::InternetFacing;
+        observed.load_balancers.push(other);
+        observed
+    }
+
+    #[test]
+    fn a_load_balancer_becomes_active_once_however_often_the_scheme_changes() {
+        use LoadBalancerState::{Active, Provisioning};
+        let there = served();
+        let mut back = served();
+        if let Intent::Serve(stack) = &mut back.intent {
+            stack.load_balancer.scheme = Scheme::InternetFacing;
+        }
+        let (one, two, both) = (
+            live(Active),
+            replaced(Active, Provisioning),
+            replaced(Active, Active),
+        );
+        let mut told = Told::default();
+        assert_eq!(tell(&mut told, &report(&there, &one, &one)), []);
+        let made = tell(&mut told, &report(&back, &one, &two));
+        assert_eq!(reasons(&made), ["LoadBalancerCreated"]);
+        let again = tell(&mut told, &report(&there, &two, &one));
+        let served_again = ["LoadBalancerDeleted", "SuccessfullyReconciled"];
+        assert_eq!(reasons(&again), served_again);
+        tell(&mut told, &report(&back, &one, &two));
+        let active = tell(&mut told, &report(&back, &two, &both));
+        let expected = ["LoadBalancerActive", "SuccessfullyReconciled"];
+        assert_eq!(reasons(&active), expected);
+        assert!(active[0].note.contains("k8s-shop-web-2"), "{active:?}");
+    }
+
+    #[test]
+    fn who_joins_a_served_group_is_told_and_nobody_else() {
+        let active = live(LoadBalancerState::Active);
+        let mut told = Told::default();
+        let alone = served();
+        assert_eq!(tell(&mut told, &report(&alone, &active, &active)), []);
+        let mut joined = served();
+        let other = ObjectName::new("shop", "other");
+        joined.members.push(other.clone());
+        // A neighbour that is not served is not told, and in nobody's way.
+        let bad = ObjectName::new("shop", "bad");
+        joined.members.push(bad.clone());
+        joined.findings.push(Finding {
+            ingress: bad.clone(),
+            effect: Effect::Frozen,
+            ..finding("missing")
+        });
+        let sayings = tell(&mut told, &report(&joined, &active, &active));
+        let about = |reason: &str| -> Vec<&ObjectName> {
+            let told = sayings.iter().filter(|saying| saying.reason == reason);
+            told.map(|saying| &saying.about).collect()
+        };
+        assert_eq!(about("SuccessfullyReconciled"), [&other]);
+        joined.findings.clear();
+        let mended = tell(&mut told, &report(&joined, &active, &active));
+        let mended = mended.iter().find(|s| s.reason == "SuccessfullyReconciled");
+        assert_eq!(mended.map(|saying| &saying.about), Some(&bad));
+    }
+
     #[test]
     fn a_restart_that_changes_nothing_says_nothing() {
         let desired = served();
         let active = live(LoadBalancerState::Active);
         let mut told = Told::default();
         assert_eq!(tell(&mut told, &report(&desired, &active, &active)), []);
+        // But for an Ingress that came while nobody looked.
+        let sayings = tell_with(
+            &mut Told::default(),
+            &report(&desired, &active, &active),
+            &[],
+        );
+        assert_eq!(reasons(&sayings), ["SuccessfullyReconciled"]);
     }
 
     #[test]

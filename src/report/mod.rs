@@ -30,6 +30,7 @@ use crate::model::group::GroupId;
 use crate::model::records::RecordState;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observed};
+use crate::plan;
 
 use self::events::Said;
 
@@ -180,17 +181,10 @@ impl GroupReport<'_> {
         }
     }
 
-    /// The load balancer that serves the group: the wished one where two are
-    /// there because one replaces the other.
+    /// The load balancer that serves the group. While one replaces another it
+    /// is the old one until the new one has the rules, as for the records.
     fn load_balancer(&self) -> Option<&LiveLoadBalancer> {
-        let live = &self.observed.load_balancers;
-        let wished = match &self.desired.intent {
-            Intent::Serve(stack) => live
-                .iter()
-                .find(|live| live.spec.scheme == stack.load_balancer.scheme),
-            _ => None,
-        };
-        wished.or(live.first())
+        plan::current(self.desired, self.observed)
     }
 
     fn findings(&self) -> impl Iterator<Item = &Finding> {
@@ -363,6 +357,7 @@ impl Reporter {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
     use crate::model::finding::{Effect, Reason};
@@ -462,6 +457,38 @@ pub(crate) mod tests {
             message: "no".to_owned(),
         });
         assert_eq!(report.state(), GroupState::Failing);
+    }
+
+    #[test]
+    fn the_load_balancer_that_people_are_told_is_the_one_that_serves() {
+        let mut desired = served();
+        if let Intent::Serve(stack) = &mut desired.intent {
+            stack.load_balancer.scheme = Scheme::InternetFacing;
+        }
+        let rule = crate::model::spec::Live {
+            arn: "arn:rule".into(),
+            spec: crate::model::spec::Rule {
+                conditions: Vec::new(),
+                action: crate::model::spec::Action::Other("forward".to_owned()),
+                tags: BTreeMap::new(),
+            },
+        };
+        let mut observed = live(LoadBalancerState::Active);
+        let mut listener = status::tests::listener(80);
+        let mut new = observed.load_balancers[0].clone();
+        new.arn = "arn:new".into();
+        new.spec.scheme = Scheme::InternetFacing;
+        new.listeners.insert(80, listener.clone());
+        listener.rules.insert(1, rule);
+        observed.load_balancers[0].listeners.insert(80, listener);
+        observed.load_balancers.push(new);
+        // Its target groups are still the old one's: so are the rules.
+        let told = report(&desired, &observed, &observed);
+        assert_eq!(told.load_balancer().unwrap().arn.0, "arn:lb");
+        let mut then = observed.clone();
+        then.load_balancers.remove(0);
+        let told = report(&desired, &then, &then);
+        assert_eq!(told.load_balancer().unwrap().arn.0, "arn:new");
     }
 
     #[test]

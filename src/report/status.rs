@@ -1,6 +1,8 @@
 //! `status.loadBalancer` of Ingresses: one entry with the load balancer's name
 //! in lower case and the ports of all its listeners.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
@@ -68,6 +70,23 @@ impl Address {
     }
 }
 
+/// Members whose status names the load balancer that serves the group.
+pub(super) fn addressed(report: &GroupReport<'_>, snapshot: &Snapshot) -> BTreeSet<ObjectName> {
+    let Some(live) = report.load_balancer() else {
+        return BTreeSet::new();
+    };
+    let hostname = live.dns_name.to_ascii_lowercase();
+    let names_it = |name: &&ObjectName| {
+        let ingress = snapshot.ingresses.get(name);
+        let status = ingress.and_then(|ingress| ingress.status.as_ref());
+        let entries = status.and_then(|status| status.load_balancer.as_ref()?.ingress.as_deref());
+        let mut entries = entries.unwrap_or_default().iter();
+        entries.any(|entry| entry.hostname.as_ref() == Some(&hostname))
+    };
+    let members = report.desired.members.iter();
+    members.filter(names_it).cloned().collect()
+}
+
 impl Reporter {
     /// Writes the status of all members that are served and whose status says
     /// something else. A frozen member's status stays as it is, like all that
@@ -129,14 +148,14 @@ impl Reporter {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use super::super::tests::{live, report, served};
     use super::*;
     use crate::model::spec::{Action, Listener, LiveListener, LoadBalancerState, Protocol};
 
-    fn listener(port: u16) -> LiveListener {
+    pub(in super::super) fn listener(port: u16) -> LiveListener {
         LiveListener {
             arn: "arn:listener".into(),
             spec: Listener {

@@ -21,11 +21,13 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ListParams};
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::kinds::{Binding, Kind};
@@ -36,8 +38,12 @@ use crate::api_error::ApiError;
 use crate::key::Key;
 use crate::model::settings::Settings;
 
-/// A CRD that is not installed is looked for again after this time.
+/// A CRD that is not installed is looked for again after this time, should the
+/// watch of it have told nothing.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// First pause until a kind is asked for again whose CRD has just changed: it
+/// is served a moment after that.
+const SOON: Duration = Duration::from_millis(100);
 /// A question that was not answered is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -94,7 +100,10 @@ pub fn start(
     spawn(watch.clone().task(in_namespace::<Pod>(client, namespace)));
     spawn(watch.clone().task(everywhere::<Node>(client)));
     spawn(watch.clone().task(everywhere::<Namespace>(client)));
-    spawn(Box::pin(watch.bindings(in_namespace(client, namespace))));
+    spawn(Box::pin(watch.bindings(
+        in_namespace(client, namespace),
+        Api::all(client.clone()),
+    )));
     (stores, tasks)
 }
 
@@ -276,13 +285,31 @@ impl Watch {
     }
 
     /// TargetGroupBindings are watched while their CRD is installed, and
-    /// looked for again while it is not.
-    async fn bindings(self, api: Api<DeserializeGuard<Binding>>) -> &'static str {
+    /// looked for again when it comes.
+    async fn bindings(
+        self,
+        api: Api<DeserializeGuard<Binding>>,
+        definitions: Api<PartialObjectMeta<CustomResourceDefinition>>,
+    ) -> &'static str {
+        let changed = Notify::new();
+        tokio::select! {
+            () = definition_of_bindings(definitions, &changed) => {}
+            () = self.bindings_while_installed(api, &changed) => {}
+        }
+        name::<Binding>()
+    }
+
+    async fn bindings_while_installed(
+        &self,
+        api: Api<DeserializeGuard<Binding>>,
+        changed: &Notify,
+    ) {
+        let mut look_again = LOOK_AGAIN;
         loop {
             let pause = match api.list_metadata(&ListParams::default().limit(1)).await {
                 Ok(_) => {
                     self.reflect(api.clone()).await;
-                    ASK_AGAIN
+                    SOON
                 }
                 Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
                     let settled = self.stores.pending().is_empty();
@@ -291,7 +318,9 @@ impl Watch {
                     if settled {
                         self.route(&changes);
                     }
-                    LOOK_AGAIN
+                    let pause = look_again;
+                    look_again = (look_again * 2).min(LOOK_AGAIN);
+                    pause
                 }
                 Err(error) => {
                     let error = ApiError::from(error);
@@ -302,7 +331,50 @@ impl Watch {
                     ASK_AGAIN
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = changed.notified() => look_again = SOON,
+            }
         }
+    }
+}
+
+/// Tells whenever the CRD of TargetGroupBindings comes, changes or goes. Who
+/// may not watch it is told nothing and looks for it now and then.
+async fn definition_of_bindings(
+    api: Api<PartialObjectMeta<CustomResourceDefinition>>,
+    changed: &Notify,
+) {
+    let definition = format!("{}.{}", Binding::plural(&()), Binding::group(&()));
+    let config = watcher::Config::default().fields(&format!("metadata.name={definition}"));
+    let mut events = pin!(watcher(api, config).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init | Event::InitDone) => {}
+            Ok(_) => changed.notify_one(),
+            Err(error) if is_forbidden(&error) => {
+                tracing::info!(
+                    "the CRD {definition} may not be watched, so it is looked for once a minute; \
+                     allow it with the ClusterRole of deploy/rbac.yaml"
+                );
+                break;
+            }
+            Err(error) => {
+                let error = said(error);
+                tracing::debug!(
+                    error,
+                    "the watch of the CRD {definition} failed; trying again"
+                );
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(answer))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(answer)) => answer.is_forbidden(),
+        _ => false,
     }
 }

@@ -19,7 +19,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alb_ingress_controller::model::backend::ObservedBackend;
-use alb_ingress_controller::model::backend_build::{build_backend, group_ports};
+use alb_ingress_controller::model::backend_build::{
+    Endpoints, build_backend, endpoints, group_ports,
+};
 use alb_ingress_controller::model::build;
 use alb_ingress_controller::model::desired::{Desired, Intent};
 use alb_ingress_controller::model::facts::{Facts, KnownSecurityGroup, Subnet};
@@ -229,12 +231,20 @@ impl World {
     }
 
     fn shared(&mut self, all: &[Desired], text: &mut String) {
+        let observed = |desired: &Desired| {
+            let aws = self.groups.get(&desired.group);
+            aws.map(|aws| &aws.observed)
+        };
+        // Read is only what is asked for.
+        let asked: Vec<Endpoints> = all.iter().map(|d| endpoints(d, observed(d))).collect();
+        let mut facts = self.facts.clone();
+        let is_asked = |id: &String| asked.iter().any(|asked| asked.instances.contains(id));
+        facts.instance_security_groups.retain(|id, _| is_asked(id));
+        let is_asked = |id: &String| asked.iter().any(|asked| asked.addresses.contains(id));
+        facts.pod_security_groups.retain(|id, _| is_asked(id));
         let ports: Vec<_> = all
             .iter()
-            .map(|desired| {
-                let observed = self.groups.get(&desired.group).map(|aws| &aws.observed);
-                group_ports(desired, observed, &self.facts, &self.settings)
-            })
+            .map(|desired| group_ports(desired, observed(desired), &facts, &self.settings))
             .collect();
         let desired = build_backend(&ports, &self.snapshot, &self.settings);
         let plan = diff_backend(&desired, &self.backend);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use sandbox_aws::callers::Role;
 use sandbox_aws::dataplane::Addresses;
 use sandbox_aws::state::outside::Issuer;
-use sandbox_aws::{Profile, SharedState, Simulator, World, WorldIds};
+use sandbox_aws::{Profile, SharedState, Simulator, State, World, WorldIds};
 
 use crate::control_plane::TOKEN_ISSUER;
 use crate::kubelet::cloud::{Cloud, Network};
@@ -19,6 +19,11 @@ const REGION: &str = "us-west-2";
 
 /// What a user lets the controller do.
 const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");
+
+/// The certificate that the examples name, for a user to put another in its
+/// place. In the account of a cluster it is there, so that they work as they are.
+pub const EXAMPLE_CERTIFICATE: &str =
+    "arn:aws:acm:us-west-2:123456789012:certificate/00000000-0000-0000-0000-000000000000";
 
 /// A running AWS. Ends when it is dropped.
 pub struct Account {
@@ -36,7 +41,7 @@ impl Account {
 
     /// Starts an AWS, on free ports, with all that a cluster of this name
     /// finds in an account: a VPC with tagged subnets, an instance for each
-    /// Node, a hosted zone and a certificate.
+    /// Node, a hosted zone and a certificate, [`EXAMPLE_CERTIFICATE`].
     ///
     /// # Errors
     /// No port is free, or the name does not fit into a tag.
@@ -51,7 +56,12 @@ impl Account {
             .write(|state, now| {
                 // Whose tokens the controller's role is assumed with.
                 state.outside.issuers = vec![Issuer::Url(TOKEN_ISSUER.to_owned())];
-                world.build(state, now)
+                world.build(state, now).map(|mut ids| {
+                    for arn in &mut ids.certificates {
+                        rename_certificate(state, arn, EXAMPLE_CERTIFICATE);
+                    }
+                    ids
+                })
             })
             .map_err(|refusal| anyhow!("the AWS refuses a cluster named '{name}': {refusal}"))?;
         // With no more rights than a user is told to give it.
@@ -163,6 +173,15 @@ impl Account {
                 .collect()
         })
     }
+}
+
+/// Gives another ARN to a certificate that nobody uses yet and that has no tags.
+fn rename_certificate(state: &mut State, arn: &mut String, new: &str) {
+    if let Some(mut certificate) = state.certificates.remove(arn) {
+        new.clone_into(&mut certificate.arn);
+        state.certificates.insert(new.to_owned(), certificate);
+    }
+    new.clone_into(arn);
 }
 
 /// Addresses out of the account's subnets, and its data plane's table.

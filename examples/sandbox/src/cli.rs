@@ -138,10 +138,10 @@ impl Cli {
                 let up = Up {
                     sandbox: Options {
                         bare: args.bare,
+                        env_file: args.env_file,
                         ..args.control_plane.options()?
                     },
                     with_controller,
-                    env_file: args.env_file,
                 };
                 up::run(up, ended).await
             }
@@ -177,6 +177,7 @@ impl ControlPlaneArgs {
             cluster_name: self.cluster_name,
             controller: Some(ControllerProgram::of_this_executable()?),
             gateway_port: self.gateway_port,
+            env_file: None,
         })
     }
 }

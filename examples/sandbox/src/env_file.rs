@@ -48,10 +48,13 @@ impl Environment {
 }
 
 /// The file that tells others that a sandbox is up, and where. It is there
-/// only while that is true: gone with this value.
+/// only while that is true: gone with this value. (After a process that is
+/// killed the watchdog removes it.)
 #[derive(Debug)]
 pub struct EnvFile {
     path: PathBuf,
+    /// What was written; a later sandbox may have written something else.
+    written: Option<String>,
 }
 
 impl EnvFile {
@@ -72,6 +75,7 @@ impl EnvFile {
         }
         let file = Self {
             path: path.to_owned(),
+            written: None,
         };
         // Found out now, not after a start of seconds or a build of minutes.
         let attempt = file.unfinished();
@@ -89,7 +93,7 @@ impl EnvFile {
     ///
     /// # Errors
     /// The disk is full, or a value has a line break.
-    pub fn publish(&self, environment: &Environment) -> anyhow::Result<()> {
+    pub fn publish(&mut self, environment: &Environment) -> anyhow::Result<()> {
         let mut text = String::new();
         for (name, value) in environment.variables() {
             if value.contains(['\n', '\r']) {
@@ -98,9 +102,11 @@ impl EnvFile {
             text.extend([name, "=", &value, "\n"]);
         }
         let unfinished = self.unfinished();
-        fs::write(&unfinished, text)
+        fs::write(&unfinished, &text)
             .and_then(|()| fs::rename(&unfinished, &self.path))
-            .with_context(|| format!("cannot write the env file {}", self.path.display()))
+            .with_context(|| format!("cannot write the env file {}", self.path.display()))?;
+        self.written = Some(text);
+        Ok(())
     }
 
     /// In the same folder, since only there a rename is one step.
@@ -113,7 +119,9 @@ impl EnvFile {
 
 impl Drop for EnvFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.written.is_some() && self.written == fs::read_to_string(&self.path).ok() {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -142,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sandbox.env");
         fs::write(&path, "KUBECONFIG=/of/an/earlier/one\n").unwrap();
-        let file = EnvFile::claim(&path).unwrap();
+        let mut file = EnvFile::claim(&path).unwrap();
         assert!(!path.exists(), "the old one must not be taken for news");
         file.publish(&environment()).unwrap();
         assert_eq!(
@@ -163,6 +171,22 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_a_later_sandbox_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sandbox.env");
+        let mut earlier = EnvFile::claim(&path).unwrap();
+        earlier.publish(&environment()).unwrap();
+        let mut later = EnvFile::claim(&path).unwrap();
+        let elsewhere = Environment {
+            kubeconfig: "/tmp/sandbox-2/kubeconfig".into(),
+            ..environment()
+        };
+        later.publish(&elsewhere).unwrap();
+        drop(earlier);
+        assert!(path.exists());
+    }
+
+    #[test]
     fn a_folder_that_is_missing_is_told_before_anything_starts() {
         let error = EnvFile::claim(Path::new("/nowhere/sandbox.env")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/sandbox.env"));
@@ -171,7 +195,7 @@ mod tests {
     #[test]
     fn a_value_of_two_lines_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let file = EnvFile::claim(&folder.path().join("sandbox.env")).unwrap();
+        let mut file = EnvFile::claim(&folder.path().join("sandbox.env")).unwrap();
         let mut environment = environment();
         environment.cluster_name = "one\ntwo".to_owned();
         assert!(file.publish(&environment).is_err());

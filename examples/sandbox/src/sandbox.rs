@@ -29,6 +29,9 @@ pub struct Options {
     pub controller: Option<ControllerProgram>,
     /// The port of the gateway for people; 0 means any that is free.
     pub gateway_port: u16,
+    /// The file that tells others of this sandbox: it goes with it, even when
+    /// that is killed. The caller writes it.
+    pub env_file: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             cluster_name: "sandbox".to_owned(),
             controller: None,
             gateway_port: 0,
+            env_file: None,
         }
     }
 }
@@ -66,6 +70,7 @@ impl Sandbox {
         let control_plane_options = control_plane::Options {
             bare: options.bare,
             bin_dir: options.control_plane_bin,
+            env_file: options.env_file,
         };
         let (control_plane, account) = tokio::try_join!(
             ControlPlane::start(control_plane_options),

@@ -1,10 +1,11 @@
 //! `sandbox up`: everything runs, and a person or a program works with it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::controller::repository;
 use crate::env_file::EnvFile;
 use crate::sandbox::{Options, Sandbox};
 use crate::terminal::{self, Terminal};
@@ -16,8 +17,6 @@ pub struct Up {
     pub sandbox: Options,
     /// Whether the controller is installed.
     pub with_controller: bool,
-    /// The file that tells others where everything is.
-    pub env_file: Option<PathBuf>,
 }
 
 /// Starts the sandbox, says where everything is, and stays until `ended`.
@@ -25,7 +24,8 @@ pub struct Up {
 /// # Errors
 /// A part does not start, or one of them ends by itself.
 pub async fn run(up: Up, ended: CancellationToken) -> anyhow::Result<()> {
-    let env_file = up.env_file.as_deref().map(EnvFile::claim).transpose()?;
+    let path = up.sandbox.env_file.clone();
+    let mut env_file = path.as_deref().map(EnvFile::claim).transpose()?;
     let mut terminal = Terminal::open();
     let start = Instant::now();
     terminal.line("starting the sandbox ...");
@@ -41,12 +41,13 @@ pub async fn run(up: Up, ended: CancellationToken) -> anyhow::Result<()> {
         sandbox = starting => sandbox?,
         () = ended.cancelled() => return Ok(()),
     };
-    if let Some(file) = &env_file {
+    if let Some(file) = &mut env_file {
         file.publish(&sandbox.environment())?;
     }
     terminal::print(&description(
         &sandbox,
-        up.env_file.as_deref(),
+        up.with_controller,
+        path.as_deref(),
         start.elapsed().as_secs_f32(),
     ));
 
@@ -62,7 +63,12 @@ pub async fn run(up: Up, ended: CancellationToken) -> anyhow::Result<()> {
 }
 
 /// Where everything is, in lines that can be pasted into a shell.
-fn description(sandbox: &Sandbox, env_file: Option<&Path>, seconds: f32) -> String {
+fn description(
+    sandbox: &Sandbox,
+    with_controller: bool,
+    env_file: Option<&Path>,
+    seconds: f32,
+) -> String {
     let mut lines = vec![
         format!("The sandbox is up, after {seconds:.1} s. Ctrl-C ends it and all that it started."),
         String::new(),
@@ -73,21 +79,17 @@ fn description(sandbox: &Sandbox, env_file: Option<&Path>, seconds: f32) -> Stri
         lines.push(format!("export {name}={}", quoted(&value)));
     }
     lines.push(String::new());
-    lines.push("# Then, for example:".to_owned());
-    lines.push("$KUBECTL get ingressclasses,nodes,pods -A".to_owned());
-    lines.push("curl -s $AWS_ENDPOINT_URL/_sim/endpoints  # load balancers, sockets".to_owned());
-    lines.push("curl -s $AWS_ENDPOINT_URL/_sim/calls      # what AWS was asked".to_owned());
-    let dns = sandbox.account.dns();
-    lines.push(format!("dig @{} -p {} HOST", dns.ip(), dns.port()));
-    if let Some(gateway) = &sandbox.gateway {
-        lines.push(String::new());
-        lines.push(format!(
-            "# In a browser: http://HOST.localhost:{}/",
-            gateway.address().port()
-        ));
+    if with_controller {
+        lines.extend(example(sandbox));
+    } else {
+        lines.extend(your_own_controller(sandbox));
     }
+    lines.push(String::new());
+    lines.push("# What AWS holds open, and what it was asked:".to_owned());
+    lines.push("curl -s $AWS_ENDPOINT_URL/_sim/endpoints".to_owned());
+    lines.push("curl -s $AWS_ENDPOINT_URL/_sim/calls".to_owned());
+    lines.push(String::new());
     if let Some(path) = env_file {
-        lines.push(String::new());
         lines.push(format!("# The same as a file: {}", path.display()));
     }
     lines.push(format!(
@@ -95,6 +97,56 @@ fn description(sandbox: &Sandbox, env_file: Option<&Path>, seconds: f32) -> Stri
         sandbox.control_plane.folder().display()
     ));
     lines.join("\n") + "\n"
+}
+
+/// The host of `examples/2048`.
+const GAME: &str = "game.example.com";
+
+/// The game, from its manifests to a browser.
+fn example(sandbox: &Sandbox) -> Vec<String> {
+    let dns = sandbox.account.dns();
+    let mut lines = vec![
+        "# Then, for example, a game that the load balancer serves:".to_owned(),
+        format!("$KUBECTL apply -k {}", in_repository("examples/2048")),
+        "$KUBECTL -n game rollout status deployment/game".to_owned(),
+        "$KUBECTL get alb".to_owned(),
+        "$KUBECTL describe alb".to_owned(),
+        format!("dig @{} -p {} {GAME}", dns.ip(), dns.port()),
+    ];
+    if let Some(gateway) = &sandbox.gateway {
+        lines.push(format!("# In a browser: {}", gateway.url(GAME)));
+    }
+    lines
+}
+
+/// What someone starts with who brings the controller, or all of it.
+fn your_own_controller(sandbox: &Sandbox) -> Vec<String> {
+    let mut lines = Vec::new();
+    if sandbox.kubelet.is_none() {
+        lines.push("# Nodes, Pods and EndpointSlices are yours to make: nobody plays them.".into());
+    }
+    lines.extend([
+        "# What deploy/ has for you: the CRD behind kubectl get alb, and a class:".to_owned(),
+        format!("$KUBECTL apply -k {}", in_repository("deploy/crd")),
+        format!(
+            "$KUBECTL apply -f {}",
+            in_repository("deploy/ingressclass.yaml")
+        ),
+        "# Your controller finds all that it needs in the variables. This repository's:".to_owned(),
+        format!(
+            "cargo run --manifest-path {} -p alb-ingress-controller -- --port=0",
+            in_repository("Cargo.toml")
+        ),
+    ]);
+    lines
+}
+
+/// A path of the repository that this sandbox was built from, as a shell takes
+/// it.
+fn in_repository(path: &str) -> String {
+    let path = repository().join(path);
+    let path = path.canonicalize().unwrap_or(path);
+    quoted(&path.display().to_string())
 }
 
 /// A value as a shell takes it.

@@ -23,6 +23,7 @@ fn claim(name: &str, ready: bool) -> Claim {
         zone: Some("Z1".to_owned()),
         target: ready.then(|| target(name)),
         comes: ready,
+        frozen: false,
     }
 }
 
@@ -186,6 +187,25 @@ fn a_record_waits_for_a_follower_that_is_coming_and_for_no_other() {
     assert_eq!(short(&diff_records(&want, &ours("b"), &cx())), "-A -TXT");
     // The holder's own record stays while its load balancer is remade.
     assert_eq!(short(&diff_records(&want, &ours("a"), &cx())), "");
+}
+
+#[test]
+fn a_record_that_does_not_come_does_not_wait_for_the_load_balancer() {
+    let nothing = read(vec![], vec![]);
+    let state = |claim: Claim| {
+        let plan = diff_records(&wanted(&[claim]), &nothing, &cx());
+        plan.states[HOST].1.to_string()
+    };
+    let mut coming = claim("a", false);
+    coming.comes = true;
+    assert_eq!(state(coming), "waits for the load balancer");
+    assert_eq!(
+        state(claim("a", false)),
+        "not made: the load balancer gets no rule for the host"
+    );
+    let mut frozen = claim("a", false);
+    frozen.frozen = true;
+    assert_eq!(state(frozen), "not made while Ingress shop/a is frozen");
 }
 
 #[test]

@@ -79,16 +79,26 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
     assert_eq!(rules(&scene, "findings-left/web", 80), live);
     let ours = scene.ours();
 
-    // A process that meets it being deleted says so, and does nothing.
-    controller.kill().await;
+    // Its deletion is said in words of its own, and again by a process that
+    // meets it; nothing else is done.
     scene.delete(&web("/other")).await;
+    let deleted = async |count: usize| {
+        scene
+            .eventually("the deletion is said", async || {
+                let said = said(&scene, &ns, "web", "ManagedByTargetGroupBinding").await;
+                let of_deletion = said.iter().filter(|said| said.contains("is deleted"));
+                if of_deletion.count() == count {
+                    Ok(())
+                } else {
+                    Err(said)
+                }
+            })
+            .await;
+    };
+    deleted(1).await;
+    controller.kill().await;
     let controller = scene.controller(&[]).await;
-    scene
-        .eventually("it is said again", async || {
-            let said = said(&scene, &ns, "web", "ManagedByTargetGroupBinding").await;
-            if said.len() == 2 { Ok(()) } else { Err(said) }
-        })
-        .await;
+    deleted(2).await;
     settled(&scene, &controller, &ns, "web").await;
     let there = scene.ingress(&ns, "web").await.unwrap();
     assert_eq!(
@@ -100,5 +110,47 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
     scene.delete(BINDING).await;
     scene.gone(&ns, "web").await;
     scene.empty().await;
-    scene.delete(CRD).await;
+    no_definition(&scene).await;
+    drop(controller);
+}
+
+/// Deletes the CRD and waits until it is gone.
+async fn no_definition(scene: &Scene) {
+    let crd = "crd/targetgroupbindings.elbv2.k8s.aws";
+    scene.kubectl(&["delete", "--timeout=60s", crd]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bindings_whose_crd_comes_later_are_seen_at_once() {
+    let scene = Scene::alone("findings-late").await;
+    let ns = scene.name.clone();
+    let controller = scene.controller(&[]).await;
+    for name in ["first", "again"] {
+        scene.apply(CRD).await;
+        scene
+            .kubectl(&[
+                "wait",
+                "--for=condition=Established",
+                "crd/targetgroupbindings.elbv2.k8s.aws",
+            ])
+            .await;
+        let binding = BINDING.replace("web", name);
+        scene.apply(&binding).await;
+        scene.service(&ns, name, &["10.0.48.101"]).await;
+        let web = ingress(
+            "{ns}",
+            name,
+            &[("target-type", "ip")],
+            &routes(&[("late.example.com", "/", name)]),
+        );
+        scene.apply(&web).await;
+        // A test waits less than it takes to find the CRD without being told.
+        let reason = "ManagedByTargetGroupBinding";
+        scene.warned(&ns, name, &[reason, "left as it is"]).await;
+        scene.delete(&binding).await;
+        scene.delete(&web).await;
+        scene.gone(&ns, name).await;
+        no_definition(&scene).await;
+    }
+    drop(controller);
 }

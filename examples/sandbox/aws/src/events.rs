@@ -122,8 +122,9 @@ fn summary(states: &[&State]) -> Summary {
             all.insert(arn.clone(), balancer.state.as_str().to_owned());
         }
         for (arn, group) in &state.target_groups {
+            let health_of = state.group_health(group);
             for key in group.targets.keys() {
-                let health = state.target_health(group, key);
+                let health = health_of.of(key);
                 let text = match health.reason {
                     Some(reason) => format!("{} ({reason})", health.state.as_str()),
                     None => health.state.as_str().to_owned(),

@@ -17,14 +17,7 @@ use crate::{
     state::{State, elsewhere::Elsewhere, ids::Ids},
 };
 
-/// An account in a region.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// Twelve digits.
-    pub account: String,
-    /// Region name.
-    pub region: String,
-}
+pub use crate::state::elsewhere::Place;
 
 type States = BTreeMap<Place, State>;
 
@@ -39,6 +32,36 @@ pub struct SharedState {
     version: Arc<watch::Sender<u64>>,
     /// How far the simulated time is ahead of the wall's, in milliseconds.
     ahead_ms: Arc<watch::Sender<i64>>,
+}
+
+/// The states, one of which has the others in its hands until this is dropped.
+struct Apart<'a> {
+    states: &'a mut States,
+    place: &'a Place,
+    state: Option<State>,
+}
+
+impl<'a> Apart<'a> {
+    fn new(states: &'a mut States, place: &'a Place) -> Self {
+        let mut state = states.remove(place);
+        if let Some(state) = &mut state {
+            state.elsewhere = Elsewhere(std::mem::take(states));
+        }
+        Self {
+            states,
+            place,
+            state,
+        }
+    }
+}
+
+impl Drop for Apart<'_> {
+    fn drop(&mut self) {
+        if let Some(mut state) = self.state.take() {
+            *self.states = std::mem::take(&mut state.elsewhere).0;
+            self.states.insert(self.place.clone(), state);
+        }
+    }
 }
 
 impl SharedState {
@@ -195,15 +218,17 @@ impl SharedState {
     pub(crate) fn update_with_others(&self, change: impl FnOnce(&mut State, Timestamp) -> bool) {
         let changed = {
             let mut states = self.lock();
-            let others = states.iter().filter(|(place, _)| **place != *self.place);
-            let elsewhere = Elsewhere::of(others.map(|(_, state)| state));
-            let state = self.present(&mut states);
+            self.present(&mut states);
             let now = self.now();
+            let mut apart = Apart::new(&mut states, &self.place);
+            let Some(state) = &mut apart.state else {
+                return;
+            };
             let due = state.advance(now);
-            state.elsewhere = elsewhere;
             let changed = change(state, now) || due;
-            state.elsewhere = Elsewhere::default();
-            for asked in std::mem::take(&mut state.asked_of_others) {
+            let asked = std::mem::take(&mut state.asked_of_others);
+            drop(apart);
+            for asked in asked {
                 for state in states.values_mut() {
                     state.take_association(&asked);
                 }
@@ -348,10 +373,11 @@ mod tests {
         let there = home.at("123456789012", "eu-west-1");
         let vpc = there.write(|state, _| state.create_vpc("10.0.0.0/16", &[]).unwrap());
         home.update_with_others(|state, _| {
-            assert!(state.elsewhere.vpcs.contains_key(&vpc));
+            assert!(state.elsewhere.has_vpc("123456789012", "eu-west-1", &vpc));
             false
         });
-        home.read(|state| assert!(state.elsewhere.vpcs.is_empty()));
+        home.read(|state| assert!(state.elsewhere.0.is_empty()));
+        home.everywhere(|states| assert_eq!(states.len(), 2));
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub struct Options {
     /// A folder of ready binaries; none means those of the cache, which are
     /// built when they are not there.
     pub bin_dir: Option<PathBuf>,
+    /// A file that tells others of this control plane. It goes with it, even
+    /// when that is killed.
+    pub env_file: Option<PathBuf>,
 }
 
 /// A running control plane. Ends when it is dropped.
@@ -89,19 +92,21 @@ impl ControlPlane {
         let binaries = Binaries::obtain(options.bin_dir.as_deref(), needed).await?;
         let mut attempt = 1;
         loop {
-            match Self::start_once(&binaries, options.bare).await {
+            match Self::start_once(&binaries, &options).await {
                 Err(error) if attempt < ATTEMPTS && is_port_taken(&error) => attempt += 1,
                 result => return result,
             }
         }
     }
 
-    async fn start_once(binaries: &Binaries, bare: bool) -> anyhow::Result<Self> {
+    async fn start_once(binaries: &Binaries, options: &Options) -> anyhow::Result<Self> {
+        let bare = options.bare;
         let folder = tempfile::Builder::new()
             .prefix("sandbox-")
             .tempdir()
             .context("cannot create a temporary folder")?;
-        let watchdog = Watchdog::start(folder.path()).context("cannot start the watchdog")?;
+        let watchdog = Watchdog::start(folder.path(), options.env_file.as_deref())
+            .context("cannot start the watchdog")?;
         // From here on the watchdog removes it.
         let folder = folder.keep();
         let mut layout = Layout::create(&folder)?;

@@ -17,12 +17,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Reads until the sandbox is gone, then ends the group `$1` and removes the
-/// folder `$2`. The group is killed twice: a process that was being started
-/// when the sandbox died may join the group a moment later.
+/// Reads until the sandbox is gone, then removes the env file `$3`, ends the
+/// group `$1` and removes the folder `$2`. An env file that does not lead to
+/// that folder is a later sandbox's and stays. The group is killed twice: a
+/// process that was being started when the sandbox died may join the group a
+/// moment later.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM QUIT
 while read -r line; do :; done
+if [ -n "$3" ] && grep -qsF -- "KUBECONFIG=$2/" "$3"; then rm -f -- "$3"; fi
 kill -s KILL -- "-$1" 2>/dev/null
 sleep 0.1
 kill -s KILL -- "-$1" 2>/dev/null
@@ -44,11 +47,15 @@ struct Inner {
 
 impl Watchdog {
     /// Starts to watch over this process. When it ends, or after
-    /// [`end`](Self::end), `folder` is removed.
+    /// [`end`](Self::end), `folder` is removed, and `env_file` if it leads
+    /// there.
     ///
     /// # Errors
-    /// The system cannot start `sh` or `cat`.
-    pub fn start(folder: &Path) -> io::Result<Self> {
+    /// The system cannot start `sh` or `cat`, or the path of the env file is
+    /// empty.
+    pub fn start(folder: &Path, env_file: Option<&Path>) -> io::Result<Self> {
+        // The shell works elsewhere.
+        let env_file = env_file.map(std::path::absolute).transpose()?;
         let (reader, writer) = io::pipe()?;
         // Founds the group and lives as long as the sandbox, so that the
         // group's number cannot go to a stranger while children come and go.
@@ -63,6 +70,7 @@ impl Watchdog {
             .args(["-c", SCRIPT, "sandbox-watchdog"])
             .arg(group.to_string())
             .arg(folder)
+            .arg(env_file.unwrap_or_default())
             .current_dir("/")
             .stdin(Stdio::from(reader))
             .stdout(Stdio::null())
@@ -122,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_the_watchdog_ends_children_that_ignore_signals() {
         let folder = tempfile::tempdir().unwrap().keep();
-        let watchdog = Watchdog::start(&folder).unwrap();
+        let watchdog = Watchdog::start(&folder, None).unwrap();
         let mut command = tokio::process::Command::new("sh");
         command.args(["-c", "trap '' TERM INT HUP; sleep 600 & wait"]);
         let mut child = watchdog.spawn(command).unwrap();
@@ -133,5 +141,18 @@ mod tests {
         let status = child.wait().await.unwrap();
         assert!(!status.success());
         assert!(!folder.exists());
+    }
+
+    #[test]
+    fn an_env_file_goes_with_the_sandbox_that_it_leads_to() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("sandbox.env");
+        for (leads_to, stays) in [("", false), ("-another", true)] {
+            let folder = tempfile::tempdir().unwrap().keep();
+            let text = format!("KUBECONFIG={}{leads_to}/kubeconfig\n", folder.display());
+            std::fs::write(&file, text).unwrap();
+            Watchdog::start(&folder, Some(&file)).unwrap().end();
+            assert_eq!(file.exists(), stays);
+        }
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail, ensure};
@@ -13,17 +12,12 @@ use kube::{Api, Client, ResourceExt};
 use sandbox_aws::State;
 use sandbox_aws::dns::{Lookup, lookup};
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 
 use super::view;
 use super::visitors::Visitors;
 use crate::controller::{NAME, repository};
 use crate::sandbox::Sandbox;
 use crate::web::{self, Answer, Listener};
-
-/// The certificate that the examples name, to be replaced by one's own.
-const EXAMPLE_CERTIFICATE: &str =
-    "arn:aws:acm:us-west-2:123456789012:certificate/00000000-0000-0000-0000-000000000000";
 
 /// A row of `GET /_sim/calls`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -138,61 +132,29 @@ impl Stage {
         Ok(format!("$ kubectl {}\n{printed}", arguments.join(" ")))
     }
 
-    /// Runs `kubectl VERB` on an example, with a certificate of this account.
+    /// Runs `kubectl VERB -k` on an example.
     ///
     /// # Errors
     /// When the example is not there or kubectl fails.
     pub async fn example(&self, name: &str, verb: &str) -> anyhow::Result<String> {
         let folder = repository().join("examples").join(name);
-        let rendered = self
+        let output = self
             .sandbox
             .control_plane
             .kubectl()
-            .arg("kustomize")
+            .args([verb, "--wait=false", "-k"])
             .arg(&folder)
             .output()
             .await?;
-        ensure!(
-            rendered.status.success(),
-            "{}",
-            String::from_utf8_lossy(&rendered.stderr).trim()
-        );
-        let certificate = self.certificate("example.com")?;
-        let manifests =
-            String::from_utf8(rendered.stdout)?.replace(EXAMPLE_CERTIFICATE, &certificate);
-        let mut command = self.sandbox.control_plane.kubectl();
-        command
-            .args([verb, "-f", "-", "--wait=false"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut input = child.stdin.take().context("kubectl takes no input")?;
-        input.write_all(manifests.as_bytes()).await?;
-        drop(input);
-        let output = child.wait_with_output().await?;
         ensure!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(format!(
-            "$ kubectl {verb} -k examples/{name}   # with this account's certificate\n{}",
+            "$ kubectl {verb} -k examples/{name}\n{}",
             String::from_utf8_lossy(&output.stdout)
         ))
-    }
-
-    /// A certificate of the account that is good for the names of `domain`.
-    fn certificate(&self, domain: &str) -> anyhow::Result<String> {
-        let wildcard = format!("*.{domain}");
-        self.account(|account| {
-            account
-                .certificates
-                .values()
-                .find(|certificate| certificate.names.contains(&wildcard))
-                .map(|certificate| certificate.arn.clone())
-        })
-        .with_context(|| format!("the account has no certificate for {wildcard}"))
     }
 
     /// The pods of a namespace.

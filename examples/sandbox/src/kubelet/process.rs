@@ -228,7 +228,7 @@ mod tests {
     async fn exit_codes_signals_and_output() {
         let folder = tempfile::tempdir().unwrap();
         let watched = tempfile::tempdir().unwrap();
-        let watchdog = Watchdog::start(watched.path()).unwrap();
+        let watchdog = Watchdog::start(watched.path(), None).unwrap();
         let logs = Logs::default();
         let body = |script: &str| body(script, folder.path(), &watchdog, &logs);
 

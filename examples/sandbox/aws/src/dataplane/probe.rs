@@ -32,9 +32,10 @@ pub(super) fn wanted(state: &State) -> BTreeSet<Probed> {
         .values()
         .filter(|group| group.health_check.enabled && is_reachable(group))
         .flat_map(|group| {
-            let probed = |key: &&TargetKey| state.is_probed(group, key);
-            let keys = group.targets.keys().filter(probed);
-            keys.map(|key| (group.arn.clone(), key.clone()))
+            let health = state.group_health(group);
+            let keys = group.targets.keys();
+            let probed = keys.filter(move |key| health.is_probed(key));
+            probed.map(|key| (group.arn.clone(), key.clone()))
         })
         .collect()
 }

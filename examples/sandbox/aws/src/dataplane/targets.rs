@@ -44,8 +44,9 @@ impl Candidates {
 pub(crate) fn candidates(state: &State, group: &TargetGroup, now: Timestamp) -> Candidates {
     let mut healthy = Vec::new();
     let mut usable = Vec::new();
+    let health = state.group_health(group);
     for (key, target) in &group.targets {
-        match state.target_health(group, key).state {
+        match health.of(key).state {
             HealthState::Healthy | HealthState::Unavailable => {
                 healthy.push(key.clone());
                 usable.push(key.clone());

@@ -300,6 +300,13 @@ impl State {
 
     /// ARNs of the load balancers that use a certificate of ACM or IAM.
     pub fn users_of_certificate(&self, arn: &str) -> Vec<String> {
+        let mut users = self.own_users_of_certificate(arn);
+        users.extend(self.elsewhere.users_of_certificate(arn));
+        users
+    }
+
+    /// Those of them in this account and region.
+    pub(super) fn own_users_of_certificate(&self, arn: &str) -> Vec<String> {
         self.load_balancers
             .values()
             .filter(|balancer| {
@@ -309,13 +316,6 @@ impl State {
                 })
             })
             .map(|balancer| balancer.arn.clone())
-            .chain(
-                self.elsewhere
-                    .load_balancers
-                    .iter()
-                    .filter(|(_, balancer)| balancer.certificates.contains(arn))
-                    .map(|(balancer, _)| balancer.clone()),
-            )
             .collect()
     }
 

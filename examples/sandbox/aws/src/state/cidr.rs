@@ -207,12 +207,9 @@ impl State {
                 ),
             ));
         }
-        let used = self.subnets.values().any(|subnet| {
-            subnet.vpc_id == vpc_id
-                && match &held {
-                    Added::Ipv4(own) => own.range.contains(&subnet.cidr),
-                    Added::Ipv6(own) => subnet.ipv6_cidr.is_some_and(|r| own.range.contains(&r)),
-                }
+        let used = self.subnets_of(&vpc_id).any(|subnet| match &held {
+            Added::Ipv4(own) => own.range.contains(&subnet.cidr),
+            Added::Ipv6(own) => subnet.ipv6_cidr.is_some_and(|r| own.range.contains(&r)),
         });
         if used {
             return Err(Refusal::new(

@@ -387,8 +387,10 @@ fn check(state: &State) {
 }
 
 fn check_interfaces(state: &State) {
+    let in_vpcs = state.vpcs.values().map(|vpc| vpc.subnets.len());
+    assert_eq!(in_vpcs.sum::<usize>(), state.subnets.len());
     for subnet in state.subnets.values() {
-        assert!(state.vpcs.contains_key(&subnet.vpc_id));
+        assert!(state.vpcs[&subnet.vpc_id].subnets.contains(&subnet.id));
         for (address, holder) in &subnet.taken {
             let interface = &state.network_interfaces[holder];
             let has = interface.private_ips.contains(address)

@@ -2,114 +2,74 @@
 //! balancers that aliases and protections point to, VPCs of private zones.
 //! Present only while such a call is carried out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::State;
+use super::{HostedZone, LoadBalancer, State};
 
-/// The other states, in short.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Elsewhere {
-    /// Load balancers by ARN.
-    pub load_balancers: BTreeMap<String, FarLoadBalancer>,
-    /// VPCs by id.
-    pub vpcs: BTreeMap<String, FarVpc>,
-    /// Hosted zones by id.
-    pub hosted_zones: BTreeMap<String, FarZone>,
-    /// Names and values of CNAME records that prove names to ACM.
-    pub proofs: BTreeSet<(String, String)>,
-}
-
-/// A load balancer of another region or account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FarLoadBalancer {
-    /// Its DNS name.
-    pub dns_name: String,
-    /// The zone id under which Route 53 knows it.
-    pub canonical_hosted_zone_id: String,
-    /// Its account.
+/// An account in a region.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Twelve digits.
     pub account: String,
-    /// Its region.
-    pub region: String,
-    /// ARNs of the certificates that its listeners use.
-    pub certificates: BTreeSet<String>,
-}
-
-/// A VPC of another region or account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FarVpc {
-    /// Its account.
-    pub account: String,
-    /// Its region.
+    /// Region name.
     pub region: String,
 }
 
-/// A hosted zone that another state holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FarZone {
-    /// Its account.
-    pub account: String,
-    /// Its name, with the final dot.
-    pub name: String,
-    /// Whether it is private.
-    pub private: bool,
-    /// VPCs of a private zone: VPC id and region.
-    pub vpcs: Vec<(String, String)>,
-    /// VPCs of others that may be associated: VPC id and region.
-    pub authorized: BTreeSet<(String, String)>,
-}
+/// The other states.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere(pub(crate) BTreeMap<Place, State>);
 
 impl Elsewhere {
-    /// What these states hold.
-    pub fn of<'a>(states: impl Iterator<Item = &'a State>) -> Self {
-        let mut elsewhere = Self::default();
-        for state in states {
-            let (account, region) = (&state.account, &state.region);
-            for balancer in state.load_balancers.values() {
-                elsewhere.load_balancers.insert(
-                    balancer.arn.clone(),
-                    FarLoadBalancer {
-                        dns_name: balancer.dns_name.clone(),
-                        canonical_hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
-                        account: account.clone(),
-                        region: region.clone(),
-                        certificates: balancer
-                            .listeners
-                            .values()
-                            .flat_map(|it| it.certificate.iter().chain(&it.sni_certificates))
-                            .cloned()
-                            .collect(),
-                    },
-                );
-            }
-            for id in state.vpcs.keys() {
-                let (account, region) = (account.clone(), region.clone());
-                elsewhere
-                    .vpcs
-                    .insert(id.clone(), FarVpc { account, region });
-            }
-            for ((_, name), value) in &state.proofs {
-                elsewhere.proofs.insert((name.clone(), value.clone()));
-            }
-            for zone in state.hosted_zones.values() {
-                let zone_there = FarZone {
-                    account: account.clone(),
-                    name: zone.name.clone(),
-                    private: zone.private,
-                    vpcs: zone.vpcs.clone(),
-                    authorized: zone.authorized.clone(),
-                };
-                elsewhere.hosted_zones.insert(zone.id.clone(), zone_there);
-            }
-        }
-        elsewhere
+    fn states(&self) -> impl Iterator<Item = &State> {
+        self.0.values()
+    }
+
+    /// Whether an account has a VPC in a region.
+    pub fn has_vpc(&self, account: &str, region: &str, vpc: &str) -> bool {
+        self.states().any(|there| {
+            there.account == account && there.region == region && there.vpcs.contains_key(vpc)
+        })
+    }
+
+    /// A hosted zone by id, and its account.
+    pub fn hosted_zone(&self, id: &str) -> Option<(&str, &HostedZone)> {
+        self.states()
+            .find_map(|there| Some((there.account.as_str(), there.hosted_zones.get(id)?)))
+    }
+
+    /// All hosted zones, each with its account.
+    pub fn hosted_zones(&self) -> impl Iterator<Item = (&str, &HostedZone)> {
+        self.states().flat_map(|there| {
+            let zones = there.hosted_zones.values();
+            zones.map(|zone| (there.account.as_str(), zone))
+        })
+    }
+
+    /// Whether an account has a load balancer with this ARN.
+    pub fn has_load_balancer(&self, account: &str, arn: &str) -> bool {
+        self.states()
+            .any(|there| there.account == account && there.load_balancers.contains_key(arn))
     }
 
     /// The load balancer of a DNS name, compared without case and final dot.
-    pub fn load_balancer_called(&self, name: &str) -> Option<&FarLoadBalancer> {
+    pub fn load_balancer_called(&self, name: &str) -> Option<&LoadBalancer> {
         let name = name.trim_end_matches('.');
         let name = name.strip_prefix("dualstack.").unwrap_or(name);
-        self.load_balancers
-            .values()
-            .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+        self.states().find_map(|there| {
+            let mut balancers = there.load_balancers.values();
+            balancers.find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// ARNs of the load balancers that use a certificate.
+    pub fn users_of_certificate(&self, arn: &str) -> Vec<String> {
+        self.states()
+            .flat_map(|there| there.own_users_of_certificate(arn))
+            .collect()
+    }
+
+    /// Whether a CNAME record of this name and value stands in a public zone.
+    pub fn is_proven(&self, proof: &(String, String)) -> bool {
+        self.states().any(|there| there.holds_proof(proof))
     }
 }

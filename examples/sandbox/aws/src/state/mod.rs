@@ -82,6 +82,7 @@ pub mod target;
 mod target_check;
 pub mod target_group;
 mod target_group_attributes;
+pub mod target_health;
 pub mod target_health_check;
 pub mod transform;
 pub mod trust_store;

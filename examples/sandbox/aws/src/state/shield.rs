@@ -288,15 +288,15 @@ impl State {
             )
         })?;
         let id = resource.rsplit('/').next().unwrap_or_default();
-        let ours = |account: Option<&String>| account == Some(&self.account);
         let known = match kind {
             "APPLICATION_LOAD_BALANCER" => {
-                let far = self.elsewhere.load_balancers.get(resource);
-                self.load_balancers.contains_key(resource) || ours(far.map(|far| &far.account))
+                self.load_balancers.contains_key(resource)
+                    || self.elsewhere.has_load_balancer(&self.account, resource)
             }
             "ROUTE_53_HOSTED_ZONE" => {
-                let far = self.elsewhere.hosted_zones.get(id);
-                self.hosted_zones.contains_key(id) || ours(far.map(|far| &far.account))
+                let far = self.elsewhere.hosted_zone(id);
+                self.hosted_zones.contains_key(id)
+                    || far.is_some_and(|(account, _)| account == self.account)
             }
             // All of EC2 that exists has an entry of tags, if only an empty one.
             "ELASTIC_IP_ALLOCATION" => {

@@ -111,6 +111,14 @@ pub enum SubnetChange {
 const RESERVED: u32 = 4;
 
 impl Subnet {
+    /// Whether an address is in one of its ranges.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.cidr.contains(&v4),
+            IpAddr::V6(v6) => self.ipv6_cidr.is_some_and(|range| range.contains(&v6)),
+        }
+    }
+
     /// Addresses that are left; five of every subnet are AWS's own.
     pub fn free_addresses(&self) -> usize {
         let size = 1_usize << (32 - self.cidr.prefix_len());
@@ -249,13 +257,15 @@ impl State {
     /// The subnet of a VPC whose range holds an address.
     pub fn subnet_of_address(&self, vpc_id: &str, address: &str) -> Option<&Subnet> {
         let address: IpAddr = address.parse().ok()?;
-        self.subnets.values().find(|subnet| {
-            subnet.vpc_id == vpc_id
-                && match address {
-                    IpAddr::V4(v4) => subnet.cidr.contains(&v4),
-                    IpAddr::V6(v6) => subnet.ipv6_cidr.is_some_and(|range| range.contains(&v6)),
-                }
-        })
+        self.subnets_of(vpc_id).find(|subnet| subnet.holds(address))
+    }
+
+    /// The subnets of a VPC, by id.
+    pub fn subnets_of(&self, vpc_id: &str) -> impl Iterator<Item = &Subnet> {
+        let ids = self.vpcs.get(vpc_id).map(|vpc| &vpc.subnets);
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| self.subnets.get(id))
     }
 
     /// CreateSubnet with nothing but a range, a zone and tags; answers the id.
@@ -286,15 +296,14 @@ impl State {
                 format!("The CIDR '{}' is invalid.", new.cidr),
             ));
         }
-        let siblings = || {
-            self.subnets
-                .values()
-                .filter(|other| other.vpc_id == new.vpc_id)
-        };
-        if siblings().any(|other| overlap(other.cidr, cidr)) {
+        let siblings = &vpc.subnets;
+        if self
+            .subnets_of(&new.vpc_id)
+            .any(|other| overlap(other.cidr, cidr))
+        {
             return Err(conflict(&new.cidr));
         }
-        if siblings().count() >= self.quotas.limit("subnets-per-vpc") {
+        if siblings.len() >= self.quotas.limit("subnets-per-vpc") {
             return Err(Refusal::new(
                 "SubnetLimitExceeded",
                 "The maximum number of subnets has been reached.",
@@ -332,6 +341,9 @@ impl State {
             cursor: 0,
         };
         let id = subnet.id.clone();
+        if let Some(vpc) = self.vpcs.get_mut(&subnet.vpc_id) {
+            vpc.subnets.insert(id.clone());
+        }
         self.subnets.insert(id.clone(), subnet);
         self.tags.insert(id.clone(), tags);
         Ok(id)
@@ -367,9 +379,8 @@ impl State {
         })?;
         let (vpc_id, range) = (vpc.id.clone(), vpc.cidr);
         let taken = |cidr: &Ipv4Net| {
-            self.subnets
-                .values()
-                .any(|other| other.vpc_id == vpc_id && overlap(other.cidr, *cidr))
+            self.subnets_of(&vpc_id)
+                .any(|other| overlap(other.cidr, *cidr))
         };
         let present = self
             .subnets
@@ -442,7 +453,11 @@ impl State {
         for table in self.route_tables.values_mut() {
             table.associations.retain(|(_, subnet)| subnet != id);
         }
-        self.subnets.remove(id);
+        if let Some(subnet) = self.subnets.remove(id)
+            && let Some(vpc) = self.vpcs.get_mut(&subnet.vpc_id)
+        {
+            vpc.subnets.remove(id);
+        }
         self.tags.remove(id);
         Ok(())
     }

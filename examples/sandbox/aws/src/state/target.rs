@@ -1,10 +1,8 @@
 //! Targets and their health.
 
-use std::net::Ipv4Addr;
-
 use jiff::Timestamp;
 
-use super::{InstanceState, LoadBalancer, LoadBalancerState, State, TargetGroup, TargetType, arn};
+use super::{LoadBalancer, State, TargetGroup, TargetType, arn};
 
 /// Identity of a target: the same id on two ports is two targets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,98 +118,6 @@ impl State {
         })
     }
 
-    /// The health of a target as DescribeTargetHealth tells it. A target that
-    /// is not registered is `unused`, not an error.
-    pub fn target_health(&self, group: &TargetGroup, key: &TargetKey) -> TargetHealth {
-        let Some(target) = group.targets.get(key) else {
-            return unused(
-                "Target.NotRegistered",
-                "Target is not registered to the target group",
-            );
-        };
-        if target.draining_until.is_some() {
-            return TargetHealth {
-                state: HealthState::Draining,
-                reason: Some("Target.DeregistrationInProgress"),
-                description: Some("Target deregistration is in progress".to_owned()),
-            };
-        }
-        // Comes first: an instance that does not run says so in an unused group too.
-        if group.target_type == TargetType::Instance
-            && let Some(instance) = self.instances.get(&key.id)
-            && instance.state != InstanceState::Running
-        {
-            let text = format!("Target is in the {} state", instance.state.as_str());
-            return unused("Target.InvalidState", &text);
-        }
-        let Some(balancer) = self.load_balancer_of(group) else {
-            return unused(
-                "Target.NotInUse",
-                "Target group is not configured to receive traffic from the load balancer",
-            );
-        };
-        if self.is_load_balancer_address(group, key) {
-            return unused(
-                "Target.IpUnusable",
-                "The IP address cannot be used as a target, as it is in use by a load balancer",
-            );
-        }
-        if let Some(zone) = self.zone_of_target(group, key)
-            && !balancer.subnets.contains_key(&zone)
-        {
-            return unused(
-                "Target.NotInUse",
-                "Target is in an Availability Zone that is not enabled for the load balancer",
-            );
-        }
-        if balancer.state == LoadBalancerState::Provisioning {
-            return initial(
-                "Elb.RegistrationInProgress",
-                "Target registration is in progress",
-            );
-        }
-        if !group.health_check.enabled {
-            return TargetHealth {
-                state: HealthState::Unavailable,
-                reason: Some("Target.HealthCheckDisabled"),
-                description: Some("Health checks are not enabled for this target".to_owned()),
-            };
-        }
-        match &target.probed {
-            Probed::Registering => initial(
-                "Elb.RegistrationInProgress",
-                "Target registration is in progress",
-            ),
-            Probed::Checking => initial(
-                "Elb.InitialHealthChecking",
-                "Initial health checks in progress",
-            ),
-            Probed::Healthy => TargetHealth {
-                state: HealthState::Healthy,
-                reason: None,
-                description: None,
-            },
-            Probed::Unhealthy(failure) => TargetHealth {
-                state: HealthState::Unhealthy,
-                reason: Some(failure.reason()),
-                description: Some(failure.description()),
-            },
-        }
-    }
-
-    /// Whether health checks are to be sent to a target now: registered, in
-    /// use, in an enabled zone, behind an active load balancer.
-    pub fn is_probed(&self, group: &TargetGroup, key: &TargetKey) -> bool {
-        let active = self
-            .load_balancer_of(group)
-            .is_some_and(|balancer| balancer.state == LoadBalancerState::Active);
-        active
-            && matches!(
-                self.target_health(group, key).state,
-                HealthState::Initial | HealthState::Healthy | HealthState::Unhealthy
-            )
-    }
-
     /// Takes in the outcome of one health check; tells whether the health that
     /// is shown has changed. The first success makes a new target healthy,
     /// later changes need the thresholds.
@@ -306,39 +212,6 @@ impl State {
         Ok(())
     }
 
-    /// The zone that counts for a target: that of its instance, of the subnet
-    /// that holds its address, or as given at registration (`all`: every zone).
-    fn zone_of_target(&self, group: &TargetGroup, key: &TargetKey) -> Option<String> {
-        match group.target_type {
-            TargetType::Instance => self
-                .instances
-                .get(&key.id)
-                .map(|instance| instance.availability_zone.clone()),
-            TargetType::Ip => match self.subnet_of_address(group.vpc_id.as_deref()?, &key.id) {
-                Some(subnet) => Some(subnet.availability_zone.clone()),
-                None => group
-                    .targets
-                    .get(key)
-                    .and_then(|target| target.availability_zone.clone())
-                    .filter(|zone| zone != "all"),
-            },
-            TargetType::Lambda | TargetType::Alb => None,
-        }
-    }
-
-    fn is_load_balancer_address(&self, group: &TargetGroup, key: &TargetKey) -> bool {
-        let Ok(address) = key.id.parse::<Ipv4Addr>() else {
-            return false;
-        };
-        let Some(vpc) = group.vpc_id.as_deref() else {
-            return false;
-        };
-        self.subnet_of_address(vpc, &key.id)
-            .and_then(|subnet| subnet.taken.get(&address))
-            .and_then(|holder| self.network_interfaces.get(holder))
-            .is_some_and(|interface| interface.requester.is_some())
-    }
-
     /// Takes an instance that is gone out of its groups.
     pub(super) fn forget_target(&mut self, instance: &str) {
         let groups = self.target_groups.values_mut();
@@ -358,7 +231,7 @@ impl State {
 }
 
 impl ProbeFailure {
-    fn reason(&self) -> &'static str {
+    pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::ResponseCodeMismatch(_) => "Target.ResponseCodeMismatch",
             Self::Timeout => "Target.Timeout",
@@ -366,7 +239,7 @@ impl ProbeFailure {
         }
     }
 
-    fn description(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Self::ResponseCodeMismatch(code) => {
                 format!("Health checks failed with these codes: [{code}]")
@@ -374,21 +247,5 @@ impl ProbeFailure {
             Self::Timeout => "Request timed out".to_owned(),
             Self::FailedHealthChecks => "Health checks failed".to_owned(),
         }
-    }
-}
-
-fn unused(reason: &'static str, description: &str) -> TargetHealth {
-    TargetHealth {
-        state: HealthState::Unused,
-        reason: Some(reason),
-        description: Some(description.to_owned()),
-    }
-}
-
-fn initial(reason: &'static str, description: &str) -> TargetHealth {
-    TargetHealth {
-        state: HealthState::Initial,
-        reason: Some(reason),
-        description: Some(description.to_owned()),
     }
 }

@@ -142,14 +142,14 @@ impl State {
     }
 
     /// Whether a CNAME record of this name and value stands in a public zone.
-    fn is_proven(&self, (name, value): &(String, String)) -> bool {
-        let own = self.proofs.iter();
-        self.elsewhere
-            .proofs
-            .contains(&(name.clone(), value.clone()))
-            || own
-                .filter(|((_, found), _)| found == name)
-                .any(|(_, found)| found == value)
+    fn is_proven(&self, proof: &(String, String)) -> bool {
+        self.holds_proof(proof) || self.elsewhere.is_proven(proof)
+    }
+
+    /// Whether it stands in a zone of this state.
+    pub(super) fn holds_proof(&self, (name, value): &(String, String)) -> bool {
+        let mut proofs = self.proofs.iter();
+        proofs.any(|((_, found), proof)| found == name && proof == value)
     }
 
     /// A request begins to wait: ACM looks at its records when some may be

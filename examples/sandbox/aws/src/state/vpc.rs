@@ -1,5 +1,7 @@
 //! VPCs and the zones of a region.
 
+use std::collections::BTreeSet;
+
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::{
@@ -36,6 +38,8 @@ pub struct Vpc {
     pub tenancy: String,
     /// What ModifyVpcAttribute changes.
     pub attributes: VpcAttributes,
+    /// Ids of the subnets in it.
+    pub subnets: BTreeSet<String>,
 }
 
 /// The attributes of a VPC that are switches.
@@ -188,6 +192,7 @@ impl State {
                 dns_hostnames: false,
                 usage_metrics: false,
             },
+            subnets: BTreeSet::new(),
         };
         self.vpcs.insert(id.clone(), vpc);
         self.tags.insert(id.clone(), tags);
@@ -268,7 +273,7 @@ impl State {
         let own_group = vpc.default_security_group.clone();
         let own_table = vpc.main_route_table.clone();
         let own_acl = vpc.network_acl.clone();
-        let busy = self.subnets.values().any(|subnet| subnet.vpc_id == id)
+        let busy = !vpc.subnets.is_empty()
             || self
                 .network_interfaces
                 .values()

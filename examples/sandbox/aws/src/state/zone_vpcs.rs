@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::{
     Answer, HostedZone, Refusal, State,
-    elsewhere::FarZone,
     route53::{bare_id, invalid},
 };
 
@@ -40,8 +39,7 @@ impl State {
         if region == self.region && self.vpcs.contains_key(vpc) {
             return Ok(());
         }
-        let far = self.elsewhere.vpcs.get(vpc);
-        if far.is_some_and(|far| far.region == region && far.account == self.account) {
+        if self.elsewhere.has_vpc(&self.account, region, vpc) {
             return Ok(());
         }
         Err(Refusal::new(
@@ -147,13 +145,13 @@ impl State {
                 name: zone.name.clone(),
                 owner: self.account.clone(),
             });
-        let far = self.elsewhere.hosted_zones.iter();
+        let far = self.elsewhere.hosted_zones();
         let far = far
-            .filter(|(_, zone)| has(&zone.vpcs, vpc, region))
-            .map(|(id, zone)| ZoneOfVpc {
-                id: id.clone(),
+            .filter(|(_, zone)| zone.has_vpc(vpc, region))
+            .map(|(account, zone)| ZoneOfVpc {
+                id: zone.id.clone(),
                 name: zone.name.clone(),
-                owner: zone.account.clone(),
+                owner: account.to_owned(),
             });
         let mut zones: Vec<ZoneOfVpc> = own.chain(far).collect();
         zones.sort_by(|a, b| a.id.cmp(&b.id));
@@ -161,17 +159,18 @@ impl State {
     }
 
     /// A zone of another account.
-    fn far_zone(&self, id: &str) -> Option<&FarZone> {
+    fn far_zone(&self, id: &str) -> Option<&HostedZone> {
         let id = bare_id(id);
-        let far = self.elsewhere.hosted_zones.get(id);
+        let far = self.elsewhere.hosted_zone(id);
         far.filter(|_| !self.hosted_zones.contains_key(id))
+            .map(|(_, zone)| zone)
     }
 
     /// Whether a VPC of ours may be associated with a zone of another account.
     fn check_far_association(
         &self,
         id: &str,
-        far: &FarZone,
+        far: &HostedZone,
         vpc: &str,
         region: &str,
     ) -> Answer<()> {
@@ -186,7 +185,7 @@ impl State {
         }
         self.check_zone_vpc(vpc, region)?;
         self.check_no_namesake(&far.name, vpc, region)?;
-        if has(&far.vpcs, vpc, region) {
+        if far.has_vpc(vpc, region) {
             return Err(conflict(vpc, region, id));
         }
         Ok(())
@@ -264,12 +263,8 @@ impl State {
 impl HostedZone {
     /// Whether a VPC is associated with the zone.
     pub fn has_vpc(&self, vpc: &str, region: &str) -> bool {
-        has(&self.vpcs, vpc, region)
+        self.vpcs.iter().any(|(id, of)| id == vpc && of == region)
     }
-}
-
-fn has(vpcs: &[(String, String)], vpc: &str, region: &str) -> bool {
-    vpcs.iter().any(|(id, of)| id == vpc && of == region)
 }
 
 fn conflict(vpc: &str, region: &str, zone: &str) -> Refusal {
@@ -283,7 +278,7 @@ fn conflict(vpc: &str, region: &str, zone: &str) -> Refusal {
 
 /// Whether a VPC can leave a zone: it is there, and not the last one.
 fn check_leaving(vpcs: &[(String, String)], zone: &str, vpc: &str, region: &str) -> Answer<()> {
-    if !has(vpcs, vpc, region) {
+    if !vpcs.iter().any(|(id, of)| id == vpc && of == region) {
         return Err(Refusal::new(
             "VPCAssociationNotFound",
             format!(

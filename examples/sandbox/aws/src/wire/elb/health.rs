@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::nothing;
 use crate::{
-    state::{Answer, Protocol, Refusal, State, TargetGroup, TargetKey, registration::NewTarget},
+    state::{
+        Answer, Protocol, Refusal, State, TargetGroup, TargetHealth, TargetKey,
+        registration::NewTarget,
+    },
     wire::{params::Input, xml::Xml},
 };
 
@@ -65,8 +68,10 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     let group = state.target_group(&arn)?;
     let targets = state.described_targets(&arn, &named)?;
     let mut xml = Xml::default();
+    let health = state.group_health(group);
+    let zonal_shift = state.has_zonal_shift(group);
     xml.list("TargetHealthDescriptions", "member", targets, |xml, key| {
-        write(xml, state, group, &key);
+        write(xml, group, &key, &health.of(&key), zonal_shift);
         if !include.is_empty() {
             write_anomaly(xml, group);
         }
@@ -74,7 +79,13 @@ fn describe(input: &Input, state: &State) -> Answer<Xml> {
     Ok(xml)
 }
 
-fn write(xml: &mut Xml, state: &State, group: &TargetGroup, key: &TargetKey) {
+fn write(
+    xml: &mut Xml,
+    group: &TargetGroup,
+    key: &TargetKey,
+    health: &TargetHealth,
+    zonal_shift: bool,
+) {
     let target = group.targets.get(key);
     // Functions have no port.
     let port = group.port.map(|_| key.port);
@@ -91,13 +102,12 @@ fn write(xml: &mut Xml, state: &State, group: &TargetGroup, key: &TargetKey) {
             );
     });
     xml.maybe("HealthCheckPort", group.health_check.port.or(port));
-    let health = state.target_health(group, key);
     xml.nest("TargetHealth", |xml| {
         xml.leaf("State", health.state.as_str())
             .maybe("Reason", health.reason)
             .maybe("Description", health.description.as_ref());
     });
-    if state.has_zonal_shift(group) {
+    if zonal_shift {
         xml.nest("AdministrativeOverride", |xml| {
             xml.leaf("State", "no_override")
                 .leaf("Reason", "AdministrativeOverride.NoOverride")
