@@ -255,7 +255,7 @@ def test_targets_are_told_of_tls(plane):
 
 @rule("plane.464")
 def test_protocol_versions_that_do_not_fit(plane):
-    old, new = plane.echoing(), plane.elb.group(ProtocolVersion="HTTP2")
+    old, new = plane.elb.group(), plane.elb.group(ProtocolVersion="HTTP2")
     calls = plane.elb.group(ProtocolVersion="GRPC")
     listener, place = plane.listener(Protocol="HTTPS")
     for priority, group in enumerate([old, new, calls], 1):

@@ -9,7 +9,7 @@ use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, SERVER, SET_COOKIE, T
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Empty, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -242,6 +242,11 @@ where
     }
     *answer.version_mut() = client_version;
     let (parts, body) = answer.into_parts();
+    if client_version == Version::HTTP_2 && body.is_end_stream() {
+        // A call of gRPC that fails ends with its headers, not with an empty body.
+        let body = Empty::new().map_err(|never| match never {});
+        return Ok(Response::from_parts(parts, body.boxed_unsync()));
+    }
     let length = body.size_hint();
     let body = guarded(body, departed, activity, to.idle);
     let body = settled(body, length).await;

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, Method, Request, Response, Version};
 use futures::SinkExt as _;
 use futures::channel::mpsc;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -166,6 +166,10 @@ async fn echo(
         return answer.body(body.boxed()).unwrap();
     }
     requests.fetch_add(1, Ordering::SeqCst);
+    if parts.uri.path() == "/echo.Echo/Fail" {
+        let body = Empty::new().boxed();
+        return answer.header("grpc-status", 9).body(body).unwrap();
+    }
     if parts.uri.path() == "/plain" {
         let mut lines = vec![format!("{} {}", parts.method, parts.uri)];
         lines.extend(
@@ -336,6 +340,18 @@ async fn a_unary_call_and_its_status_go_through() {
     assert_eq!(got.body, framed("hello"));
     assert_eq!(got.trailers["grpc-status"], "0");
     assert!(!got.headers.contains_key("grpc-status"));
+}
+
+#[tokio::test]
+async fn a_call_that_fails_ends_with_its_headers() {
+    let target = target().await;
+    let (_world, socket) = with_target(versions(), target.socket).await;
+    let (mut sender, _) = client(socket).await;
+    sender.ready().await.unwrap();
+    let answer = sender.send_request(call("/echo.Echo/Fail", "hello")).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.headers()["grpc-status"], "9");
+    assert!(answer.body().is_end_stream());
 }
 
 #[tokio::test]
