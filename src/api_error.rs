@@ -13,6 +13,17 @@ impl From<kube::Error> for ApiError {
     }
 }
 
+/// Whether something was not created as its namespace is being deleted.
+pub fn is_of_dying_namespace(error: &kube::Error) -> bool {
+    const CAUSE: &str = "NamespaceTerminating";
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let details = status.details.iter();
+    let mut causes = details.flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == CAUSE)
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_ref() {

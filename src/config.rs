@@ -34,6 +34,8 @@ pub struct Settings {
     pub vpc_id: Option<String>,
     /// Whether each AWS call is logged.
     pub aws_debug: bool,
+    /// Whether AWS is asked no more often than it allows.
+    pub aws_rate_limits: bool,
     /// Kubeconfig files, as in KUBECONFIG; `None` leaves it to the usual places.
     pub kubeconfig: Option<OsString>,
     /// The one namespace that is watched; `None` watches all.
@@ -111,6 +113,7 @@ impl Args {
                     aws_region,
                     aws_vpc_id,
                     aws_debug,
+                    aws_rate_limits,
                 },
             kubernetes:
                 KubernetesArgs {
@@ -185,6 +188,7 @@ impl Args {
             region: given(aws_region),
             vpc_id: given(aws_vpc_id),
             aws_debug,
+            aws_rate_limits,
             kubeconfig: kubeconfig.filter(|files| !files.is_empty()),
             watch_namespace: given(watch_namespace),
             lease: LeaseName {

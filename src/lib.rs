@@ -25,7 +25,8 @@
 //! reconcile -> watch, model, observe, plan, apply, report
 //! apply -> plan, observe, aws      observe -> model, aws      report -> model, plan
 //! plan  -> model (its types)       watch -> model (its types)
-//! model -> (k8s-openapi data)      aws -> (aws-sdk)           spec -> nothing
+//! model -> (k8s-openapi data)      aws -> lane, (aws-sdk)     queue -> lane
+//! spec  -> nothing                 lane -> nothing
 //! ```
 //!
 //! # Glossary
@@ -40,6 +41,7 @@ pub mod apply;
 pub mod aws;
 pub mod config;
 pub mod key;
+pub mod lane;
 pub mod leader;
 pub mod model;
 pub mod observe;

@@ -9,14 +9,16 @@
 //!   than [`Pace::longest_burst`] after its first;
 //! * no wake-up is lost: a run that starts after [`Queue::wake`] returned sees
 //!   what was known then;
+//! * keys run by lane, the most urgent first, and within a lane in the order in
+//!   which they came: one that is woken all the time passes nobody. Lanes that
+//!   nobody waits for have half of the places;
 //! * a key that fails comes again after a random part of 1 s, 2 s, 4 s, … up
 //!   to 5 minutes, and its count starts again with the first success.
 //!
 //! Knows nothing of what a key means.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::pin;
@@ -27,8 +29,11 @@ use futures::StreamExt as _;
 use futures::channel::mpsc;
 use futures::stream::FuturesUnordered;
 use kube::runtime::scheduler::{ScheduleRequest, debounced_scheduler};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::lane::{Lane, Promote, Turn};
 
 /// How fast the queue goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,19 +43,16 @@ pub struct Pace {
     pub debounce: Duration,
     /// A burst that does not end is run anyway after this time.
     pub longest_burst: Duration,
-    /// Keys worked on at the same time.
+    /// Keys worked on at the same time; half of them may be of lanes that
+    /// nobody waits for, half of those of groups found half-made.
     pub concurrency: usize,
-    /// Of many keys woken together, this many run at once.
-    pub many_at_once: u32,
-    /// The others follow, one after this time each: no faster than AWS lets
-    /// groups be read, so that what comes in between finds a free place, and
-    /// calls left to make.
-    pub many_spacing: Duration,
     /// Upper bound of the wait after a first failure; it doubles with each
     /// further one.
     pub first_retry: Duration,
     /// Upper bound of the wait after any failure.
     pub last_retry: Duration,
+    /// Upper bound of the wait after AWS throttled a run.
+    pub throttled_retry: Duration,
 }
 
 impl Default for Pace {
@@ -59,10 +61,9 @@ impl Default for Pace {
             debounce: Duration::from_millis(30),
             longest_burst: Duration::from_millis(500),
             concurrency: 10,
-            many_at_once: 8,
-            many_spacing: Duration::from_millis(300),
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_mins(5),
+            throttled_retry: Duration::from_secs(5),
         }
     }
 }
@@ -80,11 +81,76 @@ impl Pace {
     }
 }
 
+/// Why a run comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It failed: again after a growing wait.
+    BackOff,
+    /// AWS was asked too often, by whomever: that is no failure of this key,
+    /// whose wait does not grow.
+    Throttled,
+}
+
+/// A key that was woken and does not run yet.
+#[derive(Clone, Copy, Debug)]
+struct Waits {
+    /// The earliest time that was asked for.
+    due: Instant,
+    lane: Lane,
+    /// Its place among those that are ready, once its silence is over.
+    place: Option<u64>,
+}
+
+struct State<K> {
+    /// What runs, to make it more urgent.
+    running: HashMap<K, Promote>,
+    waiting: HashMap<K, Waits>,
+    /// Keys that run as soon as there is room, in the order in which they do.
+    ready: BTreeMap<(Lane, u64), K>,
+    /// Keys that became ready so far.
+    came: u64,
+}
+
+impl<K: Clone + Eq + Hash> State<K> {
+    /// The key's silence is over. Without an entry it has run since.
+    fn is_ready(&mut self, key: K) {
+        if let Some(waits) = self.waiting.get_mut(&key)
+            && waits.place.is_none()
+        {
+            self.came += 1;
+            waits.place = Some(self.came);
+            self.ready.insert((waits.lane, self.came), key);
+        }
+    }
+
+    /// Begins with the next key that `may` run in its lane.
+    fn next(&mut self, may: impl Fn(&K, Lane) -> bool) -> Option<(K, Lane, Turn)> {
+        let running = &self.running;
+        let place = self
+            .ready
+            .iter()
+            .find(|((lane, _), key)| !running.contains_key(key) && may(key, *lane))
+            .map(|(place, _)| *place)?;
+        let key = self.ready.remove(&place)?;
+        // Before the run looks at anything: a wake-up from here on asks for
+        // another run.
+        self.waiting.remove(&key);
+        let (turn, promote) = Turn::new(place.0);
+        self.running.insert(key.clone(), promote);
+        Some((key, place.0, turn))
+    }
+}
+
+struct Shared<K> {
+    state: Mutex<State<K>>,
+    /// A key that is ready has moved to another lane.
+    moved: Notify,
+}
+
 /// The end of the queue that wakes keys; cheap to clone.
 pub struct Queue<K> {
     requests: mpsc::UnboundedSender<ScheduleRequest<K>>,
-    /// Keys that wait, with the earliest time that was asked for.
-    waiting: Arc<Mutex<HashMap<K, Instant>>>,
+    shared: Arc<Shared<K>>,
     pace: Pace,
 }
 
@@ -92,7 +158,7 @@ impl<K> Clone for Queue<K> {
     fn clone(&self) -> Self {
         Self {
             requests: self.requests.clone(),
-            waiting: Arc::clone(&self.waiting),
+            shared: Arc::clone(&self.shared),
             pace: self.pace,
         }
     }
@@ -104,7 +170,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let (requests, receiver) = mpsc::unbounded();
         let queue = Self {
             requests,
-            waiting: Arc::default(),
+            shared: Arc::new(Shared {
+                state: Mutex::new(State {
+                    running: HashMap::new(),
+                    waiting: HashMap::new(),
+                    ready: BTreeMap::new(),
+                    came: 0,
+                }),
+                moved: Notify::new(),
+            }),
             pace,
         };
         let work = Work {
@@ -114,36 +188,59 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         (queue, work)
     }
 
-    /// Has a key worked on soon.
-    pub fn wake(&self, key: K) {
-        self.wake_after(key, Duration::ZERO);
+    /// Has a key worked on soon. A key that waits already is worked on in the
+    /// more urgent lane of the two, and so is one that is worked on now: this
+    /// must end first.
+    pub fn wake(&self, key: K, lane: Lane) {
+        self.wake_after(key, lane, Duration::ZERO);
     }
 
-    /// Has keys worked on that are many maybe, each earlier if it is woken by
-    /// itself.
-    pub fn wake_many(&self, keys: impl IntoIterator<Item = K>) {
-        for (index, key) in (0_u32..).zip(keys) {
-            let place = index.saturating_sub(self.pace.many_at_once.saturating_sub(1));
-            self.wake_after(key, self.pace.many_spacing * place);
+    /// Has keys worked on that are many maybe.
+    pub fn wake_all(&self, keys: impl IntoIterator<Item = K>, lane: Lane) {
+        for key in keys {
+            self.wake(key, lane);
         }
     }
 
     /// Has a key worked on after a delay, or earlier if it is woken earlier.
-    pub fn wake_after(&self, key: K, delay: Duration) {
+    pub fn wake_after(&self, key: K, lane: Lane, delay: Duration) {
         let now = Instant::now();
         let run_at = now + delay;
-        match self.waiting().entry(key.clone()) {
+        let mut state = self.state();
+        let state = &mut *state;
+        if delay.is_zero()
+            && let Some(running) = state.running.get(&key)
+        {
+            running.to(lane);
+        }
+        match state.waiting.entry(key.clone()) {
             Entry::Vacant(slot) => {
-                slot.insert(run_at);
+                slot.insert(Waits {
+                    due: run_at,
+                    lane,
+                    place: None,
+                });
             }
             Entry::Occupied(mut slot) => {
-                let due = *slot.get();
-                // Each request that is passed on puts the run off by the
-                // debounce time; so an endless burst is cut here.
-                if now.saturating_duration_since(due) >= self.pace.longest_burst {
+                let waits = slot.get_mut();
+                let before = waits.lane;
+                waits.lane = before.min(lane);
+                if let Some(place) = waits.place {
+                    if waits.lane != before {
+                        let lane = waits.lane;
+                        if let Some(key) = state.ready.remove(&(before, place)) {
+                            state.ready.insert((lane, place), key);
+                        }
+                        self.shared.moved.notify_one();
+                    }
                     return;
                 }
-                slot.insert(due.min(run_at));
+                // Each request that is passed on puts the run off by the
+                // debounce time; so an endless burst is cut here.
+                if now.saturating_duration_since(waits.due) >= self.pace.longest_burst {
+                    return;
+                }
+                waits.due = waits.due.min(run_at);
             }
         }
         // Fails only after the working end is gone, when nobody is left to
@@ -157,11 +254,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Keys whose time has come and that do not run yet.
     pub fn depth(&self) -> usize {
         let now = Instant::now();
-        self.waiting().values().filter(|due| **due <= now).count()
+        let state = self.state();
+        state.waiting.values().filter(|w| w.due <= now).count()
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State<K>> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,6 +270,17 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 pub struct Work<K> {
     queue: Queue<K>,
     requests: mpsc::UnboundedReceiver<ScheduleRequest<K>>,
+}
+
+impl Pace {
+    /// Whether one more run may start in this lane.
+    fn has_place(&self, taken: &[Lane], lane: Lane) -> bool {
+        let low = taken.iter().filter(|l| !l.is_live()).count();
+        let pending = taken.iter().filter(|l| **l == Lane::Pending).count();
+        taken.len() < self.concurrency
+            && (lane.is_live() || low < self.concurrency.div_ceil(2))
+            && (lane != Lane::Pending || pending < self.concurrency.div_ceil(4))
+    }
 }
 
 impl<K: Clone + Eq + Hash> Work<K> {
@@ -179,52 +291,68 @@ impl<K: Clone + Eq + Hash> Work<K> {
     /// others, which those may wait for, run at once.
     ///
     /// `run` answers when the key should come again although nothing wakes it
-    /// (`None`: not at all), or an error, which it has told to people already.
-    pub async fn run<C, F, Fut, E>(self, shutdown: CancellationToken, counts: C, run: F)
+    /// (`None`: not at all), or why it failed, which it has told to people
+    /// already. It comes again in the lane that it ran in.
+    pub async fn run<C, F, Fut>(self, shutdown: CancellationToken, counts: C, run: F)
     where
         C: Fn(&K) -> bool,
-        F: Fn(K) -> Fut,
-        Fut: Future<Output = Result<Option<Duration>, E>>,
+        F: Fn(K, Turn) -> Fut,
+        Fut: Future<Output = Result<Option<Duration>, Failed>>,
     {
         // `queue` holds a sender: the scheduler would end with the last one.
         let Self { queue, requests } = self;
         let pace = queue.pace;
         let mut scheduler = pin!(debounced_scheduler(requests, pace.debounce));
-        let mut busy: HashSet<K> = HashSet::new();
         let mut failures: HashMap<K, u32> = HashMap::new();
+        // Lanes of the runs that take a place.
+        let mut taken: Vec<Lane> = Vec::new();
         let mut runs = FuturesUnordered::new();
         loop {
-            let full = busy.iter().filter(|key| counts(key)).count() >= pace.concurrency;
-            let next = scheduler
-                .as_mut()
-                .hold_unless(|key: &K| !(busy.contains(key) || full && counts(key)));
-            let mut next = pin!(next);
+            loop {
+                let may = |key: &K, lane| !counts(key) || pace.has_place(&taken, lane);
+                let next = queue.state().next(may);
+                let Some((key, lane, turn)) = next else {
+                    break;
+                };
+                if counts(&key) {
+                    taken.push(lane);
+                }
+                let running = run(key.clone(), turn);
+                runs.push(async move { (key, lane, running.await) });
+            }
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some((key, result)) = runs.next(), if !runs.is_empty() => {
-                    busy.remove(&key);
-                    if let Ok(again) = result {
-                        failures.remove(&key);
-                        if let Some(delay) = again {
-                            queue.wake_after(key, delay);
+                Some((key, lane, result)) = runs.next(), if !runs.is_empty() => {
+                    queue.state().running.remove(&key);
+                    if counts(&key)
+                        && let Some(place) = taken.iter().position(|l| *l == lane)
+                    {
+                        taken.swap_remove(place);
+                    }
+                    let again = match result {
+                        Ok(again) => {
+                            failures.remove(&key);
+                            again
                         }
-                    } else {
-                        let count = failures.entry(key.clone()).or_default();
-                        *count = count.saturating_add(1);
-                        let delay = pace.retry_delay(*count, rand::random());
-                        queue.wake_after(key, delay);
+                        Err(Failed::BackOff) => {
+                            let count = failures.entry(key.clone()).or_default();
+                            *count = count.saturating_add(1);
+                            Some(pace.retry_delay(*count, rand::random()))
+                        }
+                        Err(Failed::Throttled) => {
+                            Some(pace.throttled_retry.mul_f64(rand::random()))
+                        }
+                    };
+                    if let Some(delay) = again {
+                        queue.wake_after(key, lane, delay);
                     }
                 }
-                key = next.next() => {
+                key = scheduler.next() => {
                     let Some(key) = key else { break };
-                    // Before the run looks at anything: a wake-up from here on
-                    // asks for another run.
-                    queue.waiting().remove(&key);
-                    busy.insert(key.clone());
-                    let running = run(key.clone());
-                    runs.push(async move { (key, running.await) });
+                    queue.state().is_ready(key);
                 }
+                () = queue.shared.moved.notified() => {}
             }
         }
         while runs.next().await.is_some() {}

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class};
 use crate::key::Key;
+use crate::lane::{self, Lane, Turn};
 use crate::model;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, NAME_TAKEN, Reason};
@@ -36,7 +37,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
-use crate::plan::step::{Need, Plan};
+use crate::plan::step::{Need, Plan, Planned, Step};
 use crate::plan::{self, PlanContext};
 use crate::report::{Failure, GroupReport};
 use crate::run::{Changes, Parts, Work};
@@ -177,7 +178,7 @@ impl Reconciler {
             );
         }
         if plan.steps.iter().any(|planned| !planned.needs.is_empty()) {
-            self.parts.queue.wake(Key::Backend);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let cx = apply::Context {
             aws: &self.aws,
@@ -187,7 +188,9 @@ impl Reconciler {
             deferred: &deferred,
             stop: self.parts.stopping.clone(),
         };
-        let applied = apply::run(&cx, work, plan).await;
+        let turn = turn_of(plan);
+        let _under_way = self.aws.begin(&turn);
+        let applied = lane::within(turn, apply::run(&cx, work, plan)).await;
         self.note_let_go(plan);
         self.held.note(plan, &deferred, &applied, Instant::now());
         for id in &applied.done {
@@ -252,7 +255,7 @@ impl Reconciler {
             failures.extend(lock(&self.backend_failures).iter().cloned());
         }
         let mut more_findings = of_records;
-        more_findings.extend(words::protected(&desired, &applied));
+        more_findings.extend(words::protected(&desired, plan, &applied));
         more_findings.extend(blocking(&desired, &observed));
         let taken = lock(&self.backend_name_taken).clone();
         more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
@@ -268,12 +271,12 @@ impl Reconciler {
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
         if !plan.is_empty() {
-            self.parts.queue.wake(Key::Backend);
+            self.parts.queue.wake(Key::Backend, lane::current());
         }
         let records = self.records.as_ref();
         let is_news = records.is_some_and(|records| records.is_news(&desired, &observed));
         if is_news || !plan.is_empty() {
-            self.parts.queue.wake(Key::Dns);
+            self.parts.queue.wake(Key::Dns, lane::current());
         }
         let gone: Vec<ObjectName> = match desired.intent {
             Intent::LeaveAlone => Vec::new(),
@@ -321,6 +324,11 @@ impl Reconciler {
         reporter
             .publish_strays(membership.strays(), &snapshot)
             .await;
+        let groups = membership.groups.keys().cloned().collect();
+        if let Err(error) = reporter.publish_lost(&membership.lost(), &groups).await {
+            let error = format!("{:#}", anyhow::Error::new(error));
+            tracing::warn!(error, "cannot take away an IngressGroup");
+        }
         reporter.forget_missing(&snapshot);
         self.forget_missing(&snapshot);
     }
@@ -335,6 +343,18 @@ impl Reconciler {
                 .into_keys(),
         );
         Ok(groups)
+    }
+}
+
+/// The turn in which a plan is carried out: who makes a load balancer waits for
+/// AWS anyway, and lets those pass who do not.
+fn turn_of(plan: &Plan) -> Turn {
+    let turn = lane::turn();
+    let makes = |planned: &Planned| matches!(planned.step, Step::CreateLoadBalancer { .. });
+    if plan.steps.iter().any(makes) {
+        turn.at_most(Lane::Creation)
+    } else {
+        turn
     }
 }
 
@@ -381,7 +401,8 @@ impl Work for Reconciler {
         Ok(())
     }
 
-    async fn reconcile(&self, key: &Key) -> anyhow::Result<Option<Duration>> {
+    async fn reconcile(&self, key: &Key, turn: &Turn) -> anyhow::Result<Option<Duration>> {
+        let _under_way = self.aws.begin(turn);
         match key {
             Key::Group(group) => self.group(group).await,
             Key::Backend => {
@@ -394,6 +415,18 @@ impl Work for Reconciler {
 
     async fn tick(&self) {
         self.look_after().await;
+    }
+
+    async fn verify(&self) {
+        self.verify_a_little().await;
+    }
+
+    fn is_throttled(error: &anyhow::Error) -> bool {
+        let of_aws = |cause: &(dyn std::error::Error + 'static)| {
+            let error = cause.downcast_ref::<crate::aws::Error>();
+            error.is_some_and(|error| error.class == Class::Throttle)
+        };
+        error.chain().any(of_aws)
     }
 
     async fn dry_run(&self) -> anyhow::Result<Changes> {

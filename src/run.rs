@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -23,8 +24,9 @@ use tracing::Instrument as _;
 
 use crate::config::Settings;
 use crate::key::Key;
+use crate::lane::{self, Lane, Turn};
 use crate::leader::{Election, Leadership, Timing};
-use crate::queue::{Pace, Queue, Work as QueueWork};
+use crate::queue::{Failed, Pace, Queue, Work as QueueWork};
 use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
@@ -73,12 +75,23 @@ pub trait Work: Send + Sync + 'static {
 
     /// Brings what the key stands for to what it should be. Answers when to
     /// come again although nothing wakes the key.
-    fn reconcile(&self, key: &Key)
-    -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
+    fn reconcile(
+        &self,
+        key: &Key,
+        turn: &Turn,
+    ) -> impl Future<Output = anyhow::Result<Option<Duration>>> + Send;
 
-    /// Called about once a second: verification in the background, polling for
-    /// what AWS takes time for. Wakes keys; tells of its own failures.
+    /// Called about once a second: polling for what AWS takes time for. Wakes
+    /// keys; tells of its own failures.
     fn tick(&self) -> impl Future<Output = ()> + Send;
+
+    /// Called about once a second, beside [`Work::tick`], which must not wait
+    /// for it: verification in the background. Wakes keys; tells of its own
+    /// failures.
+    fn verify(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether an error says no more than that AWS was asked too often.
+    fn is_throttled(error: &anyhow::Error) -> bool;
 
     /// Prints what would be done for every key.
     fn dry_run(&self) -> impl Future<Output = anyhow::Result<Changes>> + Send;
@@ -175,13 +188,19 @@ where
         concurrency: settings.concurrency,
         ..Pace::default()
     });
+    // Who does not lead keeps no work: all keys are woken when it comes to lead.
+    let leads = Arc::new(AtomicBool::new(false));
     let (stores, watches) = watch::start(
         &client,
         settings.watch_namespace.as_deref(),
         Arc::new(settings.model.clone()),
         Arc::new({
-            let queue = queue.clone();
-            move |key| queue.wake(key)
+            let (queue, leads) = (queue.clone(), Arc::clone(&leads));
+            move |key, lane| {
+                if leads.load(Ordering::SeqCst) {
+                    queue.wake(key, lane);
+                }
+            }
         }),
     );
     let reporter = Arc::new(Reporter::new(
@@ -235,7 +254,7 @@ where
         };
         background.serve(listener, pages, ending.clone());
     }
-    let life = live(parts, connect, election, queue_work, shutdown);
+    let life = live(parts, connect, election, queue_work, &leads, shutdown);
     let ended = tokio::select! {
         ended = life => ended,
         error = background.ended() => Err(error),
@@ -293,6 +312,7 @@ async fn live<C, F, W>(
     connect: C,
     mut election: Election,
     queue_work: QueueWork<Key>,
+    leads: &AtomicBool,
     shutdown: CancellationToken,
 ) -> anyhow::Result<Changes>
 where
@@ -341,26 +361,23 @@ where
         async move { election.hold(released).await }
     });
     let working = async {
+        // Before the snapshot: what it does not have yet wakes its keys.
+        leads.store(true, Ordering::SeqCst);
         work.begin().await?;
         let snapshot = stores.snapshot();
         let view = View {
             snapshot: &snapshot,
             settings: &settings.model,
         };
-        let is_group = |key: &Key| matches!(key, Key::Group(_));
-        let (groups, shared): (Vec<Key>, Vec<Key>) =
-            routes::everything(view).into_iter().partition(is_group);
-        for key in shared {
-            queue.wake(key);
-        }
-        queue.wake_many(groups);
+        queue.wake_all(routes::everything(view), Lane::Restart);
         drop(snapshot);
-        let run = |key| one_run(Arc::clone(&work), Arc::clone(&metrics), key);
+        let run = |key, turn| one_run(Arc::clone(&work), Arc::clone(&metrics), key, turn);
         // Groups may wait for what they share, so that must never wait for them.
         let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
             () = queue_work.run(shutdown.clone(), counts, run) => anyhow::Ok(()),
             () = tick(work.as_ref()) => Ok(()),
+            () = verify(work.as_ref()) => Ok(()),
         }
     };
     let worked = tokio::select! {
@@ -383,15 +400,23 @@ async fn one_run<W: Work>(
     work: Arc<W>,
     metrics: Arc<Metrics>,
     key: Key,
-) -> Result<Option<Duration>, ()> {
+    turn: Turn,
+) -> Result<Option<Duration>, Failed> {
     let started = Instant::now();
     let span = tracing::info_span!("reconcile", %key);
-    let result = work.reconcile(&key).instrument(span).await;
+    let work_on = lane::within(turn.clone(), work.reconcile(&key, &turn));
+    let result = work_on.instrument(span).await;
     let how = if result.is_ok() { "ok" } else { "error" };
     metrics.reconciled(key.kind(), how, started.elapsed().as_secs_f64());
     result.map_err(|error| {
+        let throttled = W::is_throttled(&error);
         let error = format!("{error:#}");
         tracing::warn!(%key, error, "failed; trying again");
+        if throttled {
+            Failed::Throttled
+        } else {
+            Failed::BackOff
+        }
     })
 }
 
@@ -399,7 +424,18 @@ async fn one_run<W: Work>(
 async fn tick<W: Work>(work: &W) {
     loop {
         tokio::time::sleep(TICK).await;
-        work.tick().await;
+        // What is looked at here are load balancers that are being made.
+        let (turn, _) = Turn::new(Lane::Creation);
+        lane::within(turn, work.tick()).await;
+    }
+}
+
+/// Never ends.
+async fn verify<W: Work>(work: &W) {
+    loop {
+        tokio::time::sleep(TICK).await;
+        let (turn, _) = Turn::new(Lane::Verification);
+        lane::within(turn, work.verify()).await;
     }
 }
 

@@ -21,9 +21,10 @@ use aws_types::SdkConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Error};
-use super::limit::{Limits, Rates};
+use super::limit::{Limits, Rates, Run};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
+use crate::lane::Turn;
 
 /// How to reach AWS.
 #[derive(Clone, Default)]
@@ -152,13 +153,21 @@ impl Aws {
         E: ProvideErrorMetadata + StdError + Send + 'static,
     {
         Box::pin(async move {
-            self.limits.take(operation.bucket).await;
+            let _permit = self.limits.take(operation.bucket).await;
             if operation.writes && self.fence.as_ref().is_some_and(|fence| !fence()) {
                 return Err(Error::fenced(operation));
             }
             send.await
                 .map_err(|error| Error::from_sdk(operation, error))
         })
+    }
+
+    /// Says that this run is under way, until what is answered is dropped:
+    /// while somebody waits for it, the calls of low lanes make way. Of a part
+    /// of a run it can be said otherwise meanwhile.
+    #[must_use]
+    pub fn begin(&self, turn: &Turn) -> Run<'_> {
+        self.limits.begin(turn)
     }
 
     /// The VPC that an instance is in; `None` when there is no such instance.

@@ -71,6 +71,14 @@ pub(super) struct AwsArgs {
           default_value = "false", default_missing_value = "true", require_equals = true,
           value_parser = FalseyValueParser::new())]
     pub(super) aws_debug: bool,
+
+    /// Keep to the request rates that AWS allows an account, so that others in
+    /// it are not throttled. Switch it off only where AWS has no limits, as in
+    /// the sandbox.
+    #[arg(long, env = "ALB_INGRESS_AWS_RATE_LIMITS", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
+          default_value = "true", default_missing_value = "true", require_equals = true,
+          value_parser = FalseyValueParser::new())]
+    pub(super) aws_rate_limits: bool,
 }
 
 #[derive(Debug, clap::Args)]

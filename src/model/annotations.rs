@@ -7,6 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use super::ownership;
+use super::settings::Settings;
+use super::spec::Tags;
+
 /// Prefix of all annotations of this controller.
 pub const PREFIX: &str = "alb.ingress.kubernetes.io/";
 /// The annotation that selects a class the old way.
@@ -300,6 +304,21 @@ pub(super) fn shown(value: &str) -> String {
         let beginning: String = value.chars().take(LONGEST).collect();
         format!("{beginning}...")
     }
+}
+
+/// What is to be said about tags that have no effect. `place` is behind the
+/// annotation's name.
+pub(super) fn overruled_tags(settings: &Settings, tags: &Tags, place: &str) -> Vec<String> {
+    let defaults = &settings.default_tags;
+    let why = |(key, value): (&String, &String)| {
+        let why = ownership::overruled(&settings.cluster_name, defaults, key, value)?;
+        Some(format!(
+            "annotation {PREFIX}tags{place} gives {key} the value \"{}\", which has no effect: \
+             {why}; expected other keys, so take this one out",
+            shown(value)
+        ))
+    };
+    tags.iter().filter_map(why).collect()
 }
 
 #[cfg(test)]

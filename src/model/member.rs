@@ -219,6 +219,9 @@ impl Reader<'_> {
         for (key, value) in &wishes.tags {
             self.state("tags", &format!("{key}={value}"));
         }
+        for message in annotations::overruled_tags(self.cx.settings, &wishes.tags, "") {
+            self.find(Effect::Note, Reason::InvalidAnnotation, message);
+        }
         for certificate in self.list("certificate-arn") {
             self.state("certificate-arn", &certificate);
             let certificate = Arn(certificate);

@@ -64,6 +64,15 @@ impl Membership {
             .iter()
             .filter(move |finding| !in_a_group.contains(&finding.ingress))
     }
+
+    /// Ingresses of ours that are in no group because the name of theirs
+    /// cannot be read, each by the group that it would have alone.
+    pub fn lost(&self) -> BTreeMap<GroupId, &Finding> {
+        self.strays()
+            .filter(|finding| finding.reason == Reason::InvalidGroup)
+            .map(|finding| (GroupId::Implicit(finding.ingress.clone()), finding))
+            .collect()
+    }
 }
 
 /// Where an Ingress belongs.

@@ -99,6 +99,23 @@ pub fn tags(
     tags
 }
 
+/// What stands over a tag that an annotation asks for, in words, where
+/// [`tags`] writes another value.
+pub fn overruled(cluster: &str, defaults: &Tags, key: &str, value: &str) -> Option<String> {
+    match key {
+        CLUSTER_TAG if value == cluster => None,
+        CLUSTER_TAG | STACK_TAG | RESOURCE_TAG => {
+            Some("the controller marks with this tag whose a thing is".to_owned())
+        }
+        _ => {
+            let default = defaults.get(key).filter(|default| *default != value)?;
+            Some(format!(
+                "--default-tags gives it the value \"{default}\" everywhere"
+            ))
+        }
+    }
+}
+
 /// All tags of the shared backend security group.
 pub fn backend_tags(cluster: &str, defaults: &Tags) -> Tags {
     let mut tags = defaults.clone();

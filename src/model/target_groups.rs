@@ -321,7 +321,13 @@ impl<'a> Backends<'a> {
         let of_service = annotations::value(service.metadata.annotations.as_ref(), name);
         if let Some(raw) = of_service {
             match values::string_map(raw) {
-                Ok(more) => tags.extend(more),
+                Ok(more) => {
+                    let place = format!(" of Service {service_name}");
+                    for message in annotations::overruled_tags(self.cx.settings, &more, &place) {
+                        self.find(Effect::Note, Reason::InvalidAnnotation, message);
+                    }
+                    tags.extend(more);
+                }
                 Err(expected) => self.invalid(
                     &Stated {
                         name,

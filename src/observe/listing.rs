@@ -150,11 +150,12 @@ fn tags_in(tags: &BTreeMap<Arn, (Instant, Tags)>, arn: Option<&str>) -> Tags {
 }
 
 /// Whether a security group is the one that the cluster's load balancers
-/// share.
+/// share. One of a group is not, whatever tags its Ingresses ask for.
 pub fn is_backend(cluster: &str, group: &Live<SecurityGroup>) -> bool {
     let tag = |key| group.spec.tags.get(key).map(String::as_str);
     tag(ownership::CLUSTER_TAG) == Some(cluster)
         && tag(ownership::SHARED_RESOURCE_TAG) == Some(ownership::BACKEND_RESOURCE)
+        && tag(ownership::STACK_TAG).is_none()
 }
 
 /// Security groups of load balancers by their role, where they have one.
@@ -236,4 +237,35 @@ fn has_more(merged: &Observed, known: &Observed) -> bool {
     let new_tg = |arn: &Arn| known.target_groups.iter().all(|tg| tg.arn != *arn);
     merged.load_balancers.iter().any(|lb| new_lb(&lb.arn))
         || merged.target_groups.iter().any(|tg| new_tg(&tg.arn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_group_of_an_ingress_passes_for_the_shared_one() {
+        let mut group = Live {
+            arn: "sg-1".into(),
+            spec: SecurityGroup {
+                name: "k8s-traffic-prod".to_owned(),
+                description: String::new(),
+                tags: ownership::backend_tags("prod", &Tags::new()),
+                ingress: BTreeSet::new(),
+            },
+        };
+        assert!(is_backend("prod", &group));
+        assert!(!is_backend("other", &group));
+        // An annotation asks for the tag of the shared one.
+        let id = GroupId::Explicit("shop".to_owned());
+        let asked = group.spec.tags.clone();
+        group.spec.tags = ownership::tags(
+            "prod",
+            &id,
+            ownership::FRONTEND_RESOURCE,
+            &Tags::new(),
+            &asked,
+        );
+        assert!(!is_backend("prod", &group));
+    }
 }

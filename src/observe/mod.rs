@@ -27,7 +27,7 @@ mod verify;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -103,6 +103,8 @@ struct Remembered {
     /// Since when what is remembered may be wrong.
     doubt: Option<Instant>,
     stamps: Stamps,
+    /// Held while it is read, so that all who want it share the read.
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Remembered {
@@ -146,7 +148,23 @@ impl Memory {
             }
         };
         self.list_since(since).await?;
-        self.read_group(group).await?;
+        let reading = lock(&self.groups)
+            .known
+            .get(group)
+            .map(|known| Arc::clone(&known.reading));
+        let Some(reading) = reading else {
+            // The listing is complete: AWS holds nothing.
+            return Ok(Observed::default());
+        };
+        let _shared = reading.lock().await;
+        // Whoever had the lock has read it for all.
+        let is_sure = lock(&self.groups)
+            .known
+            .get(group)
+            .is_some_and(Remembered::is_sure);
+        if !is_sure {
+            self.read_group(group).await?;
+        }
         Ok(self.remembered(group))
     }
 

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::collections::HashSet;
+
 use super::*;
 
 /// Short times, so that tests are quick; counts are what they assert.
@@ -12,10 +14,9 @@ fn quick() -> Pace {
         debounce: Duration::from_millis(5),
         longest_burst: Duration::from_millis(60),
         concurrency: 2,
-        many_at_once: 2,
-        many_spacing: Duration::from_mins(1),
         first_retry: Duration::from_millis(1),
         last_retry: Duration::from_millis(4),
+        throttled_retry: Duration::from_millis(4),
     }
 }
 
@@ -55,7 +56,7 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
         work.run(
             shutdown,
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 let (runs, together) = (Arc::clone(&runs), Arc::clone(&together));
                 let release = Arc::clone(&release);
                 async move {
@@ -63,17 +64,17 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
                     runs.fetch_add(1, Ordering::SeqCst);
                     release.acquire().await.unwrap().forget();
                     together.fetch_sub(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
     for _ in 0..20 {
-        queue.wake("a");
+        queue.wake("a", Lane::Edit);
     }
     until(|| runs.load(Ordering::SeqCst) == 1).await;
     for _ in 0..20 {
-        queue.wake("a");
+        queue.wake("a", Lane::Edit);
     }
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 1);
@@ -88,29 +89,156 @@ async fn a_burst_is_one_run_and_a_wake_up_during_a_run_is_one_more() {
     task.await.unwrap();
 }
 
+/// A queue whose runs note their key and wait to be let go.
+struct Gate {
+    queue: Queue<u32>,
+    ran: Arc<Mutex<Vec<(u32, Lane)>>>,
+    turns: Arc<Mutex<Vec<Turn>>>,
+    go: Arc<tokio::sync::Semaphore>,
+    shutdown: CancellationToken,
+}
+
+impl Gate {
+    fn new(concurrency: usize) -> Self {
+        let (queue, work) = Queue::new(Pace {
+            concurrency,
+            ..quick()
+        });
+        let gate = Self {
+            queue,
+            ran: Arc::default(),
+            turns: Arc::default(),
+            go: Arc::new(tokio::sync::Semaphore::new(0)),
+            shutdown: CancellationToken::new(),
+        };
+        let (ran, go) = (Arc::clone(&gate.ran), Arc::clone(&gate.go));
+        let turns = Arc::clone(&gate.turns);
+        tokio::spawn(work.run(
+            gate.shutdown.clone(),
+            |_| true,
+            move |key: u32, turn| {
+                ran.lock().unwrap().push((key, turn.lane()));
+                turns.lock().unwrap().push(turn);
+                let go = Arc::clone(&go);
+                async move {
+                    go.acquire().await.unwrap().forget();
+                    Ok(None)
+                }
+            },
+        ));
+        gate
+    }
+
+    fn count(&self) -> usize {
+        self.ran.lock().unwrap().len()
+    }
+
+    /// Waits until so many runs have started, and a little for one too many.
+    async fn started(&self, count: usize) -> Vec<(u32, Lane)> {
+        until(|| self.count() >= count).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let ran = self.ran.lock().unwrap().clone();
+        assert_eq!(ran.len(), count, "{ran:?}");
+        ran
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
 #[tokio::test]
-async fn a_key_that_is_woken_by_itself_passes_many_that_wait() {
-    let (queue, work) = Queue::new(quick());
+async fn a_restart_takes_half_of_the_places_and_what_is_half_made_a_quarter() {
+    let gate = Gate::new(8);
+    gate.queue.wake_all(0..100, Lane::Pending);
+    gate.started(2).await;
+    gate.queue.wake_all(100..200, Lane::Restart);
+    let ran = gate.started(4).await;
+    assert_eq!(ran[2].1, Lane::Restart);
+    // Whoever changes something finds a place at once.
+    gate.queue.wake(77, Lane::Edit);
+    assert_eq!(gate.started(5).await[4], (77, Lane::Edit));
+    gate.queue.wake_all(300..400, Lane::Targets);
+    gate.started(8).await;
+}
+
+#[tokio::test]
+async fn the_most_urgent_lane_runs_first_and_nobody_passes_in_a_lane() {
+    let gate = Gate::new(1);
+    gate.queue.wake(0, Lane::Edit);
+    gate.started(1).await;
+    gate.queue.wake(1, Lane::Restart);
+    gate.queue.wake(2, Lane::Edit);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    gate.queue.wake(3, Lane::Edit);
+    // Woken all the time: in front of nobody that came before.
+    gate.queue.wake(0, Lane::Edit);
+    gate.queue.wake(4, Lane::Targets);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for _ in 0..5 {
+        gate.queue.wake(0, Lane::Edit);
+    }
+    gate.go.add_permits(10);
+    let ran = gate.started(6).await;
+    assert_eq!(ran[1], (4, Lane::Targets));
+    assert_eq!(ran[2], (2, Lane::Edit));
+    assert_eq!(ran[5], (1, Lane::Restart));
+}
+
+#[tokio::test]
+async fn a_key_that_waits_moves_to_a_more_urgent_lane() {
+    let gate = Gate::new(2);
+    gate.queue.wake_all(0..20, Lane::Restart);
+    gate.started(1).await;
+    gate.queue.wake(13, Lane::Edit);
+    let ran = gate.started(2).await;
+    assert_eq!(ran[1], (13, Lane::Edit));
+    gate.go.add_permits(100);
+    let ran = gate.started(20).await;
+    let keys: HashSet<u32> = ran.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys.len(), 20);
+}
+
+#[tokio::test]
+async fn a_run_that_is_woken_again_is_as_urgent_as_that() {
+    let gate = Gate::new(2);
+    gate.queue.wake(1, Lane::Restart);
+    gate.started(1).await;
+    gate.queue
+        .wake_after(1, Lane::Targets, Duration::from_hours(1));
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Restart);
+    gate.queue.wake(1, Lane::Edit);
+    assert_eq!(gate.turns.lock().unwrap()[0].lane(), Lane::Edit);
+}
+
+#[tokio::test]
+async fn a_throttle_is_no_failure_of_the_key() {
+    let (queue, work) = Queue::new(Pace {
+        first_retry: Duration::from_hours(1),
+        ..quick()
+    });
     let shutdown = CancellationToken::new();
-    let ran = Arc::new(Mutex::new(Vec::new()));
+    let runs = Arc::new(AtomicUsize::new(0));
     let task = tokio::spawn({
-        let ran = Arc::clone(&ran);
+        let runs = Arc::clone(&runs);
         work.run(
             shutdown.clone(),
             |_| true,
-            move |key: u32| {
-                ran.lock().unwrap().push(key);
-                async { Ok::<_, ()>(None) }
+            move |_: &'static str, _| {
+                let run = runs.fetch_add(1, Ordering::SeqCst);
+                async move {
+                    match run {
+                        0..20 => Err(Failed::Throttled),
+                        _ => Ok(None),
+                    }
+                }
             },
         )
     });
-    queue.wake_many(0..100);
-    until(|| ran.lock().unwrap().len() == 2).await;
-    queue.wake(77);
-    until(|| ran.lock().unwrap().len() == 3).await;
-    let mut keys = ran.lock().unwrap().clone();
-    keys.sort_unstable();
-    assert_eq!(keys, [0, 1, 77]);
+    queue.wake("a", Lane::Edit);
+    until(|| runs.load(Ordering::SeqCst) == 21).await;
     shutdown.cancel();
     task.await.unwrap();
 }
@@ -129,7 +257,7 @@ async fn no_more_keys_run_at_once_than_allowed_and_all_get_their_turn() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: u32| {
+            move |_: u32, _| {
                 let (now, most, total) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&total));
                 async move {
                     let count = now.fetch_add(1, Ordering::SeqCst) + 1;
@@ -137,13 +265,13 @@ async fn no_more_keys_run_at_once_than_allowed_and_all_get_their_turn() {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     now.fetch_sub(1, Ordering::SeqCst);
                     total.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
     for key in 0..6 {
-        queue.wake(key);
+        queue.wake(key, Lane::Edit);
     }
     until(|| total.load(Ordering::SeqCst) == 6).await;
     assert_eq!(most.load(Ordering::SeqCst), 2);
@@ -160,7 +288,7 @@ async fn what_others_wait_for_runs_beside_a_full_house() {
     let task = tokio::spawn({
         let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
         let counts = |key: &&str| *key != "shared";
-        work.run(shutdown.clone(), counts, move |key: &'static str| {
+        work.run(shutdown.clone(), counts, move |key: &'static str, _| {
             let (shared, ended) = (Arc::clone(&shared), Arc::clone(&ended));
             async move {
                 if key == "shared" {
@@ -169,14 +297,14 @@ async fn what_others_wait_for_runs_beside_a_full_house() {
                     shared.acquire().await.unwrap().forget();
                 }
                 ended.fetch_add(1, Ordering::SeqCst);
-                Ok::<_, ()>(None)
+                Ok(None)
             }
         })
     });
-    queue.wake("a");
-    queue.wake("b");
+    queue.wake("a", Lane::Edit);
+    queue.wake("b", Lane::Edit);
     tokio::time::sleep(Duration::from_millis(30)).await;
-    queue.wake("shared");
+    queue.wake("shared", Lane::Edit);
     until(|| ended.load(Ordering::SeqCst) == 3).await;
     shutdown.cancel();
     task.await.unwrap();
@@ -192,11 +320,11 @@ async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 let run = runs.fetch_add(1, Ordering::SeqCst);
                 async move {
                     match run {
-                        0..3 => Err("refused"),
+                        0..3 => Err(Failed::BackOff),
                         3 => Ok(Some(Duration::from_millis(1))),
                         _ => Ok(None),
                     }
@@ -204,7 +332,7 @@ async fn a_failure_comes_again_and_a_success_only_when_it_asks_for_it() {
             },
         )
     });
-    queue.wake("a");
+    queue.wake("a", Lane::Edit);
     until(|| runs.load(Ordering::SeqCst) == 5).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(runs.load(Ordering::SeqCst), 5);
@@ -223,21 +351,21 @@ async fn a_wake_up_overtakes_a_far_retry_and_an_endless_burst_is_cut() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: &'static str| {
+            move |_: &'static str, _| {
                 runs.fetch_add(1, Ordering::SeqCst);
-                async { Ok::<_, ()>(None) }
+                async { Ok(None) }
             },
         )
     });
-    queue.wake_after("far", Duration::from_hours(1));
+    queue.wake_after("far", Lane::Edit, Duration::from_hours(1));
     assert_eq!(queue.depth(), 0);
-    queue.wake("far");
+    queue.wake("far", Lane::Edit);
     until(|| runs.load(Ordering::SeqCst) == 1).await;
     // Shorter pauses than the debounce: without the cut it would not run
     // before the bursts end.
     let bursts = std::thread::spawn(move || {
         for _ in 0..400 {
-            queue.wake("busy");
+            queue.wake("busy", Lane::Edit);
             std::thread::sleep(Duration::from_millis(1));
         }
     });
@@ -260,19 +388,19 @@ async fn shutdown_lets_the_running_end_and_starts_nothing_new() {
         work.run(
             shutdown.clone(),
             |_| true,
-            move |_: u32| {
+            move |_: u32, _| {
                 started.fetch_add(1, Ordering::SeqCst);
                 let ended = Arc::clone(&ended);
                 async move {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     ended.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>(None)
+                    Ok(None)
                 }
             },
         )
     });
-    queue.wake(1);
-    queue.wake(2);
+    queue.wake(1, Lane::Edit);
+    queue.wake(2, Lane::Edit);
     until(|| started.load(Ordering::SeqCst) == 1).await;
     shutdown.cancel();
     task.await.unwrap();

@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::{BackendReady, Failure};
 use crate::aws::Class;
 use crate::key::Key;
+use crate::lane;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
 use crate::model::backend_build::{
     Endpoints, GroupPorts, build_backend, endpoints, group_ports, keeps_live,
@@ -20,6 +23,9 @@ use crate::model::targets::instance_id;
 use crate::observe::PodAddress;
 use crate::plan::backend::diff_backend;
 
+/// Groups that are read at the same time: more would leave none of AWS's calls
+/// to others.
+const SIDE_BY_SIDE: usize = 4;
 /// Annotation of a pod that has an interface of its own.
 const POD_INTERFACE: &str = "vpc.amazonaws.com/pod-eni";
 
@@ -30,9 +36,12 @@ impl Reconciler {
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
         let mut all = self.all_desired(&membership, &snapshot).await?;
-        for (group, desired) in &mut all {
-            if !desired.leavers.is_empty() {
-                let observed = self.memory.recall(group).await?;
+        let left = all
+            .iter()
+            .filter(|(_, desired)| !desired.leavers.is_empty());
+        let left = left.map(|(group, _)| group.clone()).collect();
+        for (group, observed) in self.recall_all(left).await? {
+            if let Some(desired) = all.get_mut(&group) {
                 self.records_first(desired, &observed, &snapshot);
             }
         }
@@ -56,9 +65,26 @@ impl Reconciler {
         });
         if news {
             let groups = all.keys().cloned().map(Key::Group);
-            self.parts.queue.wake_many(groups);
+            self.parts.queue.wake_all(groups, lane::current());
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
+    }
+
+    /// What AWS holds for groups; those that are not known are read side by
+    /// side, a few at a time.
+    async fn recall_all(
+        &self,
+        groups: Vec<GroupId>,
+    ) -> anyhow::Result<BTreeMap<GroupId, Observed>> {
+        let mut reads = Vec::new();
+        for group in groups {
+            reads.push(async move {
+                let observed = self.memory.recall(&group).await?;
+                anyhow::Ok((group, observed))
+            });
+        }
+        let reads = stream::iter(reads).buffer_unordered(SIDE_BY_SIDE);
+        reads.try_collect().await
     }
 
     /// What should be, with what each group needs of it.
@@ -67,13 +93,11 @@ impl Reconciler {
         all: &BTreeMap<GroupId, Desired>,
         snapshot: &Snapshot,
     ) -> anyhow::Result<(DesiredBackend, Vec<GroupPorts>)> {
-        let mut observed: BTreeMap<&GroupId, Observed> = BTreeMap::new();
+        let counts = |desired: &Desired| keeps_live(desired) || !desired.blocks_creation.is_empty();
+        let counting = all.iter().filter(|(_, desired)| counts(desired));
+        let counting = counting.map(|(group, _)| group.clone()).collect();
+        let observed = self.recall_all(counting).await?;
         let mut asked = Endpoints::default();
-        for (group, desired) in all {
-            if keeps_live(desired) || !desired.blocks_creation.is_empty() {
-                observed.insert(group, self.memory.recall(group).await?);
-            }
-        }
         // What is not made yet needs nothing.
         let is_made = |group: &GroupId, desired: &Desired| {
             let of_group = observed.get(group);

@@ -1,12 +1,15 @@
 //! What is done beside the keys: at the start, about once a second, and when
 //! verification finds something.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Reconciler, lock};
 use crate::key::Key;
+use crate::lane::Lane;
+use crate::model::group::GroupId;
 use crate::model::membership;
 
 /// First and longest pause between two looks at load balancers that are being
@@ -31,10 +34,9 @@ impl Reconciler {
     /// Custom resources of groups that are no more go at the start.
     pub(super) async fn remove_stray_resources(&self) -> anyhow::Result<()> {
         let snapshot = self.parts.stores.snapshot();
-        let groups = membership::groups(&snapshot, &self.settings)
-            .groups
-            .into_keys()
-            .collect();
+        let membership = membership::groups(&snapshot, &self.settings);
+        let mut groups: BTreeSet<GroupId> = membership.lost().into_keys().collect();
+        groups.extend(membership.groups.into_keys());
         self.parts.reporter.remove_strays(&groups).await?;
         Ok(())
     }
@@ -43,7 +45,6 @@ impl Reconciler {
     pub(super) async fn look_after(&self) {
         self.sweep().await;
         self.poll_provisioning().await;
-        self.verify().await;
     }
 
     /// Wakes, once, the groups that AWS holds something for and that no Ingress
@@ -65,7 +66,9 @@ impl Reconciler {
                 let members = membership::groups(&snapshot, &self.settings).groups;
                 // Those of Ingresses are woken at the start.
                 let left = groups.into_iter().filter(|g| !members.contains_key(g));
-                self.parts.queue.wake_many(left.map(Key::Group));
+                self.parts
+                    .queue
+                    .wake_all(left.map(Key::Group), Lane::Restart);
             }
             Err(error) => {
                 background.sweep_at = Some(now + SWEEP_AGAIN);
@@ -89,9 +92,9 @@ impl Reconciler {
         }
         lock(&self.background).poll = None;
         for group in changed {
-            self.parts.queue.wake(Key::Group(group));
+            self.parts.queue.wake(Key::Group(group), Lane::Creation);
         }
-        self.parts.queue.wake(Key::Dns);
+        self.parts.queue.wake(Key::Dns, Lane::Creation);
     }
 
     fn poll_is_due(&self, now: Instant) -> bool {
@@ -111,17 +114,17 @@ impl Reconciler {
 
     /// Reads a little of what is remembered again, and wakes what is not as
     /// it was.
-    async fn verify(&self) {
+    pub(super) async fn verify_a_little(&self) {
         let now = Instant::now();
         match self.memory.verify_tick(now).await {
             Ok(drift) => {
                 for group in drift.groups {
                     tracing::info!(%group, "AWS holds something else than was remembered");
-                    self.parts.queue.wake(Key::Group(group));
+                    self.parts.queue.wake(Key::Group(group), Lane::Restart);
                 }
                 if drift.backend {
                     tracing::info!("the backend security group is not as it was remembered");
-                    self.parts.queue.wake(Key::Backend);
+                    self.parts.queue.wake(Key::Backend, Lane::Restart);
                 }
             }
             Err(error) => tracing::warn!(%error, "verification failed"),
@@ -133,7 +136,7 @@ impl Reconciler {
             Ok(None) => {}
             Ok(Some(place)) => {
                 tracing::info!(%place, "the record is not as it was remembered");
-                self.parts.queue.wake(Key::Dns);
+                self.parts.queue.wake(Key::Dns, Lane::Restart);
             }
             Err(error) => tracing::warn!(%error, "verification of records failed"),
         }

@@ -10,6 +10,7 @@ use super::background::Background;
 use super::held::Held;
 use super::records::Records;
 use crate::aws::client::{Options, vpc_from_metadata};
+use crate::aws::limit::Rates;
 use crate::aws::metrics::{Call, CallObserver};
 use crate::aws::{Aws, Error};
 use crate::model::snapshot::Snapshot;
@@ -41,7 +42,7 @@ impl Reconciler {
             region: settings.region.clone(),
             log_calls: settings.aws_debug,
             observer: Some(Arc::new(Counted(Arc::clone(&parts.metrics)))),
-            rates: None,
+            rates: (!settings.aws_rate_limits).then(Rates::unlimited),
         };
         let aws = Aws::connect(options).await;
         let aws = if settings.dry_run {

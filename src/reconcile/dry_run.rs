@@ -28,6 +28,10 @@ impl Reconciler {
             print_findings(desired.findings.iter().chain(&blocking))?;
         }
         let membership = self.membership(&snapshot).await?;
+        if membership.strays().next().is_some() {
+            page.section("Ingresses in no group", &"", 0)?;
+            print_findings(membership.strays())?;
+        }
         let all = self.all_desired(&membership, &snapshot).await?;
         let (desired, _) = self.desired_backend(&all, &snapshot).await?;
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);

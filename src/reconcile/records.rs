@@ -2,6 +2,7 @@
 //! load balancer goes only after its records are gone everywhere.
 
 mod asked;
+mod book;
 mod doubt;
 mod findings;
 mod live;
@@ -19,6 +20,7 @@ use super::{Reconciler, lock};
 use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
+use crate::lane;
 use crate::model::desired::Desired;
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
@@ -29,6 +31,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use book::Book;
 use findings::{Owners, by_group, denied, in_words};
 use live::{Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
@@ -48,36 +51,6 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
-}
-
-/// How far each record is.
-#[derive(Default)]
-struct Book {
-    /// Hosts that were looked at since the process began.
-    looked_at: BTreeSet<String>,
-    /// Records that are ours, with the group that they are held for.
-    held: BTreeMap<Place, GroupId>,
-    /// State of each wished record.
-    states: BTreeMap<String, (GroupId, RecordState)>,
-    findings: BTreeSet<(GroupId, Finding)>,
-    /// What groups have been told.
-    told: View,
-    /// Load balancers as they were at the last look.
-    live: BTreeMap<GroupId, LoadBalancerOf>,
-    /// Changes that are being spread, by id, with what they are about.
-    spreading: BTreeMap<String, BTreeSet<Place>>,
-    /// Pause until it is asked again whether they have been.
-    pause: Option<Duration>,
-    /// Records that a group gave up: it waits for them.
-    given_up: BTreeMap<(GroupId, Place), Parting>,
-    /// Places that were read since the process began.
-    met: BTreeSet<Place>,
-    /// When what was refused is looked at again, and the pause before that.
-    look_again: Option<(Instant, Duration)>,
-    /// Hosts of groups that get no record as there is no zone for them.
-    homeless: BTreeSet<(GroupId, String)>,
-    /// Whether zones may not be listed.
-    denied: bool,
 }
 
 /// Something in DNS that a group waits for.
@@ -423,46 +396,6 @@ impl Records {
     }
 }
 
-/// What a group can see of the book.
-type View = BTreeMap<GroupId, BTreeSet<String>>;
-
-impl Book {
-    fn spreading_now(&self) -> BTreeSet<Place> {
-        self.spreading.values().flatten().cloned().collect()
-    }
-
-    /// Whether something stands in the way of a record that only others can
-    /// take away.
-    fn waits_for_others(&self) -> bool {
-        let zone = |f: &Finding| matches!(f.reason, Reason::NoHostedZone | Reason::AmbiguousZone);
-        let refused =
-            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
-        self.denied
-            || self.findings.iter().any(|(_, finding)| zone(finding))
-            || self.states.values().any(refused)
-    }
-
-    fn view(&self) -> View {
-        let mut view = View::new();
-        let mut note = |group: &GroupId, text: String| {
-            view.entry(group.clone()).or_default().insert(text);
-        };
-        for (place, group) in &self.held {
-            note(group, format!("held {place}"));
-        }
-        for (host, (group, state)) in &self.states {
-            note(group, format!("{host} {state}"));
-        }
-        for (group, finding) in &self.findings {
-            note(group, finding.message.clone());
-        }
-        for ((group, place), parting) in &self.given_up {
-            note(group, format!("given up {place} {parting:?}"));
-        }
-        view
-    }
-}
-
 impl Reconciler {
     /// Brings all records to what the Ingresses ask for, and tells the groups
     /// that it is news for.
@@ -496,14 +429,17 @@ impl Reconciler {
         if records.looked_at() > known {
             news.extend(doubt::with_leavers(&all));
         }
-        self.parts.queue.wake_many(news.into_iter().map(Key::Group));
+        let lane = lane::current();
+        self.parts
+            .queue
+            .wake_all(news.into_iter().map(Key::Group), lane);
         let next = records.next();
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
             Some((place, error)) => {
                 // What goes well is not put off with what fails.
                 if let Some(next) = next {
-                    self.parts.queue.wake_after(Key::Dns, next);
+                    self.parts.queue.wake_after(Key::Dns, lane, next);
                 }
                 Err(anyhow::Error::new(error).context(format!("the record of {place}")))
             }

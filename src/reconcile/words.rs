@@ -2,9 +2,10 @@
 
 use crate::apply::{Applied, Failure as Failed};
 use crate::aws::Class;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Effect, Finding, Reason};
-use crate::plan::step::Need;
+use crate::model::spec::ObjectName;
+use crate::plan::step::{Need, Plan, Step};
 use crate::report::Failure;
 
 /// Failures worth an event: what goes away by itself is not.
@@ -85,28 +86,107 @@ pub fn in_use(applied: &Applied) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The findings of a load balancer that is protected against deletion, on
-/// every Ingress that is being deleted.
-pub fn protected<'a>(
-    desired: &'a Desired,
-    applied: &'a Applied,
-) -> impl Iterator<Item = Finding> + 'a {
-    let held = applied
-        .failed
-        .iter()
-        .find(|failed| failed.error.class == Class::Protected);
-    held.into_iter().flat_map(|failed| {
-        desired.leavers.iter().map(|leaver| Finding {
-            ingress: leaver.ingress.clone(),
-            effect: Effect::Frozen,
+/// The findings of a load balancer that is protected against deletion: on
+/// every Ingress that is being deleted; where it is only to be replaced, on
+/// every member.
+pub fn protected(desired: &Desired, plan: &Plan, applied: &Applied) -> Vec<Finding> {
+    let refused = applied.failed.iter().find_map(|failed| {
+        let step = plan.steps.get(failed.step).map(|planned| &planned.step);
+        match step {
+            Some(Step::DeleteLoadBalancer { arn, name, .. })
+                if failed.error.class == Class::Protected =>
+            {
+                Some((arn, name))
+            }
+            _ => None,
+        }
+    });
+    let Some((arn, name)) = refused else {
+        return Vec::new();
+    };
+    let (who, effect, aim): (Vec<&ObjectName>, _, _) = match desired.intent {
+        Intent::Serve(_) => {
+            let aim = "have the new one of the other scheme take its place";
+            (desired.members.iter().collect(), Effect::Degraded, aim)
+        }
+        Intent::Remove | Intent::Hold | Intent::LeaveAlone => {
+            let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
+            (leavers.collect(), Effect::Frozen, "let the Ingress go")
+        }
+    };
+    who.into_iter()
+        .map(|ingress| Finding {
+            ingress: ingress.clone(),
+            effect,
             reason: Reason::DeletionProtected,
             message: format!(
-                "\"{}\" is refused: the load balancer has deletion protection, which this \
-                 controller never switches off. To let the Ingress go, set the attribute \
-                 deletion_protection.enabled of the load balancer to false (aws elbv2 \
-                 modify-load-balancer-attributes); it is tried again with growing pauses",
-                failed.text
+                "load balancer {name} is not deleted: it has deletion protection, which this \
+                 controller never switches off. To {aim}, switch it off: aws elbv2 \
+                 modify-load-balancer-attributes --load-balancer-arn {arn} --attributes \
+                 Key=deletion_protection.enabled,Value=false; the deletion is tried again with \
+                 growing pauses"
             ),
         })
-    })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Error;
+    use crate::aws::operations::DELETE_LOAD_BALANCER;
+    use crate::model::desired::Leaver;
+    use crate::model::spec::Scheme;
+    use crate::plan::step::Planned;
+    use crate::report::tests::served;
+
+    #[test]
+    fn deletion_protection_says_what_to_type() {
+        let step = Step::DeleteLoadBalancer {
+            arn: "arn:aws:elasticloadbalancing:x:1:loadbalancer/app/web/2".into(),
+            name: "web".to_owned(),
+            scheme: Scheme::Internal,
+        };
+        let plan = Plan {
+            steps: vec![Planned {
+                step,
+                after: [].into(),
+                needs: [].into(),
+                low_priority: false,
+            }],
+            ..Plan::default()
+        };
+        let applied = Applied {
+            failed: vec![Failed {
+                step: 0,
+                text: plan.steps[0].step.to_string(),
+                error: Error::here(&DELETE_LOAD_BALANCER, Class::Protected, "protected"),
+            }],
+            ..Applied::default()
+        };
+        // Replaced: whoever is served by the old one hears of it.
+        let mut desired = served();
+        let found = protected(&desired, &plan, &applied);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].effect, Effect::Degraded);
+        desired.intent = Intent::Remove;
+        desired.leavers = desired
+            .members
+            .drain(..)
+            .map(|ingress| Leaver {
+                ingress,
+                deleted: true,
+            })
+            .collect();
+        let found = protected(&desired, &plan, &applied);
+        assert_eq!(
+            found[0].message,
+            "load balancer web is not deleted: it has deletion protection, which this controller \
+             never switches off. To let the Ingress go, switch it off: aws elbv2 \
+             modify-load-balancer-attributes --load-balancer-arn \
+             arn:aws:elasticloadbalancing:x:1:loadbalancer/app/web/2 --attributes \
+             Key=deletion_protection.enabled,Value=false; the deletion is tried again with growing \
+             pauses"
+        );
+    }
 }

@@ -16,7 +16,7 @@ use kube::ResourceExt as _;
 use kube::api::{Api, PostParams};
 
 use super::{GroupReport, GroupState, Reporter, Told, WRITER, status};
-use crate::api_error::ApiError;
+use crate::api_error::{ApiError, is_of_dying_namespace};
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{Arn, LoadBalancerState, ObjectName, Observed};
@@ -115,6 +115,10 @@ impl Reporter {
                 Ok(_) => {
                     self.wrote("event");
                     writes += 1;
+                }
+                // Nothing new can be there, and nobody is to read it.
+                Err(error) if is_of_dying_namespace(&error) => {
+                    tracing::debug!(ingress = %saying.about, "no event: its namespace goes");
                 }
                 Err(error) => {
                     let error = ApiError::from(error);

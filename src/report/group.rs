@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use super::{Error, GroupReport, GroupState, NOT_FOUND, Reporter, WRITER};
 use crate::api_error::ApiError;
 use crate::model::desired::Intent;
-use crate::model::finding::Effect;
+use crate::model::finding::{Effect, Finding};
 use crate::model::group::GroupId;
 
 /// Label of custom resources: the installation that writes them.
@@ -114,24 +114,39 @@ pub struct RecordStatus {
     pub state: String,
 }
 
+impl FindingStatus {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            ingress: finding.ingress.to_string(),
+            reason: finding.reason.to_string(),
+            effect: match finding.effect {
+                Effect::Note => "Note",
+                Effect::Degraded => "Degraded",
+                Effect::Frozen => "Frozen",
+            }
+            .to_owned(),
+            message: finding.message.clone(),
+        }
+    }
+}
+
 impl IngressGroupStatus {
+    /// An Ingress that is in no group, for what is wrong with it.
+    pub(super) fn of_lost(finding: &Finding) -> Self {
+        Self {
+            state: GroupState::Held.as_str().to_owned(),
+            members: vec![finding.ingress.to_string()],
+            member_count: 1,
+            findings: vec![FindingStatus::of(finding)],
+            finding_count: 1,
+            ..Self::default()
+        }
+    }
+
     fn of(report: &GroupReport<'_>) -> Self {
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let desired = report.desired;
-        let findings: Vec<FindingStatus> = report
-            .findings()
-            .map(|finding| FindingStatus {
-                ingress: finding.ingress.to_string(),
-                reason: finding.reason.to_string(),
-                effect: match finding.effect {
-                    Effect::Note => "Note",
-                    Effect::Degraded => "Degraded",
-                    Effect::Frozen => "Frozen",
-                }
-                .to_owned(),
-                message: finding.message.clone(),
-            })
-            .collect();
+        let findings: Vec<FindingStatus> = report.findings().map(FindingStatus::of).collect();
         Self {
             state: report.state().as_str().to_owned(),
             dns_name: report
@@ -206,7 +221,11 @@ impl Reporter {
         if empty && matches!(report.desired.intent, Intent::Remove | Intent::LeaveAlone) {
             return 0;
         }
-        let status = IngressGroupStatus::of(report);
+        self.show(group, IngressGroupStatus::of(report)).await
+    }
+
+    /// Writes a status when it is another than what this process wrote last.
+    pub(super) async fn show(&self, group: &GroupId, status: IngressGroupStatus) -> usize {
         {
             let memory = self.memory();
             let written = memory

@@ -12,6 +12,7 @@
 mod events;
 mod finalizers;
 mod group;
+mod lost;
 mod status;
 mod totals;
 
@@ -216,6 +217,8 @@ struct Memory {
     groups: BTreeMap<GroupId, Told>,
     /// Findings told about Ingresses that are in no group.
     strays: BTreeSet<Finding>,
+    /// Those of them that are shown as groups.
+    lost: BTreeSet<GroupId>,
     /// By Ingress: the status, and the version of the Ingress with it.
     statuses: BTreeMap<ObjectName, (Option<String>, status::Address)>,
     /// By Ingress and finalizer: the version of the Ingress with, or without

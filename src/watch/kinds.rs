@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::routes::{self, View};
 use super::stores::Kept;
 use crate::key::Key;
+use crate::lane::Lane;
 use crate::model::snapshot::{SERVICE_NAME_LABEL, TargetGroupBinding};
 use crate::model::spec::ObjectName;
 use crate::model::writers::keep_writers_of_finalizers;
@@ -30,6 +31,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(super) trait Kind:
     Resource<DynamicType = ()> + Clone + Debug + Default + DeserializeOwned + Send + Sync + 'static
 {
+    /// How urgent a change is.
+    const LANE: Lane = Lane::Edit;
+
     /// What an object is found by.
     type Id: Clone + Debug + Ord + Send;
 
@@ -189,6 +193,8 @@ fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
 }
 
 impl Kind for EndpointSlice {
+    const LANE: Lane = Lane::Targets;
+
     type Id = ObjectName;
 
     fn id(metadata: &ObjectMeta) -> Self::Id {
@@ -259,6 +265,8 @@ impl Kind for EndpointSlice {
 }
 
 impl Kind for Pod {
+    const LANE: Lane = Lane::Targets;
+
     stored_in!(pods, ObjectName, namespaced);
 
     /// A whole pod is large and there are many: what is kept is a fiftieth.
@@ -311,6 +319,8 @@ impl Kind for Pod {
 }
 
 impl Kind for Node {
+    const LANE: Lane = Lane::Targets;
+
     stored_in!(nodes, String, named);
 
     fn trim(&mut self) {

@@ -36,6 +36,7 @@ use self::stores::Change;
 pub use self::stores::Stores;
 use crate::api_error::ApiError;
 use crate::key::Key;
+use crate::lane::Lane;
 use crate::model::settings::Settings;
 
 /// A CRD that is not installed is looked for again after this time, should the
@@ -51,9 +52,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// answer about a kind that is not installed does not have.
 const NOT_FOUND: u16 = 404;
 
-/// Told of each key that a change concerns, once every kind's first list is
+/// Told of each key that a change concerns, and how urgent that is, once every kind's first list is
 /// in. May be called at any time and must not block.
-pub type Wake = Arc<dyn Fn(Key) + Send + Sync>;
+pub type Wake = Arc<dyn Fn(Key, Lane) + Send + Sync>;
 
 /// Starts watching; the tasks end only with an error, or when the set is
 /// dropped. With a namespace, only that one's objects are watched, and those
@@ -252,7 +253,7 @@ impl Watch {
             .collect();
         for key in keys {
             tracing::debug!(kind = name::<K>(), %key, "changed");
-            (self.wake)(key);
+            (self.wake)(key, K::LANE);
         }
     }
 

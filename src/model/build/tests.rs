@@ -43,6 +43,38 @@ fn one_ingress_becomes_a_load_balancer() {
 }
 
 #[test]
+fn a_tag_that_others_decide_is_said_to_have_no_effect() {
+    let mut settings = settings();
+    settings.default_tags = [("cost".to_owned(), "1".to_owned())].into();
+    let tags = "tags: 'elbv2.k8s.aws/cluster=other, cost=2, team=web'";
+    let on_service = "'alb.ingress.kubernetes.io/tags': 'ingress.k8s.aws/stack=mine'";
+    let manifests = [
+        member("web", tags),
+        service("shop", "web", on_service),
+    ];
+    let desired = build(&group(), &snapshot(&manifests), &facts(), &settings);
+    let note = ("web", Effect::Note, Reason::InvalidAnnotation);
+    assert_eq!(found(&desired), [note; 3]);
+    let said = |part: &str| {
+        let messages = desired.findings.iter().map(|finding| &finding.message);
+        messages.filter(|message| message.contains(part)).count()
+    };
+    for part in [
+        "tags gives elbv2.k8s.aws/cluster the value \"other\", which has no effect",
+        "tags gives cost the value \"2\"",
+        "tags of Service shop/web gives ingress.k8s.aws/stack",
+    ] {
+        assert_eq!(said(part), 1, "{:#?}", desired.findings);
+    }
+    let tags = &stack(&desired).load_balancer.tags;
+    assert_eq!(tags["elbv2.k8s.aws/cluster"], "harbor");
+    assert_eq!((&*tags["cost"], &*tags["team"]), ("1", "web"));
+    let same = [member("web", "tags: 'elbv2.k8s.aws/cluster=harbor, cost=1'")];
+    let same = build(&group(), &snapshot(&same), &facts(), &settings);
+    assert_eq!(same.findings, []);
+}
+
+#[test]
 fn members_are_ordered_by_order_then_by_name() {
     let desired = desired(&[
         member("a", "group.order: '5'"),

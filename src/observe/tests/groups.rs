@@ -94,6 +94,19 @@ async fn many_who_want_the_listing_share_one() {
 }
 
 #[tokio::test]
+async fn many_who_want_a_group_share_one_read() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    let group = group();
+    futures::future::try_join_all((0..3).map(|_| memory.recall(&group)))
+        .await
+        .unwrap();
+    let reads = server.actions();
+    let reads = reads.iter().filter(|a| *a == "DescribeRules").count();
+    assert_eq!(reads, 1);
+}
+
+#[tokio::test]
 async fn a_group_in_doubt_is_read_again_and_our_own_write_stays() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());

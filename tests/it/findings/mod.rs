@@ -4,6 +4,7 @@
 mod classes;
 mod freezing;
 mod left_alone;
+mod lost;
 mod marks;
 mod refusals;
 mod unsupported;

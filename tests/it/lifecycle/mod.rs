@@ -5,6 +5,8 @@ mod deletion;
 mod faults;
 mod installations;
 mod killed;
+mod namespaces;
+mod schemes;
 mod security_groups;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -47,8 +47,11 @@ async fn of_two_replicas_one_writes_and_the_other_takes_over() {
     scene.apply(SHOP).await;
     scene.address(&ns, "web").await;
     targets(&scene, 1).await;
-    // A standby is ready, writes nothing to Kubernetes and calls no AWS.
-    assert_eq!(metric(&second, "alb_ingress_leader").await.unwrap(), "0");
+    // A standby is ready, writes nothing to Kubernetes and calls no AWS; no
+    // work waits for it.
+    for idle in ["alb_ingress_leader", "alb_ingress_queue_depth"] {
+        assert_eq!(metric(&second, idle).await.unwrap(), "0", "{idle}");
+    }
     let (_, page) = second.page("/metrics").await.unwrap();
     assert!(!page.contains("alb_ingress_aws_requests_total{"), "{page}");
     assert!(

@@ -126,7 +126,8 @@ def test_tags(aws, vpc):
     assert set(tags()) == {"c"}
     refused("InvalidVpcID.NotFound", lambda: create(("x", "1"), to=[vpc.id, f"vpc-{UNKNOWN}"]))
     refused("InvalidID", lambda: create(("x", "1"), to=["nonsense"]))
-    refused("InvalidParameterValue", lambda: create(("aws:x", "1")))
+    error = refused("InvalidParameterValue", lambda: create(("aws:x", "1")))
+    assert error.message == "Tag keys starting with 'aws:' are reserved for internal use"
     refused("InvalidParameterValue", lambda: create(("", "1")))
     refused("InvalidParameterValue", lambda: create(("k" * 129, "1")))
     refused("InvalidParameterValue", lambda: create(("k", "v" * 257)))

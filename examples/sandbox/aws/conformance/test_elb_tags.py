@@ -105,6 +105,7 @@ def test_tags_that_cannot_be(aws, vpc):
     ]:
         refused("ValidationError", lambda k=key, v=value: put((k, v)), status=400)
     refused("ValidationError", lambda: put())
+    refused("ValidationError", lambda: aws.elbv2.remove_tags(ResourceArns=[arn], TagKeys=["0", "aws:a"]))
     assert tags(aws, [arn])[arn] == {str(n): "again" if n == 7 else "" for n in range(50)}
     aws.elbv2.remove_tags(ResourceArns=[arn], TagKeys=["0", "1"])
     put(("k" * 128, "v" * 256), ("Größe _.:/=+-@", "ü _.:/=+-@"))

@@ -298,6 +298,8 @@ def test_attributes_change(elb):
     ]
     for changes in bad:
         refused(EITHER, lambda c=changes: modify(c))
+    error = refused(EITHER, lambda: modify({"preserve_client_ip.enabled": "true"}))
+    assert "The provided target group attribute is not supported" in error.message
     assert attributes(elb.client.describe_target_group_attributes(TargetGroupArn=group)) == {**APPLICATION, delay: "0", **sticky}
     refused(EITHER, lambda: modify({}))
     refused("TargetGroupNotFound", lambda: modify({delay: "1"}, group[:-16] + NOBODY))

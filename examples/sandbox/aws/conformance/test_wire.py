@@ -303,6 +303,10 @@ def test_the_refusal_of_json(aws):
 def test_unknown_actions(aws):
     for answer in (elb(aws, "CreateBalloon"), ec2(aws, "CreateBalloon"), aws.form("sts", "2011-06-15", "Fly")):
         assert (answer.status, answer.code) == (400, "InvalidAction")
+    answer = elb(aws, "CreateBalloon")
+    assert answer.one("Message") == "Could not find operation CreateBalloon for version 2015-12-01"
+    answer = ec2(aws, "CreateBalloon")
+    assert answer.one("Message") == "The action CreateBalloon is not valid for this web service."
     for service, target in (
         ("acm", "CertificateManager"),
         ("wafv2", "AWSWAF_20190729"),

@@ -23,6 +23,7 @@ use crate::{
     state::{
         Outside,
         lag::{Lag, Setting},
+        outside::Issuer,
     },
     throttle::{Limits, Throttles},
     timing::Profile,
@@ -255,6 +256,12 @@ async fn declare(Extract(control): Extract<Control>, body: String) -> Told {
     }
     let declared: Outside =
         serde_json::from_value(declared).map_err(|error| bad(&error.to_string()))?;
+    let mut sockets = declared.issuers.iter().filter_map(Issuer::socket);
+    if let Some(away) = sockets.find(|socket| !socket.ip().is_loopback()) {
+        return Err(bad(&format!(
+            "'{away}' is no loopback address: the simulator connects to loopback only"
+        )));
+    }
     control
         .state
         .write_everywhere(|state, _| state.outside = declared.clone());

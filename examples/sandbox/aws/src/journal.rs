@@ -113,6 +113,11 @@ impl Journal {
         (number, self.now())
     }
 
+    /// How many calls have come in.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// Writes a call down that has been answered.
     pub fn record(&self, call: Call) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -24,7 +24,9 @@ pub mod dataplane;
 pub mod dns;
 mod events;
 pub mod faults;
+mod issuer;
 pub mod journal;
+mod json_web_token;
 mod key_encryption;
 mod own;
 pub mod shared;
@@ -32,6 +34,7 @@ pub mod simulator;
 pub mod state;
 pub mod throttle;
 pub mod timing;
+mod url_encoding;
 mod wire;
 pub mod world;
 

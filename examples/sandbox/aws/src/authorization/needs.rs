@@ -383,11 +383,11 @@ impl<'a> Call<'a> {
             "AssociateWebACL" => vec![
                 self.need(&action, acl.unwrap_or(resource)),
                 self.need(&action, resource),
-                self.need("elasticloadbalancing:SetWebAcl", resource),
+                self.need("elasticloadbalancing:SetWebACL", resource),
             ],
             "DisassociateWebACL" => vec![
                 self.need(&action, resource),
-                self.need("elasticloadbalancing:SetWebAcl", resource),
+                self.need("elasticloadbalancing:SetWebACL", resource),
             ],
             "GetWebACLForResource" => vec![
                 self.need(&action, resource),

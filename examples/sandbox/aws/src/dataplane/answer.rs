@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE};
 use axum::http::{HeaderValue, Response, StatusCode, Uri};
 use hyper::body::Bytes;
 
@@ -21,6 +21,8 @@ pub(crate) struct Answer {
     pub(crate) content_type: Option<String>,
     pub(crate) body: String,
     pub(crate) location: Option<String>,
+    /// `Set-Cookie` lines.
+    pub(crate) cookies: Vec<HeaderValue>,
     /// Why it is given, in words.
     pub(crate) reason: Cow<'static, str>,
 }
@@ -33,6 +35,7 @@ impl Answer {
             content_type: Some("text/html".to_owned()),
             body: page(status),
             location: None,
+            cookies: Vec::new(),
             reason: reason.into(),
         }
     }
@@ -52,6 +55,7 @@ impl Answer {
             content_type: response.content_type.clone(),
             body: response.body.clone().unwrap_or_default(),
             location: None,
+            cookies: Vec::new(),
             reason: "the action of the rule is a fixed response".into(),
         }
     }
@@ -76,6 +80,9 @@ impl Answer {
         if let Some(location) = self.location {
             response = response.header(LOCATION, location);
         }
+        for cookie in self.cookies {
+            response = response.header(SET_COOKIE, cookie);
+        }
         if keep_alive {
             response = response.header(CONNECTION, "keep-alive");
         }
@@ -96,8 +103,10 @@ fn phrase(status: u16) -> &'static str {
     match status {
         301 => "Moved Permanently",
         302 => "Found",
+        401 => "Authorization Required",
         503 => "Service Temporarily Unavailable",
         504 => "Gateway Time-out",
+        561 => "Authentication Error",
         other => StatusCode::from_u16(other)
             .ok()
             .and_then(|status| status.canonical_reason())

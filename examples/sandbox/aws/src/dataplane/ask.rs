@@ -12,13 +12,18 @@ use axum::http::header::{HOST, HeaderName, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::Shared;
+use super::client_certificate::judged;
 use super::course::{Arrival, Course, Trace};
 use super::forwarded::without_port;
+use super::route::listener_of;
 use super::serve::{Reply, answer};
+use super::tls;
 use crate::state::{Listener, LoadBalancer, LoadBalancerState, Protocol, State};
 
 /// So much of the body of an answer is told.
@@ -28,7 +33,7 @@ const TOLD: usize = 16 * 1024;
 const READING: Duration = Duration::from_secs(10);
 
 /// What a request has to look like, for those who sent another.
-const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "version": "HTTP/1.1" or "HTTP/2", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7"}; only the listener is needed, and of a load balancer with several listeners the port"#;
+const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "version": "HTTP/1.1" or "HTTP/2", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "client_certificate": "PEM"}; only the listener is needed, and of a load balancer with several listeners the port"#;
 
 /// The request that is to be made.
 #[derive(Debug, Deserialize)]
@@ -53,6 +58,8 @@ pub(super) struct Asked {
     body: String,
     /// Address of the client, with or without port; 127.0.0.1 if absent.
     source: Option<String>,
+    /// The certificates that the client shows, in PEM form, its own one first.
+    client_certificate: Option<String>,
 }
 
 /// The values of a header: one, or several lines.
@@ -67,7 +74,8 @@ enum Values {
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
     trace: Trace,
-    answer: ToldAnswer,
+    /// Absent where no connection comes about.
+    answer: Option<ToldAnswer>,
 }
 
 /// The answer as the client would get it.
@@ -101,10 +109,28 @@ pub(super) async fn ask(
         trace: Some(Box::default()),
         ..Course::default()
     };
+    let judged = shared.state.of_arn(&arrival.listener).read(|state| {
+        let (_, listener) = listener_of(state, &arrival.listener)?;
+        let certificate = listener
+            .protocol
+            .is_secure()
+            .then(|| tls::chosen(state, listener, arrival.server_name.as_deref()));
+        Some((certificate, judged(state, listener, &arrival.client_chain)?))
+    });
+    if let Some((certificate, seen)) = judged.filter(|(_, seen)| !seen.accepted) {
+        let trace = Trace {
+            certificate,
+            reason: format!("the TLS handshake fails: {}", seen.why),
+            client_certificate: Some(seen),
+            ..Trace::default()
+        };
+        let answer = None;
+        return Ok(Json(Told { trace, answer }));
+    }
     let body = Full::new(Bytes::from(asked.body));
     let reply = answer(&shared, &arrival, parts, body, &mut course).await;
     Ok(Json(Told {
-        answer: told(reply).await,
+        answer: Some(told(reply).await),
         trace: course.trace.map(|trace| *trace).unwrap_or_default(),
     }))
 }
@@ -140,8 +166,20 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
             .filter(|name| !name.is_empty()),
         certificate: None,
         session: None,
+        client_chain: chain(asked.client_certificate.as_deref())?,
     };
     Ok((arrival, balancer.dns_name.clone()))
+}
+
+fn chain(pem: Option<&str>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_slice_iter(pem.unwrap_or_default().as_bytes());
+    let chain: Vec<_> = certificates
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("\"client_certificate\": {error}"))?;
+    if pem.is_some() && chain.is_empty() {
+        return Err("\"client_certificate\" has no certificate in PEM form".to_owned());
+    }
+    Ok(chain)
 }
 
 fn find<'a>(

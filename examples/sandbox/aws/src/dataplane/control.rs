@@ -56,6 +56,7 @@ pub(super) fn router(plane: &Plane) -> Router {
         .merge(asking)
         .merge(requests)
         .merge(health)
+        .merge(crate::issuer::router(&plane.shared.issuer))
 }
 
 async fn list(State(addresses): State<Addresses>) -> Json<BTreeMap<String, SocketAddr>> {

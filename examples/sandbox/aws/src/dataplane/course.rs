@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::head::Deviation;
@@ -29,6 +30,8 @@ pub(crate) struct Arrival {
     pub(crate) certificate: Option<String>,
     /// What TLS has agreed on.
     pub(crate) session: Option<Session>,
+    /// The certificates that the client has shown, its own one first.
+    pub(crate) client_chain: Vec<CertificateDer<'static>>,
 }
 
 /// Version and cipher suite of TLS, by the names that OpenSSL has for them.
@@ -44,6 +47,8 @@ pub(crate) struct Session {
 pub(crate) struct Course {
     /// Priority of the rule that matched, 0 for the default one.
     pub(crate) priority: Option<u32>,
+    /// The action before it that looked at who asks, as access logs name it.
+    pub(crate) authentication: Option<&'static str>,
     /// The action that was executed, as on the wire.
     pub(crate) action: Option<&'static str>,
     /// ARN of the chosen target group.
@@ -82,9 +87,13 @@ impl Course {
 pub(crate) struct Trace {
     /// Absent where no TLS is spoken.
     pub(crate) certificate: Option<ShownCertificate>,
+    /// Absent where clients are not asked for a certificate.
+    pub(crate) client_certificate: Option<SeenClientCertificate>,
     pub(crate) listener: Option<AskedListener>,
     /// The rules that were looked at, up to the one that matched.
     pub(crate) rules: Vec<SeenRule>,
+    /// What the action that looks at who asks has found; absent where there is none.
+    pub(crate) authentication: Option<SeenAuthentication>,
     /// The action that was executed, as on the wire.
     pub(crate) action: Option<&'static str>,
     /// What the transforms of the rule did.
@@ -100,6 +109,28 @@ pub(crate) struct Trace {
 pub(crate) struct ShownCertificate {
     /// Absent where the listener has none left and shows a stopgap.
     pub(crate) arn: Option<String>,
+    pub(crate) why: String,
+}
+
+/// What a listener makes of the certificate of a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct SeenClientCertificate {
+    /// `passthrough` or `verify`.
+    pub(crate) mode: &'static str,
+    /// As RFC 2253 writes it; absent where none was shown.
+    pub(crate) subject: Option<String>,
+    /// Whether the connection comes about.
+    pub(crate) accepted: bool,
+    pub(crate) why: String,
+}
+
+/// What an action that looks at who asks has found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct SeenAuthentication {
+    /// `authenticate-oidc`, `authenticate-cognito` or `jwt-validation`.
+    pub(crate) action: &'static str,
+    /// Whether the request went on to the next action.
+    pub(crate) passed: bool,
     pub(crate) why: String,
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -137,6 +138,7 @@ async fn accept(
                     server_name: None,
                     certificate: None,
                     session: None,
+                    client_chain: Vec::new(),
                 };
                 let connection = connection(shared.clone(), arrival, stream, close.clone());
                 shared.tasks.spawn(connection);
@@ -170,6 +172,8 @@ async fn connection(
                 arrival.session = tls::session(tls);
                 let http2 = tls.alpn_protocol() == Some(tls::HTTP2);
                 arrival.server_name = asked.map(str::to_owned);
+                let shown = tls.peer_certificates();
+                arrival.client_chain = owned(shown.unwrap_or_default());
                 arrival.certificate = state.read(|state| {
                     let (_, listener) = listener_of(state, &listener)?;
                     tls::chosen(state, listener, asked).arn
@@ -187,4 +191,8 @@ async fn connection(
         }
         () = shared.stop.cancelled() => {}
     }
+}
+
+fn owned(chain: &[CertificateDer<'_>]) -> Vec<CertificateDer<'static>> {
+    chain.iter().map(|it| it.clone().into_owned()).collect()
 }

@@ -33,14 +33,14 @@ const ADDED: [(&str, HeaderName); 10] = [
 ];
 
 /// The name under which targets get a header about TLS or the client's
-/// certificate that is `own` by default, in small letters: `x-amzn-tls-version`.
-pub(crate) fn request_header(listener: &Listener, own: &'static str) -> HeaderName {
-    let key = own.replace('-', "_");
+/// certificate, whose own name is `own`.
+pub(crate) fn request_header(listener: &Listener, own: &HeaderName) -> HeaderName {
+    let key = own.as_str().replace('-', "_");
     let named = listener
         .attributes
         .get(&format!("routing.http.request.{key}.header_name"));
     let named = named.and_then(|name| name.parse().ok());
-    named.unwrap_or_else(|| HeaderName::from_static(own))
+    named.unwrap_or_else(|| own.clone())
 }
 
 /// What a listener makes of the headers of every answer.

@@ -5,20 +5,22 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded`, `head`, `chunks`, `checks`, `protocol`, `listener_headers` and
-//! `targets`; sockets are in `listener`, `connection`, `screen`, `serve`, `upstream`,
-//! `probe` and `tls`.
+//! `rewrite`, `pins`, `forwarded`, `vouched`, `head`, `chunks`, `checks`, `protocol`,
+//! `listener_headers` and `targets`, who asks is looked at in `authentication` and
+//! `client_certificate`; sockets are in `listener`, `connection`, `screen`, `serve`,
+//! `upstream`, `probe` and `tls`.
 //!
-//! Not here: listeners of Network Load Balancers,
-//! stickiness by cookies of the application, authentication, slow start, algorithms other than
-//! round robin, functions as targets.
+//! Not here: listeners of Network Load Balancers, stickiness by cookies of the
+//! application, slow start, algorithms other than round robin, functions as targets.
 
 mod activity;
 mod addresses;
 mod answer;
 mod ask;
+pub(crate) mod authentication;
 mod checks;
 mod chunks;
+mod client_certificate;
 mod condition;
 mod connection;
 mod control;
@@ -43,6 +45,7 @@ mod targets;
 pub(crate) mod tests;
 mod tls;
 mod upstream;
+mod vouched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -56,6 +59,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 pub use self::addresses::{AddressError, Addresses};
+use self::authentication::Seals;
 pub use self::control::Endpoint;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
@@ -63,6 +67,8 @@ use self::pins::Pins;
 use self::probe::Probes;
 use self::requests::Requests;
 use self::targets::{Departures, Rotation};
+pub(crate) use self::tls::key as tls_key;
+use crate::issuer::Issuer;
 use crate::shared::SharedState;
 use crate::state::State;
 
@@ -85,6 +91,8 @@ struct Shared {
     endpoints: Endpoints,
     rotation: Rotation,
     pins: Pins,
+    seals: Seals,
+    issuer: Issuer,
     requests: Requests,
     departures: Departures,
     tasks: TaskTracker,
@@ -130,11 +138,13 @@ impl Plane {
     /// Has to be called within a Tokio runtime.
     pub fn start(state: SharedState) -> Self {
         let shared = Shared {
-            state,
+            state: state.clone(),
             addresses: Addresses::default(),
             endpoints: Endpoints::default(),
             rotation: Rotation::default(),
             pins: Pins::default(),
+            seals: Seals::default(),
+            issuer: Issuer::of(state.clone()),
             requests: Requests::default(),
             departures: Departures::default(),
             tasks: TaskTracker::new(),
@@ -145,6 +155,8 @@ impl Plane {
             shared: shared.clone(),
             stop: shared.stop.clone().drop_guard(),
         };
+        let issuing = shared.issuer.clone().serve(shared.stop.clone());
+        plane.shared.tasks.spawn(issuing);
         let following = follow(shared, plane.loopbacks.clone());
         plane.shared.tasks.spawn(following);
         plane
@@ -160,13 +172,19 @@ impl Plane {
         &self.loopbacks
     }
 
+    /// Where the test issuer listens for HTTPS; `None` when no port was free.
+    pub fn issuer(&self) -> Option<SocketAddr> {
+        self.shared.issuer.socket()
+    }
+
     /// The listeners that are open now, with their sockets.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.shared.endpoints.all()
     }
 
     /// `GET` and `POST /_sim/addresses`, `GET /_sim/endpoints`, `POST
-    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`.
+    /// /_sim/request`, `GET /_sim/requests`, `POST /_sim/health`, and the side
+    /// of the test issuer under `/_sim/issuer`.
     pub fn router(&self) -> Router {
         control::router(self)
     }

@@ -68,7 +68,8 @@ pub(crate) struct Entry {
     pub(crate) matched_rule_priority: Option<u32>,
     /// When the request came in.
     pub(crate) request_creation_time: Timestamp,
-    pub(crate) actions_executed: Option<&'static str>,
+    /// In their order, between commas.
+    pub(crate) actions_executed: Option<String>,
     pub(crate) redirect_url: Option<String>,
     /// For the desync mitigation: `Acceptable`, `Ambiguous` or `Severe`.
     pub(crate) classification: Option<&'static str>,
@@ -178,6 +179,11 @@ impl Open {
         let balancer = self.arrival.balancer.rsplit_once(":loadbalancer/");
         let worst = course.deviations.iter().copied();
         let worst = worst.rev().max_by_key(|it| it.class());
+        let executed: Vec<&str> = course
+            .authentication
+            .into_iter()
+            .chain(course.action)
+            .collect();
         self.requests.add(Entry {
             number: 0,
             kind: match (switched, secure) {
@@ -207,7 +213,7 @@ impl Open {
             ssl_protocol: self.arrival.session.map(|session| session.version),
             matched_rule_priority: course.priority,
             request_creation_time: self.created,
-            actions_executed: course.action,
+            actions_executed: (!executed.is_empty()).then(|| executed.join(",")),
             redirect_url: course.redirect,
             // The reason is that of the worst class, as there is one field for it.
             classification: worst.and_then(|it| it.class().as_str()),

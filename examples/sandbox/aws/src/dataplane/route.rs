@@ -5,23 +5,28 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
+use super::authentication::{Known, Looking, Passed, Question, Seals, Stop, callback, gate};
 use super::checks;
+use super::client_certificate::{judged, told};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
-use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
+use super::forwarded::{
+    ForwardedFor, Ingress, Processing, TLS_CIPHER_SUITE, TLS_VERSION, authority, without_port,
+};
 use super::listener_headers::request_header;
 use super::pins::{self, Pins};
 use super::protocol::Spoken;
 use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Candidates, Rotation, candidates};
 use super::tls;
+use super::vouched::Vouched;
 use crate::state::{
-    ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
+    Action, ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
     TargetType, Transform, arn,
 };
 
@@ -32,6 +37,8 @@ pub(crate) enum Decision {
     Answer(Answer),
     /// A target answers.
     Forward(Box<Destination>),
+    /// A provider is to be asked first; then it is to be decided anew.
+    Ask(Question),
 }
 
 /// The target of one request and what is to be known on the way there.
@@ -50,6 +57,8 @@ pub(crate) struct Destination {
     pub(crate) cookies: Vec<HeaderValue>,
     /// What the transforms of the rule make of the request.
     pub(crate) rewritten: Rewritten,
+    /// What the target is told of the client.
+    pub(crate) vouched: Vec<Vouched>,
     /// Where the request came in, for the headers that tell the target.
     pub(crate) ingress: Ingress,
     pub(crate) processing: Processing,
@@ -67,6 +76,10 @@ pub(crate) struct Choosing<'a> {
     pub(crate) rotation: &'a Rotation,
     /// Makes and recognises the cookies that bind clients.
     pub(crate) pins: &'a Pins,
+    /// Seals and opens what clients keep of their logins.
+    pub(crate) seals: &'a Seals,
+    /// What a provider has said, where one was asked.
+    pub(crate) known: Option<&'a Known>,
 }
 
 /// Decides for a request that came to a listener, and writes down what it
@@ -90,6 +103,9 @@ pub(crate) fn decide(
         let tls = listener.protocol == Protocol::Https;
         trace.certificate =
             tls.then(|| tls::chosen(state, listener, arrival.server_name.as_deref()));
+        trace.client_certificate = judged(state, listener, &arrival.client_chain);
+        // It may be decided anew.
+        trace.rules.clear();
         trace.listener = Some(AskedListener {
             arn: listener.arn.clone(),
             load_balancer: balancer.arn.clone(),
@@ -101,11 +117,31 @@ pub(crate) fn decide(
         return Decision::Answer(answer);
     }
     let host = authority(parts);
-    let (action, transforms) = action(listener, parts, arrival.peer.ip(), course);
+    let looking = Looking {
+        seals: choosing.seals,
+        known: choosing.known,
+        now: choosing.now,
+    };
+    if let Some(stop) = callback(state, listener, arrival, parts, looking, course) {
+        return stop.into();
+    }
+    let (actions, transforms) = actions(listener, parts, arrival.peer.ip(), course);
+    let mut passed = Passed::default();
+    for action in actions.iter().filter(|action| !action.kind.is_routing()) {
+        match gate(state, &action.kind, arrival, parts, looking, course) {
+            Ok(with) => passed = with,
+            Err(stop) => return stop.into(),
+        }
+    }
+    let action = actions.iter().map(|action| &action.kind);
+    let action = action.filter(|action| action.is_routing()).next_back();
     course.action = action.map(ActionKind::as_str);
     course.note(|trace| trace.action = action.map(ActionKind::as_str));
     match action {
-        Some(ActionKind::FixedResponse(response)) => Decision::Answer(Answer::fixed(response)),
+        Some(ActionKind::FixedResponse(response)) => Decision::Answer(Answer {
+            cookies: passed.cookies,
+            ..Answer::fixed(response)
+        }),
         Some(ActionKind::Redirect(redirect)) => {
             let from = RedirectFrom {
                 scheme: scheme(listener.protocol),
@@ -115,7 +151,10 @@ pub(crate) fn decide(
             };
             let location = from.location(redirect);
             course.redirect = Some(location.clone());
-            Decision::Answer(Answer::redirect(redirect.status, location))
+            Decision::Answer(Answer {
+                cookies: passed.cookies,
+                ..Answer::redirect(redirect.status, location)
+            })
         }
         Some(ActionKind::Forward(forward)) => {
             let note = |seen| course.note(|trace| trace.rewrites.push(seen));
@@ -165,18 +204,27 @@ pub(crate) fn decide(
             match decision {
                 Decision::Forward(mut to) => {
                     to.rewritten = rewritten;
+                    to.cookies.extend(passed.cookies);
+                    to.vouched = vec![passed.vouched, told(listener, &arrival.client_chain)];
                     if let Some(good) = sticky {
                         let set = pins.set(pins::GROUP, &group.arn, now, good);
                         to.cookies.extend(set);
                     }
                     Decision::Forward(to)
                 }
-                answer @ Decision::Answer(_) => answer,
+                other => other,
             }
         }
-        // Nobody is let through unseen while who asks cannot be looked at here.
-        Some(_) => refuse(500, "the simulator does not carry out this action"),
-        None => refuse(500, "the rule has no action"),
+        _ => refuse(500, "the rule has no action"),
+    }
+}
+
+impl From<Stop> for Decision {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Answer(answer) => Self::Answer(answer),
+            Stop::Ask(question) => Self::Ask(question),
+        }
     }
 }
 
@@ -200,15 +248,14 @@ fn scheme(protocol: Protocol) -> &'static str {
     }
 }
 
-/// The first action of the first rule whose conditions are all met, else of
-/// the default ones, and the transforms beside it. The action answers itself,
-/// or looks at who asks.
-fn action<'a>(
+/// The actions of the first rule whose conditions are all met, else the
+/// default ones, and the transforms beside them.
+fn actions<'a>(
     listener: &'a Listener,
     parts: &Parts,
     peer: IpAddr,
     course: &mut Course,
-) -> (Option<&'a ActionKind>, &'a [Transform]) {
+) -> (&'a [Action], &'a [Transform]) {
     let matching = listener.rules.iter().find(|(priority, rule)| {
         let unmet = rule
             .conditions
@@ -228,7 +275,7 @@ fn action<'a>(
     });
     let (actions, transforms) = if let Some((priority, rule)) = matching {
         course.priority = Some(*priority);
-        (&rule.actions, rule.transforms.as_slice())
+        (rule.actions.as_slice(), rule.transforms.as_slice())
     } else {
         course.priority = Some(0);
         course.note(|trace| {
@@ -239,9 +286,9 @@ fn action<'a>(
                 conditions: Vec::new(),
             });
         });
-        (&listener.default_actions, [].as_slice())
+        (listener.default_actions.as_slice(), [].as_slice())
     };
-    (actions.first().map(|action| &action.kind), transforms)
+    (actions, transforms)
 }
 
 /// Why a forward has chosen a group.
@@ -311,6 +358,7 @@ fn towards(
         now,
         rotation,
         pins,
+        ..
     } = choosing;
     let sticky = pins::of_targets(group);
     let sent = pins::sent(&parts.headers, pins::TARGET);
@@ -354,6 +402,7 @@ fn towards(
         function: group.target_type == TargetType::Lambda,
         cookies: cookies.unwrap_or_default(),
         rewritten: Rewritten::default(),
+        vouched: Vec::new(),
         ingress,
         processing: processing(balancer, listener),
         idle: idle(balancer),
@@ -384,8 +433,8 @@ fn processing(balancer: &LoadBalancer, listener: &Listener) -> Processing {
         preserve_host: enabled("routing.http.preserve_host_header.enabled"),
         drop_invalid: enabled("routing.http.drop_invalid_header_fields.enabled"),
         tls: about_tls.then(|| {
-            let name = |own| request_header(listener, own);
-            (name("x-amzn-tls-version"), name("x-amzn-tls-cipher-suite"))
+            let name = |own: &HeaderName| request_header(listener, own);
+            (name(&TLS_VERSION), name(&TLS_CIPHER_SUITE))
         }),
     }
 }

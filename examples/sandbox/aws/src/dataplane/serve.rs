@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::activity::{Activity, Watched};
 use super::answer::Answer;
+use super::authentication::{Learnt, Question, ask};
 use super::checks::closes;
 use super::course::{Arrival, Course};
 use super::forwarded::{TRACE_ID, drop_hop_by_hop, towards_target, upgrade};
@@ -78,26 +79,41 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let keep_alive = keeps_alive(&parts);
-    let (headers, decided) = shared.state.of_arn(&arrival.listener).read(|state| {
-        let headers = listener_of(state, &arrival.listener)
-            .map(|(_, listener)| AnswerHeaders::of(listener))
-            .unwrap_or_default();
-        let choosing = Choosing {
-            now: shared.state.now(),
-            rotation: &shared.rotation,
-            pins: &shared.pins,
-        };
-        let draw = |below: u32| rand::random_range(0..below);
-        let decided = match decide(state, arrival, &parts, choosing, draw, course) {
-            Decision::Answer(answer) => Err(answer),
-            Decision::Forward(to) => {
-                // Under the lock: the target is registered at this moment.
-                let departed = shared.departures.watch(&to.group, &to.target);
-                Ok((to, departed))
-            }
-        };
-        (headers, decided)
+    let headers = shared.state.of_arn(&arrival.listener).read(|state| {
+        let (_, listener) = listener_of(state, &arrival.listener)?;
+        Some(AnswerHeaders::of(listener))
     });
+    let headers = headers.unwrap_or_default();
+    let mut known = None;
+    let decided = loop {
+        let decided = shared.state.of_arn(&arrival.listener).read(|state| {
+            let choosing = Choosing {
+                now: shared.state.now(),
+                rotation: &shared.rotation,
+                pins: &shared.pins,
+                seals: &shared.seals,
+                known: known.as_ref(),
+            };
+            let draw = |below: u32| rand::random_range(0..below);
+            match decide(state, arrival, &parts, choosing, draw, course) {
+                Decision::Answer(answer) => Decided::Answer(answer),
+                Decision::Ask(question) => Decided::Ask(question),
+                Decision::Forward(to) => {
+                    // Under the lock: the target is registered at this moment.
+                    let departed = shared.departures.watch(&to.group, &to.target);
+                    Decided::Forward(to, departed)
+                }
+            }
+        });
+        match decided {
+            Decided::Answer(answer) => break Err(answer),
+            Decided::Forward(to, departed) => break Ok((to, departed)),
+            Decided::Ask(question) => match ask(shared, question).await {
+                Learnt::Answer(answer) => break Err(answer),
+                Learnt::Known(learnt) => known = Some(learnt),
+            },
+        }
+    };
     let answered = match decided {
         Err(answer) => Err(answer),
         Ok((to, departed)) => forward(shared, parts, body, *to, departed, course).await,
@@ -123,6 +139,13 @@ where
     };
     headers.add(reply.headers_mut());
     reply
+}
+
+/// What was decided while nothing else could change.
+enum Decided {
+    Answer(Answer),
+    Ask(Question),
+    Forward(Box<Destination>, CancellationToken),
 }
 
 fn keeps_alive(parts: &Parts) -> bool {
@@ -163,6 +186,9 @@ where
     }
     if let Some(url) = to.rewritten.url {
         parts.uri = url;
+    }
+    for vouched in to.vouched {
+        vouched.tell(&mut parts.headers);
     }
     course.trace_id = text(parts.headers.get(&TRACE_ID));
     if to.function {

@@ -2,7 +2,8 @@
 //!
 //! A listener shows the certificates that its state names, chosen by SNI: an
 //! imported one itself, and for one that ACM made the one that the simulator's
-//! authority has issued. TLS versions do not follow the listener's security policy.
+//! authority has issued. Versions and ciphers are those of the listener's security
+//! policy, as far as they are of TLS 1.2 and later.
 
 use std::sync::Arc;
 
@@ -10,17 +11,19 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
 use rustls::{
     CipherSuite, ClientConfig, CommonState, DigitallySignedStruct, Error, ProtocolVersion,
-    ServerConfig, SignatureScheme,
+    ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 
+use super::client_certificate;
 use super::course::{Session, ShownCertificate};
 use super::pattern::{Backslash, Case, fits};
 use crate::authority;
-use crate::state::{Listener, State, arn};
+use crate::state::{Listener, State, arn, ssl_policy};
 
 /// HTTP/2 in the negotiation of protocols (ALPN).
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -123,10 +126,22 @@ pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Erro
             )?,
         });
     }
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(BySni(shown)));
+    let (provider, versions) = served(listener.ssl_policy.as_deref());
+    let builder =
+        ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions)?;
+    let resolver = Arc::new(BySni(shown));
+    let mut config = match client_certificate::verifier(state, listener, provider)? {
+        None => builder.with_no_client_auth().with_cert_resolver(resolver),
+        Some(verifier) => {
+            let mut config = builder
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(resolver);
+            // Sessions are not resumed where clients show certificates.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
+        }
+    };
     let key = "routing.http2.enabled";
     let http2 = balancer.attributes.get(key).map(String::as_str) != Some("false");
     config.alpn_protocols = if http2 {
@@ -144,21 +159,7 @@ pub(crate) fn session(connection: &CommonState) -> Option<Session> {
         ProtocolVersion::TLSv1_3 => "TLSv1.3",
         _ => return None,
     };
-    // All that the provider has, see `provider`.
-    let suite = match connection.negotiated_cipher_suite()?.suite() {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
-        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
-        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
-        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
-        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            "ECDHE-ECDSA-CHACHA20-POLY1305"
-        }
-        _ => return None,
-    };
+    let suite = openssl_name(connection.negotiated_cipher_suite()?.suite())?;
     Some(Session { version, suite })
 }
 
@@ -189,7 +190,7 @@ fn shown_of(state: &State, arn: &str) -> Result<Option<Shown>, Error> {
 }
 
 /// A key with its chain.
-fn key(chain: &[&str], key: &str) -> Result<Arc<CertifiedKey>, Error> {
+pub(crate) fn key(chain: &[&str], key: &str) -> Result<Arc<CertifiedKey>, Error> {
     let unreadable = |error| Error::General(format!("certificate or key: {error}"));
     let chain = chain.join("\n");
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain.as_bytes())
@@ -211,8 +212,43 @@ fn certificates(listener: &Listener) -> impl Iterator<Item = &String> {
         .chain(&listener.sni_certificates)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
+}
+
+/// What of a security policy is served: its ciphers and versions from TLS 1.2
+/// on. Everything where there is no policy.
+fn served(policy: Option<&str>) -> (Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>) {
+    let policy = policy.and_then(|name| {
+        let described = ssl_policy::described(&[name.to_owned()]);
+        described.ok()?.pop()
+    });
+    let Some(policy) = policy else {
+        return (provider(), vec![&TLS13, &TLS12]);
+    };
+    let mut provider = ring::default_provider();
+    provider.cipher_suites.retain(|suite| {
+        let name = openssl_name(suite.suite());
+        name.is_some_and(|name| policy.ciphers.contains(&name))
+    });
+    let versions = [("TLSv1.3", &TLS13), ("TLSv1.2", &TLS12)];
+    let versions = versions.into_iter();
+    let versions = versions.filter(|(name, _)| policy.protocols.contains(name));
+    (Arc::new(provider), versions.map(|(_, it)| it).collect())
+}
+
+/// A cipher as security policies name it.
+fn openssl_name(suite: CipherSuite) -> Option<&'static str> {
+    Some(match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        _ => return None,
+    })
 }
 
 /// How to speak TLS with a target: whatever certificate it shows is taken, as a
@@ -222,9 +258,14 @@ pub(crate) fn client() -> Result<ClientConfig, Error> {
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        .with_custom_certificate_verifier(whatever_is_shown(provider))
         .with_no_client_auth();
     Ok(config)
+}
+
+/// Takes every certificate.
+pub(super) fn whatever_is_shown(provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+    Arc::new(Unverified(provider))
 }
 
 #[derive(Debug)]

@@ -73,7 +73,7 @@ pub fn changed(
         let Some((_, _, values)) = spec else {
             return Err(Refusal::new(
                 "InvalidConfigurationRequest",
-                format!("The provided {what} attribute '{key}' is not supported"),
+                format!("The provided {what} attribute is not supported: '{key}'"),
             ));
         };
         if !values.permit(value) {

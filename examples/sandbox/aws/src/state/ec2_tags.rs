@@ -55,6 +55,11 @@ impl State {
     pub(super) fn checked_ec2_tags(&self, tags: &[(String, String)]) -> Answer<Tags> {
         let mut checked = Tags::new();
         for (key, value) in tags {
+            if key.to_ascii_lowercase().starts_with("aws:") {
+                return Err(Refusal::parameter(
+                    "Tag keys starting with 'aws:' are reserved for internal use",
+                ));
+            }
             check_lengths(key, value).map_err(Refusal::parameter)?;
             if checked.insert(key.clone(), value.clone()).is_some() {
                 return Err(Refusal::parameter(format!(

@@ -2,6 +2,7 @@
 //! them, and pools of addresses. What is not declared does not exist for anybody.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -52,10 +53,14 @@ pub struct DescribedIssuer {
     /// Whether it can be reached.
     #[serde(default = "yes")]
     pub reachable: bool,
+    /// Where it really listens for HTTPS, on loopback; at the test issuer if absent.
+    #[serde(default)]
+    pub socket: Option<SocketAddr>,
 }
 
 impl Issuer {
-    fn url(&self) -> &str {
+    /// `https://…`, as in the claim `iss`.
+    pub fn url(&self) -> &str {
         match self {
             Self::Url(url) => url,
             Self::Described(issuer) => &issuer.url,
@@ -67,6 +72,14 @@ impl Issuer {
         match self {
             Self::Url(_) => None,
             Self::Described(issuer) => issuer.jwks.as_ref(),
+        }
+    }
+
+    /// Where it really listens; `None` where the test issuer plays it.
+    pub fn socket(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Url(_) => None,
+            Self::Described(issuer) => issuer.socket,
         }
     }
 

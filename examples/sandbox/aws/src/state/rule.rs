@@ -173,7 +173,7 @@ impl State {
             return Err(Refusal::new(
                 "TooManyRules",
                 format!(
-                    "The maximum number of rules on load balancer '{}' has been reached",
+                    "The maximum number of rules on load balancer {} has been reached",
                     balancer.arn
                 ),
             ));

@@ -73,6 +73,9 @@ impl State {
                 "At least one resource ARN and one tag key must be specified",
             ));
         }
+        for key in keys {
+            check_lengths(key, "").map_err(Refusal::validation)?;
+        }
         for resource in resources {
             self.check_elb_resource(resource)?;
         }

@@ -55,6 +55,8 @@ impl TrustStoreStatus {
 pub struct Revocation {
     /// Where it came from.
     pub source: Object,
+    /// The list in PEM form.
+    pub list: String,
     /// How many certificates it revokes.
     pub entries: usize,
 }
@@ -187,10 +189,7 @@ impl State {
         }
         let mut added = Vec::new();
         for source in sources {
-            added.push(Revocation {
-                source: source.clone(),
-                entries: self.count_revoked_in(source)?,
-            });
+            added.push(self.checked_revocation(source)?);
         }
         let lists = store.revocations.len() + added.len();
         let entries = added.iter().map(|list| list.entries).sum::<usize>();
@@ -213,8 +212,8 @@ impl State {
         Ok(ids)
     }
 
-    fn count_revoked_in(&self, source: &Object) -> Answer<usize> {
-        let text = self.outside.object(source).ok_or_else(|| {
+    fn checked_revocation(&self, source: &Object) -> Answer<Revocation> {
+        let list = self.outside.object(source).ok_or_else(|| {
             Refusal::new(
                 "RevocationContentNotFound",
                 format!(
@@ -223,7 +222,7 @@ impl State {
                 ),
             )
         })?;
-        count_revoked(text).ok_or_else(|| {
+        let entries = count_revoked(list).ok_or_else(|| {
             Refusal::new(
                 "InvalidRevocationContent",
                 format!(
@@ -231,6 +230,11 @@ impl State {
                     source.bucket, source.key
                 ),
             )
+        })?;
+        Ok(Revocation {
+            source: source.clone(),
+            list: list.to_owned(),
+            entries,
         })
     }
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::service::Service;
 use crate::state::{Answer, Refusal};
+use crate::url_encoding;
 
 /// All parameters of a request.
 #[derive(Debug)]
@@ -50,37 +51,7 @@ impl Params {
 
 /// Decodes `a=b&c=d` with percent signs and plus signs.
 pub fn decode_form(form: &str) -> BTreeMap<String, String> {
-    form.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (
-                percent_decode(&name.replace('+', " ")),
-                percent_decode(&value.replace('+', " ")),
-            )
-        })
-        .collect()
-}
-
-/// Resolves `%41`.
-pub fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = text
-            .get(at + 1..at + 3)
-            .filter(|_| bytes[at] == b'%')
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        if let Some(code) = code {
-            out.push(code);
-            at += 3;
-        } else {
-            out.push(bytes[at]);
-            at += 1;
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    url_encoding::pairs(form).into_iter().collect()
 }
 
 /// A part of the parameters: the whole, a structure or one element of a list.

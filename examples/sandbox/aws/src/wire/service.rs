@@ -41,6 +41,14 @@ pub enum Service {
     Cognito,
 }
 
+/// The services that take forms, by the API version that tells them apart.
+const VERSIONS: [(&str, Service); 4] = [
+    ("2015-12-01", Service::Elb),
+    ("2016-11-15", Service::Ec2),
+    ("2011-06-15", Service::Sts),
+    ("2010-05-08", Service::Iam),
+];
+
 impl Service {
     /// Whether its answers may have secrets in them.
     pub fn has_secrets(self) -> bool {
@@ -125,13 +133,18 @@ impl Service {
 
     /// The service of a form request, by its API version.
     pub fn of_version(version: &str) -> Option<Self> {
-        match version {
-            "2015-12-01" => Some(Self::Elb),
-            "2016-11-15" => Some(Self::Ec2),
-            "2011-06-15" => Some(Self::Sts),
-            "2010-05-08" => Some(Self::Iam),
-            _ => None,
-        }
+        let mut versions = VERSIONS.iter();
+        versions
+            .find(|(known, _)| *known == version)
+            .map(|(_, service)| *service)
+    }
+
+    /// The API version of a service that takes forms; empty for the others.
+    fn version(self) -> &'static str {
+        let mut versions = VERSIONS.iter();
+        versions
+            .find(|(_, service)| *service == self)
+            .map_or("", |(version, _)| *version)
     }
 
     /// The service and the operation of an `X-Amz-Target`.
@@ -207,7 +220,14 @@ impl Service {
     /// The refusal of an action that the service does not have.
     pub fn unknown_action(self, action: &str) -> Refusal {
         match self.protocol() {
-            Protocol::Query | Protocol::Ec2 => Refusal::new(
+            Protocol::Query => {
+                let version = self.version();
+                Refusal::new(
+                    "InvalidAction",
+                    format!("Could not find operation {action} for version {version}"),
+                )
+            }
+            Protocol::Ec2 => Refusal::new(
                 "InvalidAction",
                 format!("The action {action} is not valid for this web service."),
             ),

@@ -8,6 +8,7 @@ use ring::hmac;
 use sha2::{Digest, Sha256};
 
 use super::params::decode_form;
+use crate::url_encoding::{pairs, percent_encode};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -174,7 +175,7 @@ impl Signature {
         let mut canonical = format!(
             "{}\n{}\n{}\n",
             request.method,
-            encode(&normal(request.uri.path()), true),
+            percent_encode(&normal(request.uri.path()), b"/"),
             self.canonical_query(request.uri.query().unwrap_or_default()),
         );
         for name in &self.signed {
@@ -195,20 +196,11 @@ impl Signature {
     }
 
     fn canonical_query(&self, query: &str) -> String {
-        let mut pairs: Vec<(String, String)> = query
-            .split('&')
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                // A plus sign is a space in forms; encoded it is itself.
-                let clean = |text: &str| {
-                    encode(
-                        &super::params::percent_decode(&text.replace('+', " ")),
-                        false,
-                    )
-                };
-                (clean(name), clean(value))
-            })
+        let clean = |text: String| percent_encode(&text, b"");
+        // A plus sign is a space in forms; encoded it is itself.
+        let mut pairs: Vec<(String, String)> = pairs(query)
+            .into_iter()
+            .map(|(name, value)| (clean(name), clean(value)))
             .filter(|(name, _)| !(self.in_query && name == "X-Amz-Signature"))
             .collect();
         pairs.sort();
@@ -253,21 +245,6 @@ fn normal(path: &str) -> String {
         ""
     };
     format!("/{}{end}", parts.join("/"))
-}
-
-fn encode(text: &str, slashes: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b'~')
-            || (slashes && byte == b'/');
-        if plain {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

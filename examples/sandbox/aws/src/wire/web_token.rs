@@ -1,24 +1,14 @@
 //! Web identities: JSON Web Tokens and the keys of their issuers.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
-};
 use serde_json::Value;
 
+use crate::json_web_token::Token;
 use crate::state::{Answer, Refusal};
 
-/// A well-formed token.
+/// A token that says who was told and by whom.
 #[derive(Debug, Clone)]
-pub struct WebToken {
-    /// Its header.
-    header: Value,
-    /// Its claims.
-    claims: Value,
-    signed: String,
-    signature: Vec<u8>,
-}
+pub struct WebToken(Token);
 
 fn invalid(text: impl Into<String>) -> Refusal {
     Refusal::new("InvalidIdentityToken", text)
@@ -27,58 +17,34 @@ fn invalid(text: impl Into<String>) -> Refusal {
 impl WebToken {
     /// Reads a token.
     pub fn read(token: &str) -> Answer<Self> {
-        Self::parts(token).ok_or_else(|| invalid("The ID Token provided is not a valid JWT."))
-    }
-
-    fn parts(token: &str) -> Option<Self> {
-        let (signed, signature) = token.rsplit_once('.')?;
-        let (header, claims) = signed.split_once('.')?;
-        let json = |part: &str| -> Option<Value> {
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
-        };
-        let read = Self {
-            header: json(header)?,
-            claims: json(claims)?,
-            signed: signed.to_owned(),
-            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
-        };
-        let whole = read.header["alg"].is_string()
-            && read.claims["sub"].is_string()
-            && read.claims["iss"].is_string()
-            && !read.signature.is_empty();
-        whole.then_some(read)
+        let named = |token: &Token| ["sub", "iss"].iter().all(|it| token.claims[it].is_string());
+        let token = Token::read(token).filter(named);
+        token
+            .map(Self)
+            .ok_or_else(|| invalid("The ID Token provided is not a valid JWT."))
     }
 
     /// A claim that is a text.
     pub fn claim(&self, name: &str) -> &str {
-        self.claims[name].as_str().unwrap_or_default()
+        self.0.text(name)
     }
 
     /// Whom it is for.
     pub fn audiences(&self) -> Vec<String> {
-        match &self.claims["aud"] {
-            Value::Array(all) => all
-                .iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect(),
-            Value::String(one) => vec![one.clone()],
-            _ => Vec::new(),
-        }
+        self.0.audiences()
     }
 
     /// Refuses a token whose time is not now.
     pub fn check_time(&self, now: Timestamp) -> Answer<()> {
-        let second = |name: &str| self.claims[name].as_f64();
         #[allow(clippy::cast_precision_loss)]
         let now = now.as_second() as f64;
-        if second("exp").is_some_and(|end| end <= now) {
+        if self.0.seconds("exp").is_some_and(|end| end <= now) {
             return Err(Refusal::new(
                 "ExpiredTokenException",
                 "Token expired: current date/time must be before the expiration date/time",
             ));
         }
-        if second("nbf").is_some_and(|start| start > now) {
+        if self.0.seconds("nbf").is_some_and(|start| start > now) {
             return Err(invalid("The ID Token provided is not valid yet."));
         }
         Ok(())
@@ -87,42 +53,19 @@ impl WebToken {
     /// Verifies the signature with one of the keys of the issuer.
     pub fn verify(&self, key_set: &Value) -> Answer<()> {
         let keys = key_set["keys"].as_array().map_or(&[][..], Vec::as_slice);
-        let wanted =
-            |key: &&Value| self.header["kid"].is_null() || key["kid"] == self.header["kid"];
-        if keys.iter().filter(wanted).any(|key| self.is_signed_by(key)) {
+        if self.0.is_signed_by_one_of(keys) {
             return Ok(());
         }
         Err(invalid(
             "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements",
         ))
     }
-
-    fn is_signed_by(&self, key: &Value) -> bool {
-        let part = |name: &str| {
-            let text = key[name].as_str().unwrap_or_default();
-            URL_SAFE_NO_PAD.decode(text).unwrap_or_default()
-        };
-        let message = self.signed.as_bytes();
-        match (self.header["alg"].as_str(), key["kty"].as_str()) {
-            (Some("RS256"), Some("RSA")) => {
-                let (n, e) = (part("n"), part("e"));
-                let key = RsaPublicKeyComponents { n: &n, e: &e };
-                key.verify(&RSA_PKCS1_2048_8192_SHA256, message, &self.signature)
-                    .is_ok()
-            }
-            (Some("ES256"), Some("EC")) => {
-                let point = [vec![4], part("x"), part("y")].concat();
-                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-                key.verify(message, &self.signature).is_ok()
-            }
-            _ => false,
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use ring::{
         rand::SystemRandom,
         signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},

@@ -1,10 +1,14 @@
 //! The data plane through real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bearer;
+mod browser;
 mod control;
 mod health;
 mod http2;
 mod life;
+mod logins;
+mod mutual_tls;
 mod sockets;
 mod sticky;
 mod wire;

@@ -127,7 +127,7 @@ async fn addresses_and_endpoints_over_http() {
     );
 }
 
-fn certificate(name: &str) -> Certificate {
+pub(super) fn certificate(name: &str) -> Certificate {
     Certificate {
         arn: format!("arn:aws:acm:us-east-1:123456789012:certificate/{name}"),
         domain_name: name.to_owned(),

@@ -3,6 +3,7 @@
 
 pub(super) mod der;
 mod key;
+mod name;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{Timestamp, civil};
@@ -11,6 +12,7 @@ use rustls::crypto::ring;
 pub(super) use key::PrivateKey;
 
 use der::{Element, dotted};
+use name::{joined, name, rfc2253};
 
 /// What is read of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,10 @@ pub struct Facts {
     pub subject: String,
     /// Issuer in the same form.
     pub issuer: String,
+    /// Subject as RFC 2253 writes it, the last part first.
+    pub subject_rfc2253: String,
+    /// Issuer in the same form.
+    pub issuer_rfc2253: String,
     /// The organisation of the issuer, else its common name.
     pub issuer_name: String,
     /// Serial number, hexadecimal in pairs with colons.
@@ -133,6 +139,8 @@ fn read_der(bytes: &[u8]) -> Option<Facts> {
         common_name,
         subject: joined(&subject_names),
         issuer: joined(&issuer_names),
+        subject_rfc2253: rfc2253(subject)?,
+        issuer_rfc2253: rfc2253(issuer)?,
         issuer_name: of(&issuer_names, "O")
             .or_else(|| of(&issuer_names, "CN"))
             .unwrap_or_default(),
@@ -284,38 +292,6 @@ fn extended_usage(id: &str) -> &'static str {
         "2.5.29.37.0" => "ANY",
         _ => "CUSTOM",
     }
-}
-
-/// The attributes of a name in their order.
-fn name(element: &Element) -> Option<Vec<(&'static str, String)>> {
-    let mut names = Vec::new();
-    for set in element.inside(der::SEQUENCE)? {
-        for attribute in set.inside(0x31)? {
-            let parts = attribute.inside(der::SEQUENCE)?;
-            let [id, value] = parts.as_slice() else {
-                return None;
-            };
-            let key = match dotted(id.content).as_str() {
-                "2.5.4.3" => "CN",
-                "2.5.4.6" => "C",
-                "2.5.4.7" => "L",
-                "2.5.4.8" => "ST",
-                "2.5.4.10" => "O",
-                "2.5.4.11" => "OU",
-                _ => continue,
-            };
-            names.push((key, String::from_utf8_lossy(value.content).into_owned()));
-        }
-    }
-    Some(names)
-}
-
-fn joined(names: &[(&str, String)]) -> String {
-    let parts: Vec<String> = names
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    parts.join(",")
 }
 
 fn pairs(bytes: &[u8]) -> String {

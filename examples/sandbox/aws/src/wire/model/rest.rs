@@ -9,7 +9,7 @@ use super::{
     check::Step,
     decode::{Decoder, Malformed},
 };
-use crate::wire::{params::percent_decode, xml::Element};
+use crate::{url_encoding::percent_decode, wire::xml::Element};
 
 /// The namespace of Route 53, the one service of this protocol.
 pub const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";

@@ -1,0 +1,82 @@
+//! How far each record is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::live::LoadBalancerOf;
+use super::parting::Parting;
+use crate::model::finding::{Finding, Reason};
+use crate::model::group::GroupId;
+use crate::model::records::{Place, RecordState};
+
+/// How far each record is.
+#[derive(Default)]
+pub(super) struct Book {
+    /// Hosts that were looked at since the process began.
+    pub(super) looked_at: BTreeSet<String>,
+    /// Records that are ours, with the group that they are held for.
+    pub(super) held: BTreeMap<Place, GroupId>,
+    /// State of each wished record.
+    pub(super) states: BTreeMap<String, (GroupId, RecordState)>,
+    pub(super) findings: BTreeSet<(GroupId, Finding)>,
+    /// What groups have been told.
+    pub(super) told: View,
+    /// Load balancers as they were at the last look.
+    pub(super) live: BTreeMap<GroupId, LoadBalancerOf>,
+    /// Changes that are being spread, by id, with what they are about.
+    pub(super) spreading: BTreeMap<String, BTreeSet<Place>>,
+    /// Pause until it is asked again whether they have been.
+    pub(super) pause: Option<Duration>,
+    /// Records that a group gave up: it waits for them.
+    pub(super) given_up: BTreeMap<(GroupId, Place), Parting>,
+    /// Places that were read since the process began.
+    pub(super) met: BTreeSet<Place>,
+    /// When what was refused is looked at again, and the pause before that.
+    pub(super) look_again: Option<(Instant, Duration)>,
+    /// Hosts of groups that get no record as there is no zone for them.
+    pub(super) homeless: BTreeSet<(GroupId, String)>,
+    /// Whether zones may not be listed.
+    pub(super) denied: bool,
+}
+
+/// What a group can see of the book.
+pub(super) type View = BTreeMap<GroupId, BTreeSet<String>>;
+
+impl Book {
+    pub(super) fn spreading_now(&self) -> BTreeSet<Place> {
+        self.spreading.values().flatten().cloned().collect()
+    }
+
+    /// Whether something stands in the way of a record that only others can
+    /// take away.
+    pub(super) fn waits_for_others(&self) -> bool {
+        let zone = |f: &Finding| matches!(f.reason, Reason::NoHostedZone | Reason::AmbiguousZone);
+        let refused =
+            |(_, state): &(GroupId, RecordState)| matches!(state, RecordState::Refused(_));
+        self.denied
+            || self.findings.iter().any(|(_, finding)| zone(finding))
+            || self.states.values().any(refused)
+    }
+
+    pub(super) fn view(&self) -> View {
+        let mut view = View::new();
+        let mut note = |group: &GroupId, text: String| {
+            view.entry(group.clone()).or_default().insert(text);
+        };
+        for (place, group) in &self.held {
+            note(group, format!("held {place}"));
+        }
+        for (host, (group, state)) in &self.states {
+            note(group, format!("{host} {state}"));
+        }
+        for (group, finding) in &self.findings {
+            note(group, finding.message.clone());
+        }
+        for ((group, place), parting) in &self.given_up {
+            note(group, format!("given up {place} {parting:?}"));
+        }
+        view
+    }
+}
