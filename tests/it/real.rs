@@ -96,8 +96,8 @@ struct Held {
     targets: Vec<BTreeSet<String>>,
     /// Names of alias records.
     hosts: BTreeSet<String>,
-    /// Sources that the load balancers' groups let in.
-    sources: BTreeSet<String>,
+    /// Ports that the load balancers' groups open, and to whom.
+    open: BTreeSet<(Option<i32>, String)>,
 }
 
 impl Held {
@@ -119,10 +119,10 @@ impl Held {
                 for id in &balancer.security_groups {
                     let rules = state.security_groups[id].rules.iter();
                     let incoming = rules.filter(|rule| !rule.permission.egress);
-                    held.sources
+                    held.open
                         .extend(incoming.filter_map(|rule| match &rule.permission.peer {
                             Peer::Group(_) => None,
-                            peer => Some(peer.to_string()),
+                            peer => Some((rule.permission.from_port, peer.to_string())),
                         }));
                 }
             }
@@ -148,7 +148,6 @@ struct Wanted<'a> {
     ports: &'a [u16],
     hosts: &'a [&'a str],
     targets: &'a [&'a str],
-    sources: &'a [&'a str],
 }
 
 /// Waits until the account holds it and nothing more, and until it stays so.
@@ -157,7 +156,8 @@ async fn comes_true(scene: &Scene, step: &str, wanted: &Wanted<'_>) {
         let held = Held::by(scene);
         let hosts: BTreeSet<String> = wanted.hosts.iter().map(|h| format!("{h}.")).collect();
         let targets: BTreeSet<String> = wanted.targets.iter().map(|t| (*t).to_owned()).collect();
-        let sources: BTreeSet<String> = wanted.sources.iter().map(|s| (*s).to_owned()).collect();
+        let ports = wanted.ports.iter().map(|port| Some(i32::from(*port)));
+        let open = ports.map(|port| (port, "0.0.0.0/0".to_owned())).collect();
         let rules = held.listeners.values().all(|rules| {
             rules.len() == wanted.hosts.len()
                 && wanted
@@ -171,10 +171,14 @@ async fn comes_true(scene: &Scene, step: &str, wanted: &Wanted<'_>) {
             && !held.targets.is_empty()
             && held.targets.iter().all(|group| *group == targets)
             && held.hosts == hosts
-            && held.sources == sources;
+            && held.open == open;
         if right { Ok(()) } else { Err(held) }
     };
-    scene.eventually(step, async || check()).await;
+    let told = async || match check() {
+        Ok(()) => Ok(()),
+        Err(held) => Err((held, scene.events(&scene.name, "web").await)),
+    };
+    scene.eventually(step, told).await;
     scene.quiet().await;
     assert!(
         check().is_ok(),
@@ -211,21 +215,17 @@ async fn life(name: &str, slowness: Slowness) {
         ports: &[80],
         hosts: &["shop.example.com"],
         targets: &["10.0.48.11", "10.0.64.11"],
-        sources: &["0.0.0.0/0"],
     };
     comes_true(&scene, "it is created", &created).await;
 
-    let more = [
-        "alb.ingress.kubernetes.io/certificate-arn: '{certificate}'",
-        "alb.ingress.kubernetes.io/listen-ports: '[{\"HTTP\": 80}, {\"HTTPS\": 443}]'",
-        "alb.ingress.kubernetes.io/inbound-cidrs: 192.0.2.0/24",
-    ];
+    let certificate = "alb.ingress.kubernetes.io/certificate-arn: '{certificate}'";
+    let both = "alb.ingress.kubernetes.io/listen-ports: '[{\"HTTP\": 80}, {\"HTTPS\": 443}]'";
+    let more = [certificate, both];
     let hosts = ["shop.example.com", "new.example.com"];
     scene.apply(&manifest("web", &hosts, &more)).await;
     let edited = Wanted {
         ports: &[80, 443],
         hosts: &hosts,
-        sources: &["192.0.2.0/24"],
         ..created
     };
     comes_true(&scene, "it is edited", &edited).await;
@@ -244,13 +244,15 @@ async fn life(name: &str, slowness: Slowness) {
     };
     comes_true(&scene, "it has shrunk", &shrunk).await;
 
+    // A certificate alone is a listener on 443 alone.
     let last = ["new.example.com"];
-    scene.apply(&manifest("web", &last, &more)).await;
-    let renamed = Wanted {
+    scene.apply(&manifest("web", &last, &[certificate])).await;
+    let less = Wanted {
+        ports: &[443],
         hosts: &last,
         ..shrunk
     };
-    comes_true(&scene, "a host has gone", &renamed).await;
+    comes_true(&scene, "a host and a listener have gone", &less).await;
 
     scene.delete(&manifest("web", &last, &[])).await;
     scene.gone(name, "web").await;
@@ -289,7 +291,6 @@ async fn made_again_while_the_old_one_is_going() {
         ports: &[80],
         hosts: &["shop.example.com"],
         targets: &["10.0.48.11"],
-        sources: &["0.0.0.0/0"],
     };
 
     scene.apply(&web).await;
