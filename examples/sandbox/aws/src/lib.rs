@@ -14,6 +14,8 @@
 //!   what is left over.
 //! * `world` makes a small account as a cluster on EKS has it.
 //! * `dataplane` and `dns` serve what the state says and report target health.
+//! * `issuer` plays the providers at which users log in, outside of AWS and in
+//!   Cognito.
 
 pub mod audit;
 mod authority;

@@ -133,8 +133,8 @@ pub(crate) fn decide(
             Err(stop) => return stop.into(),
         }
     }
-    let action = actions.iter().map(|action| &action.kind);
-    let action = action.filter(|action| action.is_routing()).next_back();
+    let mut action = actions.iter().map(|action| &action.kind);
+    let action = action.rfind(|action| action.is_routing());
     course.action = action.map(ActionKind::as_str);
     course.note(|trace| trace.action = action.map(ActionKind::as_str));
     match action {
@@ -222,7 +222,7 @@ pub(crate) fn decide(
 impl From<Stop> for Decision {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Answer(answer) => Self::Answer(answer),
+            Stop::Answer(answer) => Self::Answer(*answer),
             Stop::Ask(question) => Self::Ask(question),
         }
     }

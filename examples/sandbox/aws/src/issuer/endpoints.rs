@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
@@ -30,7 +31,7 @@ async fn serve(
     body: String,
 ) -> Response {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let authority = uri.authority().map(|authority| authority.as_str());
+    let authority = uri.authority().map(Authority::as_str);
     let authority = authority.or(host).unwrap_or_default();
     let path = uri.path();
     let last = path.rsplit('/').next().unwrap_or_default();

@@ -40,6 +40,9 @@ use crate::dataplane::tls_key;
 /// A client has this long for its handshake, and for each head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So many codes or tokens are remembered.
+const REMEMBERED: usize = 100_000;
+
 /// The names of the certificate for clients that ask for none.
 const OWN_NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
 
@@ -62,6 +65,22 @@ struct Memory {
     refresh_tokens: HashMap<String, Grant>,
     /// Claims by the ids of access tokens.
     claims: HashMap<String, serde_json::Map<String, serde_json::Value>>,
+}
+
+impl Memory {
+    /// Forgets everybody when there are too many to remember.
+    fn forget(&mut self) {
+        let all = [
+            self.codes.len(),
+            self.refresh_tokens.len(),
+            self.claims.len(),
+        ];
+        if all.into_iter().any(|count| count >= REMEMBERED) {
+            self.codes.clear();
+            self.refresh_tokens.clear();
+            self.claims.clear();
+        }
+    }
 }
 
 impl Issuer {

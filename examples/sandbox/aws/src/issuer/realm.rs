@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Issuer;
 use crate::State;
+use crate::state::outside::Issuer as Outside;
 use crate::state::user_pool::{PoolClient, UserPool};
 
 /// An issuer that is played.
@@ -66,7 +67,7 @@ impl Issuer {
                 let rest = url.strip_prefix(&origin);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            let declared = outside.issuers.iter().map(|issuer| issuer.url());
+            let declared = outside.issuers.iter().map(Outside::url);
             let issuer = declared.filter(within).max_by_key(|url| url.len());
             Some(Realm {
                 issuer: issuer.map_or(origin.clone(), str::to_owned),

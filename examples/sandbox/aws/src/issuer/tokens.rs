@@ -86,6 +86,7 @@ impl Issuer {
     pub(super) fn tokens(&self, grant: &Grant, refresh: Option<String>) -> Option<Value> {
         let now = self.state.now().as_second();
         let mut memory = self.memory();
+        memory.forget();
         let lasts = i64::from(memory.settings.expires_in);
         let id = unguessable();
         let mut claims = json!({

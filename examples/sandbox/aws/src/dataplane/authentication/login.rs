@@ -195,8 +195,8 @@ pub(crate) fn returned(
     parts: &Parts,
     seals: &Seals,
     now: Timestamp,
-) -> Result<Return, Answer> {
-    let refuse = |why: &'static str| Err(Answer::error(401, why));
+) -> Result<Return, Box<Answer>> {
+    let refuse = |why: &'static str| Err(Box::new(Answer::error(401, why)));
     let query = pairs(parts.uri.query().unwrap_or_default());
     let sent = |name: &str| {
         let mut pairs = query.iter();
@@ -225,14 +225,14 @@ pub(crate) fn returned(
         Some(_) => {}
     }
     if let Some(error) = sent("error") {
-        return Err(if error == "access_denied" {
+        return Err(Box::new(if error == "access_denied" {
             Answer::error(401, "the provider has denied access")
         } else {
             Answer::error(
                 561,
                 format!("the provider has answered the error '{error}'"),
             )
-        });
+        }));
     }
     let Some(code) = sent("code") else {
         return refuse("AuthMissingCodeParam: the provider has sent no code");

@@ -74,7 +74,7 @@ pub(crate) enum Learnt {
 /// Why the next action does not have its turn.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Answer(Answer),
+    Answer(Box<Answer>),
     Ask(Question),
 }
 
@@ -170,7 +170,10 @@ fn seen(course: &mut Course, action: &'static str, passed: bool, why: String) {
 
 fn answer(status: u16, why: impl Into<String>) -> Looked {
     let why = why.into();
-    (Err(Stop::Answer(Answer::error(status, why.clone()))), why)
+    (
+        Err(Stop::Answer(Box::new(Answer::error(status, why.clone())))),
+        why,
+    )
 }
 
 fn bearer(action: &JwtValidation, parts: &Parts, looking: Looking<'_>) -> Looked {
@@ -241,7 +244,7 @@ fn session(login: &Login, arrival: &Arrival, parts: &Parts, looking: Looking<'_>
         _ => {
             let answer = redirect(login, arrival, parts, seals, now);
             let why = answer.reason.to_string();
-            (Err(Stop::Answer(answer)), why)
+            (Err(Stop::Answer(Box::new(answer))), why)
         }
     }
 }
