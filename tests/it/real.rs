@@ -54,8 +54,9 @@ impl Slowness {
 
 /// An Ingress for hosts, with further annotations.
 fn manifest(name: &str, hosts: &[&str], more: &[&str]) -> String {
-    let more: String = more.iter().map(|line| format!("    {line}\n")).collect();
-    let rules: String = hosts
+    let more: Vec<String> = more.iter().map(|line| format!("    {line}\n")).collect();
+    let more = more.concat();
+    let rules: Vec<String> = hosts
         .iter()
         .map(|host| {
             format!(
@@ -69,6 +70,7 @@ fn manifest(name: &str, hosts: &[&str], more: &[&str]) -> String {
             )
         })
         .collect();
+    let rules = rules.concat();
     format!(
         "
 apiVersion: networking.k8s.io/v1
