@@ -11,7 +11,9 @@ mod connect;
 mod dry_run;
 mod held;
 mod leavers;
+mod record;
 mod records;
+mod start;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,11 +24,12 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::apply::{self, Applied, BackendReady, Work as WorkOf};
-use crate::aws::{Aws, Class};
+use crate::apply::{self, Announced, Applied, BackendReady, Work as WorkOf};
+use crate::aws::{Aws, Class, Error};
 use crate::key::Key;
 use crate::lane::{self, Lane, Turn};
 use crate::model;
+use crate::model::applied::spoken_for;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, NAME_TAKEN, Reason};
 use crate::model::group::GroupId;
@@ -44,7 +47,8 @@ use crate::run::{Changes, Parts, Work};
 
 use background::Background;
 use held::{Held, is_held};
-use records::Records;
+use records::{OfGroup, Records};
+use start::Start;
 
 /// How often one run plans again because AWS refused a value; each time the
 /// refusal is one more input of the model.
@@ -71,13 +75,15 @@ pub struct Reconciler {
     /// Ingresses that are known to have been served by this installation.
     ours: Mutex<leavers::Ours>,
     background: Mutex<Background>,
+    start: Start,
 }
 
 impl Reconciler {
     /// Brings one load balancer group to what its Ingresses ask for:
     ///
     /// 1. what Kubernetes says (memory only), and what of it should be;
-    /// 2. what AWS holds, as remembered; read only where that is not known;
+    /// 2. what AWS holds, as remembered or believed since the start; read only
+    ///    where that is not known, and before the first write;
     /// 3. what is to be done: a value that can be read (`info` in the log);
     /// 4. finalizers, before anything exists; records go before all else;
     /// 5. the writes. What AWS refuses becomes a verdict, and the group is
@@ -85,26 +91,51 @@ impl Reconciler {
     /// 6. status, events, and the finalizers of those that left, last.
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
         let snapshot = self.parts.stores.snapshot();
+        // What people are told of is what all rounds did.
+        let mut at_first = None;
         for _ in 0..ROUNDS {
             let mut desired = self.desired(group, &snapshot).await?;
-            let before = self.memory.recall(group).await?;
+            let before = self.held_by_aws(&desired).await?;
             self.drop_anothers(&mut desired, &before, &snapshot);
             let waiting = self.records_first(&mut desired, &before, &snapshot);
             let plan = self.plan(&desired, &before, &waiting);
+            if !plan.is_empty() && self.memory.is_believed(group) {
+                // Nothing is written by belief.
+                self.memory.recall(group).await?;
+                continue;
+            }
             self.parts.reporter.claim(&desired, &snapshot).await?;
-            let applied = self.apply(WorkOf::Group(group), &plan).await;
+            let announced = self.announced(&desired, &plan);
+            let work = WorkOf::Group(group);
+            let applied = self.apply(work, &plan, announced.clone()).await;
+            let is_announced = announced.peek() != Some(&false);
+            drop(announced);
             if self.judge(&desired, &before, &plan, &applied) {
+                at_first.get_or_insert(before);
                 continue;
             }
             let done = Done {
                 desired,
-                before,
+                before: at_first.unwrap_or(before),
                 waiting,
                 applied,
             };
-            return self.publish(done, &plan, &snapshot).await;
+            let again = self.publish(done, &plan, &snapshot).await?;
+            anyhow::ensure!(is_announced, "the IngressGroup cannot be written");
+            return Ok(again);
         }
         anyhow::bail!("AWS refuses one value after the other; what is refused is in the events")
+    }
+
+    /// What AWS holds for a group. What is believed since the start is enough
+    /// to see that nothing is to be done, unless live parts matter themselves.
+    pub(super) async fn held_by_aws(&self, desired: &Desired) -> Result<Observed, Error> {
+        if spoken_for(desired).is_some()
+            && let Some(believed) = self.memory.recall_believed(&desired.group).await?
+        {
+            return Ok(believed);
+        }
+        self.memory.recall(&desired.group).await
     }
 
     /// What should be. Where something is missed that AWS may know by now,
@@ -163,7 +194,7 @@ impl Reconciler {
     }
 
     /// Writes what a plan says, and counts.
-    async fn apply(&self, work: WorkOf<'_>, plan: &Plan) -> Applied {
+    async fn apply(&self, work: WorkOf<'_>, plan: &Plan, announced: Announced) -> Applied {
         if plan.is_empty() {
             tracing::debug!("in sync");
             return Applied::default();
@@ -186,6 +217,7 @@ impl Reconciler {
             backend: self.backend.subscribe(),
             patience: PATIENCE,
             deferred: &deferred,
+            announced,
             stop: self.parts.stopping.clone(),
         };
         let turn = turn_of(plan);
@@ -245,16 +277,19 @@ impl Reconciler {
         let released = waiting.is_empty() && applied.is_complete();
         waiting.extend(applied.waiting.iter().map(ToString::to_string));
         waiting.extend(words::in_use(&applied));
-        let (records, of_records) = match &self.records {
+        let OfGroup { records, findings } = match &self.records {
             Some(records) => records.of_group(&desired),
-            None => Default::default(),
+            None => OfGroup {
+                records: Some(Vec::new()),
+                findings: Vec::new(),
+            },
         };
         let mut failures = words::failures(&applied);
         if applied.waiting.iter().any(Need::is_of_backend) {
             // What stands in the way of what is waited for.
             failures.extend(lock(&self.backend_failures).iter().cloned());
         }
-        let mut more_findings = of_records;
+        let mut more_findings = findings;
         more_findings.extend(words::protected(&desired, plan, &applied));
         more_findings.extend(blocking(&desired, &observed));
         let taken = lock(&self.backend_name_taken).clone();
@@ -267,6 +302,7 @@ impl Reconciler {
             records,
             failures,
             more_findings,
+            applied: self.record_of(&desired, &observed, &applied, snapshot),
         };
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
@@ -361,6 +397,7 @@ fn turn_of(plan: &Plan) -> Turn {
 /// What one run has come to.
 struct Done {
     desired: Desired,
+    /// What AWS held before the first round.
     before: Observed,
     /// What the group waits for in DNS.
     waiting: Vec<String>,
@@ -389,19 +426,13 @@ fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
 }
 
 impl Work for Reconciler {
-    async fn begin(&self) -> anyhow::Result<()> {
-        // They are for people to read: the work does not depend on them.
-        if let Err(error) = self.remove_stray_resources().await {
-            let error = format!("{error:#}");
-            tracing::warn!(
-                error,
-                "cannot remove IngressGroups of groups that are no more"
-            );
-        }
-        Ok(())
+    async fn begin(&self) -> BTreeSet<Key> {
+        let pending = self.read_records().await;
+        pending.into_iter().map(Key::Group).collect()
     }
 
     async fn reconcile(&self, key: &Key, turn: &Turn) -> anyhow::Result<Option<Duration>> {
+        self.started().await?;
         let _under_way = self.aws.begin(turn);
         match key {
             Key::Group(group) => self.group(group).await,
@@ -417,8 +448,14 @@ impl Work for Reconciler {
         self.look_after().await;
     }
 
+    async fn end(&self) {
+        self.parts.reporter.write_late(true).await;
+    }
+
     async fn verify(&self) {
-        self.verify_a_little().await;
+        if self.is_started() {
+            self.verify_a_little().await;
+        }
     }
 
     fn is_throttled(error: &anyhow::Error) -> bool {

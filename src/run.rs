@@ -7,6 +7,7 @@
 //! exit 0. Any task that ends by itself ends the process with an error: a
 //! watch that died silently would be the worst of failures.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ use crate::watch::{self, Stores};
 
 /// Pause between two looks at what is due in the background.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long what is written at the end may take.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// A dry run gives up when the stores are not full after this time.
 const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
@@ -70,8 +74,9 @@ pub enum Changes {
 /// What is done with keys. Everything here is called by the leader only,
 /// except [`Work::dry_run`], which writes nothing.
 pub trait Work: Send + Sync + 'static {
-    /// Called once, before the first key: what must be put right at the start.
-    fn begin(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// Called once, before the first key. Answers the keys of what the last
+    /// process may have left half made.
+    fn begin(&self) -> impl Future<Output = BTreeSet<Key>> + Send;
 
     /// Brings what the key stands for to what it should be. Answers when to
     /// come again although nothing wakes the key.
@@ -84,6 +89,9 @@ pub trait Work: Send + Sync + 'static {
     /// Called about once a second: polling for what AWS takes time for. Wakes
     /// keys; tells of its own failures.
     fn tick(&self) -> impl Future<Output = ()> + Send;
+
+    /// Called once, after the last key and while this process still leads.
+    fn end(&self) -> impl Future<Output = ()> + Send;
 
     /// Called about once a second, beside [`Work::tick`], which must not wait
     /// for it: verification in the background. Wakes keys; tells of its own
@@ -363,34 +371,40 @@ where
     let working = async {
         // Before the snapshot: what it does not have yet wakes its keys.
         leads.store(true, Ordering::SeqCst);
-        work.begin().await?;
+        let half_made = work.begin().await;
         let snapshot = stores.snapshot();
         let view = View {
             snapshot: &snapshot,
             settings: &settings.model,
         };
-        queue.wake_all(routes::everything(view), Lane::Restart);
+        let (pending, rest): (BTreeSet<Key>, BTreeSet<Key>) = routes::everything(view)
+            .into_iter()
+            .partition(|key| half_made.contains(key));
+        queue.wake_all(pending, Lane::Pending);
+        queue.wake_all(rest, Lane::Restart);
         drop(snapshot);
         let run = |key, turn| one_run(Arc::clone(&work), Arc::clone(&metrics), key, turn);
         // Groups may wait for what they share, so that must never wait for them.
         let counts = |key: &Key| matches!(key, Key::Group(_));
         tokio::select! {
-            () = queue_work.run(shutdown.clone(), counts, run) => anyhow::Ok(()),
-            () = tick(work.as_ref()) => Ok(()),
-            () = verify(work.as_ref()) => Ok(()),
+            () = queue_work.run(shutdown.clone(), counts, run) => {}
+            () = tick(work.as_ref()) => {}
+            () = verify(work.as_ref()) => {}
+        }
+        if tokio::time::timeout(LAST_WRITES, work.end()).await.is_err() {
+            tracing::warn!("not all was written in time before the end");
         }
     };
-    let worked = tokio::select! {
+    tokio::select! {
         biased;
         lost = &mut holding => {
             lost.context("the leader election ended")??;
             anyhow::bail!("the leader election ended");
         }
-        worked = working => worked,
+        () = working => {}
     };
     released.cancel();
     holding.await.context("the leader election ended")??;
-    worked?;
     tracing::info!("stopped");
     Ok(Changes::Nothing)
 }

@@ -99,7 +99,12 @@ pub fn start_logging(filter: &LogFilter, format: LogFormat) {
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Text => subscriber.try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        // The list of spans has the current one too.
+        LogFormat::Json => subscriber
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .try_init(),
     };
     if started.is_err() {
         tracing::debug!("logging had been started before");

@@ -21,8 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::{BoxFuture, Shared};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +91,20 @@ pub struct Context<'a> {
     /// Steps that are not to be tried now, with why they failed before: they
     /// fail so again, without a call.
     pub deferred: &'a BTreeMap<StepId, Error>,
+    /// Notes elsewhere that a change begins; see [`Announced`].
+    pub announced: Announced,
     /// No step begins after this; those that run are finished.
     pub stop: CancellationToken,
+}
+
+/// What every step but those of targets waits for before it begins: that the
+/// change is noted where the next process looks. Begun by the first of them,
+/// shared by all; where it answers `false`, none of them begins.
+pub type Announced = Shared<BoxFuture<'static, bool>>;
+
+/// For changes that need not be noted.
+pub fn unannounced() -> Announced {
+    futures::future::ready(true).boxed().shared()
 }
 
 /// A step that failed.
@@ -113,7 +126,8 @@ pub struct Applied {
     /// Steps that failed.
     pub failed: Vec<Failure>,
     /// Steps that did not begin: one that they come after did not succeed,
-    /// what they need is not there, or the process stops.
+    /// what they need is not there, the change could not be announced, or the
+    /// process stops.
     pub skipped: Vec<StepId>,
     /// Needs that did not come in time.
     pub waiting: BTreeSet<Need>,
@@ -139,7 +153,7 @@ enum Outcome {
     Failed(Error),
     /// What it needs did not come.
     Short(Need),
-    /// The process stops.
+    /// The process stops, or the change could not be announced.
     Stopped,
 }
 
@@ -244,6 +258,9 @@ impl Run<'_> {
             if let Some(outcome) = self.wait_for(need).await {
                 return (id, outcome);
             }
+        }
+        if !planned.step.is_of_targets() && !self.cx.announced.clone().await {
+            return (id, Outcome::Stopped);
         }
         let outcome = match self.attempts(planned).await {
             Ok(made) => {

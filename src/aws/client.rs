@@ -130,6 +130,11 @@ impl Aws {
         }
     }
 
+    /// The region that was given or found; `None` where nobody names one.
+    pub fn region(&self) -> Option<&str> {
+        self.ec2.config().region().map(Region::as_ref)
+    }
+
     /// The same clients; a write is sent only while `fence` holds, asked
     /// right before it is sent. A leader gives the validity of its Lease, a
     /// dry run `|| false`.

@@ -141,6 +141,8 @@ pub struct DesiredRule {
 pub struct DesiredTargetGroup {
     /// The Ingress that asks for it.
     pub owner: ObjectName,
+    /// The Service whose pods, or whose node port, the targets are.
+    pub service: ObjectName,
     /// The target group.
     pub target_group: TargetGroup,
     /// Its targets.

@@ -9,6 +9,7 @@
 //! [`backend_build`] and [`records_build`] what the cluster shares.
 
 pub mod annotations;
+pub mod applied;
 pub mod backend;
 pub mod backend_build;
 pub mod build;

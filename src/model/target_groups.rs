@@ -215,6 +215,7 @@ impl<'a> Backends<'a> {
         };
         Some(DesiredTargetGroup {
             owner: self.name.clone(),
+            service: service_name.clone(),
             target_group: TargetGroup {
                 key: key.clone(),
                 name: names::target_group(&identity),

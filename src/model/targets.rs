@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use k8s_openapi::api::core::v1::{Node, Pod, ServicePort};
+use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use super::facts::Facts;
@@ -181,10 +181,14 @@ fn serves(endpoint: &Endpoint, service: &ObjectName, snapshot: &Snapshot) -> boo
 }
 
 fn has_ready_containers(pod: &Pod) -> bool {
-    pod.status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten())
-        .any(|condition| condition.type_ == "ContainersReady" && condition.status == "True")
+    containers_ready(pod).is_some_and(|condition| condition.status == "True")
+}
+
+/// The condition that says whether a pod's containers are ready.
+pub(super) fn containers_ready(pod: &Pod) -> Option<&PodCondition> {
+    let status = pod.status.as_ref()?;
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "ContainersReady")
 }
 
 fn is_on_ready_node(pod: &Pod, snapshot: &Snapshot) -> bool {

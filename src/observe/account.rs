@@ -184,12 +184,12 @@ impl Memory {
         }
         let begun = Instant::now();
         let vpc = &self.scope.vpc;
-        let (vpc_cidrs, subnets, groups) = try_join3(
+        let read = try_join3(
             ec2::vpc_cidrs(&self.aws, vpc),
             ec2::subnets(&self.aws, vpc),
             ec2::security_groups(&self.aws, vpc, None),
-        )
-        .await?;
+        );
+        let (vpc_cidrs, subnets, groups) = read.await?;
         let mut account = lock(&self.account);
         let mut facts = account.facts.clone().unwrap_or_default();
         let fresh = Arc::make_mut(&mut facts);

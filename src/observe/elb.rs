@@ -111,12 +111,25 @@ async fn tags_of_chunk(aws: &Aws, arns: &[Arn]) -> Result<Vec<(Arn, Tags)>, Erro
 }
 
 /// Reads all of one group: listeners, rules, certificates and targets of the
-/// load balancers and target groups that `held` names, with tags. What is
-/// gone meanwhile is left out.
-pub async fn group(aws: &Aws, held: &Observed) -> Result<Observed, Error> {
+/// load balancers and target groups that `held` names, with tags; those of
+/// load balancers and target groups that are there `by_name`. Targets of those
+/// in `settled` stay as they are. What is gone meanwhile is left out.
+pub async fn group(
+    aws: &Aws,
+    held: &Observed,
+    by_name: &BTreeSet<Arn>,
+    settled: &BTreeSet<Arn>,
+) -> Result<Observed, Error> {
+    let targets = held.target_groups.iter().map(|group| async {
+        if settled.contains(&group.arn) {
+            Ok(Some(group.clone()))
+        } else {
+            targets(aws, group).await
+        }
+    });
     let (listeners, targets) = futures::future::try_join(
         try_join_all(held.load_balancers.iter().map(|lb| listeners(aws, &lb.arn))),
-        try_join_all(held.target_groups.iter().map(|tg| targets(aws, tg))),
+        try_join_all(targets),
     )
     .await?;
     let mut observed = Observed {
@@ -131,21 +144,42 @@ pub async fn group(aws: &Aws, held: &Observed) -> Result<Observed, Error> {
             observed.load_balancers.push(lb);
         }
     }
-    put_tags(aws, &mut observed).await?;
+    put_tags(aws, &mut observed, by_name).await?;
     Ok(observed)
 }
 
-/// Tags of listeners and rules, in as few calls as can be.
-async fn put_tags(aws: &Aws, observed: &mut Observed) -> Result<(), Error> {
+/// Tags of listeners and rules, and of what is there by its name, in as few
+/// calls as can be.
+async fn put_tags(
+    aws: &Aws,
+    observed: &mut Observed,
+    by_name: &BTreeSet<Arn>,
+) -> Result<(), Error> {
     let listeners = observed
         .load_balancers
         .iter()
         .flat_map(|lb| lb.listeners.values());
-    let arns: Vec<Arn> = listeners
-        .flat_map(|l| std::iter::once(&l.arn).chain(l.rules.values().map(|r| &r.arn)))
-        .cloned()
-        .collect();
+    let insides =
+        listeners.flat_map(|l| std::iter::once(&l.arn).chain(l.rules.values().map(|r| &r.arn)));
+    let lbs = observed.load_balancers.iter().map(|lb| &lb.arn);
+    let tgs = observed.target_groups.iter().map(|tg| &tg.arn);
+    let named = lbs.chain(tgs).filter(|arn| by_name.contains(*arn));
+    let arns: Vec<Arn> = named.chain(insides).cloned().collect();
     let mut tags = tags(aws, &arns).await?;
+    // One without an answer is gone.
+    let there = |arn: &Arn| !by_name.contains(arn) || tags.contains_key(arn);
+    observed.load_balancers.retain(|lb| there(&lb.arn));
+    observed.target_groups.retain(|tg| there(&tg.arn));
+    for group in &mut observed.target_groups {
+        if let Some(tags) = tags.remove(&group.arn) {
+            group.spec.tags = tags;
+        }
+    }
+    for lb in &mut observed.load_balancers {
+        if let Some(tags) = tags.remove(&lb.arn) {
+            lb.spec.tags = tags;
+        }
+    }
     for lb in &mut observed.load_balancers {
         for listener in lb.listeners.values_mut() {
             listener.spec.tags = tags.remove(&listener.arn).unwrap_or_default();
@@ -272,7 +306,7 @@ async fn sni_certificates(aws: &Aws, listener: &Arn) -> Result<BTreeSet<Arn>, Er
 }
 
 /// A target group with its targets; `None` when it is gone.
-async fn targets(aws: &Aws, group: &LiveTargetGroup) -> Result<Option<LiveTargetGroup>, Error> {
+pub async fn targets(aws: &Aws, group: &LiveTargetGroup) -> Result<Option<LiveTargetGroup>, Error> {
     let call = aws
         .elb
         .describe_target_health()

@@ -7,7 +7,7 @@ use futures::future::try_join3;
 use tokio::time::Instant;
 
 use super::merge::{self, Depth};
-use super::{Groups, Memory, Remembered, ec2, elb, lock, normal};
+use super::{Groups, Memory, Names, Remembered, ec2, elb, lock, normal};
 use crate::aws::Error;
 use crate::model::group::GroupId;
 use crate::model::ownership;
@@ -20,14 +20,32 @@ struct Listing {
     groups: BTreeMap<GroupId, Observed>,
     backend: Option<String>,
     tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// Those whose tags were not read, but go with their names.
+    by_name: BTreeSet<Arn>,
+}
+
+/// What is known of whose things are, before a listing.
+struct Known {
+    tags: BTreeMap<Arn, (Instant, Tags)>,
+    by_name: BTreeSet<Arn>,
 }
 
 impl Memory {
     /// Makes sure that a complete listing began after `since` (`None`: that
     /// there is one at all).
     pub(super) async fn list_since(&self, since: Option<Instant>) -> Result<(), Error> {
+        self.list_with(since, &Names::default()).await
+    }
+
+    /// As `list_since`. Whose a thing of one of these names is, is not read
+    /// where it is not known.
+    pub(super) async fn list_with(
+        &self,
+        since: Option<Instant>,
+        names: &Names,
+    ) -> Result<(), Error> {
         let _shared = self.listing.lock().await;
-        let known_tags = {
+        let known = {
             let groups = lock(&self.groups);
             let fresh = groups
                 .listed
@@ -35,19 +53,18 @@ impl Memory {
             if fresh {
                 return Ok(());
             }
-            groups.tags.clone()
+            Known {
+                tags: groups.tags.clone(),
+                by_name: groups.by_name.clone(),
+            }
         };
         let begun = Instant::now();
-        let listing = self.list(known_tags, begun).await?;
+        let listing = self.list(known, names, begun).await?;
         lock(&self.groups).take_in(listing, begun);
         Ok(())
     }
 
-    async fn list(
-        &self,
-        known_tags: BTreeMap<Arn, (Instant, Tags)>,
-        begun: Instant,
-    ) -> Result<Listing, Error> {
+    async fn list(&self, known: Known, names: &Names, begun: Instant) -> Result<Listing, Error> {
         let cluster = &self.scope.cluster;
         let (lbs, tgs, sgs) = try_join3(
             elb::load_balancers(&self.aws),
@@ -62,12 +79,17 @@ impl Memory {
         let ours = |vpc: Option<&str>| vpc == Some(self.scope.vpc.as_str());
         let lbs: Vec<_> = lbs.iter().filter(|lb| ours(lb.vpc_id())).collect();
         let tgs: Vec<_> = tgs.iter().filter(|tg| ours(tg.vpc_id())).collect();
-        let arns = lbs
-            .iter()
-            .filter_map(|lb| lb.load_balancer_arn())
-            .chain(tgs.iter().filter_map(|tg| tg.target_group_arn()))
-            .map(Arn::from);
-        let tags = self.tags_of(arns, known_tags, begun).await?;
+        let lb_names = lbs.iter().map(|lb| {
+            let tags = names.of_load_balancer(lb.load_balancer_name());
+            (lb.load_balancer_arn(), tags)
+        });
+        let tg_names = tgs.iter().map(|tg| {
+            let tags = names.of_target_group(tg.target_group_name());
+            (tg.target_group_arn(), tags)
+        });
+        let things = lb_names.chain(tg_names);
+        let things = things.filter_map(|(arn, by_name)| Some((Arn::from(arn?), by_name)));
+        let Known { tags, by_name } = self.tags_of(things, known, begun).await?;
 
         let mut groups: BTreeMap<GroupId, Observed> = BTreeMap::new();
         let mut backend = None;
@@ -112,30 +134,44 @@ impl Memory {
             groups,
             backend,
             tags,
+            by_name,
         })
     }
 
     /// Tags of load balancers and target groups; those that were read within
-    /// the verification interval are not read again.
-    async fn tags_of(
+    /// the verification interval are not read again, nor, for as long, those
+    /// that go with a name.
+    async fn tags_of<'a>(
         &self,
-        arns: impl Iterator<Item = Arn>,
-        known: BTreeMap<Arn, (Instant, Tags)>,
+        things: impl Iterator<Item = (Arn, Option<&'a Tags>)>,
+        known: Known,
         begun: Instant,
-    ) -> Result<BTreeMap<Arn, (Instant, Tags)>, Error> {
-        let mut tags = BTreeMap::new();
+    ) -> Result<Known, Error> {
+        let mut now = Known {
+            tags: BTreeMap::new(),
+            by_name: BTreeSet::new(),
+        };
         let mut unknown = Vec::new();
-        for arn in arns {
-            match known.get(&arn) {
-                Some((read, value)) if *read + self.scope.verify_interval > begun => {
-                    tags.insert(arn, (*read, value.clone()));
+        for (arn, by_name) in things {
+            match (known.tags.get(&arn), by_name) {
+                (Some((read, value)), _) if *read + self.scope.verify_interval > begun => {
+                    if known.by_name.contains(&arn) {
+                        now.by_name.insert(arn.clone());
+                    }
+                    now.tags.insert(arn, (*read, value.clone()));
+                }
+                (None, Some(value)) => {
+                    now.by_name.insert(arn.clone());
+                    now.tags.insert(arn, (begun, value.clone()));
                 }
                 _ => unknown.push(arn),
             }
         }
         let read = elb::tags(&self.aws, &unknown).await?;
-        tags.extend(read.into_iter().map(|(arn, value)| (arn, (begun, value))));
-        Ok(tags)
+        let read = read.into_iter();
+        now.tags
+            .extend(read.map(|(arn, value)| (arn, (begun, value))));
+        Ok(now)
     }
 }
 
@@ -209,6 +245,7 @@ impl Groups {
                 }
                 if has_more(&merged, &known.observed) {
                     known.read = None;
+                    known.belief = None;
                 }
             }
             if merge::other_state(&merged, &known.observed) {
@@ -219,7 +256,37 @@ impl Groups {
         self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
         self.tags = listing.tags;
+        self.by_name = listing.by_name;
         self.listed = Some(begun);
+    }
+
+    /// Takes in the tags that a read of a group has found on what it has by
+    /// name. Answers whether all of that is its own.
+    pub(super) fn names_were_right(
+        &mut self,
+        cluster: &str,
+        group: &GroupId,
+        held: &Observed,
+        read: &Observed,
+        begun: Instant,
+    ) -> bool {
+        let mut right = true;
+        let found: BTreeMap<&Arn, &Tags> = marked(read).collect();
+        for (arn, _) in marked(held) {
+            if !self.by_name.remove(arn) {
+                continue;
+            }
+            // What is gone meanwhile is nobody's.
+            let Some(tags) = found.get(arn) else {
+                self.tags.remove(arn);
+                continue;
+            };
+            let before = self.tags.insert(arn.clone(), (begun, (*tags).clone()));
+            let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).cloned();
+            let same = before.is_some_and(|(_, before)| resource(&before) == resource(tags));
+            right &= same && owner(cluster, tags).as_ref() == Some(group);
+        }
+        right
     }
 
     /// Drops what is remembered of groups that AWS holds nothing for any more,
@@ -229,6 +296,14 @@ impl Groups {
             !known.observed.is_empty() || known.doubt.is_some() || !known.stamps.are_old(now)
         });
     }
+}
+
+/// Load balancers and target groups with their tags.
+fn marked(observed: &Observed) -> impl Iterator<Item = (&Arn, &Tags)> {
+    let lbs = observed.load_balancers.iter();
+    let tgs = observed.target_groups.iter();
+    lbs.map(|lb| (&lb.arn, &lb.spec.tags))
+        .chain(tgs.map(|tg| (&tg.arn, &tg.spec.tags)))
 }
 
 /// Whether there is a load balancer or target group whose inside is not known.

@@ -117,6 +117,25 @@ pub fn same(a: &Observed, b: &Observed) -> bool {
     parts(a) == parts(b)
 }
 
+/// As [`same`], whatever the ARNs of listeners and rules are.
+pub fn same_settings(a: &Observed, b: &Observed) -> bool {
+    same(&with_places(a), &with_places(b))
+}
+
+/// Listeners and rules with where they are instead of their ARNs.
+fn with_places(observed: &Observed) -> Observed {
+    let mut observed = observed.clone();
+    for lb in &mut observed.load_balancers {
+        for (port, listener) in &mut lb.listeners {
+            listener.arn = Arn(format!("{} {port}", lb.arn));
+            for (priority, rule) in &mut listener.rules {
+                rule.arn = Arn(format!("{} {port} {priority}", lb.arn));
+            }
+        }
+    }
+    observed
+}
+
 /// Whether a load balancer that both know is in another provisioning state.
 pub fn other_state(a: &Observed, b: &Observed) -> bool {
     let states = |observed: &Observed| -> BTreeMap<Arn, LoadBalancerState> {

@@ -6,13 +6,15 @@
 //! to whom their load balancer belongs); a read never undoes what this
 //! process wrote since the read began; readers of one thing share one read.
 //!
-//! * [`Memory`] (here and in `listing`, `verify`): the groups.
+//! * [`Memory`] (here and in `listing`, `verify`): the groups; `belief`: what of
+//!   them is not read at a start.
 //! * `account`: facts of the VPC and the shared backend group; `verdicts`.
 //! * [`Dns`]: hosted zones and records.
 //! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
 //! * `merge`: a read beside what is remembered.
 
 mod account;
+mod belief;
 mod dns;
 pub mod ec2;
 pub mod elb;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use account::PodAddress;
+pub use belief::{Believed, Names};
 pub use dns::{Dns, Recalled};
 pub use listing::is_backend;
 pub use verify::Drift;
@@ -41,6 +44,7 @@ pub use zones::Zones;
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
 use crate::model::spec::{Arn, LoadBalancerState, Observed, SecurityGroupRef, Tags};
+use belief::Belief;
 use merge::{Depth, Stamps};
 
 /// What the memory must know of the settings.
@@ -80,6 +84,8 @@ struct Groups {
     /// Tags of load balancers and target groups of the VPC, ours or not, and
     /// when they were read.
     tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// Those whose tags were not read: their names say whose they are.
+    by_name: BTreeSet<Arn>,
     /// Id of the shared backend security group.
     backend: Option<String>,
     /// When the last load balancer went that had a security group, by the
@@ -102,6 +108,9 @@ struct Remembered {
     read: Option<Instant>,
     /// Since when what is remembered may be wrong.
     doubt: Option<Instant>,
+    /// Listeners, rules and targets were not read: the group's record says
+    /// that they are as wished.
+    belief: Option<Belief>,
     stamps: Stamps,
     /// Held while it is read, so that all who want it share the read.
     reading: Arc<tokio::sync::Mutex<()>>,
@@ -109,7 +118,7 @@ struct Remembered {
 
 impl Remembered {
     fn is_sure(&self) -> bool {
-        self.read.is_some() && self.doubt.is_none()
+        self.read.is_some() && self.doubt.is_none() && self.belief.is_none()
     }
 }
 
@@ -137,9 +146,10 @@ impl Memory {
 
     /// What AWS holds for a group. Makes no call when it is known; one
     /// listing of the account, shared by all, when nothing is; and the reads
-    /// of this group where AWS holds something for it.
+    /// of this group where AWS holds something for it. What is only believed
+    /// is not known.
     pub async fn recall(&self, group: &GroupId) -> Result<Observed, Error> {
-        let since = {
+        let mut since = {
             let groups = lock(&self.groups);
             match groups.known.get(group) {
                 Some(known) if known.is_sure() => return Ok(known.observed.clone()),
@@ -147,57 +157,71 @@ impl Memory {
                 None => None,
             }
         };
-        self.list_since(since).await?;
-        let reading = lock(&self.groups)
-            .known
-            .get(group)
-            .map(|known| Arc::clone(&known.reading));
-        let Some(reading) = reading else {
-            // The listing is complete: AWS holds nothing.
-            return Ok(Observed::default());
-        };
-        let _shared = reading.lock().await;
-        // Whoever had the lock has read it for all.
-        let is_sure = lock(&self.groups)
-            .known
-            .get(group)
-            .is_some_and(Remembered::is_sure);
-        if !is_sure {
-            self.read_group(group).await?;
+        loop {
+            self.list_since(since).await?;
+            let reading = lock(&self.groups)
+                .known
+                .get(group)
+                .map(|known| Arc::clone(&known.reading));
+            let Some(reading) = reading else {
+                // The listing is complete: AWS holds nothing.
+                return Ok(Observed::default());
+            };
+            let _shared = reading.lock().await;
+            // Whoever had the lock has read it for all.
+            let is_sure = lock(&self.groups)
+                .known
+                .get(group)
+                .is_some_and(Remembered::is_sure);
+            if is_sure {
+                return Ok(self.remembered(group));
+            }
+            let settled = self.settled_targets(group);
+            if self.read_group(group, &settled).await? {
+                return Ok(self.remembered(group));
+            }
+            since = Some(Instant::now());
         }
-        Ok(self.remembered(group))
     }
 
-    /// Reads all of a group that a listing has found something for.
-    async fn read_group(&self, group: &GroupId) -> Result<(), Error> {
-        let (held, begun) = {
+    /// Reads all of a group that a listing has found something for, but for
+    /// the targets of these target groups. Answers `false` where something
+    /// that the group has by its name is not its own: then the account is to
+    /// be listed again.
+    async fn read_group(&self, group: &GroupId, settled: &BTreeSet<Arn>) -> Result<bool, Error> {
+        let (held, by_name, begun) = {
             let mut groups = lock(&self.groups);
             let listed = groups.listed;
             let begun = Instant::now();
             let Some(known) = groups.known.get_mut(group) else {
                 // The listing is complete: AWS holds nothing.
-                return Ok(());
+                return Ok(true);
             };
             if known.observed.load_balancers.is_empty() && known.observed.target_groups.is_empty() {
                 known.read = Some(begun);
-                known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
-                return Ok(());
+                known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
+                known.belief = None;
+                return Ok(true);
             }
-            (known.observed.clone(), begun)
+            (known.observed.clone(), groups.by_name.clone(), begun)
         };
-        let read = elb::group(&self.aws, &held).await?;
+        let read = elb::group(&self.aws, &held, &by_name, settled).await?;
         let mut groups = lock(&self.groups);
+        if !groups.names_were_right(&self.scope.cluster, group, &held, &read, begun) {
+            return Ok(false);
+        }
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
         let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
         let other_state = merge::other_state(&merged, &known.observed);
         known.observed = merged;
         known.read = Some(begun);
-        known.doubt = known.doubt.filter(|_| !settled(known.doubt, listed));
+        known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
+        known.belief = None;
         if other_state {
             groups.other_state.insert(group.clone());
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Notes what an answered write has made of a group.
@@ -387,7 +411,7 @@ fn carried(observed: &Observed, backend: Option<&str>) -> BTreeSet<String> {
 }
 
 /// Whether a doubt is answered by a listing: one that began after it.
-fn settled(doubt: Option<Instant>, listed: Option<Instant>) -> bool {
+fn is_answered(doubt: Option<Instant>, listed: Option<Instant>) -> bool {
     doubt
         .zip(listed)
         .is_some_and(|(doubt, listed)| listed > doubt)

@@ -5,7 +5,7 @@
 //! one group at a time is read in full, so that all have been within an
 //! interval.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,22 +13,29 @@ use tokio::time::Instant;
 use super::merge;
 use super::{Memory, Scope, lock};
 use crate::aws::Error;
-use crate::model::facts::{Facts, Subnet};
+use crate::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use crate::model::group::GroupId;
+use crate::model::ownership;
 
 /// What is to be planned again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// Groups.
+    /// Groups of which AWS holds something else than was remembered.
     pub groups: BTreeSet<GroupId>,
+    /// Groups of which AWS refused something so long ago that it is tried
+    /// again.
+    pub expired: BTreeSet<GroupId>,
     /// The shared backend security group.
     pub backend: bool,
+    /// All groups, for what they choose from has changed: subnets, or
+    /// security groups of others.
+    pub facts: bool,
 }
 
 impl Drift {
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
-        self.groups.is_empty() && !self.backend
+        self.groups.is_empty() && self.expired.is_empty() && !self.backend && !self.facts
     }
 }
 
@@ -49,8 +56,9 @@ impl Schedule {
     }
 }
 
-/// Whether decisions come out the same; free addresses in subnets come and go.
-fn same_facts(a: &Facts, b: &Facts) -> bool {
+/// Whether decisions come out the same; free addresses in subnets come and go,
+/// and so do security groups that this very cluster makes.
+fn same_facts(cluster: &str, a: &Facts, b: &Facts) -> bool {
     let subnets = |facts: &Facts| {
         let subnets = facts.subnets.iter().map(|s| Subnet {
             available_addresses: 0,
@@ -58,7 +66,18 @@ fn same_facts(a: &Facts, b: &Facts) -> bool {
         });
         subnets.collect::<Vec<_>>()
     };
-    a.vpc_cidrs == b.vpc_cidrs && a.security_groups == b.security_groups && subnets(a) == subnets(b)
+    let of_others = |facts: &Facts| -> BTreeMap<String, KnownSecurityGroup> {
+        let groups = facts.security_groups.iter();
+        let is_ours = |group: &KnownSecurityGroup| {
+            let of = group.tags.get(ownership::CLUSTER_TAG);
+            of.is_some_and(|of| of == cluster)
+        };
+        groups
+            .filter(|(_, group)| !is_ours(group))
+            .map(|(id, group)| (id.clone(), group.clone()))
+            .collect()
+    };
+    a.vpc_cidrs == b.vpc_cidrs && of_others(a) == of_others(b) && subnets(a) == subnets(b)
 }
 
 /// A pass that failed is tried again after this.
@@ -71,8 +90,8 @@ impl Memory {
     /// Answers what has drifted and must be planned again.
     pub async fn verify_tick(&self, now: Instant) -> Result<Drift, Error> {
         let mut drift = Drift {
-            groups: self.expire_verdicts(now),
-            backend: false,
+            expired: self.expire_verdicts(now),
+            ..Drift::default()
         };
         let (listing, group) = {
             let schedule = lock(&self.schedule);
@@ -84,9 +103,7 @@ impl Memory {
             self.list_since(Some(Instant::now())).await?;
             let before = self.facts().await?;
             let after = self.read_facts(Some(Instant::now())).await?;
-            if !same_facts(&before, &after) {
-                drift.groups.extend(self.groups().await?);
-            }
+            drift.facts = !same_facts(&self.scope.cluster, &before, &after);
             lock(&self.schedule).listing = now + self.scope.verify_interval;
         } else if group {
             self.verify_one(now).await?;
@@ -108,7 +125,7 @@ impl Memory {
             let oldest = groups
                 .known
                 .iter()
-                .filter(|(_, known)| known.is_sure())
+                .filter(|(_, known)| known.doubt.is_none())
                 .filter_map(|(group, known)| Some((known.read?, group)))
                 .min()
                 .filter(|(read, _)| *read + interval <= now)
@@ -127,10 +144,20 @@ impl Memory {
                 .unwrap_or_default()
         };
         let before = remembered(&lock(&self.groups));
-        self.read_group(&group).await?;
+        let believed = self.is_believed(&group);
+        if !self.read_group(&group, &BTreeSet::new()).await? {
+            // Whose some of it is, the next look at the group finds out.
+            self.mark_stale(&group);
+        }
         let mut groups = lock(&self.groups);
         let after = remembered(&groups);
-        if !merge::same(&before, &after) {
+        let same = if believed {
+            // What was believed has ARNs of its own.
+            merge::same_settings(&before, &after)
+        } else {
+            merge::same(&before, &after)
+        };
+        if !same {
             groups.drifted.insert(group);
         }
         Ok(())

@@ -67,6 +67,7 @@ fn not_found(status: &str) -> Action {
 pub(super) fn target_group(key: &TargetGroupKey, owner: &ObjectName) -> DesiredTargetGroup {
     DesiredTargetGroup {
         owner: owner.clone(),
+        service: ObjectName::new(&owner.namespace, "svc"),
         target_group: TargetGroup {
             key: key.clone(),
             name: format!("k8s-{}", key.0.replace(['/', ':'], "-")),

@@ -46,6 +46,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -246,6 +246,17 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Whether it registers or deregisters targets: work that nothing may
+    /// stand in the way of, and that the digest of a group says nothing about.
+    pub fn is_of_targets(&self) -> bool {
+        matches!(
+            self,
+            Self::RegisterTargets { .. } | Self::DeregisterTargets { .. }
+        )
+    }
+}
+
 /// Something that a step needs and does not exist at plan time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Need {

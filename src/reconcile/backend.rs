@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Reconciler, WorkOf, lock, words};
-use crate::apply::{BackendReady, Failure};
+use crate::apply::{BackendReady, Failure, unannounced};
 use crate::aws::Class;
 use crate::key::Key;
 use crate::lane;
@@ -37,10 +37,10 @@ impl Reconciler {
         let membership = self.membership(&snapshot).await?;
         let mut all = self.all_desired(&membership, &snapshot).await?;
         let left = all
-            .iter()
-            .filter(|(_, desired)| !desired.leavers.is_empty());
-        let left = left.map(|(group, _)| group.clone()).collect();
-        for (group, observed) in self.recall_all(left).await? {
+            .values()
+            .filter(|desired| !desired.leavers.is_empty())
+            .collect();
+        for (group, observed) in self.all_held_by_aws(left).await? {
             if let Some(desired) = all.get_mut(&group) {
                 self.records_first(desired, &observed, &snapshot);
             }
@@ -48,7 +48,7 @@ impl Reconciler {
         let (desired, wished) = self.desired_backend(&all, &snapshot).await?;
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
-        let applied = self.apply(WorkOf::Backend, &plan).await;
+        let applied = self.apply(WorkOf::Backend, &plan, unannounced()).await;
         *lock(&self.backend_failures) = words::failures(&applied);
         let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
         let taken = applied.failed.iter().find(is_taken);
@@ -70,17 +70,17 @@ impl Reconciler {
         self.again(&plan, &applied, !applied.skipped.is_empty())
     }
 
-    /// What AWS holds for groups; those that are not known are read side by
-    /// side, a few at a time.
-    async fn recall_all(
+    /// What AWS holds for groups; those of which nothing is known or believed
+    /// are read side by side, a few at a time.
+    async fn all_held_by_aws(
         &self,
-        groups: Vec<GroupId>,
+        groups: Vec<&Desired>,
     ) -> anyhow::Result<BTreeMap<GroupId, Observed>> {
         let mut reads = Vec::new();
-        for group in groups {
+        for desired in groups {
             reads.push(async move {
-                let observed = self.memory.recall(&group).await?;
-                anyhow::Ok((group, observed))
+                let observed = self.held_by_aws(desired).await?;
+                anyhow::Ok((desired.group.clone(), observed))
             });
         }
         let reads = stream::iter(reads).buffer_unordered(SIDE_BY_SIDE);
@@ -94,9 +94,8 @@ impl Reconciler {
         snapshot: &Snapshot,
     ) -> anyhow::Result<(DesiredBackend, Vec<GroupPorts>)> {
         let counts = |desired: &Desired| keeps_live(desired) || !desired.blocks_creation.is_empty();
-        let counting = all.iter().filter(|(_, desired)| counts(desired));
-        let counting = counting.map(|(group, _)| group.clone()).collect();
-        let observed = self.recall_all(counting).await?;
+        let counting = all.values().filter(|desired| counts(desired)).collect();
+        let observed = self.all_held_by_aws(counting).await?;
         let mut asked = Endpoints::default();
         // What is not made yet needs nothing.
         let is_made = |group: &GroupId, desired: &Desired| {

@@ -1,7 +1,6 @@
 //! What is done beside the keys: at the start, about once a second, and when
 //! verification finds something.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,7 +8,6 @@ use tokio::time::Instant;
 use super::{Reconciler, lock};
 use crate::key::Key;
 use crate::lane::Lane;
-use crate::model::group::GroupId;
 use crate::model::membership;
 
 /// First and longest pause between two looks at load balancers that are being
@@ -31,18 +29,12 @@ pub struct Background {
 }
 
 impl Reconciler {
-    /// Custom resources of groups that are no more go at the start.
-    pub(super) async fn remove_stray_resources(&self) -> anyhow::Result<()> {
-        let snapshot = self.parts.stores.snapshot();
-        let membership = membership::groups(&snapshot, &self.settings);
-        let mut groups: BTreeSet<GroupId> = membership.lost().into_keys().collect();
-        groups.extend(membership.groups.into_keys());
-        self.parts.reporter.remove_strays(&groups).await?;
-        Ok(())
-    }
-
     /// Called about once a second by the leader.
     pub(super) async fn look_after(&self) {
+        if !self.is_started() {
+            return;
+        }
+        self.parts.reporter.write_late(false).await;
         self.sweep().await;
         self.poll_provisioning().await;
     }
@@ -118,9 +110,25 @@ impl Reconciler {
         let now = Instant::now();
         match self.memory.verify_tick(now).await {
             Ok(drift) => {
+                for group in drift.expired {
+                    tracing::debug!(%group, "what AWS refused is tried again");
+                    self.parts.queue.wake(Key::Group(group), Lane::Restart);
+                }
                 for group in drift.groups {
                     tracing::info!(%group, "AWS holds something else than was remembered");
                     self.parts.queue.wake(Key::Group(group), Lane::Restart);
+                }
+                if drift.facts {
+                    tracing::info!(
+                        "subnets or security groups of the VPC are not as they were remembered"
+                    );
+                    match self.memory.groups().await {
+                        Ok(groups) => {
+                            let groups = groups.into_iter().map(Key::Group);
+                            self.parts.queue.wake_all(groups, Lane::Restart);
+                        }
+                        Err(error) => tracing::warn!(%error, "verification failed"),
+                    }
                 }
                 if drift.backend {
                     tracing::info!("the backend security group is not as it was remembered");

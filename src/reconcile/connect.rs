@@ -9,6 +9,7 @@ use super::Reconciler;
 use super::background::Background;
 use super::held::Held;
 use super::records::Records;
+use super::start::Start;
 use crate::aws::client::{Options, vpc_from_metadata};
 use crate::aws::limit::Rates;
 use crate::aws::metrics::{Call, CallObserver};
@@ -45,6 +46,12 @@ impl Reconciler {
             rates: (!settings.aws_rate_limits).then(Rates::unlimited),
         };
         let aws = Aws::connect(options).await;
+        let Some(region) = aws.region().map(str::to_owned) else {
+            anyhow::bail!(
+                "the region of the load balancers is not known: neither the environment nor the \
+                 profile nor instance metadata names one; set AWS_REGION or --aws-region"
+            );
+        };
         let aws = if settings.dry_run {
             aws.fenced(Arc::new(|| false))
         } else {
@@ -58,6 +65,7 @@ impl Reconciler {
         };
         tracing::info!(
             cluster = model.cluster_name,
+            region,
             vpc = model.vpc_id,
             "connected"
         );
@@ -88,6 +96,7 @@ impl Reconciler {
             held: Held::default(),
             ours: Mutex::default(),
             background: Mutex::new(Background::default()),
+            start: Start::default(),
         })
     }
 }

@@ -54,6 +54,15 @@ pub(super) struct Records {
     book: Mutex<Book>,
 }
 
+/// What is known of a group's records.
+#[derive(Default)]
+pub(super) struct OfGroup {
+    /// Hosts with the states of their records; `None` while nobody has looked.
+    pub records: Option<Vec<(String, RecordState)>>,
+    /// What is wrong with them.
+    pub findings: Vec<Finding>,
+}
+
 /// Something in DNS that a group waits for.
 pub(super) struct Wait {
     /// The host that it is about.
@@ -156,18 +165,22 @@ impl Records {
     }
 
     /// The records of a group with their states, and what is wrong with them.
-    pub fn of_group(&self, desired: &Desired) -> (Vec<(String, RecordState)>, Vec<Finding>) {
+    /// The former are `None` while nobody has looked.
+    pub fn of_group(&self, desired: &Desired) -> OfGroup {
         let book = lock(&self.book);
+        if !book.looked {
+            return OfGroup::default();
+        }
         let of_group = |(host, (group, state)): (&String, &(GroupId, RecordState))| {
             (*group == desired.group).then(|| (host.clone(), state.clone()))
         };
         let records = book.states.iter().filter_map(of_group).collect();
         let findings = book.findings.iter();
         let findings = findings.filter(|(group, _)| *group == desired.group);
-        (
-            records,
-            findings.map(|(_, finding)| finding.clone()).collect(),
-        )
+        OfGroup {
+            records: Some(records),
+            findings: findings.map(|(_, finding)| finding.clone()).collect(),
+        }
     }
 
     /// Whether a group's load balancer is other than at the last look at
@@ -310,6 +323,7 @@ impl Records {
     fn note(&self, looked: &Looked, applied: &apply::dns::DnsApplied) -> BTreeSet<GroupId> {
         let records = self.dns.remembered();
         let mut book = lock(&self.book);
+        book.looked = true;
         let now = Instant::now();
         let held_now = held(&records, &looked.context);
         let held_before = held(&looked.records, &looked.context);

@@ -212,7 +212,10 @@ fn transitions(
     }
 
     let findings: BTreeSet<Finding> = report.findings().cloned().collect();
-    sayings.extend(of_findings(&told.said.findings, &findings));
+    let mut news = of_findings(&told.said.findings, &findings);
+    let looked_at = looked_at(report, &findings);
+    news.retain(|saying| saying.warning || looked_at.contains(&saying.about));
+    sayings.extend(news);
 
     let leavers = report.desired.leavers.iter().map(|leaver| &leaver.ingress);
     let concerned: BTreeSet<&ObjectName> = members.iter().chain(leavers).collect();
@@ -263,6 +266,17 @@ fn transitions(
     (sayings, said)
 }
 
+/// Ingresses of which all is looked at, so that what is no longer found is
+/// mended: not one that is frozen, nor one that is being deleted.
+fn looked_at(report: &GroupReport<'_>, findings: &BTreeSet<Finding>) -> BTreeSet<ObjectName> {
+    let frozen = findings.iter().filter(|f| f.effect == Effect::Frozen);
+    let frozen: BTreeSet<&ObjectName> = frozen.map(|finding| &finding.ingress).collect();
+    let leavers = report.desired.leavers.iter().filter(|l| !l.deleted);
+    let leavers = leavers.map(|leaver| &leaver.ingress);
+    let all = report.desired.members.iter().chain(leavers);
+    all.filter(|name| !frozen.contains(name)).cloned().collect()
+}
+
 /// Members that are served as they wish. One that is not is in nobody else's
 /// way.
 fn served(report: &GroupReport<'_>) -> BTreeSet<ObjectName> {
@@ -295,7 +309,7 @@ mod tests {
     use super::super::Failure;
     use super::super::tests::{live, report, served};
     use super::*;
-    use crate::model::desired::Intent;
+    use crate::model::desired::{Intent, Leaver};
     use crate::model::spec::Scheme;
 
     fn reasons(sayings: &[Saying]) -> Vec<&str> {
@@ -453,6 +467,40 @@ mod tests {
         let went = of_findings(&one, &none);
         assert_eq!(reasons(&went), ["Resolved"]);
         assert_eq!(went[0].note, "ServiceNotFound no longer applies");
+    }
+
+    #[test]
+    fn of_what_is_no_longer_looked_at_nothing_is_said_to_be_mended() {
+        let active = live(LoadBalancerState::Active);
+        let mut noted = served();
+        noted.findings.push(finding("service web is missing"));
+        let frozen = Finding {
+            effect: Effect::Frozen,
+            reason: Reason::InvalidAnnotation,
+            ..finding("a typo")
+        };
+        let mut told = Told::default();
+        tell(&mut told, &report(&noted, &active, &active));
+        let mut stuck = served();
+        stuck.findings.push(frozen);
+        let sayings = tell(&mut told, &report(&stuck, &active, &active));
+        assert_eq!(reasons(&sayings), ["InvalidAnnotation"]);
+
+        let mut told = Told::default();
+        tell(&mut told, &report(&noted, &active, &active));
+        let mut deleted = served();
+        deleted.intent = Intent::Remove;
+        deleted.leavers = vec![Leaver {
+            ingress: deleted.members.remove(0),
+            deleted: true,
+        }];
+        assert_eq!(tell(&mut told, &report(&deleted, &active, &active)), []);
+        // One that is taken out of the group, and stays, is told.
+        let mut told = Told::default();
+        tell(&mut told, &report(&noted, &active, &active));
+        deleted.leavers[0].deleted = false;
+        let sayings = tell(&mut told, &report(&deleted, &active, &active));
+        assert_eq!(reasons(&sayings), ["Resolved"]);
     }
 
     #[test]

@@ -2,31 +2,21 @@
 //!
 //! `kubectl get alb` prints one line for each group; the status says in words
 //! what the group waits for, why something is not served, and how each host's
-//! record is. Written, never read: nothing is decided by it. It has no
+//! record is. Beside that it keeps [`Applied`], the record, which the next
+//! process reads at its start; what is written when is in `record`. It has no
 //! finalizer and no owner; it goes before the last Ingress finalizer of its
 //! group. Where its CRD is not installed, all else works.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
 use kube::CustomResource;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{Error, GroupReport, GroupState, NOT_FOUND, Reporter, WRITER};
-use crate::api_error::ApiError;
-use crate::model::desired::Intent;
+use super::{GroupReport, GroupState};
 use crate::model::finding::{Effect, Finding};
 use crate::model::group::GroupId;
-
-/// Label of custom resources: the installation that writes them.
-const INSTALLATION_LABEL: &str = "ingress.k8s.aws/installation";
-
-/// A CRD that is not installed is looked for again after this time.
-const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 /// Which load balancer group this is about.
 #[derive(CustomResource, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_mins(5);
     plural = "ingressgroups",
     shortname = "alb",
     status = "IngressGroupStatus",
-    doc = "The state of a load balancer group, written by alb-ingress-controller for people to read. Nothing is decided by it; editing or deleting it changes nothing.",
+    doc = "The state of a load balancer group, written by alb-ingress-controller for people to read. Editing or deleting it changes nothing that is served: what it keeps for the controller's next start saves reads, and is never written to AWS.",
     printcolumn = r#"{"name":"Group","type":"string","jsonPath":".spec.group"}"#,
     printcolumn = r#"{"name":"State","type":"string","jsonPath":".status.state"}"#,
     printcolumn = r#"{"name":"DNS-Name","type":"string","jsonPath":".status.dnsName"}"#,
@@ -86,6 +76,29 @@ pub struct IngressGroupStatus {
     /// Hosts with the state of their DNS records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordStatus>,
+    /// What the controller knows the group by after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+}
+
+/// The record: by hashes alone it says that nothing has changed since it was
+/// written. Nothing that is made or deleted is taken from it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Applied {
+    /// What it is written by; one of another schema counts as none.
+    #[serde(default)]
+    pub schema: i32,
+    /// Hash of the desired state that AWS holds, targets aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Hash of the desired state that is being made; it may be half made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
+    /// By name of the target group: hash of what its targets were made from,
+    /// versions of EndpointSlices or eligible nodes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, String>,
 }
 
 /// What is wrong with one Ingress.
@@ -143,7 +156,7 @@ impl IngressGroupStatus {
         }
     }
 
-    fn of(report: &GroupReport<'_>) -> Self {
+    pub(super) fn of(report: &GroupReport<'_>) -> Self {
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
         let desired = report.desired;
         let findings: Vec<FindingStatus> = report.findings().map(FindingStatus::of).collect();
@@ -170,11 +183,13 @@ impl IngressGroupStatus {
             records: report
                 .records
                 .iter()
+                .flatten()
                 .map(|(host, state)| RecordStatus {
                     host: host.clone(),
                     state: state.to_string(),
                 })
                 .collect(),
+            applied: report.applied.clone(),
         }
     }
 }
@@ -207,150 +222,6 @@ pub fn resource_name(group: &GroupId) -> String {
 pub fn installation(ingress_class: &str, watch_namespace: Option<&str>) -> String {
     let identity = format!("{ingress_class}\0{}", watch_namespace.unwrap_or_default());
     hex::encode(&Sha256::digest(identity)[..5])
-}
-
-impl Reporter {
-    /// Writes the custom resource when it would say something else than what
-    /// this process wrote last. A failure is logged and nothing else; the next
-    /// report writes it.
-    pub(super) async fn publish_resource(&self, report: &GroupReport<'_>) -> usize {
-        let group = &report.desired.group;
-        let empty = report.desired.members.is_empty() && report.desired.leavers.is_empty();
-        // A group that nobody is in is not one for people: it is cleaned up or
-        // another's.
-        if empty && matches!(report.desired.intent, Intent::Remove | Intent::LeaveAlone) {
-            return 0;
-        }
-        self.show(group, IngressGroupStatus::of(report)).await
-    }
-
-    /// Writes a status when it is another than what this process wrote last.
-    pub(super) async fn show(&self, group: &GroupId, status: IngressGroupStatus) -> usize {
-        {
-            let memory = self.memory();
-            let written = memory
-                .groups
-                .get(group)
-                .and_then(|told| told.resource.as_ref());
-            let missing = memory
-                .not_installed
-                .is_some_and(|since| since.elapsed() < LOOK_AGAIN);
-            if missing || written == Some(&status) {
-                return 0;
-            }
-        }
-        match self.write_resource(group, &status).await {
-            Ok(writes) => {
-                let mut memory = self.memory();
-                memory.not_installed = None;
-                memory.groups.entry(group.clone()).or_default().resource = Some(status);
-                writes
-            }
-            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
-                if self
-                    .memory()
-                    .not_installed
-                    .replace(Instant::now())
-                    .is_none()
-                {
-                    tracing::info!(
-                        "the CRD ingressgroups.ingress.k8s.aws is not installed, so groups are \
-                         not shown by kubectl get alb; install it with kubectl apply -k deploy/crd"
-                    );
-                }
-                0
-            }
-            Err(error) => {
-                let error = ApiError::from(error);
-                tracing::warn!(%group, %error, "cannot write the IngressGroup");
-                0
-            }
-        }
-    }
-
-    /// Creates the resource when it is not there, then writes its status.
-    async fn write_resource(
-        &self,
-        group: &GroupId,
-        status: &IngressGroupStatus,
-    ) -> kube::Result<usize> {
-        let api: Api<IngressGroup> = Api::all(self.client.clone());
-        let name = resource_name(group);
-        let parameters = PatchParams {
-            field_manager: Some(WRITER.to_owned()),
-            ..PatchParams::default()
-        };
-        // A JSON patch replaces the whole status: fields that went must go.
-        let whole = json!([{ "op": "add", "path": "/status", "value": status }]);
-        let whole = serde_json::from_value(whole).map_err(kube::Error::SerdeError)?;
-        let whole = Patch::<IngressGroup>::Json(whole);
-        let mut writes = 0;
-        match api.patch_status(&name, &parameters, &whole).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
-                let spec = IngressGroupSpec {
-                    group: group.to_string(),
-                };
-                let mut new = IngressGroup::new(&name, spec);
-                let label = (INSTALLATION_LABEL.to_owned(), self.installation.clone());
-                new.metadata.labels = Some(BTreeMap::from([label]));
-                api.create(&PostParams::default(), &new).await?;
-                self.wrote("group");
-                writes += 1;
-                api.patch_status(&name, &parameters, &whole).await?;
-            }
-            Err(error) => return Err(error),
-        }
-        self.wrote("group");
-        Ok(writes + 1)
-    }
-
-    /// Deletes the resource of a group that is no more; one that is not there
-    /// is fine.
-    pub(super) async fn delete_resource(&self, group: &GroupId) -> Result<usize, Error> {
-        self.delete_named(&resource_name(group)).await
-    }
-
-    /// Deletes resources of this installation's groups that are no more: of a group that went
-    /// while its resource could not be deleted. Called once, at the start of
-    /// leading. Answers the number of writes.
-    pub async fn remove_strays(&self, groups: &BTreeSet<GroupId>) -> Result<usize, Error> {
-        let api: Api<IngressGroup> = Api::all(self.client.clone());
-        let ours = format!("{INSTALLATION_LABEL}={}", self.installation);
-        let ours = ListParams::default().labels(&ours);
-        let there = match api.list_metadata(&ours).await {
-            Ok(list) => list,
-            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => return Ok(0),
-            Err(error) => return Err(Error::write("list the names", &"IngressGroups", error)),
-        };
-        let known: BTreeSet<String> = groups.iter().map(resource_name).collect();
-        let mut writes = 0;
-        for stray in there {
-            match stray.metadata.name {
-                Some(name) if !known.contains(&name) => writes += self.delete_named(&name).await?,
-                _ => {}
-            }
-        }
-        Ok(writes)
-    }
-
-    async fn delete_named(&self, name: &str) -> Result<usize, Error> {
-        let api: Api<IngressGroup> = Api::all(self.client.clone());
-        match api.delete(name, &DeleteParams::default()).await {
-            Ok(_) => {
-                self.wrote("group");
-                Ok(1)
-            }
-            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(0),
-            // A role without the custom resource must not keep finalizers.
-            Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
-                let error = ApiError::from(kube::Error::Api(answer));
-                tracing::warn!(name, %error, "cannot delete the IngressGroup");
-                Ok(0)
-            }
-            Err(error) => Err(Error::write("delete the IngressGroup", &name, error)),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -392,14 +263,14 @@ mod tests {
         report
             .waiting
             .push("the load balancer to be active".to_owned());
-        report.records.push((
+        report.records = Some(vec![(
             "shop.example".to_owned(),
             RecordState::WaitingForLoadBalancer,
-        ));
+        )]);
         let status = IngressGroupStatus::of(&report);
         assert_eq!(
             serde_json::to_value(status).unwrap(),
-            json!({
+            serde_json::json!({
                 "state": "Waiting",
                 "dnsName": "web-1.eu-west-1.elb.amazonaws.com",
                 "members": ["shop/web"],

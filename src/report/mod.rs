@@ -1,10 +1,12 @@
 //! KUBERNETES OUT. What people read: finalizers, status, events, and the
-//! custom resource `IngressGroup`.
+//! custom resource `IngressGroup`, with the record that it keeps for the next
+//! process.
 //!
 //! May use: `kube`, `model`, `plan`. Promises: nothing is written when nothing
 //! changed. For status and finalizers the store's copy is the truth, for the
-//! custom resource and events what this process wrote last. A failed event or
-//! custom resource never stops the work; a failed finalizer does.
+//! custom resource and events what this process read at its start or wrote
+//! last. A failed event never stops the work; a failed finalizer does, and so
+//! does a change that cannot be noted in the record before it begins.
 //!
 //! Finalizers bracket all work on AWS: [`Reporter::claim`] before anything
 //! exists there, [`Reporter::release`] after all of it is gone.
@@ -13,6 +15,7 @@ mod events;
 mod finalizers;
 mod group;
 mod lost;
+mod record;
 mod status;
 mod totals;
 
@@ -22,7 +25,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 
-pub use group::{IngressGroup, IngressGroupSpec, IngressGroupStatus, installation, resource_name};
+pub use group::{
+    Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, installation, resource_name,
+};
 
 use crate::api_error::ApiError;
 use crate::model::desired::{Desired, Intent};
@@ -34,6 +39,7 @@ use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observ
 use crate::plan;
 
 use self::events::Said;
+use self::record::Resource;
 
 /// The name that this product gives itself as the writer of fields and events;
 /// the same for ever.
@@ -99,13 +105,16 @@ pub struct GroupReport<'a> {
     pub observed: &'a Observed,
     /// What the group waits for, in words.
     pub waiting: Vec<String>,
-    /// Hosts with the state of their records.
-    pub records: Vec<(String, RecordState)>,
+    /// Hosts with the state of their records; `None` while nobody has looked
+    /// at records since the start: then what was told of them stays.
+    pub records: Option<Vec<(String, RecordState)>>,
     /// What failed.
     pub failures: Vec<Failure>,
     /// Findings that came after `desired` was made: records, deletion
     /// protection, and `desired.blocks_creation` where it counts.
     pub more_findings: Vec<Finding>,
+    /// What the record is to say; `None` where the group is another's.
+    pub applied: Option<Applied>,
 }
 
 /// State of a group in a word.
@@ -247,8 +256,7 @@ fn is_older(store: &Ingress, written: Option<&String>) -> bool {
 struct Told {
     state: Option<GroupState>,
     said: Said,
-    /// What the custom resource says.
-    resource: Option<IngressGroupStatus>,
+    resource: Resource,
 }
 
 impl Reporter {
@@ -328,7 +336,7 @@ impl Reporter {
             let told = self.memory().groups.remove(&desired.group);
             // A group that has neither leavers nor a resource of this process
             // has none: strays are removed at the start.
-            if !desired.leavers.is_empty() || told.is_some_and(|told| told.resource.is_some()) {
+            if !desired.leavers.is_empty() || told.is_some_and(|told| told.resource.is_there()) {
                 writes += self.delete_resource(&desired.group).await?;
             }
         }

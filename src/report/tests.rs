@@ -63,9 +63,10 @@ pub(crate) fn report<'a>(
         before,
         observed,
         waiting: Vec::new(),
-        records: Vec::new(),
+        records: Some(Vec::new()),
         failures: Vec::new(),
         more_findings: Vec::new(),
+        applied: None,
     }
 }
 

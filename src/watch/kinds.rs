@@ -208,6 +208,8 @@ impl Kind for EndpointSlice {
                 .as_ref()
                 .and_then(|labels| labels.get_key_value(SERVICE_NAME_LABEL));
             kept.labels = service.map(|(key, name)| [(key.clone(), name.clone())].into());
+            // What targets were made from is told by it after a restart.
+            kept.resource_version.clone_from(&all.resource_version);
         });
         for endpoint in &mut self.endpoints {
             endpoint.deprecated_topology = None;
@@ -297,7 +299,9 @@ impl Kind for Pod {
                 });
                 for condition in &mut conditions {
                     condition.last_probe_time = None;
-                    condition.last_transition_time = None;
+                    if condition.type_ != "ContainersReady" {
+                        condition.last_transition_time = None;
+                    }
                     condition.message = None;
                     condition.reason = None;
                 }

@@ -12,6 +12,8 @@ mod layering;
 mod lifecycle;
 mod paper_aws;
 mod properties;
+mod real;
+mod restart;
 mod round_trip;
 mod running;
 mod support;

@@ -122,6 +122,7 @@ impl Bench {
             backend: self.backend.subscribe(),
             patience: Duration::from_secs(1),
             deferred: &BTreeMap::new(),
+            announced: apply::unannounced(),
             stop: CancellationToken::new(),
         };
         apply::run(&cx, work, plan).await

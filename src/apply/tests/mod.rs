@@ -170,6 +170,7 @@ struct Bench {
     server: Server,
     memory: Memory,
     backend: watch::Sender<BackendReady>,
+    announced: Announced,
     stop: CancellationToken,
 }
 
@@ -185,6 +186,7 @@ impl Bench {
             server,
             memory,
             backend,
+            announced: unannounced(),
             stop: CancellationToken::new(),
         }
     }
@@ -196,6 +198,7 @@ impl Bench {
             backend: self.backend.subscribe(),
             patience: Duration::from_millis(50),
             deferred: &BTreeMap::new(),
+            announced: self.announced.clone(),
             stop: self.stop.clone(),
         };
         run(&cx, Work::Group(&group()), plan).await

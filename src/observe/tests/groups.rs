@@ -155,6 +155,44 @@ async fn verification_waits_and_then_finds_what_somebody_took_away() {
 }
 
 #[tokio::test]
+async fn security_groups_of_ours_come_and_go_without_drift_and_those_of_others_do_not() {
+    let more = Arc::new(Mutex::new(String::new()));
+    let there = Arc::clone(&more);
+    let server = Server::start(move |request| {
+        let (status, body) = account(request);
+        let more = there.lock().unwrap().clone() + "</securityGroupInfo>";
+        // What is asked for by tags is one group's, and as it was.
+        let all = request.starts_with("Action=DescribeSecurityGroups") && !request.contains("tag");
+        let from = if all { "</securityGroupInfo>" } else { "none" };
+        (status, body.replace(from, &more))
+    })
+    .await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    memory.facts().await.unwrap();
+    let made = |tag: &str| {
+        format!(
+            "<item><groupId>sg-new</groupId><groupName>new</groupName>\
+             <groupDescription>d</groupDescription><vpcId>vpc-1</vpcId>\
+             <tagSet><item><key>{tag}</key><value>prod</value></item></tagSet></item>"
+        )
+    };
+    *more.lock().unwrap() = made(ownership::CLUSTER_TAG);
+    let due = Instant::now() + Duration::from_mins(6);
+    let drift = memory.verify_tick(due).await.unwrap();
+    assert!(drift.is_empty(), "{drift:?}");
+    let facts = memory.facts().await.unwrap();
+    assert!(facts.security_groups.contains_key("sg-new"));
+
+    *more.lock().unwrap() = made("Name");
+    let drift = memory
+        .verify_tick(due + Duration::from_hours(1))
+        .await
+        .unwrap();
+    assert!(drift.facts && drift.groups.is_empty(), "{drift:?}");
+}
+
+#[tokio::test]
 async fn facts_are_read_once_and_again_at_most_once_a_minute() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());
@@ -224,7 +262,7 @@ async fn verdicts_are_facts_until_they_expire() {
     assert_eq!(memory.facts().await.unwrap().verdicts, [verdict]);
     let late = Instant::now() + Duration::from_hours(2);
     let drift = memory.verify_tick(late).await.unwrap();
-    assert!(drift.groups.contains(&group()));
+    assert_eq!(drift.expired, BTreeSet::from([group()]));
     assert!(memory.facts().await.unwrap().verdicts.is_empty());
 }
 

@@ -15,6 +15,8 @@ use crate::model::records::{Place, RecordState};
 /// How far each record is.
 #[derive(Default)]
 pub(super) struct Book {
+    /// Whether the records were looked at since the process began.
+    pub(super) looked: bool,
     /// Hosts that were looked at since the process began.
     pub(super) looked_at: BTreeSet<String>,
     /// Records that are ours, with the group that they are held for.

@@ -47,6 +47,17 @@ async fn an_unknown_certificate_freezes_its_ingress_until_the_value_changes() {
     settled(&scene, &controller, &ns, "secure").await;
     assert_eq!(warnings(&scene, &ns, "secure").await.len(), 1);
     assert_eq!(warnings(&scene, &ns, "plain").await, [""; 0]);
+    // What was made before AWS refused is told too, once.
+    let alone = [("target-type", "ip"), ("certificate-arn", UNKNOWN)];
+    let to_web = routes(&[("alone.example.com", "/", "web")]);
+    scene
+        .apply(&ingress("{ns}", "alone", &alone, &to_web))
+        .await;
+    scene.warned(&ns, "alone", &["CertificateNotFound"]).await;
+    settled(&scene, &controller, &ns, "alone").await;
+    let mut events = scene.events(&ns, "alone").await;
+    events.retain(|event| event.starts_with("LoadBalancerCreated: "));
+    assert_eq!(events.len(), 1, "{events:#?}");
 
     scene
         .apply(&member("secure", &[("certificate-arn", "{certificate}")]))

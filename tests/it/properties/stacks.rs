@@ -245,6 +245,7 @@ fn target_group(
         TargetType::Instance
     };
     DesiredTargetGroup {
+        service: ObjectName::new(&owner.namespace, "svc"),
         owner,
         target_group: TargetGroup {
             key: key.clone(),

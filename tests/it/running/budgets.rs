@@ -180,6 +180,16 @@ async fn a_group_from_creation_to_deletion() {
         ["ListResourceRecordSets"]
     );
 
+    // The first edit after it reads the group, once.
+    scene.forget_calls();
+    scene.apply(&shop::ingress(&TEN, "")).await;
+    scene.quiet().await;
+    let edited = counted(&scene, &shared, Of::Group);
+    let reads = edited
+        .iter()
+        .filter(|action| action.starts_with("Describe"));
+    assert!((1..=15).contains(&reads.count()), "{edited:#?}");
+
     // Deleted; the network interfaces let go at once.
     scene
         .aws

@@ -75,6 +75,13 @@ async fn three_variables_are_enough_and_the_vpc_is_found() {
     let (code, text) = run(&["--dry-run"], &environment).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("set AWS_VPC_ID or --aws-vpc-id"), "{text}");
+    // Nor is a region guessed, or missed again with each call.
+    let mut environment = environment.to_vec();
+    environment.retain(|(name, _)| *name != "AWS_REGION");
+    environment.push(("AWS_VPC_ID", scene.ids.vpc.as_str()));
+    let (code, text) = run(&["--dry-run"], &environment).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("set AWS_REGION or --aws-region"), "{text}");
 }
 
 /// A server of pages on loopback.

@@ -6,6 +6,5 @@ mod environment;
 mod process;
 mod reports;
 mod shop;
-mod start;
 
 pub use shop::kubernetes_writes;

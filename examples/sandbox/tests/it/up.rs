@@ -76,6 +76,8 @@ impl Up {
             .args(["-ec", &lines.join("\n")])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
+            // kubectl keeps a cache there.
+            .env("HOME", self.folder.path())
             .current_dir("/")
             .output()
             .await

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::http::header::{HOST, HeaderName, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Request, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, Request, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -34,7 +34,7 @@ const TOLD: usize = 16 * 1024;
 const READING: Duration = Duration::from_secs(10);
 
 /// What a request has to look like, for those who sent another.
-const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "zone": "us-east-1a", "client_certificate": "PEM"}; only the listener is needed, and of a load balancer with several listeners the port"#;
+const EXPECTED: &str = r#"expected {"listener": "arn:… of a listener, or name, DNS name or ARN of a load balancer", "port": 443, "method": "GET", "version": "HTTP/1.1" or "HTTP/2", "host": "shop.example.com", "path": "/cart?x=1", "headers": {"name": "value" or ["value", …]}, "body": "…", "source": "192.0.2.7", "zone": "us-east-1a", "client_certificate": "PEM"}; only the listener is needed, and of a load balancer with several listeners the port"#;
 
 /// The request that is to be made.
 #[derive(Debug, Deserialize)]
@@ -46,6 +46,8 @@ pub(super) struct Asked {
     port: Option<u16>,
     /// `GET` if absent.
     method: Option<String>,
+    /// `HTTP/1.1` if absent, or `HTTP/2`.
+    version: Option<String>,
     /// The DNS name of the load balancer if absent. On HTTPS listeners also
     /// the name that is asked for in the TLS handshake.
     host: Option<String>,
@@ -180,6 +182,7 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
             .then(|| without_port(host).to_owned())
             .filter(|name| !name.is_empty()),
         certificate: None,
+        session: None,
         client_chain: chain(asked.client_certificate.as_deref())?,
     };
     Ok((arrival, balancer.dns_name.clone()))
@@ -293,6 +296,15 @@ fn parts(asked: &Asked, dns_name: &str) -> Result<Parts, String> {
     }
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = method;
+    parts.version = match asked.version.as_deref() {
+        None | Some("HTTP/1.1") => Version::HTTP_11,
+        Some("HTTP/2") => Version::HTTP_2,
+        Some(other) => {
+            return Err(format!(
+                "\"version\" is '{other}', expected HTTP/1.1 or HTTP/2"
+            ));
+        }
+    };
     parts.uri = uri;
     parts.headers = headers;
     Ok(parts)

@@ -22,6 +22,7 @@ use rustls::{
 };
 
 use super::course::SeenClientCertificate;
+use super::listener_headers::request_header;
 use super::vouched::Vouched;
 use crate::state::listener_tls::{MutualAuthentication, Verification};
 use crate::state::x509::{self, Facts};
@@ -145,13 +146,7 @@ fn judge(
 
 /// What a target is told of the client's chain.
 pub(crate) fn told(listener: &Listener, chain: &[CertificateDer<'_>]) -> Vouched {
-    let named = |header: &HeaderName| {
-        let key = header.as_str().replace('-', "_");
-        let key = format!("routing.http.request.{key}.header_name");
-        let name = listener.attributes.get(&key);
-        name.and_then(|name| name.parse().ok())
-            .unwrap_or_else(|| header.clone())
-    };
+    let named = |header: &HeaderName| request_header(listener, header);
     let verified = match &listener.mutual_authentication {
         None | Some(MutualAuthentication::Off) => return Vouched::default(),
         Some(MutualAuthentication::Passthrough) => false,

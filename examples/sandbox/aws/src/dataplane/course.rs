@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
+use super::head::Deviation;
 use super::zones::Node;
 use crate::state::Protocol;
 
@@ -30,8 +31,18 @@ pub(crate) struct Arrival {
     pub(crate) server_name: Option<String>,
     /// ARN of the certificate that was shown.
     pub(crate) certificate: Option<String>,
+    /// What TLS has agreed on.
+    pub(crate) session: Option<Session>,
     /// The certificates that the client has shown, its own one first.
     pub(crate) client_chain: Vec<CertificateDer<'static>>,
+}
+
+/// Version and cipher suite of TLS, by the names that OpenSSL has for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    /// `TLSv1.3` and so on.
+    pub(crate) version: &'static str,
+    pub(crate) suite: &'static str,
 }
 
 /// What became of one request, as far as it has come.
@@ -57,6 +68,8 @@ pub(crate) struct Course {
     pub(crate) target_status: Option<u16>,
     /// Where a redirect leads.
     pub(crate) redirect: Option<String>,
+    /// Why the request is not compliant, if it is not, as for the desync mitigation.
+    pub(crate) deviations: Vec<Deviation>,
     /// Why the load balancer itself has answered.
     pub(crate) reason: Option<Cow<'static, str>>,
     /// Filled only when somebody asked for it.

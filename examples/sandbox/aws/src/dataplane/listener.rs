@@ -6,11 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -18,19 +14,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
+use super::connection::http;
 use super::course::Arrival;
 use super::network;
-use super::route::{idle, listener_of};
-use super::serve::serve;
+use super::route::listener_of;
 use super::tls;
 use super::zones::Node;
 use crate::state::{LoadBalancerState, Protocol, State};
 
 /// Where a listener goes whose own port this user may not bind.
 const UNPRIVILEGED: u16 = 20_000;
-
-/// How long requests in flight may take when their listener is closed.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// A client has this long for its TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -149,6 +142,7 @@ async fn accept(
                     node: Node::any(),
                     server_name: None,
                     certificate: None,
+                    session: None,
                     client_chain: Vec::new(),
                 };
                 let connection = connection(shared.clone(), arrival, stream, close.clone());
@@ -178,17 +172,20 @@ async fn connection(
                 let config = state.read(|state| tls::server(state, &listener))?;
                 let accept = TlsAcceptor::from(Arc::new(config)).accept(stream);
                 let stream = timeout(HANDSHAKE, accept).await??;
-                let asked = stream.get_ref().1.server_name();
+                let tls = stream.get_ref().1;
+                let asked = tls.server_name();
+                arrival.session = tls::session(tls);
+                let http2 = tls.alpn_protocol() == Some(tls::HTTP2);
                 arrival.server_name = asked.map(str::to_owned);
-                let shown = stream.get_ref().1.peer_certificates();
+                let shown = tls.peer_certificates();
                 arrival.client_chain = owned(shown.unwrap_or_default());
                 arrival.certificate = state.read(|state| {
                     let (_, listener) = listener_of(state, &listener)?;
                     tls::chosen(state, listener, asked).arn
                 });
-                http(&shared, arrival, stream, close).await
+                http(&shared, arrival, stream, close, http2).await
             }
-            Protocol::Http => http(&shared, arrival, stream, close).await,
+            Protocol::Http => http(&shared, arrival, stream, close, false).await,
             _ => tokio::select! {
                 carried = network::carry(&shared, &arrival, stream) => carried,
                 () = close.cancelled() => Ok(()),
@@ -207,33 +204,4 @@ async fn connection(
 
 fn owned(chain: &[CertificateDer<'_>]) -> Vec<CertificateDer<'static>> {
     chain.iter().map(|it| it.clone().into_owned()).collect()
-}
-
-async fn http<S>(
-    shared: &Shared,
-    arrival: Arrival,
-    stream: S,
-    close: CancellationToken,
-) -> anyhow::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let silence = shared
-        .state
-        .of_arn(&arrival.listener)
-        .read(|state| state.load_balancers.get(&arrival.balancer).map(idle));
-    let arrival = Arc::new(arrival);
-    let service = service_fn(|request| serve(shared.clone(), arrival.clone(), request));
-    let connection = http1::Builder::new()
-        .preserve_header_case(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(silence)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        served = &mut connection => return Ok(served?),
-        () = close.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    Ok(timeout(CLOSING, connection).await??)
 }

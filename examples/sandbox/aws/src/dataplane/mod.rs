@@ -5,33 +5,41 @@
 //!
 //! Touches the network (loopback only) and the clock. What is decided about a
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
-//! `rewrite`, `pins`, `forwarded`, `vouched`, `targets`, `zones` and `balance`,
-//! who asks is looked at in `authentication` and `client_certificate`; sockets
-//! are in `listener`, `serve`, `network`, `upstream`, `probe` and `tls`.
+//! `rewrite`, `pins`, `forwarded`, `vouched`, `head`, `chunks`, `checks`, `protocol`,
+//! `listener_headers`, `targets`, `zones` and `balance`, who asks is looked at in
+//! `authentication` and `client_certificate`; sockets are in `listener`, `connection`,
+//! `screen`, `serve`, `network`, `upstream`, `probe` and `tls`.
 //!
-//! Not here: datagrams, HTTP/2 (and with it gRPC), the listener attributes that
-//! change response headers.
+//! Not here: datagrams, functions as targets.
 
+mod activity;
 mod addresses;
 mod answer;
 mod ask;
 pub(crate) mod authentication;
 mod balance;
+mod checks;
+mod chunks;
 mod client_certificate;
 mod condition;
+mod connection;
 mod control;
 mod course;
 mod force;
 mod forwarded;
+mod head;
 mod listener;
+mod listener_headers;
 mod loopback;
 mod network;
 mod pattern;
 mod pins;
 mod probe;
+mod protocol;
 mod requests;
 mod rewrite;
 mod route;
+mod screen;
 mod serve;
 mod targets;
 #[cfg(test)]

@@ -13,11 +13,12 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::activity::Activity;
 use super::course::Arrival;
 use super::route::listener_of;
 use super::targets::candidates;
@@ -233,8 +234,8 @@ impl Course {
         mut client: impl Stream,
         mut target: Box<dyn Stream>,
     ) -> anyhow::Result<()> {
-        let latest = std::sync::Mutex::new(Instant::now());
-        let carried = both_ways(&mut client, &mut target, &latest);
+        let activity = Activity::default();
+        let carried = both_ways(&mut client, &mut target, &activity);
         tokio::select! {
             carried = carried => Ok(carried?),
             () = departed.cancelled(), if self.ends_with_draining => {
@@ -243,7 +244,7 @@ impl Course {
             () = self.sickness(shared), if self.ends_with_health => {
                 anyhow::bail!("the target is unhealthy")
             }
-            () = silence(&latest, self.idle) => anyhow::bail!("the connection was idle"),
+            () = activity.ceased(self.idle) => anyhow::bail!("the connection was idle"),
         }
     }
 
@@ -271,35 +272,16 @@ impl Course {
     }
 }
 
-type Latest = std::sync::Mutex<Instant>;
-
-/// Ends when nothing has come for a while.
-async fn silence(latest: &Latest, idle: Duration) {
-    loop {
-        let until = *lock(latest) + idle;
-        if until <= Instant::now() {
-            return;
-        }
-        sleep_until(until).await;
-    }
-}
-
-fn lock(latest: &Latest) -> std::sync::MutexGuard<'_, Instant> {
-    latest
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// Carries bytes both ways; a side that has ended its sending still gets the rest.
 async fn both_ways(
     client: &mut impl Stream,
     target: &mut Box<dyn Stream>,
-    latest: &Latest,
+    activity: &Activity,
 ) -> io::Result<()> {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_target, mut to_target) = tokio::io::split(target);
-    let there = one_way(&mut from_client, &mut to_target, latest);
-    let back = one_way(&mut from_target, &mut to_client, latest);
+    let there = one_way(&mut from_client, &mut to_target, activity);
+    let back = one_way(&mut from_target, &mut to_client, activity);
     tokio::try_join!(there, back)?;
     Ok(())
 }
@@ -307,12 +289,12 @@ async fn both_ways(
 async fn one_way(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),
-    latest: &Latest,
+    activity: &Activity,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;
-        *lock(latest) = Instant::now();
+        activity.touch();
         if read == 0 {
             return to.shutdown().await;
         }

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::header::{CONNECTION, HOST, USER_AGENT};
-use axum::http::{Request, Uri};
-use http_body_util::Empty;
-use hyper::body::Bytes;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HOST, TE, USER_AGENT};
+use axum::http::{HeaderMap, Request, Response, Uri, Version, request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::upstream::{Failure, Transport, exchange};
+use super::protocol::Spoken;
+use super::upstream::{Answered, Failure, Way, exchange};
 use crate::state::{
     HealthCheck, Matcher, ProbeFailure, Protocol, State, TargetGroup, TargetKey, TargetType,
 };
@@ -84,10 +85,11 @@ async fn probe(shared: &Shared, (group, target): Probed) {
         let started = shared.state.now();
         let state = shared.state.of_arn(&group);
         let settings = state.read(|state| {
-            let check = &state.target_groups.get(&group)?.health_check;
-            Some((check.clone(), state.timing.health_scale))
+            let group = state.target_groups.get(&group)?;
+            let check = group.health_check.clone();
+            Some((check, Spoken::by(group), state.timing.health_scale))
         });
-        let Some((check, scale)) = settings else {
+        let Some((check, spoken, scale)) = settings else {
             return;
         };
         let limit = scaled(check.timeout_seconds, scale).max(LEAST_TIMEOUT);
@@ -103,7 +105,7 @@ async fn probe(shared: &Shared, (group, target): Probed) {
         };
         let outcome = match socket.zip(host) {
             Some((socket, host)) => {
-                let asked = ask(&check, &host, socket, limit);
+                let asked = ask(&check, spoken, &host, socket, limit);
                 match timeout(limit, asked).await {
                     Ok(outcome) => outcome,
                     Err(_) => Err(ProbeFailure::Timeout),
@@ -139,34 +141,80 @@ fn scaled(seconds: u32, scale: f64) -> Duration {
 
 async fn ask(
     check: &HealthCheck,
+    spoken: Spoken,
     host: &str,
     socket: SocketAddr,
     limit: Duration,
 ) -> Result<(), ProbeFailure> {
-    let (path, matcher) = match (&check.path, &check.matcher) {
-        (Some(path), Some(matcher @ Matcher::Http(_))) => (path, matcher),
-        // Needs HTTP/2, which no target is spoken to in.
-        (_, Some(Matcher::Grpc(_))) => return Err(ProbeFailure::FailedHealthChecks),
-        _ => return connect(socket).await,
+    let (Some(path), Some(matcher)) = (&check.path, &check.matcher) else {
+        return connect(socket).await;
     };
-    let path: Uri = path.parse().map_err(|_| ProbeFailure::FailedHealthChecks)?;
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, "ELB-HealthChecker/2.0")
-        .header(CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| ProbeFailure::FailedHealthChecks)?;
-    let transport = if check.protocol == Protocol::Https {
-        Transport::Tls
+    let way = Way {
+        socket,
+        tls: check.protocol == Protocol::Https,
+        http2: spoken.is_http2(),
+    };
+    let request = if way.http2 {
+        let scheme = if way.tls { "https" } else { "http" };
+        let uri = format!("{scheme}://{host}{path}");
+        Request::builder().uri(uri).version(Version::HTTP_2)
     } else {
-        Transport::Plain
+        let uri = path.parse::<Uri>();
+        let uri = uri.map_err(|_| ProbeFailure::FailedHealthChecks)?;
+        Request::get(uri)
+            .header(HOST, host)
+            .header(CONNECTION, "close")
     };
-    match exchange(socket, transport, request, limit).await {
-        Ok(answer) if matcher.matches(answer.status().as_u16()) => Ok(()),
-        Ok(answer) => Err(ProbeFailure::ResponseCodeMismatch(answer.status().as_u16())),
-        Err(Failure::Silent) => Err(ProbeFailure::Timeout),
-        Err(Failure::Broken(_) | Failure::Departed) => Err(ProbeFailure::FailedHealthChecks),
+    let request = request.header(USER_AGENT, "ELB-HealthChecker/2.0");
+    let code = match matcher {
+        Matcher::Http(_) => {
+            let (answer, _) = send(way, request, Bytes::new(), limit).await?;
+            Some(answer.status().as_u16())
+        }
+        Matcher::Grpc(_) => {
+            let request = request
+                .method("POST")
+                .header(CONTENT_TYPE, "application/grpc")
+                .header(TE, "trailers");
+            let (answer, _) = send(way, request, Bytes::from_static(EMPTY_MESSAGE), limit).await?;
+            grpc_status(answer).await
+        }
+    };
+    match code {
+        Some(code) if matcher.matches(code) => Ok(()),
+        Some(code) => Err(ProbeFailure::ResponseCodeMismatch(code)),
+        None => Err(ProbeFailure::FailedHealthChecks),
     }
+}
+
+/// A message of gRPC without fields: not compressed, of length 0.
+const EMPTY_MESSAGE: &[u8] = &[0; 5];
+
+async fn send(
+    way: Way,
+    request: request::Builder,
+    body: Bytes,
+    limit: Duration,
+) -> Result<Answered, ProbeFailure> {
+    let request = request.body(Full::new(body));
+    let request = request.map_err(|_| ProbeFailure::FailedHealthChecks)?;
+    exchange(way, request, limit)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Silent => ProbeFailure::Timeout,
+            _ => ProbeFailure::FailedHealthChecks,
+        })
+}
+
+/// The status of a call of gRPC: at the end of the answer, or at its beginning
+/// if there is nothing else in it.
+async fn grpc_status(answer: Response<Incoming>) -> Option<u16> {
+    let status = |headers: &HeaderMap| headers.get("grpc-status")?.to_str().ok()?.parse().ok();
+    if let Some(status) = status(answer.headers()) {
+        return Some(status);
+    }
+    let whole = answer.into_body().collect().await.ok()?;
+    status(whole.trailers()?)
 }
 
 /// A TCP check: whoever takes the connection is healthy.

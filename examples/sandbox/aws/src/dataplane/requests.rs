@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Version};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::checks::screened;
 use super::course::{Arrival, Course};
 use super::forwarded::{TRACE_ID, authority, without_port};
+use super::protocol::is_grpc;
 use super::serve::Reply;
 use crate::state::Protocol;
 
@@ -28,7 +30,7 @@ const CLIENT_LEFT: u16 = 460;
 pub(crate) struct Entry {
     /// Running number from 1, in the order of the answers.
     pub(crate) number: u64,
-    /// `http`, `https`, `ws` or `wss`.
+    /// `http`, `https`, `h2`, `grpcs`, `ws` or `wss`.
     #[serde(rename = "type")]
     pub(crate) kind: &'static str,
     /// When the answer began, by the clock on the wall.
@@ -59,6 +61,9 @@ pub(crate) struct Entry {
     /// The name that the client asked for in its TLS handshake.
     pub(crate) domain_name: Option<String>,
     pub(crate) chosen_cert_arn: Option<String>,
+    /// Cipher suite and version of TLS, by OpenSSL's names.
+    pub(crate) ssl_cipher: Option<&'static str>,
+    pub(crate) ssl_protocol: Option<&'static str>,
     /// 0 for the default rule; absent where no rule was looked at.
     pub(crate) matched_rule_priority: Option<u32>,
     /// When the request came in.
@@ -66,6 +71,9 @@ pub(crate) struct Entry {
     /// In their order, between commas.
     pub(crate) actions_executed: Option<String>,
     pub(crate) redirect_url: Option<String>,
+    /// For the desync mitigation: `Acceptable`, `Ambiguous` or `Severe`.
+    pub(crate) classification: Option<&'static str>,
+    pub(crate) classification_reason: Option<String>,
     /// Why the load balancer has answered itself, in words; other than AWS's
     /// log files this tells it for every such answer.
     pub(crate) error_reason: Option<String>,
@@ -88,16 +96,28 @@ impl Requests {
         let scheme = scheme(arrival.protocol);
         let host = without_port(authority(parts));
         let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        let line = format!(
-            "{} {scheme}://{host}:{}{path} {:?}",
-            parts.method, arrival.port, parts.version
-        );
+        let port = arrival.port;
+        let unreadable = screened(parts).is_some_and(|it| it.refused.is_some());
+        let line = if unreadable {
+            format!("- {scheme}://-:{port}- -")
+        } else {
+            let version = match parts.version {
+                Version::HTTP_2 => "HTTP/2.0".to_owned(),
+                version => format!("{version:?}"),
+            };
+            format!("{} {scheme}://{host}:{port}{path} {version}", parts.method)
+        };
         Open {
             requests: self.clone(),
             course: Course {
                 trace_id: text(&parts.headers, TRACE_ID.as_str()),
+                deviations: screened(parts)
+                    .map(|it| it.deviations.clone())
+                    .unwrap_or_default(),
                 ..Course::default()
             },
+            http2: parts.version == Version::HTTP_2,
+            grpc: is_grpc(parts),
             line,
             user_agent: text(&parts.headers, USER_AGENT.as_str()),
             arrival,
@@ -132,6 +152,8 @@ pub(crate) struct Open {
     requests: Requests,
     arrival: Arc<Arrival>,
     line: String,
+    http2: bool,
+    grpc: bool,
     user_agent: Option<String>,
     created: Timestamp,
     started: Instant,
@@ -155,6 +177,8 @@ impl Open {
             })
         };
         let balancer = self.arrival.balancer.rsplit_once(":loadbalancer/");
+        let worst = course.deviations.iter().copied();
+        let worst = worst.rev().max_by_key(|it| it.class());
         let executed: Vec<&str> = course
             .authentication
             .into_iter()
@@ -164,6 +188,8 @@ impl Open {
             number: 0,
             kind: match (switched, secure) {
                 (false, false) => "http",
+                (false, true) if self.grpc => "grpcs",
+                (false, true) if self.http2 => "h2",
                 (false, true) => "https",
                 (true, false) => "ws",
                 (true, true) => "wss",
@@ -183,10 +209,15 @@ impl Open {
             trace_id: course.trace_id,
             domain_name: self.arrival.server_name.clone(),
             chosen_cert_arn: self.arrival.certificate.clone(),
+            ssl_cipher: self.arrival.session.map(|session| session.suite),
+            ssl_protocol: self.arrival.session.map(|session| session.version),
             matched_rule_priority: course.priority,
             request_creation_time: self.created,
             actions_executed: (!executed.is_empty()).then(|| executed.join(",")),
             redirect_url: course.redirect,
+            // The reason is that of the worst class, as there is one field for it.
+            classification: worst.and_then(|it| it.class().as_str()),
+            classification_reason: worst.map(|it| format!("{it:?}")),
             error_reason: course.reason.map(std::borrow::Cow::into_owned),
         });
     }

@@ -6,17 +6,22 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Version};
+use axum::http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use super::answer::{Answer, RedirectFrom};
 use super::authentication::{Known, Looking, Passed, Question, Seals, Stop, callback, gate};
 use super::balance::{Balance, Outstanding};
+use super::checks;
 use super::client_certificate::{judged, told};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
-use super::forwarded::{ForwardedFor, Ingress, Processing, authority, without_port};
+use super::forwarded::{
+    ForwardedFor, Ingress, Processing, TLS_CIPHER_SUITE, TLS_VERSION, authority, without_port,
+};
+use super::listener_headers::request_header;
 use super::pins::{self, Bound, Pins};
+use super::protocol::Spoken;
 use super::rewrite::{Rewritten, rewrite};
 use super::targets::{Candidates, candidates};
 use super::tls;
@@ -24,7 +29,7 @@ use super::vouched::Vouched;
 use super::zones::zone_of_node;
 use crate::state::{
     Action, ActionKind, Forward, Listener, LoadBalancer, Protocol, State, TargetGroup, TargetKey,
-    Transform, arn,
+    TargetType, Transform, arn,
 };
 
 /// What happens with one request.
@@ -46,6 +51,10 @@ pub(crate) struct Destination {
     pub(crate) target: TargetKey,
     /// Whether the target speaks TLS.
     pub(crate) tls: bool,
+    /// The protocol that the target speaks.
+    pub(crate) spoken: Spoken,
+    /// Whether the target is a function.
+    pub(crate) function: bool,
     /// The request, which counts as outstanding until this is dropped.
     pub(crate) outstanding: Outstanding,
     /// `Set-Cookie` lines that bind the client to its target.
@@ -110,13 +119,10 @@ pub(crate) fn decide(
             port: listener.port,
         });
     });
-    if parts.method == Method::TRACE {
-        return refuse(405, "the method TRACE is refused");
+    if let Some(answer) = checks::refusal(balancer, parts) {
+        return Decision::Answer(answer);
     }
     let host = authority(parts);
-    if host.is_empty() && parts.version >= Version::HTTP_11 {
-        return refuse(400, "the request names no host");
-    }
     let looking = Looking {
         seals: choosing.seals,
         known: choosing.known,
@@ -189,6 +195,7 @@ pub(crate) fn decide(
                 peer: arrival.peer,
                 port: listener.port,
                 scheme: scheme(listener.protocol),
+                session: arrival.session,
             };
             let zone = zone_of_node(state, balancer, group, &arrival.node, now);
             let stale = state.is_stale(&arrival.listener);
@@ -197,9 +204,14 @@ pub(crate) fn decide(
                 candidates: candidates(state, group, zone, stale, now),
                 alone: forward.target_groups.len() == 1,
             };
-            let headers = &parts.headers;
             let decision = towards(
-                balancer, &among, ingress, headers, choosing, &mut draw, course,
+                (balancer, listener),
+                &among,
+                ingress,
+                parts,
+                choosing,
+                &mut draw,
+                course,
             );
             match decision {
                 Decision::Forward(mut to) => {
@@ -351,10 +363,10 @@ struct Among<'a> {
 }
 
 fn towards(
-    balancer: &LoadBalancer,
+    (balancer, listener): (&LoadBalancer, &Listener),
     among: &Among<'_>,
     ingress: Ingress,
-    headers: &HeaderMap,
+    parts: &Parts,
     choosing: Choosing<'_>,
     draw: &mut dyn FnMut(u32) -> u32,
     course: &mut Course,
@@ -363,19 +375,16 @@ fn towards(
         group, candidates, ..
     } = among;
     let refuse = |status, reason: &'static str| Decision::Answer(Answer::error(status, reason));
-    if matches!(group.protocol_version.as_deref(), Some("HTTP2" | "GRPC")) {
-        // Clients speak HTTP/1.1 here.
-        return refuse(
-            464,
-            "the client speaks HTTP/1.1, the target group another version",
-        );
+    let spoken = Spoken::by(group);
+    if let Some(reason) = spoken.unfit(parts) {
+        return refuse(464, reason);
     }
     let Choosing {
         now, balance, pins, ..
     } = choosing;
     let sticky = pins::of_targets(group, among.alone);
     let pinned = sticky.and_then(|sticky| {
-        let sent = sticky.sent(headers);
+        let sent = sticky.sent(&parts.headers);
         let names = |key: &&TargetKey| pins.names(&sent, &sticky.name_of(&group.arn, key), now);
         let pinned = candidates.targets.iter().find(names)?;
         let why = format!("the cookie {} of the client names it", sticky.cookie());
@@ -403,12 +412,14 @@ fn towards(
         outstanding: balance.begin(&group.arn, &target),
         target,
         tls: group.protocol == Some(Protocol::Https),
+        spoken,
+        function: group.target_type == TargetType::Lambda,
         bound: bound.unwrap_or_default(),
         cookies: Vec::new(),
         rewritten: Rewritten::default(),
         vouched: Vec::new(),
         ingress,
-        processing: processing(balancer),
+        processing: processing(balancer, listener),
         idle: idle(balancer),
     }))
 }
@@ -423,15 +434,22 @@ pub(crate) fn idle(balancer: &LoadBalancer) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn processing(balancer: &LoadBalancer) -> Processing {
+fn processing(balancer: &LoadBalancer, listener: &Listener) -> Processing {
     let value = |key: &str| balancer.attributes.get(key).map(String::as_str);
+    let enabled = |key: &str| value(key) == Some("true");
+    let about_tls = enabled("routing.http.x_amzn_tls_version_and_cipher_suite.enabled");
     Processing {
         forwarded_for: match value("routing.http.xff_header_processing.mode") {
             Some("preserve") => ForwardedFor::Preserve,
             Some("remove") => ForwardedFor::Remove,
             _ => ForwardedFor::Append,
         },
-        client_port: value("routing.http.xff_client_port.enabled") == Some("true"),
-        preserve_host: value("routing.http.preserve_host_header.enabled") == Some("true"),
+        client_port: enabled("routing.http.xff_client_port.enabled"),
+        preserve_host: enabled("routing.http.preserve_host_header.enabled"),
+        drop_invalid: enabled("routing.http.drop_invalid_header_fields.enabled"),
+        tls: about_tls.then(|| {
+            let name = |own: &HeaderName| request_header(listener, own);
+            (name(&TLS_VERSION), name(&TLS_CIPHER_SUITE))
+        }),
     }
 }

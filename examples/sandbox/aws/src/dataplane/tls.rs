@@ -15,15 +15,19 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CipherSuite, ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
+    CipherSuite, ClientConfig, CommonState, DigitallySignedStruct, Error, ProtocolVersion,
+    ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 
 use super::client_certificate;
-use super::course::ShownCertificate;
+use super::course::{Session, ShownCertificate};
 use super::pattern::{Backslash, Case, fits};
+use super::route::listener_of;
 use crate::authority;
-use crate::state::{Listener, State, arn, ssl_policy};
+use crate::state::{Listener, State, ssl_policy};
+
+/// HTTP/2 in the negotiation of protocols (ALPN).
+pub(crate) const HTTP2: &[u8] = b"h2";
 
 /// A certificate of a listener with the names that it is good for.
 #[derive(Clone, Debug)]
@@ -99,13 +103,7 @@ fn covers(name: &str, host: &str) -> bool {
 ///
 /// Errors when a certificate or its key cannot be used.
 pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Error> {
-    let balancer = arn::load_balancer_of(listener)
-        .and_then(|balancer| state.load_balancers.get(&balancer))
-        .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
-    let listener = balancer
-        .listeners
-        .values()
-        .find(|it| it.arn == listener)
+    let (balancer, listener) = listener_of(state, listener)
         .ok_or_else(|| Error::General("listener is gone".to_owned()))?;
     let mut shown = Vec::new();
     for arn in certificates(listener) {
@@ -139,8 +137,25 @@ pub(crate) fn server(state: &State, listener: &str) -> Result<ServerConfig, Erro
             config
         }
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let key = "routing.http2.enabled";
+    let http2 = balancer.attributes.get(key).map(String::as_str) != Some("false");
+    config.alpn_protocols = if http2 {
+        vec![HTTP2.to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
     Ok(config)
+}
+
+/// What TLS has agreed on with a client.
+pub(crate) fn session(connection: &CommonState) -> Option<Session> {
+    let version = match connection.protocol_version()? {
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        _ => return None,
+    };
+    let suite = openssl_name(connection.negotiated_cipher_suite()?.suite())?;
+    Some(Session { version, suite })
 }
 
 /// What a certificate of ACM or IAM shows; `None` when there is none of this ARN.
@@ -232,7 +247,7 @@ fn openssl_name(suite: CipherSuite) -> Option<&'static str> {
 }
 
 /// How to speak TLS with a target: whatever certificate it shows is taken, as a
-/// load balancer does.
+/// load balancer does. Names no protocol that is spoken inside.
 pub(crate) fn client() -> Result<ClientConfig, Error> {
     let provider = provider();
     let config = ClientConfig::builder_with_provider(provider.clone())

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::dataplane::Shared;
 use crate::dataplane::forwarded::without_port;
-use crate::dataplane::upstream::{Transport, exchange};
+use crate::dataplane::upstream::{Way, exchange};
 use crate::issuer::has_domain;
 
 /// A provider has to answer within this time.
@@ -53,12 +53,14 @@ pub(super) async fn call(
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse().map_err(|_| broken("its path is not valid"))?;
     let asking = async {
-        let answer = exchange(socket, Transport::Tls, request, PATIENCE).await;
-        read(
-            answer.map_err(|failure| Failure::Unreachable(failure.tell()))?,
-            most,
-        )
-        .await
+        let way = Way {
+            socket,
+            tls: true,
+            http2: false,
+        };
+        let answer = exchange(way, request, PATIENCE).await;
+        let (answer, _) = answer.map_err(|failure| Failure::Unreachable(failure.tell()))?;
+        read(answer, most).await
     };
     timeout(PATIENCE, asking)
         .await

@@ -17,7 +17,7 @@ use super::world::{
     Server, World, balancer_arn, eventually, forward, group_arn, key, listener_arn, register, send,
     serve, set_rule,
 };
-use crate::dataplane::zones;
+use crate::dataplane::{tls, zones};
 use crate::state::lag::{Call, Lag, Setting};
 use crate::state::{Answer, HealthState, ProbeFailure, Probed, State};
 
@@ -326,6 +326,10 @@ async fn nodes_hear_of_rules_and_listeners_later() {
         balancer.listeners.remove(&80);
     });
     assert_eq!(world.get(80, "/new").await.status, 201, "still open");
+    let speaks_tls = world
+        .state
+        .read(|state| tls::server(state, &listener_arn("web", 80)).is_ok());
+    assert!(speaks_tls, "handshakes go by the same listener");
     world.state.forward(Duration::from_secs(61));
     let closed = || world.plane.endpoints().iter().all(|it| it.port != 80);
     eventually("the listener closed", closed).await;

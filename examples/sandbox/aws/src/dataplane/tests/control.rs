@@ -38,7 +38,7 @@ async fn ask(control: SocketAddr, body: Value) -> Value {
     serde_json::from_str(&got.body).unwrap()
 }
 
-async fn log(control: SocketAddr, after: u64) -> Vec<Value> {
+pub(super) async fn log(control: SocketAddr, after: u64) -> Vec<Value> {
     let path = format!("/_sim/requests?after={after}");
     let got = send(control, Request::get(path).body(Body::empty()).unwrap()).await;
     assert_eq!(got.status, 200, "{got:?}");

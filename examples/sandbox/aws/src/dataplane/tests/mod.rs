@@ -6,12 +6,14 @@ mod bearer;
 mod browser;
 mod control;
 mod health;
+mod http2;
 mod life;
 mod logins;
 mod mutual_tls;
 mod network;
 mod sockets;
 mod sticky;
+mod wire;
 pub(crate) mod world;
 
 use std::sync::atomic::Ordering;

@@ -336,7 +336,9 @@ async fn echo(
         }
         _ => {}
     }
-    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let body = String::from_utf8_lossy(&body);
     let mut lines = vec![name.to_owned(), format!("{} {}", parts.method, parts.uri)];
     lines.extend(

@@ -1,0 +1,506 @@
+//! When the custom resource of a group is written, and what a new process
+//! reads of it.
+//!
+//! A change costs two writes: the record says that it is pending before it
+//! begins ([`Reporter::announce`]), and what has become of it together with
+//! what people read ([`Reporter::publish`](super::Reporter::publish)). Hashes
+//! of targets never make a write of their own on a group's way: they go with
+//! one that happens anyway, or later ([`Reporter::write_late`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, DynamicObject};
+use serde_json::json;
+
+use super::group::{Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
+use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use crate::api_error::ApiError;
+use crate::model::applied::SCHEMA;
+use crate::model::desired::{Desired, Intent};
+use crate::model::group::GroupId;
+
+/// Label of custom resources: the installation that writes them.
+const INSTALLATION_LABEL: &str = "ingress.k8s.aws/installation";
+/// A CRD that is not installed is looked for again after this time.
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
+/// Hashes of a group's targets are written no sooner than this after the last
+/// time.
+const TARGETS_AGAIN: Duration = Duration::from_mins(1);
+/// Writes of hashes in one go, and side by side.
+const AT_ONCE: (usize, usize) = (50, 8);
+/// Objects on a page of a list.
+const PAGE: u32 = 500;
+
+/// What is known of a group's custom resource.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Resource {
+    /// What it says, as read at the start or written last.
+    written: Option<IngressGroupStatus>,
+    /// Hashes of targets that it should say, if it says others.
+    late: Option<BTreeMap<String, String>>,
+    /// When hashes of targets were last written.
+    targets_written: Option<Instant>,
+}
+
+impl Resource {
+    /// Whether it is there, as far as known.
+    pub fn is_there(&self) -> bool {
+        self.written.is_some()
+    }
+
+    fn record(&self) -> Option<&Applied> {
+        self.written.as_ref()?.applied.as_ref()
+    }
+
+    fn targets(&self) -> Option<&BTreeMap<String, String>> {
+        Some(&self.record()?.targets)
+    }
+
+    /// Takes in what was just written.
+    fn wrote(&mut self, status: IngressGroupStatus, now: Instant) {
+        let before = self.targets().cloned();
+        self.written = Some(status);
+        self.late = None;
+        if self.targets() != before.as_ref() {
+            self.targets_written = Some(now);
+        }
+    }
+
+    /// Whether a status must be written now. One that says nothing new but
+    /// for hashes of targets can wait.
+    fn takes(&mut self, status: &IngressGroupStatus) -> bool {
+        if self.written.as_ref() == Some(status) {
+            self.late = None;
+            return false;
+        }
+        let Some(mut same) = self.written.clone() else {
+            return true;
+        };
+        let (Some(written), Some(wished)) = (&mut same.applied, &status.applied) else {
+            return true;
+        };
+        written.targets.clone_from(&wished.targets);
+        if same != *status {
+            return true;
+        }
+        self.late = Some(wished.targets.clone());
+        false
+    }
+
+    /// Hashes that are due to be written.
+    fn due(&self, now: Instant, all: bool) -> Option<BTreeMap<String, String>> {
+        let again = |at: Instant| all || now.saturating_duration_since(at) >= TARGETS_AGAIN;
+        let due = self.targets_written.is_none_or(again);
+        self.late.clone().filter(|_| due)
+    }
+
+    /// Takes in hashes of targets that were just written.
+    fn wrote_targets(&mut self, targets: BTreeMap<String, String>, now: Instant) {
+        self.targets_written = Some(now);
+        if self.late.as_ref() == Some(&targets) {
+            self.late = None;
+        }
+        if let Some(record) = self.written.as_mut().and_then(|s| s.applied.as_mut()) {
+            record.targets = targets;
+        }
+    }
+}
+
+fn parameters() -> PatchParams {
+    PatchParams {
+        field_manager: Some(WRITER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
+/// A group that nobody is in is not one for people: it is cleaned up or
+/// another's.
+fn is_nobodys(desired: &Desired) -> bool {
+    let empty = desired.members.is_empty() && desired.leavers.is_empty();
+    empty && matches!(desired.intent, Intent::Remove | Intent::LeaveAlone)
+}
+
+impl Reporter {
+    /// Reads the custom resources of all groups, and deletes those of this
+    /// installation's groups that are no more: of a group that went while its
+    /// resource could not be deleted. Called once, at the start of leading.
+    /// Answers what the records say.
+    pub async fn read_resources(
+        &self,
+        groups: impl IntoIterator<Item = &GroupId>,
+    ) -> Result<BTreeMap<GroupId, Applied>, Error> {
+        let named: BTreeMap<String, &GroupId> = groups
+            .into_iter()
+            .map(|group| (resource_name(group), group))
+            .collect();
+        let mut records = BTreeMap::new();
+        let mut strays = BTreeSet::new();
+        for object in self.list_resources().await? {
+            let Some(name) = object.metadata.name else {
+                continue;
+            };
+            let Some(group) = named.get(&name) else {
+                let labels = object.metadata.labels.unwrap_or_default();
+                if labels.get(INSTALLATION_LABEL) == Some(&self.installation) {
+                    strays.insert(name);
+                }
+                continue;
+            };
+            let status = object.data.get("status").cloned().unwrap_or_default();
+            if object.data["spec"]["group"] != group.to_string().as_str() {
+                continue;
+            }
+            let Ok(status) = serde_json::from_value::<IngressGroupStatus>(status) else {
+                continue;
+            };
+            if let Some(record) = &status.applied {
+                records.insert((*group).clone(), record.clone());
+            }
+            let mut memory = self.memory();
+            let told = memory.groups.entry((*group).clone()).or_default();
+            told.resource.written = Some(status);
+        }
+        for stray in strays {
+            self.delete_named(&stray).await?;
+        }
+        Ok(records)
+    }
+
+    /// All custom resources, of whatever shape: one that cannot be read must
+    /// not keep the others from being read.
+    async fn list_resources(&self) -> Result<Vec<DynamicObject>, Error> {
+        let kind = ApiResource::erase::<IngressGroup>(&());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &kind);
+        let mut all = Vec::new();
+        let mut page = ListParams::default().limit(PAGE);
+        loop {
+            let list = match api.list(&page).await {
+                Ok(list) => list,
+                Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => return Ok(all),
+                Err(error) => return Err(Error::write("list", &"IngressGroups", error)),
+            };
+            all.extend(list.items);
+            match list.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page = page.continue_token(&next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// What a group's record says, as far as known.
+    pub fn record(&self, group: &GroupId) -> Option<Applied> {
+        self.memory().groups.get(group)?.resource.record().cloned()
+    }
+
+    /// Notes in the record that a group is about to be changed to what the
+    /// digest stands for, if it does not say already that it is being changed.
+    /// Where there can be no record the change goes on without: what has none
+    /// is read in full.
+    pub async fn announce(&self, desired: &Desired, digest: &str) -> Result<(), Error> {
+        let group = &desired.group;
+        {
+            let memory = self.memory();
+            let resource = memory.groups.get(group).map(|told| &told.resource);
+            let pending = resource
+                .and_then(Resource::record)
+                .is_some_and(|record| record.pending.is_some());
+            if pending || is_nobodys(desired) || memory.is_not_installed() {
+                return Ok(());
+            }
+        }
+        match self.write_pending(desired, digest).await {
+            Ok(()) => {
+                let mut memory = self.memory();
+                let resource = &mut memory.groups.entry(group.clone()).or_default().resource;
+                let status = resource.written.get_or_insert_default();
+                let record = status.applied.get_or_insert_default();
+                record.schema = SCHEMA;
+                record.pending = Some(digest.to_owned());
+                Ok(())
+            }
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
+                self.note_not_installed();
+                Ok(())
+            }
+            Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
+                let error = ApiError::from(kube::Error::Api(answer));
+                tracing::warn!(%group, %error, "cannot write the IngressGroup");
+                Ok(())
+            }
+            Err(error) => Err(Error::write(
+                "note a change in the IngressGroup",
+                group,
+                error,
+            )),
+        }
+    }
+
+    async fn write_pending(&self, desired: &Desired, digest: &str) -> kube::Result<()> {
+        let api: Api<IngressGroup> = Api::all(self.client.clone());
+        let name = resource_name(&desired.group);
+        let record = json!({ "schema": SCHEMA, "pending": digest });
+        let noted = Patch::Merge(json!({ "status": { "applied": record } }));
+        match api.patch_status(&name, &parameters(), &noted).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
+                if desired.intent == Intent::Remove {
+                    return Ok(());
+                }
+                self.create_resource(&desired.group).await?;
+                let members: Vec<String> =
+                    desired.members.iter().map(ToString::to_string).collect();
+                let first = Patch::Merge(json!({ "status": {
+                    "state": super::GroupState::Waiting.as_str(),
+                    "memberCount": members.len(),
+                    "members": members,
+                    "applied": record,
+                } }));
+                api.patch_status(&name, &parameters(), &first).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.wrote("group");
+        Ok(())
+    }
+
+    /// Writes the custom resource when it would say something else than what
+    /// it says, hashes of targets aside. A failure is logged and nothing else;
+    /// the next report writes it.
+    pub(super) async fn publish_resource(&self, report: &GroupReport<'_>) -> usize {
+        let group = &report.desired.group;
+        if is_nobodys(report.desired) {
+            return 0;
+        }
+        let mut status = IngressGroupStatus::of(report);
+        if report.records.is_none()
+            && let Some(told) = self.memory().groups.get(group)
+            && let Some(written) = &told.resource.written
+        {
+            status.records.clone_from(&written.records);
+        }
+        self.show(group, status).await
+    }
+
+    /// Writes a status when it says something else than what is there, hashes
+    /// of targets aside.
+    pub(super) async fn show(&self, group: &GroupId, status: IngressGroupStatus) -> usize {
+        {
+            let mut memory = self.memory();
+            let missing = memory.is_not_installed();
+            let told = memory.groups.entry(group.clone()).or_default();
+            if missing || !told.resource.takes(&status) {
+                return 0;
+            }
+        }
+        match self.write_resource(group, &status).await {
+            Ok(writes) => {
+                let mut memory = self.memory();
+                memory.not_installed = None;
+                let told = memory.groups.entry(group.clone()).or_default();
+                told.resource.wrote(status, Instant::now());
+                writes
+            }
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
+                self.note_not_installed();
+                0
+            }
+            Err(error) => {
+                let error = ApiError::from(error);
+                tracing::warn!(%group, %error, "cannot write the IngressGroup");
+                0
+            }
+        }
+    }
+
+    fn note_not_installed(&self) {
+        let since = self.memory().not_installed.replace(Instant::now());
+        if since.is_none() {
+            tracing::info!(
+                "the CRD ingressgroups.ingress.k8s.aws is not installed, so groups are not shown \
+                 by kubectl get alb, and a restart reads all of them; install it with kubectl \
+                 apply -k deploy/crd"
+            );
+        }
+    }
+
+    /// Creates the resource when it is not there, then writes its status.
+    async fn write_resource(
+        &self,
+        group: &GroupId,
+        status: &IngressGroupStatus,
+    ) -> kube::Result<usize> {
+        let api: Api<IngressGroup> = Api::all(self.client.clone());
+        let name = resource_name(group);
+        // A JSON patch replaces the whole status: fields that went must go.
+        let whole = json!([{ "op": "add", "path": "/status", "value": status }]);
+        let whole = serde_json::from_value(whole).map_err(kube::Error::SerdeError)?;
+        let whole = Patch::<IngressGroup>::Json(whole);
+        let mut writes = 0;
+        match api.patch_status(&name, &parameters(), &whole).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
+                self.create_resource(group).await?;
+                writes += 1;
+                api.patch_status(&name, &parameters(), &whole).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.wrote("group");
+        Ok(writes + 1)
+    }
+
+    async fn create_resource(&self, group: &GroupId) -> kube::Result<()> {
+        let api: Api<IngressGroup> = Api::all(self.client.clone());
+        let spec = IngressGroupSpec {
+            group: group.to_string(),
+        };
+        let mut new = IngressGroup::new(&resource_name(group), spec);
+        let label = (INSTALLATION_LABEL.to_owned(), self.installation.clone());
+        new.metadata.labels = Some(BTreeMap::from([label]));
+        api.create(&PostParams::default(), &new).await?;
+        self.wrote("group");
+        Ok(())
+    }
+
+    /// Writes hashes of targets that changed, of each group at most once a
+    /// minute; at the end (`all`) those of all groups. A failure is logged,
+    /// and it is tried again.
+    pub async fn write_late(&self, all: bool) {
+        let now = Instant::now();
+        let due: Vec<(GroupId, BTreeMap<String, String>)> = {
+            let memory = self.memory();
+            let groups = memory.groups.iter();
+            let due =
+                groups.filter_map(|(group, told)| Some((group, told.resource.due(now, all)?)));
+            let most = if all { usize::MAX } else { AT_ONCE.0 };
+            due.take(most)
+                .map(|(group, late)| (group.clone(), late))
+                .collect()
+        };
+        let writes = due.into_iter().map(|(group, targets)| async move {
+            match self.write_targets(&group, &targets).await {
+                Ok(()) => {
+                    let mut memory = self.memory();
+                    if let Some(told) = memory.groups.get_mut(&group) {
+                        told.resource.wrote_targets(targets, now);
+                    }
+                }
+                Err(error) => {
+                    let error = ApiError::from(error);
+                    tracing::warn!(%group, %error, "cannot write the IngressGroup");
+                    // As if it had been written, for the pause.
+                    if let Some(told) = self.memory().groups.get_mut(&group) {
+                        told.resource.targets_written = Some(now);
+                    }
+                }
+            }
+        });
+        let mut writes = futures::stream::iter(writes).buffer_unordered(AT_ONCE.1);
+        while writes.next().await.is_some() {}
+    }
+
+    /// Nothing but the hashes: whatever else the status says by now stays.
+    async fn write_targets(
+        &self,
+        group: &GroupId,
+        targets: &BTreeMap<String, String>,
+    ) -> kube::Result<()> {
+        let api: Api<IngressGroup> = Api::all(self.client.clone());
+        let name = resource_name(group);
+        let only = json!([{ "op": "add", "path": "/status/applied/targets", "value": targets }]);
+        let only = serde_json::from_value(only).map_err(kube::Error::SerdeError)?;
+        let only = Patch::<IngressGroup>::Json(only);
+        api.patch_status(&name, &parameters(), &only).await?;
+        self.wrote("group");
+        Ok(())
+    }
+
+    /// Deletes the resource of a group that is no more; one that is not there
+    /// is fine.
+    pub(super) async fn delete_resource(&self, group: &GroupId) -> Result<usize, Error> {
+        self.delete_named(&resource_name(group)).await
+    }
+
+    async fn delete_named(&self, name: &str) -> Result<usize, Error> {
+        let api: Api<IngressGroup> = Api::all(self.client.clone());
+        match api.delete(name, &DeleteParams::default()).await {
+            Ok(_) => {
+                self.wrote("group");
+                Ok(1)
+            }
+            Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => Ok(0),
+            // A role without the custom resource must not keep finalizers.
+            Err(kube::Error::Api(answer)) if answer.is_forbidden() => {
+                let error = ApiError::from(kube::Error::Api(answer));
+                tracing::warn!(name, %error, "cannot delete the IngressGroup");
+                Ok(0)
+            }
+            Err(error) => Err(Error::write("delete the IngressGroup", &name, error)),
+        }
+    }
+}
+
+impl super::Memory {
+    /// Whether the CRD was found not to be installed, a moment ago.
+    fn is_not_installed(&self) -> bool {
+        self.not_installed
+            .is_some_and(|since| since.elapsed() < LOOK_AGAIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: &str, targets: &str) -> IngressGroupStatus {
+        IngressGroupStatus {
+            state: state.to_owned(),
+            applied: Some(Applied {
+                schema: SCHEMA,
+                digest: Some("d".to_owned()),
+                pending: None,
+                targets: [("k8s-web".to_owned(), targets.to_owned())].into(),
+            }),
+            ..IngressGroupStatus::default()
+        }
+    }
+
+    #[test]
+    fn hashes_of_targets_wait_for_a_minute_and_go_with_what_is_written_anyway() {
+        let now = Instant::now();
+        let mut resource = Resource::default();
+        assert!(resource.takes(&status("Waiting", "1")), "not there yet");
+        resource.wrote(status("Waiting", "1"), now);
+        assert!(!resource.takes(&status("Waiting", "1")));
+        assert_eq!(resource.due(now, true), None, "nothing is new");
+
+        assert!(!resource.takes(&status("Waiting", "2")));
+        assert_eq!(resource.due(now, false), None, "too early");
+        assert!(resource.due(now, true).is_some(), "the process ends");
+        let later = now + TARGETS_AGAIN;
+        let due = resource.due(later, false).unwrap_or_default();
+        resource.wrote_targets(due, later);
+        assert_eq!(resource.due(later + TARGETS_AGAIN, true), None);
+        assert!(!resource.takes(&status("Waiting", "2")));
+
+        assert!(!resource.takes(&status("Waiting", "3")));
+        assert!(resource.takes(&status("Serving", "3")));
+        resource.wrote(status("Serving", "3"), later);
+        assert_eq!(resource.due(later + TARGETS_AGAIN, true), None);
+    }
+
+    #[test]
+    fn a_record_that_comes_or_goes_is_written_at_once() {
+        let mut resource = Resource::default();
+        let without = IngressGroupStatus::default();
+        resource.wrote(without.clone(), Instant::now());
+        let mut with = without.clone();
+        with.applied = Some(Applied::default());
+        assert!(resource.takes(&with));
+        resource.wrote(with, Instant::now());
+        assert!(resource.takes(&without));
+    }
+}
