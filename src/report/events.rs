@@ -212,7 +212,14 @@ fn transitions(
     }
 
     let findings: BTreeSet<Finding> = report.findings().cloned().collect();
-    let mut news = of_findings(&told.said.findings, &findings);
+    // What the last process told stands in the custom resource: events are
+    // written after it no more often than before it.
+    let met_told = || findings.iter().filter(|f| told.resource.says(f)).cloned();
+    let before_findings = match told.state {
+        Some(_) => told.said.findings.clone(),
+        None => met_told().collect(),
+    };
+    let mut news = of_findings(&before_findings, &findings);
     let looked_at = looked_at(report, &findings);
     news.retain(|saying| saying.warning || looked_at.contains(&saying.about));
     sayings.extend(news);
@@ -307,6 +314,7 @@ fn cut(text: &str, limit: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::super::Failure;
+    use super::super::record::tests::showing;
     use super::super::tests::{live, report, served};
     use super::*;
     use crate::model::desired::{Intent, Leaver};
@@ -370,6 +378,27 @@ mod tests {
         assert_eq!(reasons(&again), [""; 0]);
         let gone = tell(&mut told, &report(&desired, &active, &nothing));
         assert_eq!(reasons(&gone), ["LoadBalancerDeleted"]);
+    }
+
+    #[test]
+    fn what_the_last_process_has_told_is_not_told_again() {
+        let desired = served();
+        let active = live(LoadBalancerState::Active);
+        let mut told = Told {
+            resource: showing(&finding("Service shop/a does not exist")),
+            ..Told::default()
+        };
+        let mut now = report(&desired, &active, &active);
+        now.more_findings = vec![
+            finding("Service shop/a does not exist"),
+            finding("Service shop/b does not exist"),
+        ];
+        let sayings = tell(&mut told, &now);
+        assert_eq!(reasons(&sayings), ["ServiceNotFound"]);
+        assert!(sayings[0].note.contains("shop/b"), "{sayings:?}");
+        assert_eq!(tell(&mut told, &now), []);
+        now.more_findings.clear();
+        assert_eq!(reasons(&tell(&mut told, &now)), ["Resolved"]);
     }
 
     /// Beside one load balancer another one that is to replace it.

@@ -128,7 +128,7 @@ pub struct RecordStatus {
 }
 
 impl FindingStatus {
-    fn of(finding: &Finding) -> Self {
+    pub(super) fn of(finding: &Finding) -> Self {
         Self {
             ingress: finding.ingress.to_string(),
             reason: finding.reason.to_string(),

@@ -15,11 +15,14 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::json;
 
-use super::group::{Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
+use super::group::{
+    Applied, FindingStatus, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name,
+};
 use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
 use crate::api_error::ApiError;
 use crate::model::applied::SCHEMA;
 use crate::model::desired::{Desired, Intent};
+use crate::model::finding::Finding;
 use crate::model::group::GroupId;
 
 /// Label of custom resources: the installation that writes them.
@@ -49,6 +52,12 @@ impl Resource {
     /// Whether it is there, as far as known.
     pub fn is_there(&self) -> bool {
         self.written.is_some()
+    }
+
+    /// Whether people can read there already what is wrong.
+    pub fn says(&self, finding: &Finding) -> bool {
+        let written = self.written.as_ref();
+        written.is_some_and(|status| status.findings.contains(&FindingStatus::of(finding)))
     }
 
     fn record(&self) -> Option<&Applied> {
@@ -452,8 +461,16 @@ impl super::Memory {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A resource that shows a finding, as the last process left it.
+    pub fn showing(finding: &Finding) -> Resource {
+        Resource {
+            written: Some(IngressGroupStatus::of_lost(finding)),
+            ..Resource::default()
+        }
+    }
 
     fn status(state: &str, targets: &str) -> IngressGroupStatus {
         IngressGroupStatus {
