@@ -37,6 +37,9 @@ pub(super) struct Saying {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Said {
     findings: BTreeSet<Finding>,
+    /// What was found before somebody was frozen or deleted: whether it still
+    /// holds nobody has looked at since.
+    unsettled: BTreeSet<Finding>,
     failures: BTreeSet<String>,
     /// Load balancers that are there and have been active.
     active: BTreeSet<Arn>,
@@ -215,17 +218,22 @@ fn transitions(
     // What the last process told stands in the custom resource: events are
     // written after it no more often than before it.
     let met_told = || findings.iter().filter(|f| told.resource.says(f)).cloned();
-    let before_findings = match told.state {
-        Some(_) => told.said.findings.clone(),
+    let found_before: BTreeSet<Finding> = match told.state {
+        Some(_) => &told.said.findings | &told.said.unsettled,
         None => met_told().collect(),
     };
-    let mut news = of_findings(&before_findings, &findings);
+    let mut news = of_findings(&found_before, &findings);
     let looked_at = looked_at(report, &findings);
     news.retain(|saying| saying.warning || looked_at.contains(&saying.about));
     sayings.extend(news);
 
     let leavers = report.desired.leavers.iter().map(|leaver| &leaver.ingress);
     let concerned: BTreeSet<&ObjectName> = members.iter().chain(leavers).collect();
+    let is_unsettled = |finding: &Finding| {
+        concerned.contains(&finding.ingress) && !looked_at.contains(&finding.ingress)
+    };
+    let mut unsettled = &found_before - &findings;
+    unsettled.retain(is_unsettled);
     let mut failures = BTreeSet::new();
     for failure in &report.failures {
         let new = failures.insert(failure.reason.clone());
@@ -266,6 +274,7 @@ fn transitions(
     );
     let said = Said {
         findings,
+        unsettled,
         failures,
         active,
         served,
@@ -399,6 +408,27 @@ mod tests {
         assert_eq!(tell(&mut told, &now), []);
         now.more_findings.clear();
         assert_eq!(reasons(&tell(&mut told, &now)), ["Resolved"]);
+    }
+
+    #[test]
+    fn what_was_mended_while_an_ingress_was_frozen_is_said_when_it_is_looked_at_again() {
+        let desired = served();
+        let active = live(LoadBalancerState::Active);
+        let mut told = Told::default();
+        let mut now = report(&desired, &active, &active);
+        now.more_findings = vec![finding("Service shop/a does not exist")];
+        tell(&mut told, &now);
+        let mut frozen = finding("Service shop/a has no NodePort");
+        frozen.reason = Reason::ServiceNotSuitable;
+        frozen.effect = Effect::Frozen;
+        now.more_findings = vec![frozen];
+        assert_eq!(reasons(&tell(&mut told, &now)), ["ServiceNotSuitable"]);
+        now.more_findings.clear();
+        let mended = tell(&mut told, &now);
+        let of = |reason: &str| mended.iter().any(|saying| saying.note.contains(reason));
+        assert!(of("ServiceNotFound no longer applies"), "{mended:?}");
+        assert!(of("ServiceNotSuitable no longer applies"), "{mended:?}");
+        assert_eq!(tell(&mut told, &now), []);
     }
 
     /// Beside one load balancer another one that is to replace it.

@@ -79,8 +79,8 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
     assert_eq!(rules(&scene, "findings-left/web", 80), live);
     let ours = scene.ours();
 
-    // Its deletion is said in words of its own, and again by a process that
-    // meets it; nothing else is done.
+    // Its deletion is said in words of its own, and not again by a process
+    // that meets it; nothing else is done.
     scene.delete(&web("/other")).await;
     let deleted = async |count: usize| {
         scene
@@ -96,10 +96,20 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
             .await;
     };
     deleted(1).await;
+    settled(&scene, &controller, &ns, "web").await;
     controller.kill().await;
     let controller = scene.controller(&[]).await;
-    deleted(2).await;
+    scene
+        .eventually("the next process has looked", async || {
+            let log = controller.log();
+            log.contains("the account is listed")
+                .then_some(())
+                .ok_or(log)
+        })
+        .await;
+    scene.quiet().await;
     settled(&scene, &controller, &ns, "web").await;
+    deleted(1).await;
     let there = scene.ingress(&ns, "web").await.unwrap();
     assert_eq!(
         there.metadata.finalizers.unwrap(),
