@@ -12,8 +12,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
+use hyper::server::conn::http1;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
@@ -310,7 +312,17 @@ pub(crate) async fn serve(name: &'static str) -> Server {
         async move { echo(name, &health, &requests, &go_on, request).await }
     };
     let router = Router::new().fallback(answer);
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    tokio::spawn(async move {
+        // HTTP/1 alone: what `axum::serve` speaks depends on the features that
+        // others ask of it.
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(router.clone());
+            let connection = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            tokio::spawn(connection);
+        }
+    });
     server
 }
 
