@@ -27,8 +27,8 @@ pub struct RecordSources<'a> {
     /// Scheme of each group's load balancer, as live or else as desired; the
     /// default of the settings where it is missing.
     pub schemes: &'a BTreeMap<GroupId, Scheme>,
-    /// Ingresses that are frozen: no record is made or moved for them, and
-    /// what is live for them stays.
+    /// Ingresses that are frozen, or deleted in a group that is left alone: no
+    /// record is made or moved for them, and what is live for them stays.
     pub frozen: &'a BTreeSet<ObjectName>,
     /// Hosts that live rules of groups with frozen members serve.
     pub live_hosts: &'a BTreeMap<GroupId, BTreeSet<String>>,
@@ -117,7 +117,9 @@ pub fn build_records(
             let stated = hosts_of(name, snapshot);
             unstated.retain(|host| !stated.contains(host));
         }
-        for name in &members.members {
+        let leavers = members.leavers.iter().map(|leaver| &leaver.ingress);
+        let left_alone = leavers.filter(|name| sources.frozen.contains(name));
+        for name in members.members.iter().chain(left_alone) {
             let frozen = sources.frozen.contains(name);
             let mut claimed = hosts_of(name, snapshot);
             if frozen {

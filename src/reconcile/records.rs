@@ -123,6 +123,10 @@ impl Records {
         snapshot: &Snapshot,
     ) -> Vec<Wait> {
         let group = &desired.group;
+        if desired.intent == Intent::LeaveAlone {
+            // Its records are left alone with it.
+            return Vec::new();
+        }
         let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
         let (kept, left) = parting::hosts(&desired.members, leavers, snapshot);
         let book = lock(&self.book);
@@ -209,10 +213,7 @@ impl Records {
         let live = Live::of(cx, all);
         let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
         let successors = live.successors();
-        let frozen: BTreeSet<ObjectName> = all
-            .values()
-            .flat_map(|desired| desired.frozen.iter().cloned())
-            .collect();
+        let frozen = all.values().flat_map(parting::keepers).collect();
         let live_hosts = live::hosts_of_frozen(cx, all).await?;
         let leavers = membership.groups.values().flat_map(|group| &group.leavers);
         let of_leavers: BTreeSet<String> = leavers

@@ -328,6 +328,32 @@ fn records_are_stranded_before_a_load_balancer_without_a_zone_takes_over() {
 }
 
 #[test]
+fn who_is_deleted_in_a_group_that_is_left_alone_keeps_its_record_and_gets_none() {
+    let deleted = ingress_with(
+        "shop",
+        "web",
+        "",
+        "deletionTimestamp: '2026-01-01T00:00:00Z'\n  finalizers: [ingress.k8s.aws/resources]",
+        "rules: [{host: a.example.com}]",
+    );
+    let zones = [zone("Z1", "example.com", None)];
+    let claims = |frozen: &[&str]| {
+        let (records, _) = records(
+            std::slice::from_ref(&deleted),
+            &zones,
+            DnsSettings::default(),
+            frozen,
+        );
+        let claims = records.into_values().flatten();
+        claims
+            .map(|claim| (claim.frozen, claim.target))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(claims(&[]), []);
+    assert_eq!(claims(&["web"]), [(true, None)]);
+}
+
+#[test]
 fn switched_off_there_are_no_records() {
     let snapshot = snapshot(&[ingress("web", 1, "", &["a.example.com"])]);
     let settings = settings();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Book;
+use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
 use crate::model::records::{ObservedRecords, Place};
@@ -83,6 +84,17 @@ pub(super) fn hosts<'a>(
         .filter(|host| !kept.contains(host))
         .collect();
     (kept, left)
+}
+
+/// Ingresses whose records stay as they are: the frozen ones, and the deleted
+/// ones of a group that is left alone.
+pub(super) fn keepers(desired: &Desired) -> BTreeSet<ObjectName> {
+    let mut keepers = desired.frozen.clone();
+    if desired.intent == Intent::LeaveAlone {
+        let deleted = desired.leavers.iter().filter(|leaver| leaver.deleted);
+        keepers.extend(deleted.map(|leaver| leaver.ingress.clone()));
+    }
+    keepers
 }
 
 /// Groups with the hosts that their leavers state and no member of theirs.

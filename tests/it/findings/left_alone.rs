@@ -51,7 +51,7 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
         ingress(
             "{ns}",
             "web",
-            &[("target-type", "ip")],
+            &[("target-type", "ip"), ("scheme", "internet-facing")],
             &routes(&[("left.example.com", path, "web")]),
         )
     };
@@ -78,6 +78,10 @@ async fn a_group_with_bindings_is_left_alone_and_a_deleted_ingress_says_why_it_s
     settled(&scene, &controller, &ns, "web").await;
     assert_eq!(rules(&scene, "findings-left/web", 80), live);
     let ours = scene.ours();
+    let has_record = ours
+        .iter()
+        .any(|thing| thing.starts_with("A left.example.com"));
+    assert!(has_record, "{ours:?}");
 
     // Its deletion is said in words of its own, and not again by a process
     // that meets it; nothing else is done.
