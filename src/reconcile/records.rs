@@ -29,7 +29,7 @@ use crate::model::membership::Membership;
 use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{ObjectName, Observed};
+use crate::model::spec::Observed;
 use crate::observe::{Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use book::Book;
