@@ -70,13 +70,17 @@ pub fn identify(
     headers: &HeaderMap,
     body: &Bytes,
     scope: Option<&str>,
-) -> Result<Incoming, Stray> {
+) -> Result<Incoming, Box<Stray>> {
     let text = String::from_utf8_lossy(body);
     let query = uri.query().unwrap_or_default();
     if let Some(target) = headers.get("x-amz-target") {
         let target = String::from_utf8_lossy(target.as_bytes());
         let Some((service, action)) = Service::of_target(&target) else {
-            return Err(Stray::of_target(scope, &target, shown(json_members(&text))));
+            return Err(Box::new(Stray::of_target(
+                scope,
+                &target,
+                shown(json_members(&text)),
+            )));
         };
         return Ok(Incoming {
             service,
@@ -90,7 +94,7 @@ pub fn identify(
         let read = cbor::read(body).unwrap_or_default();
         let shown = shown(json_members(&read.to_string()));
         let Some(service) = Service::in_cbor(prefix) else {
-            return Err(Stray::in_cbor(scope, prefix, action, shown));
+            return Err(Box::new(Stray::in_cbor(scope, prefix, action, shown)));
         };
         return Ok(Incoming {
             service,
@@ -132,12 +136,14 @@ pub fn identify(
             })
         }
         Some((_, Protocol::RestXml)) => Ok(route_53(method, uri.path(), query, &text)),
-        Some((_, Protocol::Json)) => Err(Stray::of_target(scope, "", parameters)),
+        Some((_, Protocol::Json)) => Err(Box::new(Stray::of_target(scope, "", parameters))),
         None if !action.is_empty() => {
             with_version(&mut parameters, &version);
-            Err(Stray::in_form(scope, &action, &version, parameters))
+            Err(Box::new(Stray::in_form(
+                scope, &action, &version, parameters,
+            )))
         }
-        None => Err(Stray::at_path(scope, method, uri.path())),
+        None => Err(Box::new(Stray::at_path(scope, method, uri.path()))),
     }
 }
 

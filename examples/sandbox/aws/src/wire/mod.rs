@@ -93,7 +93,7 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         .map(|signature| signature.service.as_str());
     let incoming = match identify(&parts.method, &parts.uri, &parts.headers, &body, scope) {
         Ok(incoming) => incoming,
-        Err(stray) => return turned_away(&control, (number, started, at), stray, id),
+        Err(stray) => return turned_away(&control, (number, started, at), *stray, id),
     };
     let request = Signed {
         method: &parts.method,

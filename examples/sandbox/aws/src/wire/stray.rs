@@ -70,7 +70,8 @@ impl Stray {
         action: &str,
         shown: BTreeMap<String, String>,
     ) -> Self {
-        Self::new(scope, &format!("{prefix}.{action}"), Speech::Cbor, shown)
+        let target = format!("{prefix}.{action}");
+        Self::new(scope, &target, Speech::Cbor, shown)
     }
 
     /// With a form that has an action; the version may be empty.
@@ -92,7 +93,8 @@ impl Stray {
             Some(service) if !REST_XML.contains(&service) => Speech::RestJson,
             _ => Speech::RestXml,
         };
-        Self::new(scope, &format!("{method} {path}"), speech, BTreeMap::new())
+        let action = format!("{method} {path}");
+        Self::new(scope, &action, speech, BTreeMap::new())
     }
 
     fn new(
