@@ -71,6 +71,7 @@ use self::probe::Probes;
 use self::requests::Requests;
 use self::targets::Departures;
 pub(crate) use self::tls::key as tls_key;
+pub(crate) use self::zones::serves;
 use crate::issuer::Issuer;
 use crate::shared::SharedState;
 use crate::state::State;
