@@ -106,6 +106,7 @@ impl Reconciler {
             }
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let announced = self.announced(&desired, &plan);
+            self.doubt_targets(&desired, &plan);
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
             let is_announced = announced.peek() != Some(&false);
