@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `cluster` watches Kubernetes and `account` follows the AWS simulator, both
-//! by their public APIs. `picture` and `words` are pure. `server` listens on
+//! by their public APIs. `picture` and `words` are pure. `plan` asks the
+//! controller what it would do, on an `overlay` of the API server. `server` listens on
 //! loopback; `guard` says who may ask.
 
 mod account;
@@ -16,7 +17,9 @@ mod guard;
 mod hub;
 pub mod model;
 pub mod objects;
+mod overlay;
 pub mod picture;
+pub mod plan;
 mod server;
 pub mod words;
 
@@ -31,6 +34,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cluster::Cluster;
 use self::hub::Hub;
 use self::picture::Place;
+use self::plan::Planner;
 use self::server::Site;
 
 /// What a console looks at.
@@ -41,6 +45,9 @@ pub struct Sources {
     pub aws: String,
     /// Where the picture is taken.
     pub place: Place,
+    /// Tells what the controller would do; none where it is not known which
+    /// program that is.
+    pub planner: Option<Planner>,
 }
 
 /// A running console; ends when it is dropped.
@@ -65,6 +72,7 @@ impl Console {
         let site = Site {
             hub: hub.clone(),
             client: sources.client,
+            planner: sources.planner,
         };
         let router = server::router(Arc::new(site), address.port());
         let running = hub.run(sources.place, sources.aws);
