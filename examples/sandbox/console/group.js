@@ -164,13 +164,13 @@ function targetGroup(live, view) {
       el('span', { class: 'counts' }, named.length === 0 ? state('idle', 'no target')
         : named.map(([word, number]) => state(healthTone(word), `${number} ${word}`)))),
     el('p', { class: 'quiet' }, el('code', {}, live.name)),
-    el('p', { class: 'quiet' }, `${live.protocol}:${live.port}, targets are ${live.targetType === 'ip' ? 'pods' : 'nodes'} (${live.targetType}). ${live.healthCheck ?? ''}`),
+    el('p', { class: 'quiet' }, `${live.protocol}, targets are ${live.targetType === 'ip' ? 'pods' : 'nodes'} (${live.targetType}). ${live.healthCheck ? `Health check: ${live.healthCheck}.` : ''}`),
     el('ul', { class: 'targets' }, live.targets.map((each) => target(each, traced ? view.trace.target : null, view))));
 }
 
 function target(live, chosen, view) {
   const traced = chosen && chosen.id === live.id && Number(chosen.port) === Number(live.port);
-  const place = [live.node, live.zone].filter(Boolean).join(', ');
+  const place = [live.node?.split('.')[0], live.zone].filter(Boolean).join(', ');
   return el('li', { class: 'target', 'data-key': `target ${live.id}:${live.port}`, 'data-health': live.health, 'data-pod': live.pod, 'data-trace': traced && 'on', 'data-hit': hit(view, live) },
     state(healthTone(live.health), live.health),
     el('span', { class: 'who' },
