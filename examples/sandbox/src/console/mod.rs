@@ -2,11 +2,12 @@
 //! and why, and what becomes of a request.
 //!
 //! ```text
-//! server -> hub -> { cluster -> objects, account } -> picture -> { words, model }
+//! server -> hub -> { cluster -> objects, account } -> { picture, story } -> { words, model }
 //! ```
 //!
 //! `cluster` watches Kubernetes and `account` follows the AWS simulator, both
-//! by their public APIs. `picture` and `words` are pure. `server` listens on
+//! by their public APIs. `picture`, `story` and `words`
+//! are pure. `server` listens on
 //! loopback; `guard` says who may ask.
 
 mod account;
@@ -18,6 +19,7 @@ pub mod model;
 pub mod objects;
 pub mod picture;
 mod server;
+mod story;
 pub mod words;
 
 use std::net::{Ipv4Addr, SocketAddr};
