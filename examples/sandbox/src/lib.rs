@@ -19,6 +19,7 @@
 //! * `console` is a page that shows what there is and what happens.
 //! * `demo` is the demonstration, `bench` measures the controller.
 //! * `bench_aws` measures the simulated AWS, as a process of its own.
+//! * `browser` drives a real one, to test and to measure the console's page.
 //! * `controller` says which program the controller is and installs it from
 //!   `deploy/`.
 //!
@@ -29,6 +30,7 @@ pub mod account;
 pub mod apps;
 pub mod bench;
 pub mod bench_aws;
+pub mod browser;
 pub mod cli;
 pub mod console;
 pub mod control_plane;

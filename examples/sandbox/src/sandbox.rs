@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use crate::account::Account;
 use crate::console::picture::Place;
+use crate::console::plan::Planner;
 use crate::console::{self, Console};
 use crate::control_plane::{self, ControlPlane};
 use crate::controller::{self, ControllerProgram, Installation};
@@ -91,13 +92,14 @@ impl Sandbox {
             console: None,
             cluster_name: options.cluster_name,
         };
+        let controller = options.controller;
         if !options.bare {
             sandbox
-                .play(options.controller, options.gateway_port)
+                .play(controller.clone(), options.gateway_port)
                 .await?;
         }
         if let Some(port) = options.console_port {
-            sandbox.show(port).await?;
+            sandbox.show(port, controller).await?;
         }
         Ok(sandbox)
     }
@@ -128,9 +130,19 @@ impl Sandbox {
     }
 
     /// Starts the console.
-    async fn show(&mut self, port: u16) -> anyhow::Result<()> {
+    async fn show(
+        &mut self,
+        port: u16,
+        controller: Option<ControllerProgram>,
+    ) -> anyhow::Result<()> {
+        let client = self.control_plane.client()?;
         let sources = console::Sources {
-            client: self.control_plane.client()?,
+            client: client.clone(),
+            planner: controller.map(|controller| Planner {
+                client,
+                environment: self.environment(),
+                controller,
+            }),
             aws: self.account.endpoint_url(),
             place: Place {
                 cluster: self.cluster_name.clone(),

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! `cluster` watches Kubernetes and `account` follows the AWS simulator, both
-//! by their public APIs. `picture`, `story` and `words`
-//! are pure. `server` listens on
-//! loopback; `guard` says who may ask.
+//! by their public APIs. `picture`, `story` and `words` are pure. `plan` asks
+//! the controller what it would do, on an `overlay` of the API server. `server`
+//! listens on loopback; `guard` says who may ask.
 
 mod account;
 mod assets;
@@ -17,7 +17,9 @@ mod guard;
 mod hub;
 pub mod model;
 pub mod objects;
+mod overlay;
 pub mod picture;
+pub mod plan;
 mod server;
 mod story;
 pub mod words;
@@ -33,6 +35,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::cluster::Cluster;
 use self::hub::Hub;
 use self::picture::Place;
+use self::plan::Planner;
 use self::server::Site;
 
 /// What a console looks at.
@@ -43,6 +46,9 @@ pub struct Sources {
     pub aws: String,
     /// Where the picture is taken.
     pub place: Place,
+    /// Tells what the controller would do; none where it is not known which
+    /// program that is.
+    pub planner: Option<Planner>,
 }
 
 /// A running console; ends when it is dropped.
@@ -67,6 +73,7 @@ impl Console {
         let site = Site {
             hub: hub.clone(),
             client: sources.client,
+            planner: sources.planner,
         };
         let router = server::router(Arc::new(site), address.port());
         let running = hub.run(sources.place, sources.aws);

@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::assets;
 use super::guard::guard;
 use super::hub::{Hub, Message};
+use super::plan::{Plan, Planner};
 
 /// Lines of a log that are shown where nobody says how many.
 const TAIL: i64 = 200;
@@ -33,6 +34,8 @@ pub struct Site {
     pub hub: Hub,
     /// Kubernetes.
     pub client: Client,
+    /// Tells what the controller would do.
+    pub planner: Option<Planner>,
 }
 
 /// A refusal as the page reads it.
@@ -48,6 +51,7 @@ pub fn router(site: Arc<Site>, port: u16) -> Router {
     Router::new()
         .route("/api/stream", get(follow))
         .route("/api/pods/{namespace}/{name}/log", get(log))
+        .route("/api/plan", post(plan))
         .fallback(get(asset))
         .with_state(site)
         .layer(from_fn_with_state(port, guard))
@@ -55,7 +59,7 @@ pub fn router(site: Arc<Site>, port: u16) -> Router {
 
 /// A file of the page.
 async fn asset(request: axum::extract::Request) -> Response {
-    match assets::find(request.uri().path()) {
+    match assets::asset(request.uri().path()) {
         Some((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no such page here\n").into_response(),
     }
@@ -133,4 +137,24 @@ async fn log(
         text.push_str(&lines);
     }
     Ok(text)
+}
+
+#[derive(Deserialize)]
+struct Manifests {
+    yaml: String,
+}
+
+/// What would change if these manifests were applied.
+async fn plan(
+    State(site): State<Arc<Site>>,
+    Json(manifests): Json<Manifests>,
+) -> Result<Json<Plan>, Refused> {
+    let planner = site.planner.as_ref().ok_or_else(|| {
+        let why = "the program of the controller is not known here";
+        refused(StatusCode::NOT_FOUND, why)
+    })?;
+    let planned = planner.plan(&manifests.yaml).await;
+    let why =
+        |error: anyhow::Error| refused(StatusCode::UNPROCESSABLE_ENTITY, &format!("{error:#}"));
+    planned.map(Json).map_err(why)
 }
