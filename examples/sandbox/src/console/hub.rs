@@ -4,17 +4,24 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use sandbox_aws::journal::Call;
 use sandbox_aws::resources::Resources;
 use serde::Serialize;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::MissedTickBehavior;
 
-use super::account::{self, News};
+use super::account;
 use super::cluster::Cluster;
-use super::model::Picture;
+use super::model::{Entry, Picture, Rate};
+use super::objects;
 use super::picture::{self, Place, difference};
+use super::story::Story;
 
 /// Changes of this time are told together.
 const GATHER: Duration = Duration::from_millis(100);
+/// The count of calls is told at most this often.
+const RATE: Duration = Duration::from_secs(1);
 /// Messages that a slow page may lag behind before it is told all again.
 const LAG: usize = 1_000;
 /// Pieces of news of AWS that wait to be taken in.
@@ -44,6 +51,23 @@ impl Message {
 struct Shown {
     picture: Picture,
     resources: Resources,
+    story: Story,
+    rate: Rate,
+}
+
+/// Something for the story.
+enum News {
+    Cluster(objects::News),
+    Call(Box<Call>),
+}
+
+impl News {
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Cluster(news) => news.at(),
+            Self::Call(call) => call.at,
+        }
+    }
 }
 
 /// What the console knows, for those who ask and those who follow.
@@ -68,7 +92,11 @@ impl Hub {
     /// Everything that there is to tell, and what follows on it.
     pub fn subscribe(&self) -> (Vec<Message>, broadcast::Receiver<Message>) {
         let shown = self.shown();
-        let all = vec![Message::new("picture", &shown.picture)];
+        let all = vec![
+            Message::new("picture", &shown.picture),
+            Message::new("story", &shown.story.newest()),
+            Message::new("rate", &shown.rate),
+        ];
         (all, self.messages.subscribe())
     }
 
@@ -85,10 +113,16 @@ impl Hub {
         let working = async {
             // Before the first news there is something to show.
             self.take_in(&place, &aws, Vec::new(), true).await;
+            let mut seconds = tokio::time::interval(RATE);
+            seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let mut news = Vec::new();
                 tokio::select! {
                     () = self.cluster.changed() => {}
+                    _ = seconds.tick() => {
+                        self.count();
+                        continue;
+                    }
                     first = told.recv() => match first {
                         Some(first) => news.push(first),
                         None => return,
@@ -99,15 +133,29 @@ impl Hub {
                 }
                 let begin = Instant::now();
                 let of_aws = !news.is_empty();
-                self.take_in(&place, &aws, news, of_aws).await;
+                let calls = news.into_iter().filter_map(|news| match news {
+                    account::News::Call(call) => Some(call),
+                    account::News::State => None,
+                });
+                self.take_in(&place, &aws, calls.collect(), of_aws).await;
                 tokio::time::sleep(GATHER.saturating_sub(begin.elapsed())).await;
             }
         };
         tokio::join!(following, working);
     }
 
+    /// Counts the calls of the last minute, and tells of it if it is news.
+    fn count(&self) {
+        let mut shown = self.shown();
+        let rate = shown.story.rate(Timestamp::now());
+        if rate != shown.rate {
+            shown.rate = rate;
+            let _ = self.messages.send(Message::new("rate", &rate));
+        }
+    }
+
     /// Draws again, and tells what is new.
-    async fn take_in(&self, place: &Place, aws: &str, _news: Vec<News>, of_aws: bool) {
+    async fn take_in(&self, place: &Place, aws: &str, calls: Vec<Box<Call>>, of_aws: bool) {
         let read = if of_aws {
             account::resources(aws).await.ok()
         } else {
@@ -117,11 +165,16 @@ impl Hub {
         if let Some(read) = read {
             shown.resources = read;
         }
-        let drawn = self
-            .cluster
-            .with(|objects| picture::draw(place, objects, &shown.resources));
-        let messages = changes(&shown.picture, &drawn);
+        let (drawn, news) = self.cluster.with(|objects| {
+            let news: Vec<_> = objects.news.drain(..).collect();
+            (picture::draw(place, objects, &shown.resources), news)
+        });
+        let mut messages = changes(&shown.picture, &drawn);
         shown.picture = drawn;
+        let entries = shown.tell(news, calls);
+        if !entries.is_empty() {
+            messages.push(Message::new("story", &entries));
+        }
         for message in messages {
             // Nobody may be listening.
             let _ = self.messages.send(message);
@@ -130,6 +183,23 @@ impl Hub {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shown {
+    /// Goes on with the story, in the order of time.
+    fn tell(&mut self, news: Vec<objects::News>, calls: Vec<Box<Call>>) -> Vec<Entry> {
+        self.story.learn(&self.picture, &self.resources);
+        let news = news.into_iter().map(News::Cluster);
+        let mut news: Vec<News> = news.chain(calls.into_iter().map(News::Call)).collect();
+        news.sort_by_key(News::at);
+        let told = news.into_iter().flat_map(|news| match news {
+            News::Cluster(objects::News::Group(group, at)) => self.story.group(&group, at),
+            News::Cluster(objects::News::GroupGone(group, at)) => self.story.group_gone(&group, at),
+            News::Cluster(objects::News::Event(event)) => self.story.event(&event),
+            News::Call(call) => self.story.call(&call),
+        });
+        told.collect()
     }
 }
 

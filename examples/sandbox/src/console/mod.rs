@@ -2,13 +2,13 @@
 //! and why, and what becomes of a request.
 //!
 //! ```text
-//! server -> hub -> { cluster -> objects, account } -> picture -> { words, model }
+//! server -> hub -> { cluster -> objects, account } -> { picture, story } -> { words, model }
 //! ```
 //!
 //! `cluster` watches Kubernetes and `account` follows the AWS simulator, both
-//! by their public APIs. `picture` and `words` are pure. `plan` asks the
-//! controller what it would do, on an `overlay` of the API server. `server` listens on
-//! loopback; `guard` says who may ask.
+//! by their public APIs. `picture`, `story` and `words` are pure. `plan` asks
+//! the controller what it would do, on an `overlay` of the API server. `server`
+//! listens on loopback; `guard` says who may ask.
 
 mod account;
 mod assets;
@@ -21,6 +21,7 @@ mod overlay;
 pub mod picture;
 pub mod plan;
 mod server;
+mod story;
 pub mod words;
 
 use std::net::{Ipv4Addr, SocketAddr};

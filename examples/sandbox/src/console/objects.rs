@@ -46,6 +46,33 @@ pub enum News {
     Event(Box<Event>),
 }
 
+impl News {
+    /// When it happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Group(_, at) | Self::GroupGone(_, at) => *at,
+            Self::Event(event) => event_time(event),
+        }
+    }
+}
+
+/// When an Event was last seen.
+pub fn event_time(event: &Event) -> Timestamp {
+    let series = event.series.as_ref();
+    series
+        .map(|series| series.last_observed_time.0)
+        .or_else(|| event.event_time.as_ref().map(|time| time.0))
+        .or_else(|| event.deprecated_last_timestamp.as_ref().map(|time| time.0))
+        .or_else(|| {
+            event
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map(|time| time.0)
+        })
+        .unwrap_or_default()
+}
+
 /// A kind of object that is watched.
 pub trait Watched: Resource<DynamicType = ()> + Clone + Sized {
     /// Where those of the kind are kept.
@@ -86,12 +113,26 @@ impl Watched for IngressGroup {
     }
 
     fn news(&self) -> Option<News> {
-        Some(News::Group(Box::new(self.clone()), Timestamp::now()))
+        Some(News::Group(Box::new(self.clone()), written(self)))
     }
 
     fn gone(&self) -> Option<News> {
         Some(News::GroupGone(Box::new(self.clone()), Timestamp::now()))
     }
+}
+
+/// When an IngressGroup was written last, to the second of its field managers
+/// where it was written long ago; else now.
+fn written(group: &IngressGroup) -> Timestamp {
+    let now = Timestamp::now();
+    let fields = group.metadata.managed_fields.iter().flatten();
+    let written = fields
+        .filter_map(|fields| fields.time.as_ref())
+        .map(|time| time.0)
+        .max();
+    written
+        .filter(|written| now.duration_since(*written).as_secs() > 2)
+        .unwrap_or(now)
 }
 
 impl Watched for Event {
