@@ -80,6 +80,11 @@ struct ControlPlaneArgs {
     /// any that is free.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     gateway_port: u16,
+
+    /// Port of the console, a page that shows all of it; 0 takes any that is
+    /// free.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    console_port: u16,
 }
 
 #[derive(Debug, Args)]
@@ -95,8 +100,8 @@ struct UpArgs {
     no_controller: bool,
 
     /// File that gets KUBECONFIG, KUBECTL, AWS_ENDPOINT_URL, AWS_REGION,
-    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLUSTER_NAME, AWS_VPC_ID and
-    /// SANDBOX_DNS as KEY=value lines. It appears, complete, once everything
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLUSTER_NAME, AWS_VPC_ID,
+    /// SANDBOX_DNS and SANDBOX_CONSOLE as KEY=value lines. It appears, complete, once everything
     /// answers, and goes with the sandbox.
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -265,6 +270,7 @@ impl ControlPlaneArgs {
             cluster_name: self.cluster_name,
             controller: Some(ControllerProgram::of_this_executable()?),
             gateway_port: self.gateway_port,
+            console_port: Some(self.console_port),
             env_file: None,
         })
     }

@@ -79,6 +79,11 @@ fn description(
         lines.push(format!("export {name}={}", quoted(&value)));
     }
     lines.push(String::new());
+    if let Some(console) = &environment.sandbox_console {
+        lines.push("# What there is and what happens, in a browser:".to_owned());
+        lines.push(format!("# console  {console}"));
+        lines.push(String::new());
+    }
     if with_controller {
         lines.extend(example(sandbox));
     } else {

@@ -125,13 +125,47 @@ pub async fn clear_calls(aws: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells one of the simulator's own paths something, as JSON.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn tell_sim(aws: &str, path: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
+    let (stream, authority) = connect(aws).await?;
+    let (head, _) = request(Method::POST, authority, path)?.into_parts();
+    let request = Request::from_parts(head, Body::from(body.to_string()));
+    read(exchange(stream, request)).await
+}
+
+/// An answer of the simulator's own paths whose body goes on and on.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub async fn stream_sim(aws: &str, path: &str) -> anyhow::Result<Response<Incoming>> {
+    let (stream, authority) = connect(aws).await?;
+    let response = exchange(stream, request(Method::GET, authority, path)?).await?;
+    anyhow::ensure!(
+        response.status().is_success(),
+        "{path} of the AWS simulator: {}",
+        response.status()
+    );
+    Ok(response)
+}
+
 async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
-    let authority = aws.trim_start_matches("http://").trim_end_matches('/');
+    let (stream, authority) = connect(aws).await?;
+    read(exchange(stream, request(method, authority, path)?)).await
+}
+
+/// Connects to a URL of this machine, `http://ADDRESS:PORT`.
+async fn connect(url: &str) -> anyhow::Result<(TcpStream, &str)> {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
     let socket: SocketAddr = authority
         .parse()
-        .with_context(|| format!("{aws} is no address and port"))?;
-    let stream = TcpStream::connect(socket).await?;
-    read(exchange(stream, request(method, authority, path)?)).await
+        .with_context(|| format!("{url} is no address and port"))?;
+    let stream = TcpStream::connect(socket)
+        .await
+        .with_context(|| format!("cannot connect to {url}"))?;
+    Ok((stream, authority))
 }
 
 /// Asks `listener` for `path` of `host`. Redirects are not followed.
