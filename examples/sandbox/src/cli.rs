@@ -141,6 +141,11 @@ struct AwsArgs {
     /// so where AWS takes minutes; real. Single knobs: POST /_sim/config.
     #[arg(long, value_name = "PROFILE", default_value = "quick")]
     time: Profile,
+
+    /// What all that is left to chance is drawn by, for a run like another one;
+    /// drawn if absent. It is printed, and in GET /_sim/config.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -226,9 +231,11 @@ impl Cli {
             }
             Command::Aws(args) => {
                 let known = args.only_known_keys;
-                let account = Account::empty(args.listen, args.time, known).await?;
+                // Of 32 bits, so that every reader of JSON takes it whole.
+                let seed = args.seed.unwrap_or_else(|| rand::random::<u32>().into());
+                let account = Account::empty(args.listen, args.time, known, seed).await?;
                 terminal::print(&format!(
-                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
+                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\nSANDBOX_SEED={seed}\n",
                     account.endpoint_url(),
                     account.region(),
                     account.dns(),

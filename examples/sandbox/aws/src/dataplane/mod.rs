@@ -73,6 +73,7 @@ use self::requests::Requests;
 use self::targets::Departures;
 pub use self::tls::client as tls_client;
 pub(crate) use self::tls::key as tls_key;
+pub(crate) use self::zones::serves;
 use crate::issuer::Issuer;
 use crate::shared::SharedState;
 use crate::state::State;

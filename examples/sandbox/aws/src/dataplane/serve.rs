@@ -27,6 +27,7 @@ use super::listener_headers::AnswerHeaders;
 use super::route::{Choosing, Decision, Destination, decide, listener_of};
 use super::screen::{Held, Turn};
 use super::upstream::{Failure, Way, exchange, guarded, settled};
+use crate::chance::Purpose;
 
 /// What a client gets.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -95,7 +96,7 @@ where
                 seals: &shared.seals,
                 known: known.as_ref(),
             };
-            let draw = |below: u32| rand::random_range(0..below);
+            let draw = |below| shared.state.chance().below_u32(Purpose::Target, below);
             match decide(state, arrival, &parts, choosing, draw, course) {
                 Decision::Answer(answer) => Decided::Answer(answer),
                 Decision::Ask(question) => Decided::Ask(question),
