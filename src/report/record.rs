@@ -121,6 +121,15 @@ impl Reporter {
         self.memory().groups.get(group)?.resource.record().cloned()
     }
 
+    /// The hosts that people read of as having records of a group.
+    pub fn shown_hosts(&self, group: &GroupId) -> BTreeSet<String> {
+        let memory = self.memory();
+        let told = memory.groups.get(group);
+        let shown = told.and_then(|told| told.resource.written.as_ref());
+        let records = shown.into_iter().flat_map(|status| &status.records);
+        records.map(|record| record.host.clone()).collect()
+    }
+
     /// Notes in the record that a group is about to be changed to what the
     /// digest stands for, by the plan that `begun` tells of, if it does not say
     /// already that it is being changed.

@@ -117,7 +117,8 @@ struct DemoArgs {
     #[arg(long)]
     once: bool,
 
-    /// Without the controller: every claim must then fail.
+    /// Without the controller: every claim fails then, and so does the demo,
+    /// which shows that claims are checked.
     #[arg(long)]
     no_controller: bool,
 
@@ -154,7 +155,7 @@ struct AwsArgs {
 
 #[derive(Debug, Args)]
 struct BenchArgs {
-    /// Number of groups, or several.
+    /// Number of groups; of several numbers each has a sandbox of its own.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100")]
     groups: Vec<usize>,
 
@@ -184,7 +185,7 @@ struct BenchAwsArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     load_balancers: usize,
 
-    /// How long calls, and then requests, are sent.
+    /// Seconds for which calls are sent, and then requests.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
 
