@@ -144,6 +144,10 @@ impl Sandbox {
                 controller,
             }),
             aws: self.account.endpoint_url(),
+            kubectl: console::Kubectl {
+                program: self.control_plane.kubectl_path(),
+                kubeconfig: self.control_plane.kubeconfig_path(),
+            },
             place: Place {
                 cluster: self.cluster_name.clone(),
                 region: self.account.region().to_owned(),

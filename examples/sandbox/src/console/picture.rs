@@ -13,11 +13,12 @@ use sandbox_aws::resources::{
 };
 
 use super::model::{
-    Finding, Group, Ingress, Listener, LoadBalancer, Path, Picture, Record, Rule, Target,
-    TargetGroup, Weight,
+    Controller, Finding, Group, Ingress, Listener, LoadBalancer, Path, Picture, Record, Rule,
+    Target, TargetGroup, Weight,
 };
 use super::objects::Objects;
 use super::words;
+use crate::controller::NAME;
 
 /// The controller whose IngressClasses are about load balancers.
 const CONTROLLER: &str = "ingress.k8s.aws/alb";
@@ -33,12 +34,21 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Where the picture is taken.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
-    /// Name of the cluster.
+    /// Name of the cluster; empty where it is not known.
     pub cluster: String,
     /// Region of the account.
     pub region: String,
     /// Port of the gateway for browsers, if there is one.
     pub gateway: Option<u16>,
+}
+
+impl Place {
+    /// Whether tags say nothing of another cluster. Where it is not known which
+    /// one it is, all of them count.
+    fn has(&self, tags: &BTreeMap<String, String>) -> bool {
+        let cluster = tags.get(CLUSTER_TAG);
+        self.cluster.is_empty() || cluster.is_none_or(|it| *it == self.cluster)
+    }
 }
 
 /// Draws the picture.
@@ -49,6 +59,7 @@ pub fn draw(place: &Place, objects: &Objects, resources: &Resources) -> Picture 
     Picture {
         cluster: place.cluster.clone(),
         region: place.region.clone(),
+        controller: controller(objects),
         groups: groups.collect(),
         loose: drawing.loose(),
         records,
@@ -70,6 +81,25 @@ pub fn pods_by_address(objects: &Objects) -> BTreeMap<&str, &str> {
         }
     }
     pods
+}
+
+/// The Pods of the controller, and which one its Lease names.
+fn controller(objects: &Objects) -> Controller {
+    let prefix = format!("{NAME}/");
+    let pods = objects.pods.keys().filter(|name| name.starts_with(&prefix));
+    let pods: Vec<String> = pods.cloned().collect();
+    let leases = objects.leases.values();
+    let holders = leases.filter_map(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
+    let names = pods.iter().filter_map(|name| name.strip_prefix(&prefix));
+    let leads = |name: &str| holders.clone().any(|holder| holder.contains(name));
+    Controller {
+        present: !pods.is_empty(),
+        leader: names
+            .into_iter()
+            .find(|name| leads(name))
+            .map(str::to_owned),
+        pods,
+    }
 }
 
 /// What is looked up again and again.
@@ -119,9 +149,7 @@ impl<'a> Drawing<'a> {
         }
         let mut keys: BTreeSet<String> = members.values().cloned().collect();
         keys.extend(statuses.keys().map(|key| (*key).to_owned()));
-        let ours = |tags: &&BTreeMap<String, String>| {
-            tags.get(CLUSTER_TAG).is_none_or(|it| *it == place.cluster)
-        };
+        let ours = |tags: &&BTreeMap<String, String>| place.has(tags);
         let balancers = resources.load_balancers.iter().map(|it| &it.tags);
         let stacks = balancers
             .filter(ours)
@@ -206,9 +234,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn is_of(&self, tags: &BTreeMap<String, String>, key: &str) -> bool {
-        let cluster = tags.get(CLUSTER_TAG);
-        tags.get(STACK_TAG).is_some_and(|stack| stack == key)
-            && cluster.is_none_or(|it| *it == self.place.cluster)
+        tags.get(STACK_TAG).is_some_and(|stack| stack == key) && self.place.has(tags)
     }
 
     fn ingress(
@@ -716,6 +742,8 @@ fn origin<'a>(group: &'a TargetGroupView, objects: &'a Objects) -> Option<Origin
 pub struct Difference<'a> {
     /// Groups that are new or changed.
     pub groups: Vec<&'a Group>,
+    /// The controller's Pods, if they are others.
+    pub controller: Option<&'a Controller>,
     /// Keys of groups that are gone.
     pub gone: Vec<&'a str>,
     /// The Ingresses of no group, if they are others.
@@ -742,6 +770,7 @@ pub fn difference<'a>(before: &'a Picture, after: &'a Picture) -> Difference<'a>
             .filter(|key| !new.contains_key(*key))
             .copied()
             .collect(),
+        controller: (before.controller != after.controller).then_some(&after.controller),
         loose: (before.loose != after.loose).then_some(&after.loose),
         records: (before.records != after.records).then_some(&after.records),
     }
