@@ -145,7 +145,7 @@ function listener(live, view) {
 function rule(live, trace, view) {
   const looked = trace?.rules.find((each) => each.arn === live.arn);
   const how = !trace ? null : looked ? (looked.matched ? 'match' : 'no') : 'off';
-  const why = !trace ? null : looked ? looked.why : 'not looked at: a rule before it took the request';
+  const why = !trace ? null : looked ? looked.why : 'a rule before it took the request';
   return el('li', { class: 'item rule', 'data-key': `rule ${live.arn}`, 'data-priority': live.priority, 'data-trace': how, 'data-hit': hit(view, live) },
     el('div', { class: 'item-head' },
       el('span', { class: 'tag priority' }, el('span', { class: 'hidden' }, 'priority '), String(live.priority)),
@@ -153,7 +153,7 @@ function rule(live, trace, view) {
         (live.conditions ?? []).length === 0 ? 'anything else' : live.conditions.map((text, index) => [index > 0 && ' and ', el('code', {}, text)]))),
     el('p', {}, '→ ', live.action),
     live.ingress && el('p', { class: 'quiet' }, `from Ingress ${live.ingress}`),
-    why && el('p', { class: 'why' }, state({ match: 'good', no: 'idle', off: 'idle' }[how], { match: 'matches', no: 'does not match', off: 'skipped' }[how]), ' ', why));
+    why && el('p', { class: 'why' }, state({ match: 'good', no: 'idle', off: 'idle' }[how], { match: 'matches:', no: 'does not match:', off: 'skipped:' }[how]), ' ', why));
 }
 
 function targetGroup(live, view) {
@@ -164,13 +164,13 @@ function targetGroup(live, view) {
       el('span', { class: 'counts' }, named.length === 0 ? state('idle', 'no target')
         : named.map(([word, number]) => state(healthTone(word), `${number} ${word}`)))),
     el('p', { class: 'quiet' }, el('code', {}, live.name)),
-    el('p', { class: 'quiet' }, `${live.protocol}:${live.port}, targets are ${live.targetType === 'ip' ? 'pods' : 'nodes'} (${live.targetType}). ${live.healthCheck ?? ''}`),
+    el('p', { class: 'quiet' }, `${live.protocol}, targets are ${live.targetType === 'ip' ? 'pods' : 'nodes'} (${live.targetType}). ${live.healthCheck ? `Health check: ${live.healthCheck}.` : ''}`),
     el('ul', { class: 'targets' }, live.targets.map((each) => target(each, traced ? view.trace.target : null, view))));
 }
 
 function target(live, chosen, view) {
   const traced = chosen && chosen.id === live.id && Number(chosen.port) === Number(live.port);
-  const place = [live.node, live.zone].filter(Boolean).join(', ');
+  const place = [live.node?.split('.')[0], live.zone].filter(Boolean).join(', ');
   return el('li', { class: 'target', 'data-key': `target ${live.id}:${live.port}`, 'data-health': live.health, 'data-pod': live.pod, 'data-trace': traced && 'on', 'data-hit': hit(view, live) },
     state(healthTone(live.health), live.health),
     el('span', { class: 'who' },

@@ -173,6 +173,15 @@ impl Browser {
         Ok(())
     }
 
+    /// A command of Chromium's own, of its DevTools protocol.
+    ///
+    /// # Errors
+    /// The browser refuses.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> anyhow::Result<Value> {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.post("/goog/cdp/execute", &body).await
+    }
+
     /// What is seen, as a PNG file.
     ///
     /// # Errors
@@ -229,11 +238,6 @@ impl Browser {
             Value::Array(entries) => Ok(entries),
             other => bail!("chromedriver answers with {other} for a log"),
         }
-    }
-
-    async fn devtools(&self, command: &str, parameters: Value) -> anyhow::Result<Value> {
-        let body = json!({ "cmd": command, "params": parameters });
-        self.post("/goog/cdp/execute", &body).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {

@@ -70,6 +70,12 @@ enum Command {
     /// Its goals hold for a release build: cargo run --release -p sandbox --
     /// bench-aws.
     BenchAws(BenchAwsArgs),
+
+    /// Measures the console's page in a headless Chromium: milliseconds until
+    /// there is a picture, and of script for a change of it.
+    ///
+    /// Needs chromium and chromedriver (Debian: chromium, chromium-driver).
+    BenchConsole(BenchConsoleArgs),
 }
 
 /// What every command with a control plane takes.
@@ -213,6 +219,17 @@ struct BenchArgs {
 }
 
 #[derive(Debug, Args)]
+struct BenchConsoleArgs {
+    /// Number of groups, each with ten rules and ten pods.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    groups: usize,
+
+    /// Folder of ready binaries, as for `up`.
+    #[arg(long, value_name = "DIR", env = "SANDBOX_CONTROL_PLANE_BIN")]
+    control_plane_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct BenchAwsArgs {
     /// How many there are in the account, each with five target groups and ten
     /// rules.
@@ -302,6 +319,17 @@ impl Cli {
                     account.dns(),
                 ));
                 ended.cancelled().await;
+                Ok(())
+            }
+            Command::BenchConsole(args) => {
+                let options = bench::console::Options {
+                    groups: args.groups,
+                    control_plane_bin: args.control_plane_bin,
+                };
+                tokio::select! {
+                    table = bench::console::measure(&options) => terminal::print(&table?),
+                    () = ended.cancelled() => {}
+                }
                 Ok(())
             }
             Command::BenchAws(args) => {

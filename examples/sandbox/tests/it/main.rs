@@ -8,5 +8,6 @@ mod control_plane;
 mod demo;
 mod gateway;
 mod kubelet;
+mod page;
 mod processes;
 mod up;
