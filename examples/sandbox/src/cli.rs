@@ -74,7 +74,8 @@ enum Command {
     /// Measures the console's page in a headless Chromium: milliseconds until
     /// there is a picture, and of script for a change of it.
     ///
-    /// Needs chromium and chromedriver (Debian: chromium, chromium-driver).
+    /// The page's part needs chromium and chromedriver (Debian: chromium,
+    /// chromium-driver).
     BenchConsole(BenchConsoleArgs),
 }
 

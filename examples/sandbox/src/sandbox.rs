@@ -226,6 +226,8 @@ impl Sandbox {
 
     /// Ends everything in an orderly way: processes of Pods get SIGTERM.
     pub async fn stop(self) {
+        // Its watches must not see the API server go.
+        drop(self.console);
         if let Some(kubelet) = self.kubelet {
             kubelet.stop().await;
         }

@@ -157,7 +157,11 @@ pub async fn stream_sim(aws: &str, path: &str) -> anyhow::Result<Response<Incomi
 
 async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
     let (stream, authority) = connect(aws).await?;
-    read(PATIENCE, exchange(stream, request(method, authority, path)?)).await
+    read(
+        PATIENCE,
+        exchange(stream, request(method, authority, path)?),
+    )
+    .await
 }
 
 /// Connects to a URL of this machine, `http://ADDRESS:PORT`.

@@ -168,7 +168,10 @@ impl Hub {
         }
         let (drawn, news) = self.cluster.with(|objects| {
             let news: Vec<_> = objects.news.drain(..).collect();
-            shown.story.meet(picture::pods_by_address(objects));
+            shown.story.meet(
+                picture::pods_by_address(objects),
+                picture::services_of_pods(objects),
+            );
             (picture::draw(place, objects, &shown.resources), news)
         });
         let mut messages = changes(&shown.picture, &drawn);
@@ -193,7 +196,9 @@ impl Shown {
     fn tell(&mut self, news: Vec<objects::News>, calls: Vec<Call>) -> Vec<Entry> {
         self.story.learn(&self.picture, &self.resources);
         let news = news.into_iter().map(News::Cluster);
-        let mut news: Vec<News> = news.chain(calls.into_iter().map(|call| News::Call(Box::new(call)))).collect();
+        let mut news: Vec<News> = news
+            .chain(calls.into_iter().map(|call| News::Call(Box::new(call))))
+            .collect();
         news.sort_by_key(News::at);
         let told = news.into_iter().flat_map(|news| match news {
             News::Cluster(objects::News::Group(group, at)) => self.story.group(&group, at),

@@ -28,6 +28,8 @@ const PREFIX: &str = "alb.ingress.kubernetes.io/";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// The annotation of a class that counts where none is named.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// What kubectl keeps in an annotation is not for people.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -81,6 +83,30 @@ pub fn pods_by_address(objects: &Objects) -> BTreeMap<&str, &str> {
         }
     }
     pods
+}
+
+/// The Service, as `namespace/name`, that each Pod is an endpoint of.
+pub fn services_of_pods(objects: &Objects) -> BTreeMap<String, String> {
+    let mut services = BTreeMap::new();
+    for slice in objects.slices.values() {
+        let labels = slice.metadata.labels.as_ref();
+        let service = labels.and_then(|labels| labels.get(SERVICE_LABEL));
+        let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(service) = service else {
+            continue;
+        };
+        let pods = slice
+            .endpoints
+            .iter()
+            .filter_map(|it| it.target_ref.as_ref());
+        for pod in pods.filter_map(|pod| pod.name.as_deref()) {
+            services.insert(
+                format!("{namespace}/{pod}"),
+                format!("{namespace}/{service}"),
+            );
+        }
+    }
+    services
 }
 
 /// The Pods of the controller, and which one its Lease names.

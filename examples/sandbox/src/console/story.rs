@@ -64,14 +64,20 @@ impl Story {
         self.entries.range(skipped..).collect()
     }
 
-    /// Learns which Pod is at which address.
-    pub fn meet(&mut self, pods: BTreeMap<&str, &str>) {
+    /// Learns which Pod is at which address, and of which Service.
+    pub fn meet(&mut self, pods: BTreeMap<&str, &str>, services: BTreeMap<String, String>) {
         if self.pods.len() > NAMES {
             self.pods.clear();
         }
         for (address, pod) in pods {
             if self.pods.get(address).is_none_or(|known| known != pod) {
                 self.pods.insert(address.to_owned(), pod.to_owned());
+            }
+        }
+        for (pod, service) in services {
+            let group = self.objects.get(&format!("Service/{service}"));
+            if let Some(group) = group.cloned() {
+                self.objects.insert(format!("Pod/{pod}"), group);
             }
         }
     }
@@ -123,6 +129,9 @@ impl Story {
         if self.owners.len() > NAMES {
             self.owners.clear();
         }
+        if self.objects.len() > NAMES {
+            self.objects.clear();
+        }
         for group in &picture.groups {
             for ingress in &group.ingresses {
                 let name = format!("{}/{}", ingress.namespace, ingress.name);
@@ -135,14 +144,6 @@ impl Story {
                     let service = format!("Service/{}/{}", ingress.namespace, path.service);
                     self.objects.insert(service, group.key.clone());
                 }
-            }
-            let balancer = group.load_balancer.iter();
-            let target_groups = balancer.flat_map(|it| &it.target_groups);
-            for pod in target_groups
-                .flat_map(|it| &it.targets)
-                .filter_map(|it| it.pod.as_ref())
-            {
-                self.objects.insert(format!("Pod/{pod}"), group.key.clone());
             }
         }
         let balancers = resources.load_balancers.iter();
@@ -640,7 +641,9 @@ fn made<'a>(action: &str, answer: &'a str) -> impl Iterator<Item = String> + 'a 
         _ => "\0",
     };
     let texts = answer.split(['<', '>', '"']);
-    texts.filter(move |text| text.starts_with(begin)).map(str::to_owned)
+    texts
+        .filter(move |text| text.starts_with(begin))
+        .map(str::to_owned)
 }
 
 /// Parameters that say best what a call is about.

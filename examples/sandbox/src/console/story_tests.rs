@@ -159,11 +159,19 @@ fn a_call_belongs_to_the_group_of_what_it_names_or_makes() {
     );
     assert_eq!(group(&mut story, &authorize), "new");
     // What it only uses is not its own.
-    let mut balancer = call(4, "CreateLoadBalancer", json!({ "Tags.member.1.Key": STACK_TAG,
-        "Tags.member.1.Value": "new" }));
+    let mut balancer = call(
+        4,
+        "CreateLoadBalancer",
+        json!({ "Tags.member.1.Key": STACK_TAG,
+        "Tags.member.1.Value": "new" }),
+    );
     balancer.answer = Some("<a><member>sg-shared</member></a>".to_owned());
     assert_eq!(group(&mut story, &balancer), "new");
-    let used = call(4, "AuthorizeSecurityGroupIngress", json!({ "GroupId": "sg-shared" }));
+    let used = call(
+        4,
+        "AuthorizeSecurityGroupIngress",
+        json!({ "GroupId": "sg-shared" }),
+    );
     assert_eq!(group(&mut story, &used), "shared");
     // Two groups in one call.
     let both = json!({ "ResourceArns.member.1": TARGETS, "ResourceArns.member.2": "sg-1" });
