@@ -53,24 +53,21 @@ fn story() -> Story {
                 namespace: "game".to_owned(),
                 name: "game".to_owned(),
                 hosts: vec!["game.example.com".to_owned(), "*.x.com".to_owned()],
-                ..Default::default()
-            }],
-            load_balancer: Some(super::super::model::LoadBalancer {
-                target_groups: vec![super::super::model::TargetGroup {
-                    targets: vec![super::super::model::Target {
-                        pod: Some("game/game-1-aa".to_owned()),
-                        ..Default::default()
-                    }],
+                paths: vec![super::super::model::Path {
+                    service: "web".to_owned(),
                     ..Default::default()
                 }],
                 ..Default::default()
-            }),
+            }],
             ..Default::default()
         }],
         ..Picture::default()
     };
     story.learn(&picture, &resources);
-    story.meet([("10.0.0.1", "game/game-1-aa")].into());
+    story.meet(
+        [("10.0.0.1", "game/game-1-aa")].into(),
+        [("game/game-1-aa".to_owned(), "game/web".to_owned())].into(),
+    );
     story
 }
 
