@@ -1,5 +1,5 @@
-//! `sandbox bench-console`: what the console's page costs a browser at a size:
-//! until there is a picture, and for each change of it. Figures depend on the
+//! `sandbox bench-console`: what the console costs its server and a browser at a
+//! size: until there is a picture, and for each change of it. Figures depend on the
 //! machine and are printed, not judged.
 
 use std::fmt::Write as _;
@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use super::cluster::{self, PODS, RULES, SERVICES};
+use super::console_stream;
 use super::process::{Candidate, Running, pause};
 use crate::account::EXAMPLE_CERTIFICATE;
 use crate::browser::{Browser, Look, Programs};
@@ -37,14 +38,12 @@ const MAKING: (Duration, Duration) = (Duration::from_mins(3), Duration::from_sec
 /// Measures; answers the figures as a table in Markdown.
 ///
 /// # Errors
-/// There is no Chromium, the sandbox does not start, or the page does not come
-/// to show what there is.
+/// The sandbox does not start, or the page does not come to show what there is.
+/// Without Chromium only the server's part is measured.
 pub async fn measure(options: &Options) -> anyhow::Result<String> {
     if !(1..=super::MOST_GROUPS).contains(&options.groups) {
         bail!("expected 1 to {} groups", super::MOST_GROUPS);
     }
-    let programs = Programs::find()
-        .context("chromium and chromedriver are not in PATH (Debian: chromium, chromium-driver)")?;
     let mut terminal = Terminal::open();
     terminal.line("starting a sandbox ...");
     let sandbox = Sandbox::start(sandbox::Options {
@@ -68,12 +67,30 @@ pub async fn measure(options: &Options) -> anyhow::Result<String> {
     terminal.line("measuring the page ...");
     let console = sandbox.console.as_ref().map(Console::url);
     let url = console.context("the sandbox has no console")?;
-    let browser = Browser::start(&programs, &[]).await?;
-    let figures = figures(&sandbox, &browser, &url, options.groups).await;
-    browser.close().await?;
+    let all = SERVICES * PODS * options.groups;
+    let mut table = format!(
+        "Groups: {}; pods: {all}\n\n| figure | ms |\n| --- | ---: |\n",
+        options.groups
+    );
+    for (figure, value) in console_stream::figures(&sandbox, &url).await? {
+        // Writing to a String does not fail.
+        let _ = writeln!(table, "| {figure} | {value} |");
+    }
+    match Programs::find() {
+        Some(programs) => {
+            let browser = Browser::start(&programs, &[]).await?;
+            let figures = figures(&sandbox, &browser, &url, options.groups).await;
+            browser.close().await?;
+            table.push_str(&figures?);
+        }
+        None => terminal.line(
+            "not measured: the page, for chromium and chromedriver are not in PATH (Debian: \
+             chromium, chromium-driver)",
+        ),
+    }
     running.end().await?;
     sandbox.stop().await;
-    figures
+    Ok(table)
 }
 
 fn is_made(sandbox: &Sandbox, groups: usize) -> bool {
@@ -103,14 +120,13 @@ async fn figures(
         })
         .await?;
     browser.open(url).await?;
-    let all = SERVICES * PODS * groups;
     let shown = format!("return document.querySelectorAll('.group').length === {groups}");
     until(browser, &shown, "the picture is there").await?;
     let root = async |name: &str| {
         let script = format!("return Number(document.documentElement.dataset.{name})");
         browser.run(&script, &[]).await
     };
-    let mut table = format!("Groups: {groups}; pods: {all}\n\n| figure | ms |\n| --- | ---: |\n");
+    let mut table = String::new();
     let mut row = |figure: &str, value: String| {
         // Writing to a String does not fail.
         let _ = writeln!(table, "| {figure} | {value} |");

@@ -11,6 +11,7 @@
 
 mod cluster;
 pub mod console;
+mod console_stream;
 mod measure;
 mod process;
 mod table;

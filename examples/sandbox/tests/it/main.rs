@@ -3,6 +3,7 @@
 
 mod bench;
 mod bench_aws;
+mod console;
 mod control_plane;
 mod demo;
 mod gateway;

@@ -123,6 +123,7 @@ async fn the_env_file_leads_to_a_cluster_that_answers_and_a_signal_ends_it() {
         "CLUSTER_NAME",
         "KUBECONFIG",
         "KUBECTL",
+        "SANDBOX_CONSOLE",
         "SANDBOX_DNS",
     ];
     assert!(up.variables.keys().eq(expected));
