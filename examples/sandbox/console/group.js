@@ -145,7 +145,7 @@ function listener(live, view) {
 function rule(live, trace, view) {
   const looked = trace?.rules.find((each) => each.arn === live.arn);
   const how = !trace ? null : looked ? (looked.matched ? 'match' : 'no') : 'off';
-  const why = !trace ? null : looked ? looked.why : 'not looked at: a rule before it took the request';
+  const why = !trace ? null : looked ? looked.why : 'a rule before it took the request';
   return el('li', { class: 'item rule', 'data-key': `rule ${live.arn}`, 'data-priority': live.priority, 'data-trace': how, 'data-hit': hit(view, live) },
     el('div', { class: 'item-head' },
       el('span', { class: 'tag priority' }, el('span', { class: 'hidden' }, 'priority '), String(live.priority)),
@@ -153,7 +153,7 @@ function rule(live, trace, view) {
         (live.conditions ?? []).length === 0 ? 'anything else' : live.conditions.map((text, index) => [index > 0 && ' and ', el('code', {}, text)]))),
     el('p', {}, '→ ', live.action),
     live.ingress && el('p', { class: 'quiet' }, `from Ingress ${live.ingress}`),
-    why && el('p', { class: 'why' }, state({ match: 'good', no: 'idle', off: 'idle' }[how], { match: 'matches', no: 'does not match', off: 'skipped' }[how]), ' ', why));
+    why && el('p', { class: 'why' }, state({ match: 'good', no: 'idle', off: 'idle' }[how], { match: 'matches:', no: 'does not match:', off: 'skipped:' }[how]), ' ', why));
 }
 
 function targetGroup(live, view) {

@@ -53,6 +53,7 @@ export function clear() {
   if (place.hidden) return false;
   setTrace(null);
   place.hidden = true;
+  place.replaceChildren();
   return true;
 }
 
@@ -71,7 +72,7 @@ function show(request, answer) {
   const tone = answer.status >= 500 ? 'bad' : answer.status >= 400 ? 'note' : 'good';
   const target = answer.target && (answer.target.pod ? `pod ${answer.target.pod}` : `${answer.target.id}:${answer.target.port}`);
   const sentences = [
-    matched && `Rule ${matched.priority} took it: ${answer.action}.`,
+    matched && `${matched.priority === 'default' ? 'The default rule' : `Rule ${matched.priority}`} took it: ${answer.action}.`,
     target && `${target.replace(/^p/, 'P')} answered${answer.why ? `: ${answer.why}` : ''}.`,
     answer.reason && `No target answered: ${answer.reason}.`,
   ].filter(Boolean).map((sentence) => sentence.replace(/\.\.$/, '.'));
@@ -83,8 +84,8 @@ function show(request, answer) {
         el('button', { type: 'button', 'data-action': 'clear-answer' }, 'Clear'))),
     el('p', { class: 'verdict' }, sentences.join(' ')),
     rules.length > 0 && el('ol', { class: 'looked' }, rules.map((rule) => el('li', { 'data-trace': rule.matched ? 'match' : 'no' },
-      el('span', { class: 'tag priority' }, String(rule.priority)),
-      state(rule.matched ? 'good' : 'idle', rule.matched ? 'matches' : 'does not match'),
+      el('span', { class: 'tag' }, rule.priority === 'default' ? 'Default rule' : `Rule ${rule.priority}`),
+      state(rule.matched ? 'good' : 'idle', rule.matched ? 'matches:' : 'does not match:'),
       el('span', {}, rule.why)))),
     el('details', {},
       el('summary', {}, 'headers and body of the answer'),

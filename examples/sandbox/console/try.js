@@ -20,11 +20,11 @@ export async function refresh() {
 }
 
 function item(action, output) {
-  return el('li', { class: 'item', 'data-id': action.id },
+  return el('li', { class: 'item', 'data-id': action.id, 'data-undo': action.undo },
     el('div', { class: 'item-head' },
       el('h3', {}, action.title),
       el('button', { type: 'button', 'data-action': 'try', 'aria-disabled': action.available ? null : 'true', 'aria-label': `Do it: ${action.title}` },
-        action.undo ? 'Undo it' : 'Do it')),
+        'Do it')),
     el('pre', { tabindex: 0, 'aria-label': 'The same in a terminal' }, action.command),
     el('p', {}, el('strong', {}, 'Watch for: '), action.watch),
     !action.available && action.why && el('p', { class: 'quiet' }, `Not now: ${action.why}`),

@@ -16,6 +16,8 @@
 //!   controller's own Pods run as real processes.
 //! * `gateway` lets a browser reach the load balancers; `web` is how the
 //!   sandbox itself asks them.
+//! * `request` sends a request through a load balancer and says what became of
+//!   it.
 //! * `console` is a page that shows what there is and what happens.
 //! * `demo` is the demonstration, `bench` measures the controller.
 //! * `bench_aws` measures the simulated AWS, as a process of its own.
@@ -40,7 +42,9 @@ pub mod env_file;
 pub mod gateway;
 pub mod kubelet;
 pub mod open_files;
+pub mod request;
 pub mod sandbox;
+pub mod sent_events;
 pub mod terminal;
 pub mod up;
 pub mod web;

@@ -144,6 +144,10 @@ impl Sandbox {
                 controller,
             }),
             aws: self.account.endpoint_url(),
+            kubectl: console::Kubectl {
+                program: self.control_plane.kubectl_path(),
+                kubeconfig: self.control_plane.kubeconfig_path(),
+            },
             place: Place {
                 cluster: self.cluster_name.clone(),
                 region: self.account.region().to_owned(),
@@ -222,6 +226,8 @@ impl Sandbox {
 
     /// Ends everything in an orderly way: processes of Pods get SIGTERM.
     pub async fn stop(self) {
+        // Its watches must not see the API server go.
+        drop(self.console);
         if let Some(kubelet) = self.kubelet {
             kubelet.stop().await;
         }

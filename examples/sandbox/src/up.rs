@@ -155,7 +155,7 @@ fn in_repository(path: &str) -> String {
 }
 
 /// A value as a shell takes it.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-@%+=,".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         value.to_owned()

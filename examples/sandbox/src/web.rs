@@ -21,6 +21,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 /// Time for a whole answer of [`get`].
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Time for what a load balancer answers for a target that does not: a minute
+/// if nothing else is set.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
+
 /// A listener of a load balancer as `GET /_sim/endpoints` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -128,7 +132,7 @@ pub async fn tell_sim(aws: &str, path: &str, body: &serde_json::Value) -> anyhow
     let (stream, authority) = connect(aws).await?;
     let (head, _) = request(Method::POST, authority, path)?.into_parts();
     let request = Request::from_parts(head, Body::from(body.to_string()));
-    read(exchange(stream, request)).await
+    read(LONG_PATIENCE, exchange(stream, request)).await
 }
 
 /// An answer of the simulator's own paths whose body goes on and on.
@@ -148,7 +152,11 @@ pub async fn stream_sim(aws: &str, path: &str) -> anyhow::Result<Response<Incomi
 
 async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
     let (stream, authority) = connect(aws).await?;
-    read(exchange(stream, request(method, authority, path)?)).await
+    read(
+        PATIENCE,
+        exchange(stream, request(method, authority, path)?),
+    )
+    .await
 }
 
 /// Connects to a URL of this machine, `http://ADDRESS:PORT`.
@@ -169,7 +177,7 @@ async fn connect(url: &str) -> anyhow::Result<(TcpStream, &str)> {
 /// When there is no whole answer within ten seconds.
 pub async fn get(listener: &Listener, host: &str, path: &str) -> anyhow::Result<Answer> {
     let request = request(Method::GET, &listener.authority(host), path)?;
-    read(send(listener, host, request)).await
+    read(PATIENCE, send(listener, host, request)).await
 }
 
 fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Request<Body>> {
@@ -181,6 +189,7 @@ fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Reques
 }
 
 async fn read(
+    patience: Duration,
     sent: impl Future<Output = anyhow::Result<Response<Incoming>>>,
 ) -> anyhow::Result<Answer> {
     let whole = async {
@@ -192,9 +201,9 @@ async fn read(
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     };
-    tokio::time::timeout(PATIENCE, whole)
+    tokio::time::timeout(patience, whole)
         .await
-        .context("no answer within ten seconds")?
+        .with_context(|| format!("no answer within {} seconds", patience.as_secs()))?
 }
 
 /// Sends a request to `listener`; `host` is the name that TLS asks for.

@@ -206,6 +206,8 @@ pub struct TargetView {
     pub reason: Option<String>,
     /// As DescribeTargetHealth has it.
     pub description: Option<String>,
+    /// Its health is held by `POST /_sim/health`.
+    pub held: bool,
 }
 
 /// A security group.
@@ -419,7 +421,7 @@ fn action(action: &Action) -> ActionView {
 
 fn target_group(state: &State, group: &TargetGroup) -> TargetGroupView {
     let health_of = state.group_health(group);
-    let targets = group.targets.keys().map(|key| {
+    let targets = group.targets.iter().map(|(key, target)| {
         let health = health_of.of(key);
         TargetView {
             id: key.id.clone(),
@@ -428,6 +430,7 @@ fn target_group(state: &State, group: &TargetGroup) -> TargetGroupView {
             health: health.state.as_str().to_owned(),
             reason: health.reason.map(str::to_owned),
             description: health.description,
+            held: target.held,
         }
     });
     TargetGroupView {

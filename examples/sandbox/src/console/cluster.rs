@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use alb_ingress_controller::report::IngressGroup;
 use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event as Told;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::objects::{Objects, Watched, key_of};
+use crate::controller::NAME;
 
 /// A watch that fails, for example of a kind that is not installed, is begun
 /// again after this long.
@@ -45,21 +47,21 @@ impl Cluster {
     /// Begins to watch; it ends when what is answered is dropped.
     pub fn watch(&self, client: &Client) -> Vec<AbortOnDropHandle<()>> {
         vec![
-            self.follow::<Ingress>(client),
-            self.follow::<IngressClass>(client),
-            self.follow::<Service>(client),
-            self.follow::<EndpointSlice>(client),
-            self.follow::<Pod>(client),
-            self.follow::<IngressGroup>(client),
-            self.follow::<Told>(client),
+            self.follow::<Ingress>(Api::all(client.clone())),
+            self.follow::<IngressClass>(Api::all(client.clone())),
+            self.follow::<Service>(Api::all(client.clone())),
+            self.follow::<EndpointSlice>(Api::all(client.clone())),
+            self.follow::<Pod>(Api::all(client.clone())),
+            self.follow::<IngressGroup>(Api::all(client.clone())),
+            self.follow::<Told>(Api::all(client.clone())),
+            self.follow::<Lease>(Api::namespaced(client.clone(), NAME)),
         ]
     }
 
-    fn follow<K>(&self, client: &Client) -> AbortOnDropHandle<()>
+    fn follow<K>(&self, api: Api<K>) -> AbortOnDropHandle<()>
     where
         K: Watched + DeserializeOwned + Debug + Send + Sync + 'static,
     {
-        let api: Api<K> = Api::all(client.clone());
         let cluster = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
             let mut events = std::pin::pin!(watcher(api, watcher::Config::default()));

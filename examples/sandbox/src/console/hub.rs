@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::account;
 use super::cluster::Cluster;
 use super::model::{Entry, Picture, Rate};
-use super::objects;
+use super::objects::{self, Objects};
 use super::picture::{self, Place, difference};
 use super::story::Story;
 
@@ -101,9 +101,10 @@ impl Hub {
     }
 
     /// Looks at what is shown now.
-    pub fn look<T>(&self, look: impl FnOnce(&Picture, &Resources) -> T) -> T {
+    pub fn look<T>(&self, look: impl FnOnce(&Picture, &Resources, &Objects) -> T) -> T {
         let shown = self.shown();
-        look(&shown.picture, &shown.resources)
+        self.cluster
+            .with(|objects| look(&shown.picture, &shown.resources, objects))
     }
 
     /// Follows the cluster and AWS until dropped.
@@ -134,7 +135,7 @@ impl Hub {
                 let begin = Instant::now();
                 let of_aws = !news.is_empty();
                 let calls = news.into_iter().filter_map(|news| match news {
-                    account::News::Call(call) => Some(call),
+                    account::News::Call(call) => Some(*call),
                     account::News::State => None,
                 });
                 self.take_in(&place, &aws, calls.collect(), of_aws).await;
@@ -155,7 +156,7 @@ impl Hub {
     }
 
     /// Draws again, and tells what is new.
-    async fn take_in(&self, place: &Place, aws: &str, calls: Vec<Box<Call>>, of_aws: bool) {
+    async fn take_in(&self, place: &Place, aws: &str, calls: Vec<Call>, of_aws: bool) {
         let read = if of_aws {
             account::resources(aws).await.ok()
         } else {
@@ -167,6 +168,10 @@ impl Hub {
         }
         let (drawn, news) = self.cluster.with(|objects| {
             let news: Vec<_> = objects.news.drain(..).collect();
+            shown.story.meet(
+                picture::pods_by_address(objects),
+                picture::services_of_pods(objects),
+            );
             (picture::draw(place, objects, &shown.resources), news)
         });
         let mut messages = changes(&shown.picture, &drawn);
@@ -188,14 +193,17 @@ impl Hub {
 
 impl Shown {
     /// Goes on with the story, in the order of time.
-    fn tell(&mut self, news: Vec<objects::News>, calls: Vec<Box<Call>>) -> Vec<Entry> {
+    fn tell(&mut self, news: Vec<objects::News>, calls: Vec<Call>) -> Vec<Entry> {
         self.story.learn(&self.picture, &self.resources);
         let news = news.into_iter().map(News::Cluster);
-        let mut news: Vec<News> = news.chain(calls.into_iter().map(News::Call)).collect();
+        let mut news: Vec<News> = news
+            .chain(calls.into_iter().map(|call| News::Call(Box::new(call))))
+            .collect();
         news.sort_by_key(News::at);
         let told = news.into_iter().flat_map(|news| match news {
             News::Cluster(objects::News::Group(group, at)) => self.story.group(&group, at),
             News::Cluster(objects::News::GroupGone(group, at)) => self.story.group_gone(&group, at),
+            News::Cluster(objects::News::PodGone(pod, at)) => self.story.pod_gone(&pod, at),
             News::Cluster(objects::News::Event(event)) => self.story.event(&event),
             News::Call(call) => self.story.call(&call),
         });
@@ -211,6 +219,9 @@ fn changes(before: &Picture, after: &Picture) -> Vec<Message> {
     }
     for key in new.gone {
         messages.push(Message::new("gone", &serde_json::json!({ "key": key })));
+    }
+    if let Some(controller) = new.controller {
+        messages.push(Message::new("controller", controller));
     }
     if let Some(loose) = new.loose {
         messages.push(Message::new("loose", &loose));

@@ -11,6 +11,7 @@
 //! listens on loopback; `guard` says who may ask.
 
 mod account;
+mod actions;
 mod assets;
 mod cluster;
 mod guard;
@@ -32,6 +33,8 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::actions::Actions;
+pub use self::actions::Kubectl;
 use self::cluster::Cluster;
 use self::hub::Hub;
 use self::picture::Place;
@@ -44,6 +47,8 @@ pub struct Sources {
     pub client: Client,
     /// The AWS simulator, `http://ADDRESS:PORT`.
     pub aws: String,
+    /// How kubectl is run for what can be tried.
+    pub kubectl: Kubectl,
     /// Where the picture is taken.
     pub place: Place,
     /// Tells what the controller would do; none where it is not known which
@@ -73,6 +78,12 @@ impl Console {
         let site = Site {
             hub: hub.clone(),
             client: sources.client,
+            aws: sources.aws.clone(),
+            actions: Actions {
+                kubectl: sources.kubectl,
+                aws: sources.aws.clone(),
+                throttling: Arc::default(),
+            },
             planner: sources.planner,
         };
         let router = server::router(Arc::new(site), address.port());

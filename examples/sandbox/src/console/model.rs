@@ -12,12 +12,26 @@ pub struct Picture {
     pub cluster: String,
     /// Region of the AWS account.
     pub region: String,
+    /// The controller of `deploy/`.
+    pub controller: Controller,
     /// Groups that share a load balancer, by key.
     pub groups: Vec<Group>,
     /// Ingresses of no group.
     pub loose: Vec<Ingress>,
     /// DNS records of all zones.
     pub records: Vec<Record>,
+}
+
+/// The controller's Pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Controller {
+    /// Whether there are any.
+    pub present: bool,
+    /// The name of the one that leads.
+    pub leader: Option<String>,
+    /// `namespace/name` of each.
+    pub pods: Vec<String>,
 }
 
 /// Ingresses that share a load balancer.

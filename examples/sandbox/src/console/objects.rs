@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use alb_ingress_controller::report::IngressGroup;
 use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event;
@@ -27,6 +28,8 @@ pub struct Objects {
     pub slices: BTreeMap<String, EndpointSlice>,
     /// Pods.
     pub pods: BTreeMap<String, Pod>,
+    /// Leases of the controller.
+    pub leases: BTreeMap<String, Lease>,
     /// IngressGroups.
     pub groups: BTreeMap<String, IngressGroup>,
     /// Events.
@@ -42,6 +45,8 @@ pub enum News {
     Group(Box<IngressGroup>, Timestamp),
     /// An IngressGroup is gone.
     GroupGone(Box<IngressGroup>, Timestamp),
+    /// A Pod is gone.
+    PodGone(Box<Pod>, Timestamp),
     /// An Event.
     Event(Box<Event>),
 }
@@ -50,7 +55,7 @@ impl News {
     /// When it happened.
     pub fn at(&self) -> Timestamp {
         match self {
-            Self::Group(_, at) | Self::GroupGone(_, at) => *at,
+            Self::Group(_, at) | Self::GroupGone(_, at) | Self::PodGone(_, at) => *at,
             Self::Event(event) => event_time(event),
         }
     }
@@ -104,7 +109,17 @@ watched! {
     IngressClass => classes,
     Service => services,
     EndpointSlice => slices,
-    Pod => pods,
+    Lease => leases,
+}
+
+impl Watched for Pod {
+    fn shelf(objects: &mut Objects) -> &mut BTreeMap<String, Self> {
+        &mut objects.pods
+    }
+
+    fn gone(&self) -> Option<News> {
+        Some(News::PodGone(Box::new(self.clone()), Timestamp::now()))
+    }
 }
 
 impl Watched for IngressGroup {

@@ -13,11 +13,12 @@ use sandbox_aws::resources::{
 };
 
 use super::model::{
-    Finding, Group, Ingress, Listener, LoadBalancer, Path, Picture, Record, Rule, Target,
-    TargetGroup, Weight,
+    Controller, Finding, Group, Ingress, Listener, LoadBalancer, Path, Picture, Record, Rule,
+    Target, TargetGroup, Weight,
 };
 use super::objects::Objects;
 use super::words;
+use crate::controller::NAME;
 
 /// The controller whose IngressClasses are about load balancers.
 const CONTROLLER: &str = "ingress.k8s.aws/alb";
@@ -27,18 +28,29 @@ const PREFIX: &str = "alb.ingress.kubernetes.io/";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// The annotation of a class that counts where none is named.
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 /// What kubectl keeps in an annotation is not for people.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Where the picture is taken.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
-    /// Name of the cluster.
+    /// Name of the cluster; empty where it is not known.
     pub cluster: String,
     /// Region of the account.
     pub region: String,
     /// Port of the gateway for browsers, if there is one.
     pub gateway: Option<u16>,
+}
+
+impl Place {
+    /// Whether tags say nothing of another cluster. Where it is not known which
+    /// one it is, all of them count.
+    fn has(&self, tags: &BTreeMap<String, String>) -> bool {
+        let cluster = tags.get(CLUSTER_TAG);
+        self.cluster.is_empty() || cluster.is_none_or(|it| *it == self.cluster)
+    }
 }
 
 /// Draws the picture.
@@ -49,6 +61,7 @@ pub fn draw(place: &Place, objects: &Objects, resources: &Resources) -> Picture 
     Picture {
         cluster: place.cluster.clone(),
         region: place.region.clone(),
+        controller: controller(objects),
         groups: groups.collect(),
         loose: drawing.loose(),
         records,
@@ -70,6 +83,49 @@ pub fn pods_by_address(objects: &Objects) -> BTreeMap<&str, &str> {
         }
     }
     pods
+}
+
+/// The Service, as `namespace/name`, that each Pod is an endpoint of.
+pub fn services_of_pods(objects: &Objects) -> BTreeMap<String, String> {
+    let mut services = BTreeMap::new();
+    for slice in objects.slices.values() {
+        let labels = slice.metadata.labels.as_ref();
+        let service = labels.and_then(|labels| labels.get(SERVICE_LABEL));
+        let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(service) = service else {
+            continue;
+        };
+        let pods = slice
+            .endpoints
+            .iter()
+            .filter_map(|it| it.target_ref.as_ref());
+        for pod in pods.filter_map(|pod| pod.name.as_deref()) {
+            services.insert(
+                format!("{namespace}/{pod}"),
+                format!("{namespace}/{service}"),
+            );
+        }
+    }
+    services
+}
+
+/// The Pods of the controller, and which one its Lease names.
+fn controller(objects: &Objects) -> Controller {
+    let prefix = format!("{NAME}/");
+    let pods = objects.pods.keys().filter(|name| name.starts_with(&prefix));
+    let pods: Vec<String> = pods.cloned().collect();
+    let leases = objects.leases.values();
+    let holders = leases.filter_map(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
+    let names = pods.iter().filter_map(|name| name.strip_prefix(&prefix));
+    let leads = |name: &str| holders.clone().any(|holder| holder.contains(name));
+    Controller {
+        present: !pods.is_empty(),
+        leader: names
+            .into_iter()
+            .find(|name| leads(name))
+            .map(str::to_owned),
+        pods,
+    }
 }
 
 /// What is looked up again and again.
@@ -119,9 +175,7 @@ impl<'a> Drawing<'a> {
         }
         let mut keys: BTreeSet<String> = members.values().cloned().collect();
         keys.extend(statuses.keys().map(|key| (*key).to_owned()));
-        let ours = |tags: &&BTreeMap<String, String>| {
-            tags.get(CLUSTER_TAG).is_none_or(|it| *it == place.cluster)
-        };
+        let ours = |tags: &&BTreeMap<String, String>| place.has(tags);
         let balancers = resources.load_balancers.iter().map(|it| &it.tags);
         let stacks = balancers
             .filter(ours)
@@ -206,9 +260,7 @@ impl<'a> Drawing<'a> {
     }
 
     fn is_of(&self, tags: &BTreeMap<String, String>, key: &str) -> bool {
-        let cluster = tags.get(CLUSTER_TAG);
-        tags.get(STACK_TAG).is_some_and(|stack| stack == key)
-            && cluster.is_none_or(|it| *it == self.place.cluster)
+        tags.get(STACK_TAG).is_some_and(|stack| stack == key) && self.place.has(tags)
     }
 
     fn ingress(
@@ -716,6 +768,8 @@ fn origin<'a>(group: &'a TargetGroupView, objects: &'a Objects) -> Option<Origin
 pub struct Difference<'a> {
     /// Groups that are new or changed.
     pub groups: Vec<&'a Group>,
+    /// The controller's Pods, if they are others.
+    pub controller: Option<&'a Controller>,
     /// Keys of groups that are gone.
     pub gone: Vec<&'a str>,
     /// The Ingresses of no group, if they are others.
@@ -742,6 +796,7 @@ pub fn difference<'a>(before: &'a Picture, after: &'a Picture) -> Difference<'a>
             .filter(|key| !new.contains_key(*key))
             .copied()
             .collect(),
+        controller: (before.controller != after.controller).then_some(&after.controller),
         loose: (before.loose != after.loose).then_some(&after.loose),
         records: (before.records != after.records).then_some(&after.records),
     }

@@ -17,10 +17,13 @@ use kube::{Api, Client};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::account;
+use super::actions::{Action, Actions};
 use super::assets;
 use super::guard::guard;
 use super::hub::{Hub, Message};
 use super::plan::{Plan, Planner};
+use crate::request::{Asked, Told};
 
 /// Lines of a log that are shown where nobody says how many.
 const TAIL: i64 = 200;
@@ -34,6 +37,10 @@ pub struct Site {
     pub hub: Hub,
     /// Kubernetes.
     pub client: Client,
+    /// The AWS simulator.
+    pub aws: String,
+    /// What can be tried.
+    pub actions: Actions,
     /// Tells what the controller would do.
     pub planner: Option<Planner>,
 }
@@ -51,6 +58,9 @@ pub fn router(site: Arc<Site>, port: u16) -> Router {
     Router::new()
         .route("/api/stream", get(follow))
         .route("/api/pods/{namespace}/{name}/log", get(log))
+        .route("/api/request", post(request))
+        .route("/api/actions", get(actions))
+        .route("/api/actions/{id}", post(try_out))
         .route("/api/plan", post(plan))
         .fallback(get(asset))
         .with_state(site)
@@ -89,6 +99,40 @@ async fn follow(
         Ok(event)
     });
     Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// Sends a request through a load balancer. The body is read as JSON whatever
+/// its media type says.
+async fn request(State(site): State<Arc<Site>>, body: String) -> Result<axum::Json<Told>, Refused> {
+    let bad = |why: &str| refused(StatusCode::BAD_REQUEST, why);
+    let asked: Asked = serde_json::from_str(&body)
+        .map_err(|error| bad(&format!("cannot read the request: {error}")))?;
+    // Now, and not as of the last picture.
+    let resources = account::resources(&site.aws)
+        .await
+        .map_err(|error| refused(StatusCode::BAD_GATEWAY, &format!("{error:#}")))?;
+    let picture = site.hub.look(|picture, _, _| picture.clone());
+    let told = crate::request::send(&site.aws, &asked, &resources, &picture).await;
+    told.map(axum::Json).map_err(|why| bad(&why))
+}
+
+/// What can be tried.
+async fn actions(State(site): State<Arc<Site>>) -> axum::Json<Vec<Action>> {
+    axum::Json(site.actions.list(&site.hub))
+}
+
+async fn try_out(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+) -> Result<axum::Json<serde_json::Value>, Refused> {
+    match site.actions.try_out(&site.hub, &id).await {
+        Some(Ok(said)) => Ok(axum::Json(serde_json::json!({ "said": said.trim() }))),
+        Some(Err(error)) => Err(refused(StatusCode::CONFLICT, &format!("{error:#}"))),
+        None => Err(refused(
+            StatusCode::NOT_FOUND,
+            &format!("there is no '{id}' to try"),
+        )),
+    }
 }
 
 #[derive(Deserialize)]
@@ -132,7 +176,7 @@ async fn log(
             .await
             .map_err(|error| missing(error.to_string()))?;
         if several {
-            text.push_str(&format!("# {container}\n"));
+            text.extend(["# ", &container, "\n"]);
         }
         text.push_str(&lines);
     }

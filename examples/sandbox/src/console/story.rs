@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use alb_ingress_controller::model::ownership::STACK_TAG;
 use alb_ingress_controller::report::{IngressGroup, IngressGroupStatus, LastChange};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::events::v1::Event;
 use sandbox_aws::journal::Call;
 use sandbox_aws::resources::Resources;
 
 use super::model::{CallDetails, Entry, Picture, Rate};
-use super::objects::event_time;
+use super::objects::{event_time, key_of};
 use super::words;
 
 /// Entries that are kept.
@@ -37,6 +38,8 @@ pub struct Story {
     hosts: BTreeMap<String, String>,
     /// The group of an object of Kubernetes, as `Kind/namespace/name`.
     objects: BTreeMap<String, String>,
+    /// The Pod at an address: also of one that is gone.
+    pods: BTreeMap<String, String>,
     /// What each IngressGroup said last, by key.
     groups: BTreeMap<String, IngressGroupStatus>,
     /// Ids of the entries about what still waits or is still wrong.
@@ -61,10 +64,73 @@ impl Story {
         self.entries.range(skipped..).collect()
     }
 
+    /// Learns which Pod is at which address, and of which Service.
+    pub fn meet(&mut self, pods: BTreeMap<&str, &str>, services: BTreeMap<String, String>) {
+        if self.pods.len() > NAMES {
+            self.pods.clear();
+        }
+        for (address, pod) in pods {
+            if self.pods.get(address).is_none_or(|known| known != pod) {
+                self.pods.insert(address.to_owned(), pod.to_owned());
+            }
+        }
+        for (pod, service) in services {
+            let group = self.objects.get(&format!("Service/{service}"));
+            if let Some(group) = group.cloned() {
+                self.objects.insert(format!("Pod/{pod}"), group);
+            }
+        }
+    }
+
+    /// A Pod is gone, if it is one of a group.
+    pub fn pod_gone(&mut self, pod: &Pod, at: Timestamp) -> Vec<Entry> {
+        let name = key_of(pod);
+        let Some(group) = self.of_object(&format!("Pod/{name}")) else {
+            return Vec::new();
+        };
+        let reason = pod.status.as_ref().and_then(|it| it.reason.as_deref());
+        let why = match (&pod.metadata.deletion_timestamp, reason) {
+            (_, Some(reason)) => reason.to_owned(),
+            (Some(_), None) => "it was deleted".to_owned(),
+            (None, None) => "it was removed at once".to_owned(),
+        };
+        let entry = Entry {
+            id: format!("pod:{}", pod.metadata.uid.as_deref().unwrap_or(&name)),
+            at: at.to_string(),
+            kind: "event",
+            group,
+            title: format!("Pod {name} is gone: {why}"),
+            outcome: "ok",
+            resource: format!("Pod {name}"),
+            ..Entry::default()
+        };
+        self.keep(vec![entry])
+    }
+
+    /// The group of an object of Kubernetes, as `Kind/namespace/name`.
+    fn of_object(&self, object: &str) -> Option<String> {
+        let known = self.objects.get(object);
+        // Pods come and go: by the name that their owner gives them.
+        let stem = || object.rsplit_once('-').map(|(stem, _)| stem);
+        let sibling = || {
+            let stem = object.starts_with("Pod/").then(stem).flatten()?;
+            let begin = format!("{stem}-");
+            let mut later = self.objects.range(begin.clone()..);
+            later
+                .next()
+                .filter(|(name, _)| name.starts_with(&begin))
+                .map(|(_, group)| group)
+        };
+        known.or_else(sibling).cloned()
+    }
+
     /// Learns from the picture and what AWS holds whose a thing is.
     pub fn learn(&mut self, picture: &Picture, resources: &Resources) {
         if self.owners.len() > NAMES {
             self.owners.clear();
+        }
+        if self.objects.len() > NAMES {
+            self.objects.clear();
         }
         for group in &picture.groups {
             for ingress in &group.ingresses {
@@ -78,14 +144,6 @@ impl Story {
                     let service = format!("Service/{}/{}", ingress.namespace, path.service);
                     self.objects.insert(service, group.key.clone());
                 }
-            }
-            let balancer = group.load_balancer.iter();
-            let target_groups = balancer.flat_map(|it| &it.target_groups);
-            for pod in target_groups
-                .flat_map(|it| &it.targets)
-                .filter_map(|it| it.pod.as_ref())
-            {
-                self.objects.insert(format!("Pod/{pod}"), group.key.clone());
             }
         }
         let balancers = resources.load_balancers.iter();
@@ -319,24 +377,12 @@ impl Story {
             Some(namespace) => format!("{kind}/{namespace}/{name}"),
             None => format!("{kind}/{name}"),
         };
-        let known = self.objects.get(&object).cloned();
-        let by_service = || {
-            // Pods come and go: by the name that their owner gives them.
-            let rest = object.strip_prefix("Pod/")?;
-            let mut pods = self
-                .objects
-                .iter()
-                .filter_map(|(name, group)| Some((name.strip_prefix("Pod/")?, group)));
-            let stem = |name: &str| name.rsplit_once('-').map(|(stem, _)| stem.to_owned());
-            let of = stem(rest)?;
-            pods.find_map(|(name, group)| (stem(name)? == of).then(|| group.clone()))
-        };
         let by_group = || {
             let mut keys = self.groups.keys();
             keys.find(|key| kind == "IngressGroup" && name.starts_with(&key.replace('/', "-")))
                 .cloned()
         };
-        let group = known.or_else(by_service).or_else(by_group);
+        let group = self.of_object(&object).or_else(by_group);
         let group = match group {
             Some(group) => group,
             None if kind == "Ingress" => SHARED.to_owned(),
@@ -384,8 +430,8 @@ impl Story {
         let write = words::writes(&call.action);
         if let (Some(answer), false) = (&call.answer, group == SHARED) {
             // What it made is named before it is seen.
-            for name in names_in(answer) {
-                self.owners.insert(name, group.clone());
+            for name in made(&call.action, answer) {
+                self.owners.entry(name).or_insert_with(|| group.clone());
             }
         }
         let throttled = call.code.as_deref().is_some_and(is_throttling);
@@ -401,7 +447,10 @@ impl Story {
             _ => "failed",
         };
         let mut title = call.action.clone();
-        if !resource.is_empty() {
+        let targets = self.targets(call);
+        if !targets.is_empty() {
+            title = format!("{title}: {}", targets.join("; "));
+        } else if !resource.is_empty() {
             title.push(' ');
             title.push_str(short(&resource));
         }
@@ -431,6 +480,25 @@ impl Story {
             }),
         };
         self.keep(vec![entry])
+    }
+
+    /// The targets that a call names, with their Pods.
+    fn targets(&self, call: &Call) -> Vec<String> {
+        if call.action != "RegisterTargets" && call.action != "DeregisterTargets" {
+            return Vec::new();
+        }
+        let parameters = call.parameters.iter();
+        let targets = parameters.filter_map(|(name, id)| {
+            let target = name.strip_suffix(".Id")?;
+            let port = call.parameters.get(&format!("{target}.Port"));
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
+            let pod = self
+                .pods
+                .get(id)
+                .map_or(String::new(), |pod| format!(", pod {pod}"));
+            Some(format!("{id}{port}{pod}"))
+        });
+        targets.collect()
     }
 
     /// Whose call it is: by the tag that it sets, else by what it names, else
@@ -564,14 +632,18 @@ fn is_throttling(code: &str) -> bool {
     )
 }
 
-/// ARNs of load balancers and what they consist of, and ids of security
-/// groups, in an answer.
-fn names_in(answer: &str) -> impl Iterator<Item = String> + '_ {
+/// ARNs and ids of what a call has made, by its answer. What it only uses is
+/// named there too.
+fn made<'a>(action: &str, answer: &'a str) -> impl Iterator<Item = String> + 'a {
+    let begin = match action {
+        "CreateSecurityGroup" => "sg-",
+        action if action.starts_with("Create") => "arn:aws:elasticloadbalancing:",
+        _ => "\0",
+    };
     let texts = answer.split(['<', '>', '"']);
-    let named = texts.filter(|text| {
-        text.starts_with("arn:aws:elasticloadbalancing:") || text.starts_with("sg-")
-    });
-    named.map(str::to_owned)
+    texts
+        .filter(move |text| text.starts_with(begin))
+        .map(str::to_owned)
 }
 
 /// Parameters that say best what a call is about.

@@ -114,6 +114,15 @@ pub fn health_check(check: &HealthCheckView) -> String {
 
 /// How a target is, why, and what to look at.
 pub fn target(target: &TargetView, group: &TargetGroupView, pod: Option<&str>) -> String {
+    let held = if target.held {
+        " Its health is held by POST /_sim/health."
+    } else {
+        ""
+    };
+    format!("{}{held}", health(target, group, pod))
+}
+
+fn health(target: &TargetView, group: &TargetGroupView, pod: Option<&str>) -> String {
     let check = &group.health_check;
     let who = pod.map_or_else(
         || format!("{}:{}", target.id, target.port),

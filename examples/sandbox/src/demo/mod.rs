@@ -127,7 +127,7 @@ fn invitation(stage: &Stage) -> String {
     format!(
         "\nIt is yours now. Ctrl-C ends all of it.\n\n\
          The game, in a browser:\n  {game}\n\n\
-         What there is and what happens, in a browser:\n  console  {console}\n\n\
+         What there is and what happens, on one page:\n  {console}\n\n\
          kubectl, in another shell:\n  \
          export KUBECONFIG={}\n  \
          alias kubectl={}\n  \

@@ -67,9 +67,13 @@ pub async fn a_scale_up_appears_without_a_reload(page: &Page) {
         .kubectl(&["-n", "game", "scale", "deployment/game", "--replicas=7"])
         .await;
     page.has(7, HEALTHY).await;
-    let marked = page.run("return window.marked ?? 'it was loaded anew'").await;
+    let marked = page
+        .run("return window.marked ?? 'it was loaded anew'")
+        .await;
     let marked = marked.as_array().unwrap();
-    let new = marked.iter().filter(|mark| mark.as_str().unwrap().starts_with("new game/"));
+    let new = marked
+        .iter()
+        .filter(|mark| mark.as_str().unwrap().starts_with("new game/"));
     assert_eq!(new.count(), 2, "{marked:?}");
     page.says("#spoken", "arcade").await;
     page.screenshot("scaled").await;
@@ -77,7 +81,17 @@ pub async fn a_scale_up_appears_without_a_reload(page: &Page) {
 
 pub async fn a_broken_ingress_harms_nobody_else(page: &Page) {
     let broken = "alb.ingress.kubernetes.io/healthcheck-interval-seconds=often";
-    page.up.annotate_scores(broken).await;
+    page.up
+        .kubectl(&[
+            "-n",
+            "scores",
+            "annotate",
+            "--overwrite",
+            "ingress",
+            "scores",
+            broken,
+        ])
+        .await;
     let finding = page
         .says(&format!("{SCORES} .finding"), "InvalidAnnotation")
         .await;
@@ -98,15 +112,21 @@ async fn focused(page: &Page) -> String {
 
 pub async fn keys_lead_everywhere(page: &Page) {
     let press = async |key| page.browser.press(key).await.unwrap();
-    page.run("document.activeElement.blur(); scrollTo(0, 0)").await;
+    page.run("document.activeElement.blur(); scrollTo(0, 0)")
+        .await;
     press('/').await;
     assert_eq!(focused(page).await, "search");
     for key in "scores.example.com".chars() {
         press(key).await;
     }
     page.says("#found", "1 group").await;
-    page.has(1, "[data-record='scores.example.com'][data-hit]").await;
-    assert_eq!(page.count("[data-record='game.example.com'][data-hit]").await, 0);
+    page.has(1, "[data-record='scores.example.com'][data-hit]")
+        .await;
+    assert_eq!(
+        page.count("[data-record='game.example.com'][data-hit]")
+            .await,
+        0
+    );
     press(ESCAPE).await;
     page.has(0, "[data-hit]").await;
 
@@ -114,7 +134,7 @@ pub async fn keys_lead_everywhere(page: &Page) {
     page.run("document.activeElement.blur()").await;
     page.run("document.querySelector('.skip').focus()").await;
     let mut path = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..16 {
         press(TAB).await;
         path.push(focused(page).await);
         let outline = page
@@ -131,14 +151,16 @@ pub async fn keys_lead_everywhere(page: &Page) {
     assert!(place("open-all") < place("arcade"), "{path:?}");
 
     let fold = "[data-group=arcade] .fold";
-    page.run(&format!("document.querySelector(\"{fold}\").focus()")).await;
+    page.run(&format!("document.querySelector(\"{fold}\").focus()"))
+        .await;
     press(ENTER).await;
     page.has(0, GAME).await;
     press(ENTER).await;
     page.has(1, GAME).await;
     assert_eq!(focused(page).await, "arcade");
 
-    page.run("document.getElementById('tab-story').focus()").await;
+    page.run("document.getElementById('tab-story').focus()")
+        .await;
     press(RIGHT).await;
     assert_eq!(focused(page).await, "tab-try");
     page.has(1, "#panel-try:not([hidden])").await;
@@ -169,11 +191,22 @@ pub async fn screen_readers_find_names_and_landmarks(page: &Page) {
     for role in ["banner", "main", "search", "complementary"] {
         assert!(nodes.iter().any(|(each, _)| each == role), "no {role}");
     }
-    let asks = ["button", "textbox", "searchbox", "combobox", "link", "tab", "dialog"];
+    let asks = [
+        "button",
+        "textbox",
+        "searchbox",
+        "combobox",
+        "link",
+        "tab",
+        "dialog",
+    ];
     let nameless = nodes
         .iter()
         .filter(|(role, name)| asks.contains(&role.as_str()) && name.is_empty());
-    assert_eq!(nameless.collect::<Vec<_>>(), Vec::<&(String, String)>::new());
+    assert_eq!(
+        nameless.collect::<Vec<_>>(),
+        Vec::<&(String, String)>::new()
+    );
     let heading = |text: &str| {
         let wanted = ("heading".to_owned(), text.to_owned());
         nodes.contains(&wanted)
@@ -257,7 +290,10 @@ pub async fn the_game_reacts_to_an_arrow_key(page: &Page) {
     for key in [LEFT, UP, RIGHT, DOWN] {
         page.browser.press(key).await.unwrap();
     }
-    processes::eventually("the board changes", async || page.run(board).await != before).await;
+    processes::eventually("the board changes", async || {
+        page.run(board).await != before
+    })
+    .await;
     page.says("#pod", "game-").await;
     page.screenshot("game").await;
 }

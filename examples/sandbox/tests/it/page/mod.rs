@@ -112,7 +112,10 @@ impl Page {
     /// Waits until the element's text has `words`; answers the whole text.
     async fn says(&self, selector: &str, words: &str) -> String {
         let expected = format!("{selector} says {words:?}");
-        processes::eventually(&expected, async || self.text(selector).await.contains(words)).await;
+        processes::eventually(&expected, async || {
+            self.text(selector).await.contains(words)
+        })
+        .await;
         self.text(selector).await
     }
 
@@ -139,7 +142,8 @@ impl Page {
 
     /// Sends a request from the box; answers what is said of it.
     async fn request(&self, url: &str) -> String {
-        self.click("#answer [data-action=clear-answer], body").await;
+        self.run("document.querySelector('#answer [data-action=clear-answer]')?.click()")
+            .await;
         self.write("#request [name=url]", url).await;
         self.click("#request [type=submit]").await;
         self.says("#answer h3", url).await;
