@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::chance::{Chance, Purpose};
+use crate::wire::incoming::is_read;
 
 /// The code of a fault that loses the answer: the connection is cut.
 pub const CONNECTION_RESET: &str = "ConnectionReset";
@@ -18,6 +19,8 @@ pub struct Fault {
     pub service: Option<String>,
     /// Operation, in the same way.
     pub action: Option<String>,
+    /// Whether only calls that change something meet it, and count.
+    pub writes: bool,
     /// How many calls meet it.
     pub times: u64,
     /// How likely each of its calls meets it: above 0, at most 1.
@@ -43,6 +46,7 @@ impl Default for Fault {
         Self {
             service: None,
             action: None,
+            writes: false,
             times: 1,
             probability: 1.0,
             code: None,
@@ -79,7 +83,9 @@ impl Fault {
             glob.as_deref()
                 .is_none_or(|glob| wildcard(glob.as_bytes(), name.as_bytes()))
         };
-        matches(&self.service, service) && matches(&self.action, action)
+        matches(&self.service, service)
+            && matches(&self.action, action)
+            && !(self.writes && is_read(action))
     }
 }
 
@@ -191,6 +197,18 @@ mod tests {
         assert!(!fault("ec?", "Create*").is_for("ec2", "DeleteTags"));
         assert!(!fault("ec2", "Describe").is_for("ec2", "DescribeVpcs"));
         assert!(Fault::default().is_for("acm", "ListCertificates"));
+    }
+
+    #[test]
+    fn a_fault_of_writes_counts_no_reads() {
+        let faults = Faults::of(Chance::of(1));
+        faults.add(serde_json::from_str(r#"{"code":"X","writes":true,"skip":1}"#).unwrap());
+        for read in ["DescribeVpcs", "ListHostedZones", "GetChange"] {
+            assert_eq!(faults.meet("ec2", read), None);
+        }
+        assert_eq!(faults.meet("ec2", "CreateSecurityGroup"), None);
+        assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
+        assert!(faults.meet("ec2", "CreateTags").is_some());
     }
 
     #[test]
