@@ -127,7 +127,8 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Vec::new();
         };
-        if records.meet_rules(desired, observed, snapshot) {
+        let told = self.parts.reporter.hosts(&desired.group);
+        if records.meet_rules(desired, observed, told, snapshot) {
             self.parts.queue.wake(Key::Dns, lane::current());
         }
         let waits = records.holding_up(desired, observed, snapshot);

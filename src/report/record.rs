@@ -115,6 +115,18 @@ impl Reporter {
         }
     }
 
+    /// Hosts of which people read in a group's custom resource how their
+    /// records are, as far as known.
+    pub fn hosts(&self, group: &GroupId) -> BTreeSet<String> {
+        let memory = self.memory();
+        let written = memory
+            .groups
+            .get(group)
+            .and_then(|t| t.resource.written.as_ref());
+        let records = written.into_iter().flat_map(|status| &status.records);
+        records.map(|record| record.host.clone()).collect()
+    }
+
     /// What a group's record says, as far as known.
     pub fn record(&self, group: &GroupId) -> Option<Applied> {
         self.memory().groups.get(group)?.resource.record().cloned()

@@ -273,3 +273,40 @@ async fn a_moved_ingress_is_served_in_both_groups_until_the_record_has_moved() {
     scene.empty().await;
     drop(controller);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_outlived_its_rule_goes_with_the_next_process() {
+    let scene = scene("dns-outlived").await;
+    let zone = scene.ids.hosted_zones[0].clone();
+    let controller = start(&scene, &[]).await;
+    let hosts = ["stays.example.com", "goes.example.com"];
+    scene.apply(&public("web", &hosts)).await;
+    for host in hosts {
+        leads(&scene, &zone, host, "web").await;
+        said(&scene, "web", host, "in sync").await;
+    }
+
+    // The host is taken out; its rule goes at once, its record is held.
+    scene.aws.faults().add(Fault {
+        action: Some("ChangeResourceRecordSets".to_owned()),
+        delay_ms: 600_000,
+        ..Fault::default()
+    });
+    scene.apply(&public("web", &hosts[..1])).await;
+    serves(&scene, &[(hosts[0], &["10.0.48.11"])]).await;
+    becomes(&scene, "the record is on its way out", || {
+        (scene.aws.faults().all().len(), 0)
+    })
+    .await;
+    scene.quiet().await;
+    controller.kill().await;
+    assert!(record(&scene, &zone, hosts[1]).is_some());
+
+    let controller = start(&scene, &["--leader-election-id=next"]).await;
+    becomes(&scene, "the record is gone", || {
+        (record(&scene, &zone, hosts[1]), None)
+    })
+    .await;
+    leads(&scene, &zone, hosts[0], "web").await;
+    drop(controller);
+}
