@@ -127,8 +127,8 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Vec::new();
         };
-        let told = self.parts.reporter.hosts(&desired.group);
-        if records.meet_rules(desired, observed, told, snapshot) {
+        let shown = || self.parts.reporter.shown_hosts(&desired.group);
+        if records.meet_rules(desired, observed, shown, snapshot) {
             self.parts.queue.wake(Key::Dns, lane::current());
         }
         let waits = records.holding_up(desired, observed, snapshot);

@@ -1,14 +1,13 @@
-//! Hosts that a group served and that none of its Ingresses states: taken out
-//! while no process ran, or right before the last one ended, so that none
-//! remembers their records.
+//! Hosts that a group serves, or was last said to have a record for, and that
+//! none of its Ingresses states: taken out while no process ran, or by one that
+//! was killed between the rule and the record, so that none remembers their
+//! records.
 //!
-//! Each group's rules, and the hosts of which people read in its custom
-//! resource, are compared with what its Ingresses state once, when the process
-//! meets it; where they agree, as they do at most starts, nothing is read for
-//! it. The resource tells of records that outlived their rules; whatever else
-//! is written there costs a look and no more. A record found this way goes only if its TXT names the very
-//! group that has the rule, and only a few go at once: many hosts without an
-//! Ingress rather are a snapshot that is not whole.
+//! Each group's rules, and what its `IngressGroup` shows, are compared with
+//! what its Ingresses state once, when the process meets it; where they agree,
+//! as they do at most starts, nothing is read for it. A record found this way
+//! goes only if its TXT names the very group, and only a few go at once: many
+//! hosts without an Ingress rather are a snapshot that is not whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,7 +68,7 @@ impl Unstated {
         &mut self,
         desired: &Desired,
         observed: &Observed,
-        told: BTreeSet<String>,
+        shown: impl FnOnce() -> BTreeSet<String>,
         snapshot: &Snapshot,
     ) -> bool {
         // What is live may be a frozen member's; and of others nothing is ours.
@@ -80,7 +79,8 @@ impl Unstated {
         let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
         let (kept, left) = parting::hosts(&desired.members, leavers, snapshot);
         let mut hosts = live_hosts(observed);
-        hosts.extend(told.into_iter().filter(|host| is_host(host)));
+        // Anything may be written there.
+        hosts.extend(shown().into_iter().filter(|host| is_host(host)));
         hosts.retain(|host| !kept.contains(host) && !left.contains(host));
         if hosts.is_empty() {
             return false;
@@ -91,19 +91,19 @@ impl Unstated {
 }
 
 impl Records {
-    /// Compares what a group's rules are for with what its Ingresses state,
-    /// when this process meets it; `observed` is what AWS holds before the
-    /// first write, `told` are the hosts of which people read. Answers whether
+    /// Compares what a group's rules are for, and the hosts that it is shown to
+    /// have records for, with what its Ingresses state, when this process meets
+    /// it; `observed` is what AWS holds before the first write. Answers whether
     /// there are records to look at.
     pub(in super::super) fn meet_rules(
         &self,
         desired: &Desired,
         observed: &Observed,
-        told: BTreeSet<String>,
+        shown: impl FnOnce() -> BTreeSet<String>,
         snapshot: &Snapshot,
     ) -> bool {
         let mut book = lock(&self.book);
-        book.unstated.meet(desired, observed, told, snapshot)
+        book.unstated.meet(desired, observed, shown, snapshot)
     }
 
     /// The places to look at for them, apart from those that are asked for

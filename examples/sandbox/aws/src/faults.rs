@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_fault_of_writes_counts_no_reads() {
-        let faults = Faults::default();
+        let faults = Faults::of(Chance::of(1));
         faults.add(serde_json::from_str(r#"{"code":"X","writes":true,"skip":1}"#).unwrap());
         for read in ["DescribeVpcs", "ListHostedZones", "GetChange"] {
             assert_eq!(faults.meet("ec2", read), None);
