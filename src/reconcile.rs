@@ -106,11 +106,13 @@ impl Reconciler {
             }
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let announced = self.announced(&desired, &plan);
+            self.doubt_targets(&desired, &plan);
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
             let noted = announced.peek().copied();
             drop(announced);
             if self.judge(&desired, &before, &plan, &applied) {
+                log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
                 at_first.get_or_insert(before);
                 continue;
             }
@@ -229,10 +231,9 @@ impl Reconciler {
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
         }
-        let tried = |failed: &&apply::Failure| !deferred.contains_key(&failed.step);
-        for failure in applied.failed.iter().filter(tried) {
-            tracing::warn!(step = failure.text, error = %failure.error, "step failed");
-        }
+        // Others are told by whoever decides what comes of them.
+        let held = applied.failed.iter().filter(|f| is_held(plan, f));
+        log_failed(held.filter(|f| !deferred.contains_key(&f.step)));
         applied
     }
 
@@ -345,6 +346,8 @@ impl Reconciler {
     ) -> anyhow::Result<Option<Duration>> {
         let mut failed = applied.failed.iter().filter(|f| !is_held(plan, f));
         if let Some(failure) = failed.next() {
+            // The first is told as the error of the key.
+            log_failed(failed.clone());
             let error = anyhow::Error::new(failure.error.clone());
             return Err(error).with_context(|| match failed.count() {
                 0 => failure.text.clone(),
@@ -382,6 +385,13 @@ impl Reconciler {
                 .into_keys(),
         );
         Ok(groups)
+    }
+}
+
+/// Says which steps failed, and why.
+fn log_failed<'a>(failed: impl Iterator<Item = &'a apply::Failure>) {
+    for failure in failed {
+        tracing::warn!(step = failure.text, error = %failure.error, "step failed");
     }
 }
 

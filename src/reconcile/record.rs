@@ -12,7 +12,7 @@ use crate::model::applied::{SCHEMA, digest, targets_digest};
 use crate::model::desired::{Desired, Intent};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
-use crate::plan::step::Plan;
+use crate::plan::step::{Plan, Step};
 use crate::plan::trust::{has_targets, live_target_groups};
 use crate::report::{Applied, LastChange, Tried};
 
@@ -41,6 +41,22 @@ impl Reconciler {
                 .is_ok()
         };
         announce.boxed().shared()
+    }
+
+    /// Has the record of a group doubt the targets that a plan is about to
+    /// change.
+    pub(super) fn doubt_targets(&self, desired: &Desired, plan: &Plan) {
+        let Intent::Serve(stack) = &desired.intent else {
+            return;
+        };
+        let keys = plan.steps.iter().filter_map(|planned| match &planned.step {
+            Step::RegisterTargets { key, .. } | Step::DeregisterTargets { key, .. } => Some(key),
+            _ => None,
+        });
+        let wished = keys.filter_map(|key| stack.target_groups.get(key));
+        let names = wished.map(|wished| wished.target_group.name.clone());
+        let reporter = &self.parts.reporter;
+        reporter.targets_change(&desired.group, names.collect());
     }
 
     /// A change that was noted, for people.

@@ -99,7 +99,7 @@ pub struct Applied {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
     /// By name of the target group: hash of what its targets were made from,
-    /// versions of EndpointSlices or eligible nodes.
+    /// versions of EndpointSlices or eligible nodes. None while they change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, String>,
 }

@@ -133,7 +133,8 @@ struct DemoArgs {
     #[arg(long)]
     once: bool,
 
-    /// Without the controller: every claim must then fail.
+    /// Without the controller: every claim fails then, and so does the demo,
+    /// which shows that claims are checked.
     #[arg(long)]
     no_controller: bool,
 
@@ -192,11 +193,16 @@ struct AwsArgs {
     /// so where AWS takes minutes; real. Single knobs: POST /_sim/config.
     #[arg(long, value_name = "PROFILE", default_value = "quick")]
     time: Profile,
+
+    /// What all that is left to chance is drawn by, for a run like another one;
+    /// drawn if absent. It is printed, and in GET /_sim/config.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 struct BenchArgs {
-    /// Number of groups, or several.
+    /// Number of groups; of several numbers each has a sandbox of its own.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100")]
     groups: Vec<usize>,
 
@@ -237,7 +243,7 @@ struct BenchAwsArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     load_balancers: usize,
 
-    /// How long calls, and then requests, are sent.
+    /// Seconds for which calls are sent, and then requests.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
 
@@ -312,9 +318,11 @@ impl Cli {
             }
             Command::Aws(args) => {
                 let known = args.only_known_keys;
-                let account = Account::empty(args.listen, args.time, known).await?;
+                // Of 32 bits, so that every reader of JSON takes it whole.
+                let seed = args.seed.unwrap_or_else(|| rand::random::<u32>().into());
+                let account = Account::empty(args.listen, args.time, known, seed).await?;
                 terminal::print(&format!(
-                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
+                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\nSANDBOX_SEED={seed}\n",
                     account.endpoint_url(),
                     account.region(),
                     account.dns(),

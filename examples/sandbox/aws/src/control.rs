@@ -162,7 +162,8 @@ async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
             .collect();
         (quotas, state.timing, state.lags.settings.clone())
     });
-    Json(serde_json::json!({ "quotas": quotas, "timing": timing, "lags": lags }))
+    let seed = control.state.chance().seed();
+    Json(serde_json::json!({ "quotas": quotas, "timing": timing, "lags": lags, "seed": seed }))
 }
 
 #[derive(Serialize)]
@@ -220,6 +221,9 @@ struct Config {
     /// Rules of eventual consistency to switch on; `null` switches one off.
     #[serde(default)]
     lags: BTreeMap<Lag, Option<Setting>>,
+    /// Begins all that is left to chance anew.
+    #[serde(default)]
+    seed: Option<u64>,
 }
 
 async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
@@ -264,6 +268,9 @@ async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
         state.timing = timing;
         state.lags.settings = lags.clone();
     });
+    if let Some(seed) = config.seed {
+        control.state.reseed(seed);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -358,8 +365,8 @@ fn check(whose: &str, policy: Option<&serde_json::Value>) -> Result<(), (StatusC
         .map_err(|why| bad(&format!("the policy of {whose}: {why}")))
 }
 
-/// Empties all accounts; quotas, timing and what lies outside stay, and no id
-/// is given twice.
+/// Empties all accounts and begins all draws anew; quotas, timing, lags and what
+/// lies outside stay, and no id is given twice.
 async fn reset(Extract(control): Extract<Control>) -> StatusCode {
     control.faults.clear();
     control.state.write_everywhere(|state, _| {
@@ -371,6 +378,7 @@ async fn reset(Extract(control): Extract<Control>) -> StatusCode {
         state.outside = before.outside;
         state.availability_zones = before.availability_zones;
     });
+    control.state.reseed(control.state.chance().seed());
     StatusCode::NO_CONTENT
 }
 

@@ -21,6 +21,7 @@ pub mod audit;
 mod authority;
 mod authorization;
 pub mod callers;
+mod chance;
 pub mod control;
 pub mod dataplane;
 pub mod dns;

@@ -134,7 +134,7 @@ pub async fn keys_lead_everywhere(page: &Page) {
     page.run("document.activeElement.blur()").await;
     page.run("document.querySelector('.skip').focus()").await;
     let mut path = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..16 {
         press(TAB).await;
         path.push(focused(page).await);
         let outline = page
