@@ -139,7 +139,9 @@ impl Hub {
                     account::News::State => None,
                 });
                 self.take_in(&place, &aws, calls.collect(), of_aws).await;
-                tokio::time::sleep(GATHER.saturating_sub(begin.elapsed())).await;
+                // At a size at which that takes long, others come first.
+                let took = begin.elapsed();
+                tokio::time::sleep(GATHER.saturating_sub(took).max(took)).await;
             }
         };
         tokio::join!(following, working);
