@@ -38,6 +38,17 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const QUIET: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Arguments of a controller that verifies everything all the time.
+pub const WATCHFUL: [&str; 7] = [
+    "--first-verification=2s",
+    "--verify-interval=2s",
+    "--verify-tags-interval=2s",
+    "--verify-rules-interval=2s",
+    "--verify-targets-interval=2s",
+    "--verify-network-interval=2s",
+    "--verify-records-interval=2s",
+];
+
 /// Scenes that share the cluster, or one that has it for itself.
 static CLUSTER: RwLock<()> = RwLock::const_new(());
 
