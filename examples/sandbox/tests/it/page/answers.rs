@@ -82,6 +82,9 @@ async fn situation(page: &Page, question: &str) -> &'static str {
             page.click("#tab-story").await;
             page.write("#filters [name=group]", "arcade").await;
             page.write("#filters [name=calls]", "write").await;
+            assert!(page.count(".entry:not([hidden])").await > 0);
+            page.has(0, ".entry:not([hidden], [data-write])").await;
+            page.write("#filters [name=calls]", "").await;
             "#story"
         }
         "Who owns this record?" => "[data-record='game.example.com']",
