@@ -42,7 +42,7 @@ use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
 use crate::plan::step::{Need, Plan, Planned, Step};
 use crate::plan::{self, PlanContext};
-use crate::report::{Failure, GroupReport};
+use crate::report::{Failure, GroupReport, Tried};
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
@@ -109,7 +109,7 @@ impl Reconciler {
             self.doubt_targets(&desired, &plan);
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
-            let is_announced = announced.peek() != Some(&false);
+            let noted = announced.peek().copied();
             drop(announced);
             if self.judge(&desired, &before, &plan, &applied) {
                 log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
@@ -117,13 +117,14 @@ impl Reconciler {
                 continue;
             }
             let done = Done {
-                desired,
                 before: at_first.unwrap_or(before),
                 waiting,
+                tried: (noted == Some(true)).then(|| self.tried(&desired, &plan, &applied)),
+                desired,
                 applied,
             };
             let again = self.publish(done, &plan, &snapshot).await?;
-            anyhow::ensure!(is_announced, "the IngressGroup cannot be written");
+            anyhow::ensure!(noted != Some(false), "the IngressGroup cannot be written");
             return Ok(again);
         }
         anyhow::bail!("AWS refuses one value after the other; what is refused is in the events")
@@ -271,6 +272,7 @@ impl Reconciler {
             desired,
             before,
             mut waiting,
+            tried,
             applied,
         } = done;
         let group = &desired.group;
@@ -304,6 +306,7 @@ impl Reconciler {
             failures,
             more_findings,
             applied: self.record_of(&desired, &observed, &applied, snapshot),
+            tried,
         };
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
@@ -411,6 +414,8 @@ struct Done {
     before: Observed,
     /// What the group waits for in DNS.
     waiting: Vec<String>,
+    /// The change, if it was noted before it began.
+    tried: Option<Tried>,
     applied: Applied,
 }
 

@@ -3,7 +3,8 @@
 //!
 //! A change costs two writes: the record says that it is pending before it
 //! begins ([`Reporter::announce`]), and what has become of it together with
-//! what people read ([`Reporter::publish`](super::Reporter::publish)). Hashes
+//! what people read ([`Reporter::publish`](super::Reporter::publish)). Both
+//! tell of the plan and its outcome ([`LastChange`]). Hashes
 //! of targets never make a write of their own on a group's way: they go with
 //! one that happens anyway, or later ([`Reporter::write_late`]).
 
@@ -18,7 +19,7 @@ use kube::core::{ApiResource, DynamicObject};
 use serde_json::json;
 
 use super::group::{Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
-use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use super::{Error, GroupReport, LastChange, NOT_FOUND, Reporter, WRITER};
 use crate::api_error::ApiError;
 use crate::model::applied::SCHEMA;
 use crate::model::desired::{Desired, Intent};
@@ -130,10 +131,16 @@ impl Reporter {
     }
 
     /// Notes in the record that a group is about to be changed to what the
-    /// digest stands for, if it does not say already that it is being changed.
+    /// digest stands for, by the plan that `begun` tells of, if it does not say
+    /// already that it is being changed.
     /// Where there can be no record the change goes on without: what has none
     /// is read in full.
-    pub async fn announce(&self, desired: &Desired, digest: &str) -> Result<(), Error> {
+    pub async fn announce(
+        &self,
+        desired: &Desired,
+        digest: &str,
+        begun: &LastChange,
+    ) -> Result<(), Error> {
         let group = &desired.group;
         {
             let memory = self.memory();
@@ -145,11 +152,12 @@ impl Reporter {
                 return Ok(());
             }
         }
-        match self.write_pending(desired, digest).await {
+        match self.write_pending(desired, digest, begun).await {
             Ok(()) => {
                 let mut memory = self.memory();
                 let resource = &mut memory.groups.entry(group.clone()).or_default().resource;
                 let status = resource.written.get_or_insert_default();
+                status.last_change = Some(begun.clone());
                 let record = status.applied.get_or_insert_default();
                 record.schema = SCHEMA;
                 record.pending = Some(digest.to_owned());
@@ -183,11 +191,21 @@ impl Reporter {
         }
     }
 
-    async fn write_pending(&self, desired: &Desired, digest: &str) -> kube::Result<()> {
+    async fn write_pending(
+        &self,
+        desired: &Desired,
+        digest: &str,
+        begun: &LastChange,
+    ) -> kube::Result<()> {
         let api: Api<IngressGroup> = Api::all(self.client.clone());
         let name = resource_name(&desired.group);
         let record = json!({ "schema": SCHEMA, "pending": digest });
-        let noted = Patch::Merge(json!({ "status": { "applied": record } }));
+        // A merge takes away only what is named.
+        let change = json!({
+            "outcome": begun.outcome, "detail": null, "plan": begun.plan, "more": begun.more,
+        });
+        let noted = json!({ "status": { "applied": record, "lastChange": change } });
+        let noted = Patch::Merge(noted);
         match api.patch_status(&name, &parameters(), &noted).await {
             Ok(_) => {}
             Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
@@ -202,6 +220,7 @@ impl Reporter {
                     "memberCount": members.len(),
                     "members": members,
                     "applied": record,
+                    "lastChange": begun,
                 } }));
                 api.patch_status(&name, &parameters(), &first).await?;
             }
@@ -220,11 +239,16 @@ impl Reporter {
             return 0;
         }
         let mut status = IngressGroupStatus::of(report);
-        if report.records.is_none()
-            && let Some(told) = self.memory().groups.get(group)
-            && let Some(written) = &told.resource.written
         {
-            status.records.clone_from(&written.records);
+            let memory = self.memory();
+            let told = memory.groups.get(group);
+            let written = told.and_then(|told| told.resource.written.as_ref());
+            if report.records.is_none()
+                && let Some(written) = written
+            {
+                status.records.clone_from(&written.records);
+            }
+            status.last_change = LastChange::now(report.tried.as_ref(), &status, written);
         }
         self.show(group, status).await
     }

@@ -21,6 +21,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 /// Time for a whole answer of [`get`].
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Time for what a load balancer answers for a target that does not: a minute
+/// if nothing else is set.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
+
 /// A listener of a load balancer as `GET /_sim/endpoints` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,13 +124,51 @@ pub async fn clear_calls(aws: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells one of the simulator's own paths something, as JSON.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn tell_sim(aws: &str, path: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
+    let (stream, authority) = connect(aws).await?;
+    let (head, _) = request(Method::POST, authority, path)?.into_parts();
+    let request = Request::from_parts(head, Body::from(body.to_string()));
+    read(LONG_PATIENCE, exchange(stream, request)).await
+}
+
+/// An answer of the simulator's own paths whose body goes on and on.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub async fn stream_sim(aws: &str, path: &str) -> anyhow::Result<Response<Incoming>> {
+    let (stream, authority) = connect(aws).await?;
+    let response = exchange(stream, request(Method::GET, authority, path)?).await?;
+    anyhow::ensure!(
+        response.status().is_success(),
+        "{path} of the AWS simulator: {}",
+        response.status()
+    );
+    Ok(response)
+}
+
 async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
-    let authority = aws.trim_start_matches("http://").trim_end_matches('/');
+    let (stream, authority) = connect(aws).await?;
+    read(
+        PATIENCE,
+        exchange(stream, request(method, authority, path)?),
+    )
+    .await
+}
+
+/// Connects to a URL of this machine, `http://ADDRESS:PORT`.
+async fn connect(url: &str) -> anyhow::Result<(TcpStream, &str)> {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
     let socket: SocketAddr = authority
         .parse()
-        .with_context(|| format!("{aws} is no address and port"))?;
-    let stream = TcpStream::connect(socket).await?;
-    read(exchange(stream, request(method, authority, path)?)).await
+        .with_context(|| format!("{url} is no address and port"))?;
+    let stream = TcpStream::connect(socket)
+        .await
+        .with_context(|| format!("cannot connect to {url}"))?;
+    Ok((stream, authority))
 }
 
 /// Asks `listener` for `path` of `host`. Redirects are not followed.
@@ -135,7 +177,7 @@ async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer
 /// When there is no whole answer within ten seconds.
 pub async fn get(listener: &Listener, host: &str, path: &str) -> anyhow::Result<Answer> {
     let request = request(Method::GET, &listener.authority(host), path)?;
-    read(send(listener, host, request)).await
+    read(PATIENCE, send(listener, host, request)).await
 }
 
 fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Request<Body>> {
@@ -147,6 +189,7 @@ fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Reques
 }
 
 async fn read(
+    patience: Duration,
     sent: impl Future<Output = anyhow::Result<Response<Incoming>>>,
 ) -> anyhow::Result<Answer> {
     let whole = async {
@@ -158,9 +201,9 @@ async fn read(
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     };
-    tokio::time::timeout(PATIENCE, whole)
+    tokio::time::timeout(patience, whole)
         .await
-        .context("no answer within ten seconds")?
+        .with_context(|| format!("no answer within {} seconds", patience.as_secs()))?
 }
 
 /// Sends a request to `listener`; `host` is the name that TLS asks for.

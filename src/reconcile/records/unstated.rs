@@ -5,9 +5,9 @@
 //!
 //! Each group's rules, and what its `IngressGroup` shows, are compared with
 //! what its Ingresses state once, when the process meets it; where they agree,
-//! as they do at most starts, nothing is read for it. A record found this way goes only if its TXT names the very
-//! group, and only a few go at once: many hosts without an
-//! Ingress rather are a snapshot that is not whole.
+//! as they do at most starts, nothing is read for it. A record found this way
+//! goes only if its TXT names the very group, and only a few go at once: many
+//! hosts without an Ingress rather are a snapshot that is not whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::Records;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::records::{ObservedRecords, Place, Zone};
-use crate::model::records_build::{live_hosts, zones_that_may_hold};
+use crate::model::records_build::{is_host, live_hosts, zones_that_may_hold};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
@@ -79,7 +79,8 @@ impl Unstated {
         let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
         let (kept, left) = parting::hosts(&desired.members, leavers, snapshot);
         let mut hosts = live_hosts(observed);
-        hosts.extend(shown());
+        // Anything may be written there.
+        hosts.extend(shown().into_iter().filter(|host| is_host(host)));
         hosts.retain(|host| !kept.contains(host) && !left.contains(host));
         if hosts.is_empty() {
             return false;
@@ -92,7 +93,8 @@ impl Unstated {
 impl Records {
     /// Compares what a group's rules are for, and the hosts that it is shown to
     /// have records for, with what its Ingresses state, when this process meets
-    /// it; `observed` is what AWS holds before the first write. Answers whether there are records to look at.
+    /// it; `observed` is what AWS holds before the first write. Answers whether
+    /// there are records to look at.
     pub(in super::super) fn meet_rules(
         &self,
         desired: &Desired,

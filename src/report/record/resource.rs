@@ -62,17 +62,23 @@ impl Resource {
     }
 
     /// Whether a status must be written now. One that says nothing new but
-    /// for hashes of targets can wait.
+    /// for hashes of targets can wait, and the steps of a change that is tried
+    /// again are no news.
     pub(super) fn takes(&mut self, status: &IngressGroupStatus) -> bool {
-        if self.written.as_ref() == Some(status) {
+        let Some(mut same) = self.written.clone() else {
+            return true;
+        };
+        if let (Some(told), Some(wished)) = (&mut same.last_change, &status.last_change)
+            && told.is_as(wished)
+        {
+            told.clone_from(wished);
+        }
+        if same == *status {
             // What is there may be about to be taken away.
             let said = self.targets().filter(|_| !self.changed.is_empty());
             self.late = said.cloned();
             return false;
         }
-        let Some(mut same) = self.written.clone() else {
-            return true;
-        };
         let (Some(written), Some(wished)) = (&mut same.applied, &status.applied) else {
             return true;
         };

@@ -2,12 +2,16 @@
 //! of a story. The next process comes to what one that was never killed makes
 //! out of nothing, leaves nothing over, and touches nothing of others.
 
-mod aws;
+mod blows;
 mod foreign;
+mod leaders;
 mod picture;
 mod stories;
+mod watches;
 
-use crate::support::{Controller, Scene};
+use std::time::{Duration, Instant};
+
+use crate::support::{Controller, Proxy, Scene};
 use foreign::Foreign;
 use picture::difference;
 use stories::{ADDRESSES, Story, Wish};
@@ -26,21 +30,51 @@ impl World {
             cluster: picture::cluster(scene).await,
         }
     }
+}
 
-    /// Whether it is this; says what is different. The account is looked at
-    /// first, which costs Kubernetes nothing.
-    async fn is(&self, scene: &Scene) -> Result<(), String> {
-        let account = scene.account(picture::account);
-        if account != self.account {
-            return Err(difference(&account, &self.account));
-        }
+/// Looks at the world again and again, and at the account only when somebody
+/// called it, or it may have changed by itself.
+#[derive(Default)]
+struct Glance {
+    account: Option<(u64, Instant, Result<(), String>)>,
+}
+
+/// The account may have changed by itself after this time.
+const BY_ITSELF: Duration = Duration::from_millis(500);
+
+impl Glance {
+    /// Whether the world is this; says what is different.
+    async fn shows(&mut self, world: &World, scene: &Scene) -> Result<(), String> {
+        let calls = scene.aws.journal().begun();
+        let known = self.account.as_ref();
+        let known = known.filter(|(at, when, _)| *at == calls && when.elapsed() < BY_ITSELF);
+        let account = if let Some((_, _, known)) = known {
+            known.clone()
+        } else {
+            let account = scene.account(picture::account);
+            let is = if account == world.account {
+                Ok(())
+            } else {
+                Err(difference(&account, &world.account))
+            };
+            self.account = Some((calls, Instant::now(), is.clone()));
+            is
+        };
+        account?;
         let cluster = picture::cluster(scene).await;
-        if cluster == self.cluster {
+        if cluster == world.cluster {
             Ok(())
         } else {
-            Err(difference(&cluster, &self.cluster))
+            Err(difference(&cluster, &world.cluster))
         }
     }
+}
+
+/// Whose writes meet blows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Aws,
+    Kubernetes,
 }
 
 /// A scene in which a story is told again and again.
@@ -52,19 +86,26 @@ struct Stage {
     /// What is there while nothing is wished.
     nothing: World,
     foreign: Foreign,
+    /// What stands between the controller and the API server; only where
+    /// Kubernetes is what fails.
+    proxy: Option<Proxy>,
     processes: u32,
 }
 
 impl Stage {
     /// A stage with the first wish fulfilled, and the controller that did it.
     /// `label` tells it from others of the same story.
-    async fn set(story: Story, label: &str) -> (Self, Controller) {
+    async fn set(story: Story, label: &str, side: Side) -> (Self, Controller) {
         let scene = Scene::new(&format!("crash-{}-{label}", story.name())).await;
         no_delays(&scene);
         let foreign = Foreign::put(&scene);
         Wish::nothing().utter(&scene).await;
         let nothing = World::of(&scene).await;
         let wishes = story.wishes(&scene);
+        let proxy = match side {
+            Side::Aws => None,
+            Side::Kubernetes => Some(Proxy::start(scene.client.clone()).await),
+        };
         let unknown = || World {
             account: Vec::new(),
             cluster: Vec::new(),
@@ -75,6 +116,7 @@ impl Stage {
             worlds: [unknown(), unknown()],
             nothing,
             foreign,
+            proxy,
             processes: 0,
         };
         let controller = stage.start(&[]);
@@ -111,23 +153,39 @@ impl Stage {
     fn start(&mut self, arguments: &[&str]) -> Controller {
         self.processes += 1;
         let lease = format!("--leader-election-id=number-{}", self.processes);
+        let flag = self.proxy.as_ref().map(Proxy::flag);
         let mut all = vec![lease.as_str()];
+        all.extend(flag.as_deref());
         all.extend(arguments);
         Controller::start(&self.scene, &all)
     }
 
     /// Waits until all is as a wish asks.
     async fn settled(&self, index: usize, what: &str) {
-        let check = async || self.worlds[index].is(&self.scene).await;
+        let world = &self.worlds[index];
+        self.until(what, async |glance| glance.shows(world, &self.scene).await)
+            .await;
+    }
+
+    /// Waits until `check` is content, with a glance that it can look by.
+    async fn until(
+        &self,
+        what: &str,
+        mut check: impl AsyncFnMut(&mut Glance) -> Result<(), String>,
+    ) {
+        let mut glance = Glance::default();
+        let check = async || check(&mut glance).await;
         self.scene.eventually(what, check).await;
     }
 
     /// Wishes nothing, and waits until nothing is there.
     async fn clear(&self) {
         Wish::nothing().utter(&self.scene).await;
-        let check = async || self.nothing.is(&self.scene).await;
         let what = "nothing is left when nothing is wished";
-        self.scene.eventually(what, check).await;
+        self.until(what, async |glance| {
+            glance.shows(&self.nothing, &self.scene).await
+        })
+        .await;
     }
 
     /// The calls that changed something, in order.

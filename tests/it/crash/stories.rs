@@ -72,7 +72,6 @@ impl Story {
                         ("certificate-arn", certificate),
                         ("listen-ports", r#"[{"HTTP": 80}, {"HTTPS": 443}]"#),
                         ("healthcheck-path", "/healthz"),
-                        ("inbound-cidrs", "192.0.2.0/24"),
                     ],
                 );
                 [serve(&[shop()]), serve(&[changed])]

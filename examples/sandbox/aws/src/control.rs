@@ -20,6 +20,7 @@ use crate::{
     events::events,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
+    resources::{Resources, resources},
     state::{
         Outside,
         lag::{Lag, Setting},
@@ -57,6 +58,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/audit", get(audited))
+        .route("/_sim/resources", get(held_resources))
         .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/events", get(events))
         .route("/_sim/time", get(time).post(forward))
@@ -120,6 +122,30 @@ async fn audited(
     Query(naming): Query<Naming>,
 ) -> Json<Vec<Finding>> {
     Json(control.state.everywhere(|states| audit(states, &naming)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    /// The configured one where it is absent.
+    account: Option<String>,
+    /// The configured one where it is absent.
+    region: Option<String>,
+}
+
+/// What an account holds; of one that nobody has called yet, nothing.
+async fn held_resources(
+    Extract(control): Extract<Control>,
+    Query(whose): Query<Whose>,
+) -> Json<Resources> {
+    let home = control.state.home();
+    let account = whose.account.as_ref().unwrap_or(&home.place().account);
+    let region = whose.region.as_ref().unwrap_or(&home.place().region);
+    Json(control.state.everywhere(|states| {
+        let mut states = states.iter();
+        let state = states.find(|it| it.account == *account && it.region == *region);
+        state.map(|state| resources(state)).unwrap_or_default()
+    }))
 }
 
 /// The certificate of the authority that issues certificates here.
