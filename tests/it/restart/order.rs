@@ -20,7 +20,7 @@ const HELD_MS: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_passes_groups_that_were_found_half_made() {
-    let scene = Scene::new("restart-order").await;
+    let scene = Scene::alone("restart-order").await;
     let ns = scene.name.clone();
     no_delays(&scene);
     scene.service(&ns, "web", &["10.0.48.71"]).await;
