@@ -11,6 +11,7 @@
 
 mod cluster;
 mod process;
+mod proxy;
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use serde_json::json;
 use tokio::sync::RwLock;
 
 pub use process::{Controller, command};
+pub use proxy::{Blow, Proxy, Watches};
 
 /// What a user lets the controller do.
 const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");

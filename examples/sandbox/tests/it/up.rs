@@ -13,15 +13,16 @@ use tokio::process::{Child, Command};
 use crate::processes;
 
 /// A sandbox in a process of its own.
-struct Up {
+pub struct Up {
     child: Child,
     env_file: PathBuf,
-    variables: BTreeMap<String, String>,
+    /// Those of the env file.
+    pub variables: BTreeMap<String, String>,
     folder: tempfile::TempDir,
 }
 
 impl Up {
-    async fn start(arguments: &[&str]) -> Self {
+    pub async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let env_file = folder.path().join("sandbox.env");
         let printed = std::fs::File::create(folder.path().join("printed")).unwrap();
@@ -86,13 +87,25 @@ impl Up {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs kubectl; answers what it prints.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.variables["KUBECTL"])
+            .args(arguments)
+            .envs(&self.variables)
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}\n{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The temporary folder of the sandbox.
     fn data(&self) -> PathBuf {
         let kubeconfig = Path::new(&self.variables["KUBECONFIG"]);
         kubeconfig.parent().unwrap().to_owned()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
@@ -110,6 +123,7 @@ async fn the_env_file_leads_to_a_cluster_that_answers_and_a_signal_ends_it() {
         "CLUSTER_NAME",
         "KUBECONFIG",
         "KUBECTL",
+        "SANDBOX_CONSOLE",
         "SANDBOX_DNS",
     ];
     assert!(up.variables.keys().eq(expected));

@@ -32,6 +32,12 @@ pub struct Incoming {
     pub other_version: Option<String>,
 }
 
+/// Whether an operation only asks.
+pub fn is_read(action: &str) -> bool {
+    let reads = ["Describe", "List", "Get", "AssumeRole"];
+    reads.iter().any(|prefix| action.starts_with(prefix))
+}
+
 impl Incoming {
     /// Whether a list of EC2 is asked for whole: no filter, no ids, no page.
     pub fn is_unfiltered(&self) -> bool {
@@ -43,8 +49,7 @@ impl Incoming {
 
     /// Whether it only asks.
     pub fn is_read(&self) -> bool {
-        let reads = ["Describe", "List", "Get", "AssumeRole"];
-        reads.iter().any(|prefix| self.action.starts_with(prefix))
+        is_read(&self.action)
     }
 
     /// Changes of record sets in it; an UPSERT counts twice.

@@ -15,7 +15,7 @@ mod elb;
 #[cfg(test)]
 mod fuzz;
 mod iam;
-mod incoming;
+pub(crate) mod incoming;
 mod model;
 mod outgoing;
 mod page;

@@ -118,7 +118,12 @@ struct Game {
 
 impl Game {
     fn new() -> Self {
-        let mut state = State::new(ACCOUNT, REGION, Timing::default());
+        // Health shows at once, so that it can be held against the probes.
+        let timing = Timing {
+            first_health_ms: 0,
+            ..Timing::default()
+        };
+        let mut state = State::new(ACCOUNT, REGION, timing);
         let now = Timestamp::UNIX_EPOCH;
         let world = World::default().build(&mut state, now).unwrap();
         for (quota, most) in [

@@ -1,6 +1,7 @@
 //! When the custom resource is written.
 
 use super::*;
+use crate::model::applied::SCHEMA;
 
 /// A resource that shows a finding, as the last process left it.
 pub fn showing(finding: &Finding) -> Resource {
@@ -57,4 +58,57 @@ fn a_record_that_comes_or_goes_is_written_at_once() {
     assert!(resource.takes(&with));
     resource.wrote(with, Instant::now());
     assert!(resource.takes(&without));
+}
+
+#[test]
+fn a_hash_of_targets_that_change_goes_at_once_and_comes_back_when_they_stay() {
+    let web = || ["k8s-web".to_owned()];
+    let said = |resource: &Resource| resource.targets().cloned().unwrap_or_default();
+    let mut now = Instant::now();
+    let mut resource = Resource::default();
+    resource.wrote(status("Serving", "1"), now);
+
+    // What their hash is made from may become what it was: then it is the same.
+    for hash in ["2", "1"] {
+        now += Duration::from_secs(1);
+        resource.changes(web(), now);
+        resource.takes(&status("Serving", hash));
+    }
+    let due = resource.due(now, false).unwrap_or_default();
+    assert!(due.is_empty(), "{due:?}");
+    resource.wrote_targets(due, now);
+    assert_eq!(resource.due(now, false), None);
+    assert!(said(&resource).is_empty());
+
+    // While they go on changing nothing is written.
+    resource.takes(&status("Serving", "1"));
+    now += TARGETS_AGAIN / 2;
+    resource.changes(web(), now);
+    resource.takes(&status("Serving", "3"));
+    now += TARGETS_AGAIN / 2;
+    assert_eq!(resource.due(now, false), None);
+    now += TARGETS_AGAIN / 2;
+    let due = resource.due(now, false).unwrap_or_default();
+    assert_eq!(due["k8s-web"], "3");
+    resource.wrote_targets(due, now);
+    assert_eq!(resource.due(now, false), None);
+
+    // What was written with all else is true.
+    resource.changes(web(), now);
+    resource.wrote(status("Serving", "4"), now);
+    assert_eq!(resource.due(now, false), None);
+
+    // A write that fails is tried again after a while, or at the end.
+    resource.changes(web(), now);
+    assert!(resource.due(now, false).is_some());
+    resource.could_not_write_targets(now);
+    assert_eq!(resource.due(now, false), None);
+    assert!(resource.due(now, true).is_some());
+    assert!(resource.due(now + RETRY, false).is_some());
+
+    // Of a group that is being changed nothing is believed anyway.
+    if let Some(record) = resource.written.as_mut().and_then(|s| s.applied.as_mut()) {
+        record.pending = Some("p".to_owned());
+    }
+    assert_eq!(resource.due(now + RETRY, false), None);
 }
