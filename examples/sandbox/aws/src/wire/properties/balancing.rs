@@ -79,9 +79,10 @@ impl Game {
             Theme::Rules => &[2, 2, 5, 7, 11, 12, 12, 13, 14, 20, 22],
         };
         let any = mine.is_empty() || draw.one_in(6);
-        let which = match any {
-            true => draw.below(26),
-            false => *draw.pick(mine),
+        let which = if any {
+            draw.below(26)
+        } else {
+            *draw.pick(mine)
         };
         match which {
             0 | 1 => self.create_listener(draw),
@@ -114,7 +115,7 @@ impl Game {
     }
 
     /// Makes something; the same again answers the same and changes nothing.
-    fn make_twice(&mut self, thing: Thing, action: &str, name: &str, input: &Value) {
+    pub(super) fn make_twice(&mut self, thing: Thing, action: &str, name: &str, input: &Value) {
         let Ok(answer) = self.elb(action, input) else {
             return;
         };

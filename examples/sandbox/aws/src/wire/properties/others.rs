@@ -214,9 +214,10 @@ impl Game {
         let acl = self.pick(draw, Thing::ClassicAcl);
         let balancer = self.pick(draw, Thing::Balancer);
         let token = self.json(service, "GetChangeToken", &json!({})).unwrap();
-        let token = match draw.one_in(5) {
-            true => json!("old"),
-            false => token["ChangeToken"].clone(),
+        let token = if draw.one_in(5) {
+            json!("old")
+        } else {
+            token["ChangeToken"].clone()
         };
         let (action, input) = match draw.below(4) {
             0 => (
