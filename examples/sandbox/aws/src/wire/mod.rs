@@ -20,6 +20,8 @@ mod model;
 mod outgoing;
 mod page;
 mod params;
+#[cfg(test)]
+mod properties;
 mod route53;
 mod service;
 mod shield;
