@@ -21,7 +21,7 @@ mod outgoing;
 mod page;
 mod params;
 mod route53;
-mod service;
+pub(crate) mod service;
 mod shield;
 mod signature;
 mod stray;
