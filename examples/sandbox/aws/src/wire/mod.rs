@@ -23,7 +23,7 @@ mod params;
 #[cfg(test)]
 mod properties;
 mod route53;
-mod service;
+pub(crate) mod service;
 mod shield;
 mod signature;
 mod stray;
