@@ -43,7 +43,7 @@ use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
 use crate::plan::step::{Need, Plan, Planned, Step};
 use crate::plan::{self, PlanContext};
-use crate::report::{Failure, GroupReport};
+use crate::report::{Failure, GroupReport, Tried};
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
@@ -111,19 +111,22 @@ impl Reconciler {
             }
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let announced = self.announced(&desired, &plan);
+            self.doubt_targets(&desired, &plan);
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
-            let is_announced = announced.peek() != Some(&false);
+            let noted = announced.peek().copied();
             drop(announced);
             wrote |= !applied.done.is_empty();
             if self.judge(&desired, &before, &plan, &applied) {
+                log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
                 at_first.get_or_insert(before);
                 continue;
             }
             let done = Done {
-                desired,
                 before: at_first.unwrap_or(before),
                 waiting,
+                tried: (noted == Some(true)).then(|| self.tried(&desired, &plan, &applied)),
+                desired,
                 applied,
             };
             let complete = done.applied.is_complete();
@@ -131,7 +134,7 @@ impl Reconciler {
             let again = self.publish(done, &plan, &snapshot).await?;
             self.note_mended(&desired, begun, wrote, complete, &snapshot)
                 .await;
-            anyhow::ensure!(is_announced, "the IngressGroup cannot be written");
+            anyhow::ensure!(noted != Some(false), "the IngressGroup cannot be written");
             return Ok(again);
         }
         anyhow::bail!("AWS refuses one value after the other; what is refused is in the events")
@@ -238,10 +241,9 @@ impl Reconciler {
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
         }
-        let tried = |failed: &&apply::Failure| !deferred.contains_key(&failed.step);
-        for failure in applied.failed.iter().filter(tried) {
-            tracing::warn!(step = failure.text, error = %failure.error, "step failed");
-        }
+        // Others are told by whoever decides what comes of them.
+        let held = applied.failed.iter().filter(|f| is_held(plan, f));
+        log_failed(held.filter(|f| !deferred.contains_key(&f.step)));
         applied
     }
 
@@ -280,6 +282,7 @@ impl Reconciler {
             desired,
             before,
             mut waiting,
+            tried,
             applied,
         } = done;
         let group = &desired.group;
@@ -313,6 +316,7 @@ impl Reconciler {
             failures,
             more_findings,
             applied: self.record_of(&desired, &observed, &applied, snapshot),
+            tried,
         };
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
@@ -352,6 +356,8 @@ impl Reconciler {
     ) -> anyhow::Result<Option<Duration>> {
         let mut failed = applied.failed.iter().filter(|f| !is_held(plan, f));
         if let Some(failure) = failed.next() {
+            // The first is told as the error of the key.
+            log_failed(failed.clone());
             let error = anyhow::Error::new(failure.error.clone());
             return Err(error).with_context(|| match failed.count() {
                 0 => failure.text.clone(),
@@ -392,6 +398,13 @@ impl Reconciler {
     }
 }
 
+/// Says which steps failed, and why.
+fn log_failed<'a>(failed: impl Iterator<Item = &'a apply::Failure>) {
+    for failure in failed {
+        tracing::warn!(step = failure.text, error = %failure.error, "step failed");
+    }
+}
+
 /// The turn in which a plan is carried out: who makes a load balancer waits for
 /// AWS anyway, and lets those pass who do not.
 fn turn_of(plan: &Plan) -> Turn {
@@ -411,6 +424,8 @@ struct Done {
     before: Observed,
     /// What the group waits for in DNS.
     waiting: Vec<String>,
+    /// The change, if it was noted before it began.
+    tried: Option<Tried>,
     applied: Applied,
 }
 

@@ -12,6 +12,7 @@ use crate::apply::{BackendReady, Failure, unannounced};
 use crate::aws::Class;
 use crate::key::Key;
 use crate::lane;
+use crate::model;
 use crate::model::backend::{DesiredBackend, ObservedBackend};
 use crate::model::backend_build::{
     Endpoints, GroupPorts, build_backend, endpoints, group_ports, keeps_live,
@@ -38,6 +39,7 @@ impl Reconciler {
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
         let mut all = self.all_desired(&membership, &snapshot).await?;
+        all.extend(self.deserted(&all, &snapshot).await?);
         let left = all
             .values()
             .filter(|desired| !desired.leavers.is_empty())
@@ -71,6 +73,29 @@ impl Reconciler {
             self.parts.queue.wake_all(groups, lane::current());
         }
         self.again(&plan, &applied, !applied.skipped.is_empty())
+    }
+
+    /// What should be of groups that have no Ingress any more, not even one
+    /// that leaves, and whose load balancer is still there: finalizers were
+    /// torn off. It serves until it is gone.
+    async fn deserted(
+        &self,
+        all: &BTreeMap<GroupId, Desired>,
+        snapshot: &Snapshot,
+    ) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
+        let mut groups = self.memory.groups().await?;
+        groups.retain(|group| {
+            !all.contains_key(group) && !self.memory.remembered(group).load_balancers.is_empty()
+        });
+        if groups.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let facts = self.memory.facts().await?;
+        let build = |group: GroupId| {
+            let desired = model::build(&group, snapshot, &facts, &self.settings);
+            (group, desired)
+        };
+        Ok(groups.into_iter().map(build).collect())
     }
 
     /// What AWS holds for groups; those of which nothing is known or believed

@@ -127,7 +127,8 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Vec::new();
         };
-        if records.meet_rules(desired, observed, snapshot) {
+        let shown = || self.parts.reporter.shown_hosts(&desired.group);
+        if records.meet_rules(desired, observed, shown, snapshot) {
             self.parts.queue.wake(Key::Dns, lane::current());
         }
         let waits = records.holding_up(desired, observed, snapshot);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may fail loudly
 
 mod cases;
+mod crash;
 mod dns;
 mod docs;
 mod findings;

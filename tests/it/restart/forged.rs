@@ -85,6 +85,23 @@ async fn in_any_field_it_writes_and_deletes_nothing() {
     }
     assert_eq!(record(&scene, &ns, "shop").await, whole);
 
+    // Nor is what people are told of the last change taken for anything.
+    let told = json!({ "outcome": "UnderWay", "plan": ["1. - load balancer shop"], "more": 9 });
+    let patch = json!([{ "op": "add", "path": "/status/lastChange", "value": told }]);
+    let (name, patch) = (super::resource(&ns, "shop"), patch.to_string());
+    let patch = [
+        "patch",
+        "alb",
+        &name,
+        "--subresource=status",
+        "--type=json",
+        "-p",
+        &patch,
+    ];
+    scene.kubectl(&patch).await;
+    let mut controller = nothing_is_written(&scene, &mut leaders, "last change").await;
+    assert!(controller.terminate().await.success());
+
     // Even for a group that AWS holds nothing for.
     let address = scene.address(&ns, "shop").await;
     scene.delete(&ingress("shop", &["/"], "")).await;

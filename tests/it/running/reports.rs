@@ -122,12 +122,14 @@ async fn group(scene: &Scene) -> Option<Value> {
 async fn described(scene: &Scene, name: &str, address: &str, file: &str) {
     let text = scene.kubectl(&["describe", "alb", name]).await;
     let varies = ["Creation Timestamp:", "Resource Version:", "UID:"];
-    // Hashes are nothing for people; what is below them is further to the right.
-    let mut hashes = false;
+    // Hashes are nothing for people, and a plan has ids; what is below them is
+    // further to the right.
+    let mut hidden = false;
     let lines = text.lines().filter(|line| {
         let depth = line.len() - line.trim_start().len();
-        hashes = line.trim() == "Applied:" || (hashes && depth > 2);
-        !hashes
+        let begins = matches!(line.trim(), "Applied:" | "Last Change:");
+        hidden = begins || (hidden && depth > 2);
+        !hidden
     });
     let lines = lines.map(|line| {
         let label = varies
@@ -218,6 +220,15 @@ async fn people_see_what_it_does() {
         .await;
     described(&scene, &name, &address, "serving").await;
     scene.quiet().await;
+    // What was done for it is there to read.
+    let change = group(&scene).await.unwrap()["status"]["lastChange"].clone();
+    assert_eq!(change["outcome"], "Done", "{change}");
+    let plan = change["plan"].as_array().unwrap();
+    let says = |text: &str| {
+        plan.iter()
+            .any(|line| line.as_str().unwrap().contains(text))
+    };
+    assert!(says("+ target group ") && says("rule 80/1"), "{change}");
     let events = scene.events(&ns, "web").await;
     let mut once = events.clone();
     once.sort();

@@ -11,6 +11,7 @@
 
 mod cluster;
 mod process;
+mod proxy;
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use serde_json::json;
 use tokio::sync::RwLock;
 
 pub use process::{Controller, command};
+pub use proxy::{Blow, Proxy, Watches};
 
 /// What a user lets the controller do.
 const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");
@@ -70,9 +72,17 @@ impl Scene {
         Self::set(name, Box::new(CLUSTER.read().await)).await
     }
 
-    /// A scene that has the cluster for itself; for what others would see.
+    /// A scene that has the cluster for itself; for what others would see, and
+    /// for how calls lie in time.
     pub async fn alone(name: &str) -> Self {
-        Self::set(name, Box::new(CLUSTER.write().await)).await
+        loop {
+            // Not queued for: whoever comes meanwhile goes first, so that those
+            // that must be alone come together at last, one after the other.
+            if let Ok(all) = CLUSTER.try_write() {
+                return Self::set(name, Box::new(all)).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn set(name: &str, share: Box<dyn Send + Sync>) -> Self {
