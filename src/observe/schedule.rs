@@ -197,15 +197,15 @@ impl Schedule {
     /// The pass over everything that is due, if any: tried again soon unless
     /// it is said to be [done](Self::done).
     pub fn next_pass(&mut self, now: Instant) -> Option<Tier> {
-        if self.fast.begin(now) {
-            Some(Tier::Fast)
-        } else if self.network.begin(now) {
-            Some(Tier::Network)
-        } else if self.tag.begin(now) {
-            Some(Tier::Tag)
-        } else {
-            None
-        }
+        let mut passes = [
+            (Tier::Fast, &mut self.fast),
+            (Tier::Network, &mut self.network),
+            (Tier::Tag, &mut self.tag),
+        ];
+        // Who waits longest comes first, so that a short period starves nobody.
+        passes.sort_by_key(|(_, pass)| pass.due);
+        let mut passes = passes.into_iter();
+        passes.find_map(|(tier, pass)| pass.begin(now).then_some(tier))
     }
 
     /// A pass that began then has succeeded.

@@ -82,8 +82,7 @@ impl Memory {
     fn next_group(&self, now: Instant) -> Option<GroupId> {
         let groups = lock(&self.groups);
         let known: Vec<_> = groups.settled().collect();
-        let next = lock(&self.schedule).next_group(&known, now);
-        next
+        lock(&self.schedule).next_group(&known, now)
     }
 
     fn next_targets(&self, now: Instant) -> Option<Arn> {
@@ -96,8 +95,7 @@ impl Memory {
                 target_groups.map(move |live| (&live.arn, read))
             })
             .collect();
-        let next = lock(&self.schedule).next_targets(&known, now);
-        next
+        lock(&self.schedule).next_targets(&known, now)
     }
 
     /// Reads listeners, rules and certificates of a group, and targets that

@@ -208,6 +208,29 @@ fn passes_come_once_in_a_period_and_again_soon_after_a_failure() {
 }
 
 #[test]
+fn a_short_period_does_not_keep_the_others_out() {
+    let begun = Instant::now();
+    let short = Some(Duration::from_secs(1));
+    let tiers = periods(|p| {
+        p.fast = short;
+        p.network = short;
+        p.tag = short;
+    });
+    let mut schedule = Schedule::new(tiers, begun, 1);
+    let came = run(begun, Duration::from_secs(30), |now| {
+        let tier = schedule.next_pass(now);
+        if let Some(tier) = tier {
+            schedule.done(tier, now);
+        }
+        tier
+    });
+    for tier in [Tier::Fast, Tier::Network, Tier::Tag] {
+        let count = came.iter().filter(|(_, of)| *of == tier).count();
+        assert_eq!(count, 10, "{came:?}");
+    }
+}
+
+#[test]
 fn what_is_off_never_comes() {
     let begun = Instant::now();
     let mut schedule = Schedule::new(periods(|_| ()), begun, 1);

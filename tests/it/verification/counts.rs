@@ -48,7 +48,11 @@ async fn of_a_hundred_groups_ten_hours_cost_what_is_promised() {
     let mut total = BTreeMap::new();
     let mut by_tier: BTreeMap<Tier, Vec<u64>> = BTreeMap::new();
     // From the first one on, which comes after five minutes.
-    for second in 0..(10 * HOUR + 300) {
+    let mut end = HOUR;
+    for second in 0.. {
+        if second == end {
+            break;
+        }
         let drift = bench
             .memory
             .verify_tick(begun + Duration::from_secs(second))
@@ -57,6 +61,9 @@ async fn of_a_hundred_groups_ten_hours_cost_what_is_promised() {
         assert!(drift.is_empty() && failed.is_empty(), "{drift:?}");
         if read.is_empty() {
             continue;
+        }
+        if by_tier.is_empty() {
+            end = second + 10 * HOUR;
         }
         let calls = bench.calls();
         // A pass costs this much.

@@ -77,8 +77,13 @@ async fn the_fast_tier_finds_what_a_listing_shows() {
     let name = scene.account(|state| state.load_balancers.values().next().unwrap().name.clone());
     let words = format!("load balancer {name} is not as it was");
     mended(&scene, &controller, "fast", "load-balancer", &words).await;
+}
 
-    // Deleted, with all that is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fast_tier_finds_that_a_load_balancer_is_gone() {
+    let (scene, controller) = served("verify-gone", &FAST).await;
+    let state = scene.aws.state();
+    let name = scene.account(|state| state.load_balancers.values().next().unwrap().name.clone());
     let (arn, address) = scene.account(|state| {
         let lb = state.load_balancers.values().next().unwrap();
         (lb.arn.clone(), lb.dns_name.clone())
