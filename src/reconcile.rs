@@ -9,6 +9,7 @@ mod backend;
 mod background;
 mod connect;
 mod dry_run;
+mod found;
 mod held;
 mod leavers;
 mod record;
@@ -75,6 +76,8 @@ pub struct Reconciler {
     /// Ingresses that are known to have been served by this installation.
     ours: Mutex<leavers::Ours>,
     background: Mutex<Background>,
+    /// What verification found.
+    found: Mutex<found::Unmended>,
     start: Start,
 }
 
@@ -90,9 +93,11 @@ impl Reconciler {
     ///    planned again at once;
     /// 6. status, events, and the finalizers of those that left, last.
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
+        let begun = Instant::now();
         let snapshot = self.parts.stores.snapshot();
         // What people are told of is what all rounds did.
         let mut at_first = None;
+        let mut wrote = false;
         for _ in 0..ROUNDS {
             let mut desired = self.desired(group, &snapshot).await?;
             let before = self.held_by_aws(&desired).await?;
@@ -111,6 +116,7 @@ impl Reconciler {
             let applied = self.apply(work, &plan, announced.clone()).await;
             let noted = announced.peek().copied();
             drop(announced);
+            wrote |= !applied.done.is_empty();
             if self.judge(&desired, &before, &plan, &applied) {
                 log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
                 at_first.get_or_insert(before);
@@ -123,7 +129,11 @@ impl Reconciler {
                 desired,
                 applied,
             };
+            let complete = done.applied.is_complete();
+            let desired = done.desired.clone();
             let again = self.publish(done, &plan, &snapshot).await?;
+            self.note_mended(&desired, begun, wrote, complete, &snapshot)
+                .await;
             anyhow::ensure!(noted != Some(false), "the IngressGroup cannot be written");
             return Ok(again);
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
 
 use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::{BackendReady, Failure, unannounced};
@@ -34,6 +35,7 @@ impl Reconciler {
     /// Brings the shared group and its rules to what all groups need, and
     /// tells the groups that wait for it.
     pub(super) async fn backend(&self) -> anyhow::Result<Option<Duration>> {
+        let begun = Instant::now();
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
         let mut all = self.all_desired(&membership, &snapshot).await?;
@@ -51,6 +53,7 @@ impl Reconciler {
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
         let applied = self.apply(WorkOf::Backend, &plan, unannounced()).await;
+        self.note_mended_backend(begun, !applied.done.is_empty(), applied.is_complete());
         *lock(&self.backend_failures) = words::failures(&applied);
         let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
         let taken = applied.failed.iter().find(is_taken);

@@ -172,8 +172,8 @@ pub async fn cluster(scene: &Scene) -> Vec<String> {
         };
         let mut status = resource.status.unwrap_or_default();
         if let Some(record) = &mut status.applied {
-            // Versions are in them; which groups have one is what counts.
-            record.targets.values_mut().for_each(String::clear);
+            // Versions are in them, and they are written up to a minute late.
+            record.targets.clear();
         }
         let status = serde_json::to_string(&status).unwrap();
         lines.push(format!("{group} {}", names.short(&status)));

@@ -171,5 +171,5 @@ async fn people_see_what_there_is_what_changes_and_why() {
     checks::it_is_readable_in_each_look(&page).await;
     checks::nothing_went_wrong_and_nothing_came_from_elsewhere(&page).await;
     checks::the_game_reacts_to_an_arrow_key(&page).await;
-    checks::a_lost_connection_is_said(page).await;
+    checks::a_lost_connection_is_said_and_mended(page).await;
 }
