@@ -9,6 +9,7 @@ mod backend;
 mod background;
 mod connect;
 mod dry_run;
+mod found;
 mod held;
 mod leavers;
 mod models;
@@ -31,6 +32,7 @@ use crate::apply::{self, Announced, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class, Error};
 use crate::key::Key;
 use crate::lane::{self, Lane, Turn};
+use crate::model;
 use crate::model::applied::spoken_for;
 use crate::model::desired::{Desired, Intent};
 use crate::model::facts::Facts;
@@ -45,7 +47,7 @@ use crate::observe::Memory;
 use crate::plan::blame::{Refusal, blame};
 use crate::plan::step::{Need, Plan, Planned, Step};
 use crate::plan::{self, PlanContext};
-use crate::report::{Failure, GroupReport};
+use crate::report::{Failure, GroupReport, Tried};
 use crate::run::{Changes, Parts, Work};
 
 use background::Background;
@@ -80,6 +82,8 @@ pub struct Reconciler {
     /// Ingresses that are known to have been served by this installation.
     ours: Mutex<leavers::Ours>,
     background: Mutex<Background>,
+    /// What verification found.
+    found: Mutex<found::Unmended>,
     start: Start,
     models: Models,
     /// What all groups need of the backend group; held while it is looked at.
@@ -101,9 +105,11 @@ impl Reconciler {
     ///    planned again at once;
     /// 6. status, events, and the finalizers of those that left, last.
     async fn group(&self, group: &GroupId) -> anyhow::Result<Option<Duration>> {
+        let begun = Instant::now();
         let snapshot = self.parts.stores.snapshot();
         // What people are told of is what all rounds did.
         let mut at_first = None;
+        let mut wrote = false;
         for _ in 0..ROUNDS {
             let mut desired = self.desired(group, &snapshot).await?;
             let before = self.held_by_aws(&desired).await?;
@@ -117,22 +123,30 @@ impl Reconciler {
             }
             self.parts.reporter.claim(&desired, &snapshot).await?;
             let announced = self.announced(&desired, &plan);
+            self.doubt_targets(&desired, &plan);
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
-            let is_announced = announced.peek() != Some(&false);
+            let noted = announced.peek().copied();
             drop(announced);
+            wrote |= !applied.done.is_empty();
             if self.judge(&desired, &before, &plan, &applied) {
+                log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
                 at_first.get_or_insert(before);
                 continue;
             }
             let done = Done {
-                desired,
                 before: at_first.unwrap_or(before),
                 waiting,
+                tried: (noted == Some(true)).then(|| self.tried(&desired, &plan, &applied)),
+                desired,
                 applied,
             };
+            let complete = done.applied.is_complete();
+            let desired = done.desired.clone();
             let again = self.publish(done, &plan, &snapshot).await?;
-            anyhow::ensure!(is_announced, "the IngressGroup cannot be written");
+            self.note_mended(&desired, begun, wrote, complete, &snapshot)
+                .await;
+            anyhow::ensure!(noted != Some(false), "the IngressGroup cannot be written");
             return Ok(again);
         }
         anyhow::bail!("AWS refuses one value after the other; what is refused is in the events")
@@ -179,8 +193,8 @@ impl Reconciler {
         snapshot: &Indexed,
         facts: &Facts,
     ) -> Option<Desired> {
-        let mut desired = self.models.built(group, snapshot, facts, &self.settings);
-        self.without_anothers(&mut desired, snapshot)
+        let mut desired = model::build_indexed(group, snapshot, facts, &self.settings);
+        self.counts_in_all(&mut desired, snapshot)
             .then_some(desired)
     }
 
@@ -239,10 +253,9 @@ impl Reconciler {
         for id in &applied.done {
             self.parts.metrics.plan_step(plan.steps[*id].step.kind());
         }
-        let tried = |failed: &&apply::Failure| !deferred.contains_key(&failed.step);
-        for failure in applied.failed.iter().filter(tried) {
-            tracing::warn!(step = failure.text, error = %failure.error, "step failed");
-        }
+        // Others are told by whoever decides what comes of them.
+        let held = applied.failed.iter().filter(|f| is_held(plan, f));
+        log_failed(held.filter(|f| !deferred.contains_key(&f.step)));
         applied
     }
 
@@ -281,6 +294,7 @@ impl Reconciler {
             desired,
             before,
             mut waiting,
+            tried,
             applied,
         } = done;
         let group = &desired.group;
@@ -314,6 +328,7 @@ impl Reconciler {
             failures,
             more_findings,
             applied: self.record_of(&desired, &observed, &applied, snapshot),
+            tried,
         };
         let reporter = &self.parts.reporter;
         reporter.publish(&report, snapshot).await?;
@@ -353,6 +368,8 @@ impl Reconciler {
     ) -> anyhow::Result<Option<Duration>> {
         let mut failed = applied.failed.iter().filter(|f| !is_held(plan, f));
         if let Some(failure) = failed.next() {
+            // The first is told as the error of the key.
+            log_failed(failed.clone());
             let error = anyhow::Error::new(failure.error.clone());
             return Err(error).with_context(|| match failed.count() {
                 0 => failure.text.clone(),
@@ -390,6 +407,13 @@ impl Reconciler {
     }
 }
 
+/// Says which steps failed, and why.
+fn log_failed<'a>(failed: impl Iterator<Item = &'a apply::Failure>) {
+    for failure in failed {
+        tracing::warn!(step = failure.text, error = %failure.error, "step failed");
+    }
+}
+
 /// The turn in which a plan is carried out: who makes a load balancer waits for
 /// AWS anyway, and lets those pass who do not.
 fn turn_of(plan: &Plan) -> Turn {
@@ -409,6 +433,8 @@ struct Done {
     before: Arc<Observed>,
     /// What the group waits for in DNS.
     waiting: Vec<String>,
+    /// The change, if it was noted before it began.
+    tried: Option<Tried>,
     applied: Applied,
 }
 

@@ -220,6 +220,20 @@ pub fn hosts_of_load_balancer(live: &LiveLoadBalancer) -> impl Iterator<Item = S
     hosts_in(rules.flat_map(|rule| &rule.spec.conditions))
 }
 
+/// Whether a text is a host as an Ingress can state it, spelled as records
+/// are: what is read elsewhere may be anything.
+pub fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let fits = (1..=63).contains(&label.len());
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        fits && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| plain(byte) || byte == b'-')
+    };
+    let labels = text.strip_prefix("*.").unwrap_or(text);
+    text.len() <= 253 && labels.split('.').all(is_label)
+}
+
 /// Whether an Ingress states paths for a host, which become rules.
 fn has_paths(name: &ObjectName, host: &str, snapshot: &Snapshot) -> bool {
     let ingress = snapshot.ingresses.get(name);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 
+use super::schedule::Tier;
 use super::{Memory, elb, lock};
 use crate::aws::Error;
 use crate::model::group::GroupId;
@@ -59,14 +60,14 @@ pub struct Believed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Belief {
     /// Target groups whose targets were not read and may be others.
-    other_targets: BTreeSet<Arn>,
+    pub(super) other_targets: BTreeSet<Arn>,
 }
 
 impl Memory {
     /// Lists the account once, if that was not done yet. Whose a thing of one
     /// of these names is, is not read; of everything else, the tags are.
     pub async fn list_by_name(&self, names: &Names) -> Result<(), Error> {
-        self.list_with(None, names).await
+        self.list_with(None, names, Tier::Fast).await
     }
 
     /// Believes this of a group. To be called right after the account was

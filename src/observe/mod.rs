@@ -6,11 +6,13 @@
 //! to whom their load balancer belongs); a read never undoes what this
 //! process wrote since the read began; readers of one thing share one read.
 //!
-//! * [`Memory`] (here and in `listing`, `verify`): the groups; `belief`: what of
-//!   them is not read at a start.
+//! * [`Memory`] (here and in `listing`): the groups; `belief`: what of them is not
+//!   read at a start; `verify`: what is read again, when `schedule` says so, and
+//!   what it has `found`.
 //! * `account`: facts of the VPC and the shared backend group; `verdicts`.
 //! * [`Dns`]: hosted zones and records.
-//! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
+//! * `elb`, `ec2`, `interfaces`, `tagging`, `normal`: the reads, and AWS's words turned
+//!   into ours; `shared`: those that many wait for.
 //! * `merge`: a read beside what is remembered.
 
 mod account;
@@ -18,10 +20,14 @@ mod belief;
 mod dns;
 pub mod ec2;
 pub mod elb;
+mod found;
 mod interfaces;
 mod listing;
 mod merge;
 pub mod normal;
+mod schedule;
+mod shared;
+mod tagging;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verdicts;
@@ -29,6 +35,7 @@ mod verify;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +43,10 @@ use tokio::time::Instant;
 
 pub use account::PodAddress;
 pub use belief::{Believed, Names};
-pub use dns::{Dns, Recalled};
+pub use dns::{Dns, Looked, Recalled};
+pub use found::Found;
 pub use listing::is_backend;
+pub use schedule::{Periods, Tier};
 pub use verify::Drift;
 pub use zones::Zones;
 
@@ -48,6 +57,8 @@ use crate::model::spec::{
 };
 use belief::Belief;
 use merge::{Depth, Stamps};
+use schedule::Schedule;
+use shared::Shared;
 
 /// What the memory must know of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +67,10 @@ pub struct Scope {
     pub cluster: String,
     /// The VPC.
     pub vpc: String,
-    /// Everything is read again in the background once in this time; verdicts
-    /// of AWS are forgotten after it at the latest.
-    pub verify_interval: Duration,
+    /// How often what is read again in the background.
+    pub periods: Periods,
+    /// Verdicts of AWS are forgotten after this at the latest.
+    pub verdict: Duration,
     /// The first background pass comes no sooner than this after the start.
     pub first_verification: Duration,
 }
@@ -70,11 +82,14 @@ pub struct Memory {
     scope: Scope,
     groups: Mutex<Groups>,
     /// Held while the account is listed, so that all who want it share it.
-    listing: tokio::sync::Mutex<()>,
+    listing: Shared,
     account: Mutex<account::Account>,
     /// Held while facts are read.
-    reading: tokio::sync::Mutex<()>,
-    schedule: Mutex<verify::Schedule>,
+    reading: Shared,
+    /// Locked after `groups`, where both are.
+    schedule: Mutex<Schedule>,
+    /// Whether it was said that tags may not be listed.
+    tags_denied: AtomicBool,
 }
 
 /// All groups, and what the account listing left behind.
@@ -83,9 +98,8 @@ struct Groups {
     known: BTreeMap<GroupId, Remembered>,
     /// When the last complete listing began.
     listed: Option<Instant>,
-    /// Tags of load balancers and target groups of the VPC, ours or not, and
-    /// when they were read.
-    tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// Tags of load balancers and target groups of the VPC, ours or not.
+    tags: BTreeMap<Arn, Tags>,
     /// Those whose tags were not read: their names say whose they are.
     by_name: BTreeSet<Arn>,
     /// Id of the shared backend security group.
@@ -93,9 +107,9 @@ struct Groups {
     /// When the last load balancer went that had a security group, by the
     /// group's id.
     let_go: BTreeMap<String, Instant>,
-    /// Groups that a listing or a full read found to differ from what was
-    /// remembered, for the next tick of verification.
-    drifted: BTreeSet<GroupId>,
+    /// Groups that a listing or a read in the background found to differ from
+    /// what was remembered, and how, for the next tick of verification.
+    drifted: BTreeMap<GroupId, BTreeSet<Found>>,
     /// Groups whose load balancer was found in another provisioning state by
     /// whatever read, until somebody was told.
     other_state: BTreeSet<GroupId>,
@@ -116,7 +130,7 @@ struct Remembered {
     belief: Option<Belief>,
     stamps: Stamps,
     /// Held while it is read, so that all who want it share the read.
-    reading: Arc<tokio::sync::Mutex<()>>,
+    reading: Arc<Shared>,
 }
 
 impl Remembered {
@@ -135,15 +149,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Memory {
     /// Knows nothing yet and makes no call.
     pub fn new(aws: Aws, scope: Scope) -> Self {
-        let schedule = verify::Schedule::new(&scope, Instant::now());
+        let first = Instant::now() + scope.first_verification;
+        let schedule = Schedule::new(scope.periods, first, rand::random());
         Self {
             aws,
             scope,
             groups: Mutex::default(),
-            listing: tokio::sync::Mutex::default(),
+            listing: Shared::default(),
             account: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            reading: Shared::default(),
             schedule: Mutex::new(schedule),
+            tags_denied: AtomicBool::new(false),
         }
     }
 
@@ -170,8 +186,8 @@ impl Memory {
                 // The listing is complete: AWS holds nothing.
                 return Ok(Arc::default());
             };
-            let _shared = reading.lock().await;
-            // Whoever had the lock has read it for all.
+            let reading = reading.begin().await;
+            // Whoever had its turn has read it for all.
             let is_sure = lock(&self.groups)
                 .known
                 .get(group)
@@ -180,7 +196,7 @@ impl Memory {
                 return Ok(self.remembered(group));
             }
             let settled = self.settled_targets(group);
-            if self.read_group(group, &settled).await? {
+            if reading.run(self.read_group(group, &settled)).await? {
                 return Ok(self.remembered(group));
             }
             since = Some(Instant::now());
@@ -210,7 +226,7 @@ impl Memory {
         };
         let read = elb::group(&self.aws, &held, &by_name, settled).await?;
         let mut groups = lock(&self.groups);
-        if !groups.names_were_right(&self.scope.cluster, group, &held, &read, begun) {
+        if !groups.names_were_right(&self.scope.cluster, group, &held, &read) {
             return Ok(false);
         }
         let listed = groups.listed;
@@ -245,6 +261,13 @@ impl Memory {
         let before = Arc::clone(&known.observed);
         change(Arc::make_mut(&mut known.observed));
         known.stamps.note(&before, &known.observed, now);
+        for live in &known.observed.target_groups {
+            let mut old = before.target_groups.iter();
+            let old = old.find(|old| old.arn == live.arn);
+            if old.is_none_or(|old| old.targets != live.targets) {
+                lock(&self.schedule).changed(&live.arn, now);
+            }
+        }
         let left = |lb: &&LiveLoadBalancer| {
             let mut left = known.observed.load_balancers.iter();
             left.any(|left| left.arn == lb.arn)

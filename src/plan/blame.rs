@@ -103,6 +103,11 @@ impl Blame<'_> {
         if let Some(counted) = self.counted() {
             return self.of_limit(step, counted);
         }
+        // Targets of all count, and come and go: whoever asks for one more
+        // rule states none of them, and is not to stand still for them.
+        if self.is_about_targets() && !step.is_of_targets() {
+            return Vec::new();
+        }
         match step {
             Step::CreateRule {
                 listener,
@@ -159,6 +164,14 @@ impl Blame<'_> {
     /// Whether a quota is used up.
     fn is_quota(&self) -> bool {
         self.code.starts_with("TooMany") || self.code.ends_with("LimitExceeded")
+    }
+
+    /// Whether a load balancer has too many targets.
+    fn is_about_targets(&self) -> bool {
+        matches!(
+            self.code,
+            "TooManyTargets" | "TooManyRegistrationsForTargetId"
+        )
     }
 
     fn is_about_subnets(&self) -> bool {

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Reconciler, WorkOf, lock, words};
 use crate::apply::{BackendReady, Failure, unannounced};
 use crate::aws::Class;
@@ -15,6 +17,7 @@ impl Reconciler {
     /// Brings the shared group and its rules to what all groups need, and
     /// tells the groups that wait for it.
     pub(super) async fn backend(&self) -> anyhow::Result<Option<Duration>> {
+        let begun = Instant::now();
         let snapshot = self.parts.stores.snapshot();
         // One run of a key at a time: nobody waits here.
         let mut shares = self.shares.lock().await;
@@ -23,6 +26,7 @@ impl Reconciler {
         let observed = self.memory.recall_backend().await?;
         let plan = diff_backend(&desired, &observed);
         let applied = self.apply(WorkOf::Backend, &plan, unannounced()).await;
+        self.note_mended_backend(begun, !applied.done.is_empty(), applied.is_complete());
         *lock(&self.backend_failures) = words::failures(&applied);
         let is_taken = |failed: &&Failure| failed.error.class == Class::NameTaken;
         let taken = applied.failed.iter().find(is_taken);

@@ -24,7 +24,8 @@ impl Reconciler {
             let observed = self.memory.recall(&group).await?;
             self.drop_anothers(&mut desired, &observed, &snapshot);
             if let Some(records) = &self.records {
-                records.meet_rules(&desired, &observed, &snapshot);
+                let shown = || self.parts.reporter.shown_hosts(&group);
+                records.meet_rules(&desired, &observed, shown, &snapshot);
             }
             let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;

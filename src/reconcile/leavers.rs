@@ -91,17 +91,17 @@ impl Reconciler {
     }
 
     /// Takes out of what should be the leavers that are another controller's,
-    /// as far as is remembered. Answers whether anybody is left.
-    pub(super) fn without_anothers(&self, desired: &mut Desired, snapshot: &Snapshot) -> bool {
-        if !desired.leavers.is_empty() {
-            let group = desired.group.clone();
-            let observed = self.memory.remembered(&group);
-            let is_left = desired.members.is_empty();
-            desired
-                .leavers
-                .retain(|leaver| !self.is_anothers(&group, is_left, leaver, &observed, snapshot));
-        }
-        !(desired.members.is_empty() && desired.leavers.is_empty())
+    /// as far as is remembered. Answers whether anybody is left, or a load
+    /// balancer: whose finalizers were torn off serves until it is gone.
+    pub(super) fn counts_in_all(&self, desired: &mut Desired, snapshot: &Snapshot) -> bool {
+        let group = desired.group.clone();
+        let observed = self.memory.remembered(&group);
+        let is_left = desired.members.is_empty();
+        desired
+            .leavers
+            .retain(|leaver| !self.is_anothers(&group, is_left, leaver, &observed, snapshot));
+        let is_deserted = is_left && desired.leavers.is_empty();
+        !is_deserted || !observed.load_balancers.is_empty()
     }
 
     /// All groups with their Ingresses, those of other controllers left out.
@@ -142,7 +142,8 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Vec::new();
         };
-        if records.meet_rules(desired, observed, snapshot) {
+        let shown = || self.parts.reporter.shown_hosts(&desired.group);
+        if records.meet_rules(desired, observed, shown, snapshot) {
             self.parts.queue.wake(Key::Dns, lane::current());
         }
         let waits = records.holding_up(desired, observed, snapshot);

@@ -2,7 +2,6 @@
 //! time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
@@ -52,7 +51,6 @@ impl Seen {
 #[derive(Debug, Default)]
 pub struct Models {
     kept: Mutex<Kept>,
-    built: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +83,7 @@ impl Models {
         if let Some(model) = lock(&self.kept).models.get(group).filter(fits) {
             return Arc::clone(&model.desired);
         }
-        let desired = Arc::new(self.built(group, snapshot, facts, settings));
+        let desired = Arc::new(model::build_indexed(group, snapshot, facts, settings));
         let model = Model {
             change,
             facts: Arc::clone(facts),
@@ -101,22 +99,5 @@ impl Models {
             kept.models.remove(&oldest);
         }
         desired
-    }
-
-    /// As [`Models::of`], of one among so many that none is kept.
-    pub fn built(
-        &self,
-        group: &GroupId,
-        snapshot: &Indexed,
-        facts: &Facts,
-        settings: &Settings,
-    ) -> Desired {
-        self.built.fetch_add(1, Ordering::Relaxed);
-        model::build_indexed(group, snapshot, facts, settings)
-    }
-
-    /// How many were built since the process began.
-    pub fn count(&self) -> u64 {
-        self.built.load(Ordering::Relaxed)
     }
 }

@@ -12,9 +12,9 @@ use crate::model::applied::{SCHEMA, digest, targets_digest};
 use crate::model::desired::{Desired, Intent};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
-use crate::plan::step::Plan;
+use crate::plan::step::{Plan, Step};
 use crate::plan::trust::{has_targets, live_target_groups};
-use crate::report::Applied;
+use crate::report::{Applied, LastChange, Tried};
 
 impl Reconciler {
     /// Hash of what a group should be.
@@ -29,10 +29,11 @@ impl Reconciler {
             return unannounced();
         }
         let digest = self.digest(desired);
+        let begun = LastChange::begun(plan);
         let desired = desired.clone();
         let reporter = Arc::clone(&self.parts.reporter);
         let announce = async move {
-            let announced = reporter.announce(&desired, &digest).await;
+            let announced = reporter.announce(&desired, &digest, &begun).await;
             announced
                 .inspect_err(|error| {
                     tracing::warn!(group = %desired.group, %error, "the change does not begin");
@@ -40,6 +41,31 @@ impl Reconciler {
                 .is_ok()
         };
         announce.boxed().shared()
+    }
+
+    /// Has the record of a group doubt the targets that a plan is about to
+    /// change.
+    pub(super) fn doubt_targets(&self, desired: &Desired, plan: &Plan) {
+        let Intent::Serve(stack) = &desired.intent else {
+            return;
+        };
+        let keys = plan.steps.iter().filter_map(|planned| match &planned.step {
+            Step::RegisterTargets { key, .. } | Step::DeregisterTargets { key, .. } => Some(key),
+            _ => None,
+        });
+        let wished = keys.filter_map(|key| stack.target_groups.get(key));
+        let names = wished.map(|wished| wished.target_group.name.clone());
+        let reporter = &self.parts.reporter;
+        reporter.targets_change(&desired.group, names.collect());
+    }
+
+    /// A change that was noted, for people.
+    pub(super) fn tried(&self, desired: &Desired, plan: &Plan, applied: &apply::Applied) -> Tried {
+        Tried {
+            digest: self.digest(desired),
+            begun: LastChange::begun(plan),
+            complete: applied.is_complete(),
+        }
     }
 
     /// What the record of a group is to say after a plan has come to this. It

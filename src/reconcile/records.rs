@@ -31,7 +31,7 @@ use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
-use crate::observe::{Dns, Recalled, Zones};
+use crate::observe::{self, Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use book::Book;
 use findings::{Owners, by_group, denied, in_words};
@@ -103,14 +103,12 @@ pub(super) struct Looked {
 impl Records {
     /// Knows nothing yet and makes no call. `grace` is how long a load
     /// balancer outlives its records.
-    pub fn new(dns: Dns, grace: Duration, verify_interval: Duration) -> Self {
+    pub fn new(dns: Dns, grace: Duration, verify_interval: Option<Duration>) -> Self {
+        let most = verify_interval.unwrap_or(LOOK_AGAIN.1);
         Self {
             dns,
             grace,
-            look_again: (
-                LOOK_AGAIN.0.min(verify_interval),
-                LOOK_AGAIN.1.min(verify_interval),
-            ),
+            look_again: (LOOK_AGAIN.0.min(most), LOOK_AGAIN.1.min(most)),
             book: Mutex::default(),
             groups: Mutex::default(),
         }
@@ -201,7 +199,7 @@ impl Records {
     }
 
     /// Verification in the background; see [`Dns::verify_tick`].
-    pub async fn verify(&self, now: Instant) -> Result<Option<Place>, Error> {
+    pub async fn verify(&self, now: Instant) -> Result<observe::Looked, Error> {
         self.dns.verify_tick(now).await
     }
 
@@ -449,6 +447,7 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Ok(None);
         };
+        let begun = Instant::now();
         records.poll(self).await;
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
@@ -480,6 +479,11 @@ impl Reconciler {
             .queue
             .wake_all(news.into_iter().map(Key::Group), lane);
         let next = records.next();
+        let written = applied.submitted.iter().flat_map(|change| &change.places);
+        let written = written.cloned().collect();
+        let owners = |host: &str| looked.owners.of(host);
+        self.note_mended_records(begun, &written, owners, &snapshot)
+            .await;
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
             Some((place, error)) => {

@@ -34,15 +34,21 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// The groups that may need something else than they did.
-    fn stale(&self, snapshot: &Indexed, facts: &Arc<Facts>) -> BTreeSet<GroupId> {
+    /// The groups that may need something else than they did. AWS holds
+    /// something for those of `held`.
+    fn stale(
+        &self,
+        snapshot: &Indexed,
+        facts: &Arc<Facts>,
+        held: &BTreeSet<GroupId>,
+    ) -> BTreeSet<GroupId> {
         let seen = self.seen.as_ref();
         if let Some(mut stale) = seen.and_then(|seen| seen.changed(snapshot, facts)) {
             stale.extend(self.open.iter().cloned());
             return stale;
         }
-        let groups = snapshot.index().groups();
-        groups.chain(self.union.groups()).cloned().collect()
+        let groups = snapshot.index().groups().chain(self.union.groups());
+        groups.chain(held).cloned().collect()
     }
 }
 
@@ -88,14 +94,14 @@ impl Reconciler {
         snapshot: &Indexed,
     ) -> anyhow::Result<()> {
         let facts = self.memory.facts().await?;
-        let stale = shares.stale(snapshot, &facts);
+        let stale = shares.stale(snapshot, &facts, &self.memory.groups().await?);
         let mut looked = Vec::new();
         let mut special = Vec::new();
         for group in &stale {
             let desired = if stale.len() <= FEW {
                 let desired = self.models.of(group, snapshot, &facts, &self.settings);
                 let mut desired = Arc::unwrap_or_clone(desired);
-                self.without_anothers(&mut desired, snapshot)
+                self.counts_in_all(&mut desired, snapshot)
                     .then_some(desired)
             } else {
                 self.desired_in_all(group, snapshot, &facts)

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use super::{Reconciler, lock};
 use crate::lane::{self, Lane, Turn};
+use crate::model;
 use crate::model::applied::{SCHEMA, spoken_for, targets_digest};
 use crate::model::desired::Desired;
 use crate::model::group::GroupId;
@@ -76,7 +77,7 @@ impl Reconciler {
         let begun = std::time::Instant::now();
         // Twice, and none of them kept: all together they would be most of the
         // memory that this process ever has.
-        let build = |group| self.models.built(group, &snapshot, &facts, &self.settings);
+        let build = |group| model::build_indexed(group, &snapshot, &facts, &self.settings);
         for desired in snapshot.index().groups().map(build) {
             if let Some(stack) = spoken_for(&desired) {
                 names.load_balancer(&stack.load_balancer);

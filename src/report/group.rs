@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{GroupReport, GroupState};
+use super::{GroupReport, GroupState, LastChange};
 use crate::model::finding::{Effect, Finding};
 use crate::model::group::GroupId;
 
@@ -76,6 +76,9 @@ pub struct IngressGroupStatus {
     /// Hosts with the state of their DNS records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<RecordStatus>,
+    /// What the controller did last to make the group as wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<LastChange>,
     /// What the controller knows the group by after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
@@ -96,7 +99,7 @@ pub struct Applied {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<String>,
     /// By name of the target group: hash of what its targets were made from,
-    /// versions of EndpointSlices or eligible nodes.
+    /// versions of EndpointSlices or eligible nodes. None while they change.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, String>,
 }
@@ -189,6 +192,8 @@ impl IngressGroupStatus {
                     state: state.to_string(),
                 })
                 .collect(),
+            // What was told before belongs to it.
+            last_change: None,
             applied: report.applied.clone(),
         }
     }

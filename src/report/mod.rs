@@ -11,6 +11,7 @@
 //! Finalizers bracket all work on AWS: [`Reporter::claim`] before anything
 //! exists there, [`Reporter::release`] after all of it is gone.
 
+mod change;
 mod events;
 mod finalizers;
 mod group;
@@ -25,6 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Client;
 
+pub use change::{LastChange, Tried};
 pub use group::{
     Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, installation, resource_name,
 };
@@ -115,6 +117,8 @@ pub struct GroupReport<'a> {
     pub more_findings: Vec<Finding>,
     /// What the record is to say; `None` where the group is another's.
     pub applied: Option<Applied>,
+    /// The change that was noted and tried; `None` where there was none.
+    pub tried: Option<Tried>,
 }
 
 /// State of a group in a word.

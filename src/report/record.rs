@@ -3,9 +3,12 @@
 //!
 //! A change costs two writes: the record says that it is pending before it
 //! begins ([`Reporter::announce`]), and what has become of it together with
-//! what people read ([`Reporter::publish`](super::Reporter::publish)). Hashes
+//! what people read ([`Reporter::publish`](super::Reporter::publish)). Both
+//! tell of the plan and its outcome ([`LastChange`]). Hashes
 //! of targets never make a write of their own on a group's way: they go with
 //! one that happens anyway, or later ([`Reporter::write_late`]).
+
+pub(super) mod resource;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -15,108 +18,22 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::json;
 
-use super::group::{
-    Applied, FindingStatus, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name,
-};
-use super::{Error, GroupReport, NOT_FOUND, Reporter, WRITER};
+use super::group::{Applied, IngressGroup, IngressGroupSpec, IngressGroupStatus, resource_name};
+use super::{Error, GroupReport, LastChange, NOT_FOUND, Reporter, WRITER};
 use crate::api_error::ApiError;
 use crate::model::applied::SCHEMA;
 use crate::model::desired::{Desired, Intent};
-use crate::model::finding::Finding;
 use crate::model::group::GroupId;
+pub(super) use resource::Resource;
 
 /// Label of custom resources: the installation that writes them.
 const INSTALLATION_LABEL: &str = "ingress.k8s.aws/installation";
 /// A CRD that is not installed is looked for again after this time.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
-/// Hashes of a group's targets are written no sooner than this after the last
-/// time.
-const TARGETS_AGAIN: Duration = Duration::from_mins(1);
 /// Writes of hashes in one go, and side by side.
 const AT_ONCE: (usize, usize) = (50, 8);
 /// Objects on a page of a list.
 const PAGE: u32 = 500;
-
-/// What is known of a group's custom resource.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Resource {
-    /// What it says, as read at the start or written last.
-    written: Option<IngressGroupStatus>,
-    /// Hashes of targets that it should say, if it says others.
-    late: Option<BTreeMap<String, String>>,
-    /// When hashes of targets were last written.
-    targets_written: Option<Instant>,
-}
-
-impl Resource {
-    /// Whether it is there, as far as known.
-    pub fn is_there(&self) -> bool {
-        self.written.is_some()
-    }
-
-    /// Whether people can read there already what is wrong.
-    pub fn says(&self, finding: &Finding) -> bool {
-        let written = self.written.as_ref();
-        written.is_some_and(|status| status.findings.contains(&FindingStatus::of(finding)))
-    }
-
-    fn record(&self) -> Option<&Applied> {
-        self.written.as_ref()?.applied.as_ref()
-    }
-
-    fn targets(&self) -> Option<&BTreeMap<String, String>> {
-        Some(&self.record()?.targets)
-    }
-
-    /// Takes in what was just written.
-    fn wrote(&mut self, status: IngressGroupStatus, now: Instant) {
-        let before = self.targets().cloned();
-        self.written = Some(status);
-        self.late = None;
-        if self.targets() != before.as_ref() {
-            self.targets_written = Some(now);
-        }
-    }
-
-    /// Whether a status must be written now. One that says nothing new but
-    /// for hashes of targets can wait.
-    fn takes(&mut self, status: &IngressGroupStatus) -> bool {
-        if self.written.as_ref() == Some(status) {
-            self.late = None;
-            return false;
-        }
-        let Some(mut same) = self.written.clone() else {
-            return true;
-        };
-        let (Some(written), Some(wished)) = (&mut same.applied, &status.applied) else {
-            return true;
-        };
-        written.targets.clone_from(&wished.targets);
-        if same != *status {
-            return true;
-        }
-        self.late = Some(wished.targets.clone());
-        false
-    }
-
-    /// Hashes that are due to be written.
-    fn due(&self, now: Instant, all: bool) -> Option<BTreeMap<String, String>> {
-        let again = |at: Instant| all || now.saturating_duration_since(at) >= TARGETS_AGAIN;
-        let due = self.targets_written.is_none_or(again);
-        self.late.clone().filter(|_| due)
-    }
-
-    /// Takes in hashes of targets that were just written.
-    fn wrote_targets(&mut self, targets: BTreeMap<String, String>, now: Instant) {
-        self.targets_written = Some(now);
-        if self.late.as_ref() == Some(&targets) {
-            self.late = None;
-        }
-        if let Some(record) = self.written.as_mut().and_then(|s| s.applied.as_mut()) {
-            record.targets = targets;
-        }
-    }
-}
 
 fn parameters() -> PatchParams {
     PatchParams {
@@ -204,11 +121,26 @@ impl Reporter {
         self.memory().groups.get(group)?.resource.record().cloned()
     }
 
+    /// The hosts that people read of as having records of a group.
+    pub fn shown_hosts(&self, group: &GroupId) -> BTreeSet<String> {
+        let memory = self.memory();
+        let told = memory.groups.get(group);
+        let shown = told.and_then(|told| told.resource.written.as_ref());
+        let records = shown.into_iter().flat_map(|status| &status.records);
+        records.map(|record| record.host.clone()).collect()
+    }
+
     /// Notes in the record that a group is about to be changed to what the
-    /// digest stands for, if it does not say already that it is being changed.
+    /// digest stands for, by the plan that `begun` tells of, if it does not say
+    /// already that it is being changed.
     /// Where there can be no record the change goes on without: what has none
     /// is read in full.
-    pub async fn announce(&self, desired: &Desired, digest: &str) -> Result<(), Error> {
+    pub async fn announce(
+        &self,
+        desired: &Desired,
+        digest: &str,
+        begun: &LastChange,
+    ) -> Result<(), Error> {
         let group = &desired.group;
         {
             let memory = self.memory();
@@ -220,11 +152,12 @@ impl Reporter {
                 return Ok(());
             }
         }
-        match self.write_pending(desired, digest).await {
+        match self.write_pending(desired, digest, begun).await {
             Ok(()) => {
                 let mut memory = self.memory();
                 let resource = &mut memory.groups.entry(group.clone()).or_default().resource;
                 let status = resource.written.get_or_insert_default();
+                status.last_change = Some(begun.clone());
                 let record = status.applied.get_or_insert_default();
                 record.schema = SCHEMA;
                 record.pending = Some(digest.to_owned());
@@ -247,11 +180,32 @@ impl Reporter {
         }
     }
 
-    async fn write_pending(&self, desired: &Desired, digest: &str) -> kube::Result<()> {
+    /// Notes that the targets of these target groups of a group are about to
+    /// change, so that their hashes in the record are not what they were made
+    /// from any more. Writes nothing: nothing is in the way of a target.
+    pub fn targets_change(&self, group: &GroupId, names: BTreeSet<String>) {
+        if !names.is_empty() {
+            let mut memory = self.memory();
+            let told = memory.groups.entry(group.clone()).or_default();
+            told.resource.changes(names, Instant::now());
+        }
+    }
+
+    async fn write_pending(
+        &self,
+        desired: &Desired,
+        digest: &str,
+        begun: &LastChange,
+    ) -> kube::Result<()> {
         let api: Api<IngressGroup> = Api::all(self.client.clone());
         let name = resource_name(&desired.group);
         let record = json!({ "schema": SCHEMA, "pending": digest });
-        let noted = Patch::Merge(json!({ "status": { "applied": record } }));
+        // A merge takes away only what is named.
+        let change = json!({
+            "outcome": begun.outcome, "detail": null, "plan": begun.plan, "more": begun.more,
+        });
+        let noted = json!({ "status": { "applied": record, "lastChange": change } });
+        let noted = Patch::Merge(noted);
         match api.patch_status(&name, &parameters(), &noted).await {
             Ok(_) => {}
             Err(kube::Error::Api(answer)) if answer.code == NOT_FOUND => {
@@ -266,6 +220,7 @@ impl Reporter {
                     "memberCount": members.len(),
                     "members": members,
                     "applied": record,
+                    "lastChange": begun,
                 } }));
                 api.patch_status(&name, &parameters(), &first).await?;
             }
@@ -284,11 +239,16 @@ impl Reporter {
             return 0;
         }
         let mut status = IngressGroupStatus::of(report);
-        if report.records.is_none()
-            && let Some(told) = self.memory().groups.get(group)
-            && let Some(written) = &told.resource.written
         {
-            status.records.clone_from(&written.records);
+            let memory = self.memory();
+            let told = memory.groups.get(group);
+            let written = told.and_then(|told| told.resource.written.as_ref());
+            if report.records.is_none()
+                && let Some(written) = written
+            {
+                status.records.clone_from(&written.records);
+            }
+            status.last_change = LastChange::now(report.tried.as_ref(), &status, written);
         }
         self.show(group, status).await
     }
@@ -375,8 +335,9 @@ impl Reporter {
     }
 
     /// Writes hashes of targets that changed, of each group at most once a
-    /// minute; at the end (`all`) those of all groups. A failure is logged,
-    /// and it is tried again.
+    /// minute, after those that are not so any more were taken away; at the
+    /// end (`all`) those of all groups. A failure is logged, and it is tried
+    /// again.
     pub async fn write_late(&self, all: bool) {
         let now = Instant::now();
         let due: Vec<(GroupId, BTreeMap<String, String>)> = {
@@ -400,9 +361,8 @@ impl Reporter {
                 Err(error) => {
                     let error = ApiError::from(error);
                     tracing::warn!(%group, %error, "cannot write the IngressGroup");
-                    // As if it had been written, for the pause.
                     if let Some(told) = self.memory().groups.get_mut(&group) {
-                        told.resource.targets_written = Some(now);
+                        told.resource.could_not_write_targets(now);
                     }
                 }
             }
@@ -459,6 +419,3 @@ impl super::Memory {
             .is_some_and(|since| since.elapsed() < LOOK_AGAIN)
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests;

@@ -67,6 +67,7 @@ pub(crate) fn report<'a>(
         failures: Vec::new(),
         more_findings: Vec::new(),
         applied: None,
+        tried: None,
     }
 }
 

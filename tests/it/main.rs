@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test may fail loudly
 
 mod cases;
+mod crash;
 mod dns;
 mod docs;
 mod findings;
@@ -17,3 +18,4 @@ mod restart;
 mod round_trip;
 mod running;
 mod support;
+mod verification;

@@ -77,7 +77,8 @@ impl Account {
     }
 
     /// Starts an AWS with an empty account on `listen`; `only_known_keys`
-    /// refuses keys that were not registered with it.
+    /// refuses keys that were not registered with it, what is left to chance is
+    /// drawn by `seed`.
     ///
     /// # Errors
     /// The port is taken.
@@ -85,12 +86,14 @@ impl Account {
         listen: SocketAddr,
         time: Profile,
         only_known_keys: bool,
+        seed: u64,
     ) -> anyhow::Result<Self> {
         let options = sandbox_aws::Options {
             listen,
             timing: time.timing(),
             lags: time.lags(),
             only_known_keys,
+            seed,
             ..sandbox_aws::Options::default()
         };
         Self::start(options).await

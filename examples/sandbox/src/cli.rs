@@ -15,6 +15,7 @@ use crate::bench_aws;
 use crate::controller::ControllerProgram;
 use crate::demo;
 use crate::open_files;
+use crate::request::{Asked, Whereabouts};
 use crate::sandbox::Options;
 use crate::terminal::{self, Terminal};
 use crate::up::{self, Up};
@@ -44,6 +45,14 @@ enum Command {
     /// Stays before everything is deleted again, so that you can play with
     /// kubectl and a browser, until Ctrl-C.
     Demo(DemoArgs),
+    /// Sends a request through a load balancer of a sandbox that runs, and says
+    /// which rule took it, why the others did not, where it went and why.
+    ///
+    /// Exits with 0 when there was an answer, whatever its status, and with 1
+    /// else. Finds the sandbox by SANDBOX_CONSOLE or AWS_ENDPOINT_URL, in the
+    /// environment or in the env file of `up --env-file`; with AWS_ENDPOINT_URL
+    /// alone the names of Pods are not known.
+    Request(RequestArgs),
     /// Starts an AWS alone: an empty account.
     Aws(AwsArgs),
     /// Measures what a controller costs: calls to AWS, seconds, memory, CPU.
@@ -61,6 +70,13 @@ enum Command {
     /// Its goals hold for a release build: cargo run --release -p sandbox --
     /// bench-aws.
     BenchAws(BenchAwsArgs),
+
+    /// Measures the console's page in a headless Chromium: milliseconds until
+    /// there is a picture, and of script for a change of it.
+    ///
+    /// The page's part needs chromium and chromedriver (Debian: chromium,
+    /// chromium-driver).
+    BenchConsole(BenchConsoleArgs),
 }
 
 /// What every command with a control plane takes.
@@ -80,6 +96,11 @@ struct ControlPlaneArgs {
     /// any that is free.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     gateway_port: u16,
+
+    /// Port of the console, a page that shows all of it; 0 takes any that is
+    /// free.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    console_port: u16,
 }
 
 #[derive(Debug, Args)]
@@ -95,8 +116,8 @@ struct UpArgs {
     no_controller: bool,
 
     /// File that gets KUBECONFIG, KUBECTL, AWS_ENDPOINT_URL, AWS_REGION,
-    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLUSTER_NAME, AWS_VPC_ID and
-    /// SANDBOX_DNS as KEY=value lines. It appears, complete, once everything
+    /// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, CLUSTER_NAME, AWS_VPC_ID,
+    /// SANDBOX_DNS and SANDBOX_CONSOLE as KEY=value lines. It appears, complete, once everything
     /// answers, and goes with the sandbox.
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
@@ -112,12 +133,44 @@ struct DemoArgs {
     #[arg(long)]
     once: bool,
 
-    /// Without the controller: every claim must then fail.
+    /// Without the controller: every claim fails then, and so does the demo,
+    /// which shows that claims are checked.
     #[arg(long)]
     no_controller: bool,
 
     #[command(flatten)]
     control_plane: ControlPlaneArgs,
+}
+
+#[derive(Debug, Args)]
+struct RequestArgs {
+    /// What to ask for, such as https://game.example.com/top?of=all: the host
+    /// is looked up in the simulated Route 53.
+    url: String,
+
+    /// Method.
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    request: String,
+
+    /// A header, such as 'X-Beta: yes'; may be given several times.
+    #[arg(short = 'H', long, value_name = "HEADER", value_parser = header)]
+    header: Vec<(String, String)>,
+
+    /// Body.
+    #[arg(short = 'd', long, value_name = "TEXT")]
+    data: Option<String>,
+
+    /// Address of the client, as rules and targets see it.
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<String>,
+
+    /// Prints JSON, all of the body included.
+    #[arg(long)]
+    json: bool,
+
+    /// Env file of the sandbox, in place of the environment.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -140,11 +193,16 @@ struct AwsArgs {
     /// so where AWS takes minutes; real. Single knobs: POST /_sim/config.
     #[arg(long, value_name = "PROFILE", default_value = "quick")]
     time: Profile,
+
+    /// What all that is left to chance is drawn by, for a run like another one;
+    /// drawn if absent. It is printed, and in GET /_sim/config.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 struct BenchArgs {
-    /// Number of groups, or several.
+    /// Number of groups; of several numbers each has a sandbox of its own.
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100")]
     groups: Vec<usize>,
 
@@ -168,13 +226,24 @@ struct BenchArgs {
 }
 
 #[derive(Debug, Args)]
+struct BenchConsoleArgs {
+    /// Number of groups, each with ten rules and ten pods.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    groups: usize,
+
+    /// Folder of ready binaries, as for `up`.
+    #[arg(long, value_name = "DIR", env = "SANDBOX_CONTROL_PLANE_BIN")]
+    control_plane_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 struct BenchAwsArgs {
     /// How many there are in the account, each with five target groups and ten
     /// rules.
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     load_balancers: usize,
 
-    /// How long calls, and then requests, are sent.
+    /// Seconds for which calls are sent, and then requests.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u64,
 
@@ -223,16 +292,53 @@ impl Cli {
                 };
                 bench::run(options, ended).await
             }
+            Command::Request(args) => {
+                let asked = Asked {
+                    method: Some(args.request),
+                    url: Some(args.url),
+                    headers: args.header.into_iter().collect(),
+                    source: args.source,
+                    body: args.data,
+                    ..Asked::default()
+                };
+                let at = Whereabouts::find(args.env_file.as_deref())?;
+                let told = tokio::select! {
+                    told = at.send(&asked) => told?,
+                    () = ended.cancelled() => return Ok(()),
+                };
+                let text = if args.json {
+                    serde_json::to_string_pretty(&told)?
+                } else {
+                    told.text.join("\n")
+                };
+                terminal::print(&format!("{text}\n"));
+                let why = told.reason.as_deref().unwrap_or("no connection");
+                anyhow::ensure!(told.status.is_some(), "there was no answer: {why}");
+                Ok(())
+            }
             Command::Aws(args) => {
                 let known = args.only_known_keys;
-                let account = Account::empty(args.listen, args.time, known).await?;
+                // Of 32 bits, so that every reader of JSON takes it whole.
+                let seed = args.seed.unwrap_or_else(|| rand::random::<u32>().into());
+                let account = Account::empty(args.listen, args.time, known, seed).await?;
                 terminal::print(&format!(
-                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\n",
+                    "AWS_ENDPOINT_URL={}\nAWS_REGION={}\nSANDBOX_DNS={}\nSANDBOX_SEED={seed}\n",
                     account.endpoint_url(),
                     account.region(),
                     account.dns(),
                 ));
                 ended.cancelled().await;
+                Ok(())
+            }
+            Command::BenchConsole(args) => {
+                let options = bench::console::Options {
+                    groups: args.groups,
+                    control_plane_bin: args.control_plane_bin,
+                };
+                tokio::select! {
+                    table = bench::console::measure(&options) => terminal::print(&table?),
+                    () = ended.cancelled() => {}
+                }
                 Ok(())
             }
             Command::BenchAws(args) => {
@@ -258,6 +364,7 @@ impl ControlPlaneArgs {
             cluster_name: self.cluster_name,
             controller: Some(ControllerProgram::of_this_executable()?),
             gateway_port: self.gateway_port,
+            console_port: Some(self.console_port),
             env_file: None,
         })
     }
@@ -274,6 +381,14 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     } else {
         Err("expected an address of loopback, such as 127.0.0.1".to_owned())
     }
+}
+
+/// A header as curl takes it.
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("expected a name and a value, such as 'X-Beta: yes'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// A signal this soon after another one is the same request: some programs
@@ -309,7 +424,7 @@ fn end_on_signal() -> anyhow::Result<CancellationToken> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use clap::CommandFactory;
 
@@ -324,6 +439,27 @@ mod tests {
     fn the_aws_listens_on_loopback_only() {
         assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "127.0.0.1:80"]).is_ok());
         assert!(Cli::try_parse_from(["sandbox", "aws", "--listen", "0.0.0.0:80"]).is_err());
+    }
+
+    #[test]
+    fn a_request_is_written_as_for_curl() {
+        let line = [
+            "sandbox",
+            "request",
+            "-XPUT",
+            "-H",
+            "a: b:c",
+            "http://x/",
+            "--json",
+        ];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let Command::Request(args) = cli.command else {
+            panic!("{cli:?}");
+        };
+        assert_eq!((args.request.as_str(), args.json), ("PUT", true));
+        assert_eq!(args.header, [("a".to_owned(), "b:c".to_owned())]);
+        assert!(Cli::try_parse_from(["sandbox", "request", "-H", "a", "x"]).is_err());
+        assert!(Cli::try_parse_from(["sandbox", "request"]).is_err());
     }
 
     #[test]

@@ -28,12 +28,14 @@ pub struct Environment {
     pub aws_vpc_id: String,
     /// `SANDBOX_DNS`: address and port that answer DNS over UDP.
     pub sandbox_dns: String,
+    /// `SANDBOX_CONSOLE`: URL of the console, if there is one.
+    pub sandbox_console: Option<String>,
 }
 
 impl Environment {
     /// The variables with their values, in the order of the file.
-    pub fn variables(&self) -> [(&'static str, String); 9] {
-        [
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
             ("KUBECONFIG", self.kubeconfig.display().to_string()),
             ("KUBECTL", self.kubectl.display().to_string()),
             ("AWS_ENDPOINT_URL", self.aws_endpoint_url.clone()),
@@ -43,7 +45,10 @@ impl Environment {
             ("CLUSTER_NAME", self.cluster_name.clone()),
             ("AWS_VPC_ID", self.aws_vpc_id.clone()),
             ("SANDBOX_DNS", self.sandbox_dns.clone()),
-        ]
+        ];
+        let console = self.sandbox_console.clone();
+        variables.extend(console.map(|url| ("SANDBOX_CONSOLE", url)));
+        variables
     }
 }
 
@@ -142,6 +147,7 @@ mod tests {
             cluster_name: "sandbox".to_owned(),
             aws_vpc_id: "vpc-1".to_owned(),
             sandbox_dns: "127.0.0.1:5353".to_owned(),
+            sandbox_console: Some("http://127.0.0.1:8090/".to_owned()),
         }
     }
 
@@ -163,7 +169,8 @@ mod tests {
              AWS_SECRET_ACCESS_KEY=secret\n\
              CLUSTER_NAME=sandbox\n\
              AWS_VPC_ID=vpc-1\n\
-             SANDBOX_DNS=127.0.0.1:5353\n"
+             SANDBOX_DNS=127.0.0.1:5353\n\
+             SANDBOX_CONSOLE=http://127.0.0.1:8090/\n"
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(file);

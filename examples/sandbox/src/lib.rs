@@ -2,7 +2,7 @@
 //! controller.
 //!
 //! ```text
-//! main -> cli -> { up, demo, bench } -> sandbox -> { control_plane, account, kubelet, gateway }
+//! main -> cli -> { up, demo, bench } -> sandbox -> { control_plane, account, kubelet, gateway, console }
 //!                                       kubelet -> { control_plane, apps }
 //!                                       account -> sandbox_aws
 //!         cli -> bench_aws
@@ -16,8 +16,12 @@
 //!   controller's own Pods run as real processes.
 //! * `gateway` lets a browser reach the load balancers; `web` is how the
 //!   sandbox itself asks them.
+//! * `request` sends a request through a load balancer and says what became of
+//!   it.
+//! * `console` is a page that shows what there is and what happens.
 //! * `demo` is the demonstration, `bench` measures the controller.
 //! * `bench_aws` measures the simulated AWS, as a process of its own.
+//! * `browser` drives a real one, to test and to measure the console's page.
 //! * `controller` says which program the controller is and installs it from
 //!   `deploy/`.
 //!
@@ -28,7 +32,9 @@ pub mod account;
 pub mod apps;
 pub mod bench;
 pub mod bench_aws;
+pub mod browser;
 pub mod cli;
+pub mod console;
 pub mod control_plane;
 pub mod controller;
 pub mod demo;
@@ -36,7 +42,9 @@ pub mod env_file;
 pub mod gateway;
 pub mod kubelet;
 pub mod open_files;
+pub mod request;
 pub mod sandbox;
+pub mod sent_events;
 pub mod terminal;
 pub mod up;
 pub mod web;

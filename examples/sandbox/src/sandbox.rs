@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use crate::account::Account;
+use crate::console::picture::Place;
+use crate::console::plan::Planner;
+use crate::console::{self, Console};
 use crate::control_plane::{self, ControlPlane};
 use crate::controller::{self, ControllerProgram, Installation};
 use crate::env_file::Environment;
@@ -29,6 +32,8 @@ pub struct Options {
     pub controller: Option<ControllerProgram>,
     /// The port of the gateway for people; 0 means any that is free.
     pub gateway_port: u16,
+    /// The port of the console, 0 for any that is free; none for no console.
+    pub console_port: Option<u16>,
     /// The file that tells others of this sandbox: it goes with it, even when
     /// that is killed. The caller writes it.
     pub env_file: Option<PathBuf>,
@@ -42,6 +47,7 @@ impl Default for Options {
             cluster_name: "sandbox".to_owned(),
             controller: None,
             gateway_port: 0,
+            console_port: None,
             env_file: None,
         }
     }
@@ -58,6 +64,8 @@ pub struct Sandbox {
     pub kubelet: Option<Kubelet>,
     /// Lets a browser reach the load balancers; none in a bare sandbox.
     pub gateway: Option<Gateway>,
+    /// Shows all of it, if it was asked for.
+    pub console: Option<Console>,
     cluster_name: String,
 }
 
@@ -81,28 +89,76 @@ impl Sandbox {
             account,
             kubelet: None,
             gateway: None,
+            console: None,
             cluster_name: options.cluster_name,
         };
-        if options.bare {
-            return Ok(sandbox);
+        let controller = options.controller;
+        if !options.bare {
+            sandbox
+                .play(controller.clone(), options.gateway_port)
+                .await?;
         }
+        if let Some(port) = options.console_port {
+            sandbox.show(port, controller).await?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Starts the played kubelet and the gateway.
+    async fn play(
+        &mut self,
+        controller: Option<ControllerProgram>,
+        gateway_port: u16,
+    ) -> anyhow::Result<()> {
         let settings = kubelet::Settings {
-            nodes: sandbox.account.nodes(),
-            cloud: sandbox.account.cloud(),
-            controller: options.controller.map(|program| kubelet::Controller {
+            nodes: self.account.nodes(),
+            cloud: self.account.cloud(),
+            controller: controller.map(|program| kubelet::Controller {
                 program,
-                environment: sandbox.pod_environment(),
+                environment: self.pod_environment(),
             }),
         };
-        let kubelet = Kubelet::start(&sandbox.control_plane, settings)
+        let kubelet = Kubelet::start(&self.control_plane, settings)
             .await
             .context("the played kubelet does not start")?;
-        sandbox.kubelet = Some(kubelet);
-        let gateway = Gateway::start(options.gateway_port, &sandbox.account)
+        self.kubelet = Some(kubelet);
+        let gateway = Gateway::start(gateway_port, &self.account)
             .await
             .context("the gateway does not start")?;
-        sandbox.gateway = Some(gateway);
-        Ok(sandbox)
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    /// Starts the console.
+    async fn show(
+        &mut self,
+        port: u16,
+        controller: Option<ControllerProgram>,
+    ) -> anyhow::Result<()> {
+        let client = self.control_plane.client()?;
+        let sources = console::Sources {
+            client: client.clone(),
+            planner: controller.map(|controller| Planner {
+                client,
+                environment: self.environment(),
+                controller,
+            }),
+            aws: self.account.endpoint_url(),
+            kubectl: console::Kubectl {
+                program: self.control_plane.kubectl_path(),
+                kubeconfig: self.control_plane.kubeconfig_path(),
+            },
+            place: Place {
+                cluster: self.cluster_name.clone(),
+                region: self.account.region().to_owned(),
+                gateway: self.gateway.as_ref().map(|it| it.address().port()),
+            },
+        };
+        let console = Console::start(port, sources)
+            .await
+            .context("the console does not start")?;
+        self.console = Some(console);
+        Ok(())
     }
 
     /// Starts a sandbox on a thread and a runtime of its own, which live until
@@ -164,11 +220,14 @@ impl Sandbox {
             cluster_name: self.cluster_name.clone(),
             aws_vpc_id: self.account.vpc_id().to_owned(),
             sandbox_dns: self.account.dns().to_string(),
+            sandbox_console: self.console.as_ref().map(Console::url),
         }
     }
 
     /// Ends everything in an orderly way: processes of Pods get SIGTERM.
     pub async fn stop(self) {
+        // Its watches must not see the API server go.
+        drop(self.console);
         if let Some(kubelet) = self.kubelet {
             kubelet.stop().await;
         }

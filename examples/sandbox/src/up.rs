@@ -79,6 +79,11 @@ fn description(
         lines.push(format!("export {name}={}", quoted(&value)));
     }
     lines.push(String::new());
+    if let Some(console) = &environment.sandbox_console {
+        lines.push("# What there is and what happens, in a browser:".to_owned());
+        lines.push(format!("# console  {console}"));
+        lines.push(String::new());
+    }
     if with_controller {
         lines.extend(example(sandbox));
     } else {
@@ -150,7 +155,7 @@ fn in_repository(path: &str) -> String {
 }
 
 /// A value as a shell takes it.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-@%+=,".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         value.to_owned()

@@ -16,15 +16,14 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Time for a whole answer of [`get`].
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time for what a load balancer answers for a target that does not: a minute
+/// if nothing else is set.
+const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
 /// A listener of a load balancer as `GET /_sim/endpoints` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -125,13 +124,51 @@ pub async fn clear_calls(aws: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells one of the simulator's own paths something, as JSON.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn tell_sim(aws: &str, path: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
+    let (stream, authority) = connect(aws).await?;
+    let (head, _) = request(Method::POST, authority, path)?.into_parts();
+    let request = Request::from_parts(head, Body::from(body.to_string()));
+    read(LONG_PATIENCE, exchange(stream, request)).await
+}
+
+/// An answer of the simulator's own paths whose body goes on and on.
+///
+/// # Errors
+/// When it does not answer, or refuses.
+pub async fn stream_sim(aws: &str, path: &str) -> anyhow::Result<Response<Incoming>> {
+    let (stream, authority) = connect(aws).await?;
+    let response = exchange(stream, request(Method::GET, authority, path)?).await?;
+    anyhow::ensure!(
+        response.status().is_success(),
+        "{path} of the AWS simulator: {}",
+        response.status()
+    );
+    Ok(response)
+}
+
 async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
-    let authority = aws.trim_start_matches("http://").trim_end_matches('/');
+    let (stream, authority) = connect(aws).await?;
+    read(
+        PATIENCE,
+        exchange(stream, request(method, authority, path)?),
+    )
+    .await
+}
+
+/// Connects to a URL of this machine, `http://ADDRESS:PORT`.
+async fn connect(url: &str) -> anyhow::Result<(TcpStream, &str)> {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
     let socket: SocketAddr = authority
         .parse()
-        .with_context(|| format!("{aws} is no address and port"))?;
-    let stream = TcpStream::connect(socket).await?;
-    read(exchange(stream, request(method, authority, path)?)).await
+        .with_context(|| format!("{url} is no address and port"))?;
+    let stream = TcpStream::connect(socket)
+        .await
+        .with_context(|| format!("cannot connect to {url}"))?;
+    Ok((stream, authority))
 }
 
 /// Asks `listener` for `path` of `host`. Redirects are not followed.
@@ -140,7 +177,7 @@ async fn ask_sim(aws: &str, method: Method, path: &str) -> anyhow::Result<Answer
 /// When there is no whole answer within ten seconds.
 pub async fn get(listener: &Listener, host: &str, path: &str) -> anyhow::Result<Answer> {
     let request = request(Method::GET, &listener.authority(host), path)?;
-    read(send(listener, host, request)).await
+    read(PATIENCE, send(listener, host, request)).await
 }
 
 fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Request<Body>> {
@@ -152,6 +189,7 @@ fn request(method: Method, authority: &str, path: &str) -> anyhow::Result<Reques
 }
 
 async fn read(
+    patience: Duration,
     sent: impl Future<Output = anyhow::Result<Response<Incoming>>>,
 ) -> anyhow::Result<Answer> {
     let whole = async {
@@ -163,9 +201,9 @@ async fn read(
             body: String::from_utf8_lossy(&body).into_owned(),
         })
     };
-    tokio::time::timeout(PATIENCE, whole)
+    tokio::time::timeout(patience, whole)
         .await
-        .context("no answer within ten seconds")?
+        .with_context(|| format!("no answer within {} seconds", patience.as_secs()))?
 }
 
 /// Sends a request to `listener`; `host` is the name that TLS asks for.
@@ -204,64 +242,8 @@ async fn exchange(
 }
 
 fn connector() -> anyhow::Result<TlsConnector> {
-    let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
+    let config = sandbox_aws::dataplane::tls_client()?;
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-/// Takes any certificate whose key is really held by the other side.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -418,3 +418,25 @@ fn what_is_live_and_stated_by_nobody_may_be_a_frozen_members() {
     with_old.insert(1, by("old.example.com", "broken"));
     assert_eq!(claims(&["broken"]), with_old);
 }
+
+#[test]
+fn a_host_is_what_an_ingress_can_state() {
+    for host in ["a.example", "*.a.example", "1-2.x", "localhost"] {
+        assert!(is_host(host), "{host}");
+    }
+    let long = format!("{}.example", "a".repeat(64));
+    for text in [
+        "",
+        ".",
+        "a..b",
+        "A.example",
+        "a b",
+        "*",
+        "a.*.b",
+        "-a.b",
+        "a.b.",
+        &long,
+    ] {
+        assert!(!is_host(text), "{text}");
+    }
+}

@@ -283,6 +283,27 @@ fn targets_too_many_and_targets_that_aws_does_not_take() {
 }
 
 #[test]
+fn a_rule_is_not_blamed_for_targets_of_all() {
+    let mut desired = desired(&[]);
+    let Intent::Serve(stack) = &mut desired.intent else {
+        unreachable!("the fixture serves");
+    };
+    let wished = stack.listeners[&80].rules[0].clone();
+    stack.origins.push(Origin {
+        ingress: wished.owner,
+        subject: "rule".to_owned(),
+        value: format!("rule {}", wished.rule),
+    });
+    let step = Step::CreateRule {
+        listener: ListenerRef::New(80),
+        priority: 1,
+        rule: wished.rule,
+    };
+    assert_eq!(said(&step, "TooManyActions", "no", &desired).len(), 1);
+    assert!(said(&step, "TooManyTargets", "no", &desired).is_empty());
+}
+
+#[test]
 fn tags_too_many_are_told_to_the_last_who_states_some() {
     let mut desired = desired(&[("tags", "owner=x")]);
     let zed = ObjectName::new("shop", "zed");

@@ -7,6 +7,7 @@ use super::super::Reconciler;
 use super::super::models::{FEW, Seen};
 use super::parting;
 use crate::aws::Error;
+use crate::model;
 use crate::model::desired::{Desired, Intent};
 use crate::model::facts::Facts;
 use crate::model::group::GroupId;
@@ -108,7 +109,7 @@ impl Groups {
             let mut desired = if few {
                 Arc::unwrap_or_clone(cx.models.of(group, snapshot, facts, &cx.settings))
             } else {
-                cx.models.built(group, snapshot, facts, &cx.settings)
+                model::build_indexed(group, snapshot, facts, &cx.settings)
             };
             desired.leavers.clone_from(&placed.leavers);
             let part = Part {

@@ -1,11 +1,13 @@
-//! Hosts that a group serves and that none of its Ingresses states: taken out
-//! while no process ran, so that none remembers their records.
+//! Hosts that a group serves, or was last said to have a record for, and that
+//! none of its Ingresses states: taken out while no process ran, or by one that
+//! was killed between the rule and the record, so that none remembers their
+//! records.
 //!
-//! Each group's rules are compared with what its Ingresses state once, when
-//! the process meets it; where they agree, as they do at most starts, nothing
-//! is read for it. A record found this way goes only if its TXT names the very
-//! group that has the rule, and only a few go at once: many hosts without an
-//! Ingress rather are a snapshot that is not whole.
+//! Each group's rules, and what its `IngressGroup` shows, are compared with
+//! what its Ingresses state once, when the process meets it; where they agree,
+//! as they do at most starts, nothing is read for it. A record found this way
+//! goes only if its TXT names the very group, and only a few go at once: many
+//! hosts without an Ingress rather are a snapshot that is not whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +16,7 @@ use super::Records;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::records::{ObservedRecords, Place, Zone};
-use crate::model::records_build::{live_hosts, zones_that_may_hold};
+use crate::model::records_build::{is_host, live_hosts, zones_that_may_hold};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
@@ -62,7 +64,13 @@ impl Unstated {
 
     /// Compares a group at the first meeting; answers whether there is
     /// something to look at.
-    fn meet(&mut self, desired: &Desired, observed: &Observed, snapshot: &Snapshot) -> bool {
+    fn meet(
+        &mut self,
+        desired: &Desired,
+        observed: &Observed,
+        shown: impl FnOnce() -> BTreeSet<String>,
+        snapshot: &Snapshot,
+    ) -> bool {
         // What is live may be a frozen member's; and of others nothing is ours.
         let is_kept = !desired.frozen.is_empty() || desired.intent == Intent::LeaveAlone;
         if is_kept || !self.met.insert(desired.group.clone()) {
@@ -71,6 +79,8 @@ impl Unstated {
         let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
         let (kept, left) = parting::hosts(&desired.members, leavers, snapshot);
         let mut hosts = live_hosts(observed);
+        // Anything may be written there.
+        hosts.extend(shown().into_iter().filter(|host| is_host(host)));
         hosts.retain(|host| !kept.contains(host) && !left.contains(host));
         if hosts.is_empty() {
             return false;
@@ -81,16 +91,19 @@ impl Unstated {
 }
 
 impl Records {
-    /// Compares what a group's rules are for with what its Ingresses state,
-    /// when this process meets it; `observed` is what AWS holds before the
-    /// first write. Answers whether there are records to look at.
+    /// Compares what a group's rules are for, and the hosts that it is shown to
+    /// have records for, with what its Ingresses state, when this process meets
+    /// it; `observed` is what AWS holds before the first write. Answers whether
+    /// there are records to look at.
     pub(in super::super) fn meet_rules(
         &self,
         desired: &Desired,
         observed: &Observed,
+        shown: impl FnOnce() -> BTreeSet<String>,
         snapshot: &Snapshot,
     ) -> bool {
-        lock(&self.book).unstated.meet(desired, observed, snapshot)
+        let mut book = lock(&self.book);
+        book.unstated.meet(desired, observed, shown, snapshot)
     }
 
     /// The places to look at for them, apart from those that are asked for

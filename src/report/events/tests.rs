@@ -1,7 +1,7 @@
 //! Which transitions are told.
 
 use super::super::Failure;
-use super::super::record::tests::showing;
+use super::super::record::resource::tests::showing;
 use super::super::tests::{live, report, served};
 use super::*;
 use crate::model::desired::{Intent, Leaver};

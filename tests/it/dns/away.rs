@@ -81,6 +81,68 @@ async fn the_record_of_a_host_that_was_taken_out_while_nobody_looked_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_a_host_goes_although_the_process_died_after_its_rule() {
+    let scene = scene("dns-killed").await;
+    let zone = scene.ids.hosted_zones[0].clone();
+    let hosts = ["stays.example.com", "killed.example.com"];
+    let controller = start(&scene, &[]).await;
+    scene.apply(&public("web", &hosts)).await;
+    for host in hosts {
+        leads(&scene, &zone, host, "web").await;
+        said(&scene, "web", host, "in sync").await;
+    }
+    scene.quiet().await;
+    // Its rule goes, and the answer about its record does not come.
+    scene.aws.faults().add(Fault {
+        delay_ms: 60_000,
+        ..fault("route53", "ChangeResourceRecordSets", "Throttling", 1)
+    });
+    scene.apply(&public("web", &hosts[..1])).await;
+    let rules = || {
+        scene.account(|state| {
+            let listeners = state.load_balancers.values();
+            let listeners = listeners.flat_map(|lb| lb.listeners.values());
+            listeners.map(|listener| listener.rules.len()).sum()
+        })
+    };
+    becomes(&scene, "its rule is gone", || (rules(), 1_usize)).await;
+    scene.quiet().await;
+    controller.kill().await;
+    assert!(record(&scene, &zone, hosts[1]).is_some());
+    scene.aws.faults().clear();
+    // Another's, that people are shown as ours.
+    let theirs = simple("theirs.example.com", "A", "192.0.2.1");
+    edit(&scene, &zone, ChangeAction::Create, &[theirs]);
+    let name = alb_ingress_controller::report::resource_name(
+        &alb_ingress_controller::model::group::GroupId::Implicit(
+            alb_ingress_controller::model::spec::ObjectName::new(&scene.name, "web"),
+        ),
+    );
+    let shown = r#"[{"op": "add", "path": "/status/records/-", "value": {"host": "theirs.example.com", "state": "in sync"}}]"#;
+    let patch = [
+        "patch",
+        "alb",
+        &name,
+        "--subresource=status",
+        "--type=json",
+        "-p",
+        shown,
+    ];
+    scene.kubectl(&patch).await;
+
+    let another = "--leader-election-id=another";
+    let controller = start(&scene, &[another]).await;
+    becomes(&scene, "its record is gone", || {
+        (record(&scene, &zone, hosts[1]), None)
+    })
+    .await;
+    scene.quiet().await;
+    assert!(record(&scene, &zone, hosts[0]).is_some());
+    assert!(record(&scene, &zone, "theirs.example.com").is_some());
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_load_balancer_that_lost_its_ingress_goes_after_its_records() {
     let scene = scene("dns-orphan").await;
     let (ns, host) = ("dns-orphan", "orphan.example.com");

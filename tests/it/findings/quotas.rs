@@ -67,6 +67,42 @@ async fn over_the_quota_of_targets_as_many_as_fit_are_registered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_whose_targets_are_too_many_comes_when_others_have_fewer() {
+    let scene = Scene::new("findings-room").await;
+    let ns = scene.name.clone();
+    quota(&scene, "targets-per-application-load-balancer", 2);
+    let state = scene.aws.state();
+    state.write(|state, _| state.timing.draining_ms = Some(0));
+    let controller = scene.controller(&[]).await;
+    let pods = ["10.0.48.63", "10.0.64.63"];
+    scene.service(&ns, "web", &pods).await;
+    scene.service(&ns, "more", &["10.0.80.63"]).await;
+    let member = |name: &str, service: &str| {
+        let annotations = [("group.name", "findings-room"), ("target-type", "ip")];
+        let rules = routes(&[(&format!("{name}.example.com"), "/", service)]);
+        ingress("{ns}", name, &annotations, &rules)
+    };
+    let rule = |at: u8, name: &str, service: &str| {
+        format!("{at} {name}.example.com /* -> {ns}/{name}-{service}:80")
+    };
+    scene.apply(&member("a", "web")).await;
+    has_rules(&scene, "findings-room", 80, &[&rule(1, "a", "web")]).await;
+    scene.apply(&member("b", "more")).await;
+    let told = ["QuotaExceeded", "TooManyTargets", "tried again"];
+    scene.warned(&ns, "b", &told).await;
+
+    // It is the pods of another Ingress that there are too many of, and
+    // nobody touches this one.
+    scene.service(&ns, "web", &pods[..1]).await;
+    let both = [rule(1, "a", "web"), rule(2, "b", "more")];
+    let both: Vec<&str> = both.iter().map(String::as_str).collect();
+    has_rules(&scene, "findings-room", 80, &both).await;
+    scene.delete_ingresses(&ns).await;
+    scene.empty().await;
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_aws_does_not_take_is_left_out_and_the_others_serve() {
     let scene = Scene::new("findings-target").await;
     let ns = scene.name.clone();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sandbox_aws::State;
+use sandbox_aws::faults::Fault;
 use sandbox_aws::state::{Peer, security_group::NewPermission};
 use serde_json::json;
 
@@ -302,4 +303,69 @@ async fn a_foreign_target_group_binding_keeps_the_shared_group() {
     assert_eq!(opened(&scene), []);
     drop(controller);
     scene.kubectl(&["delete", "crd", crd]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_load_balancer_without_an_ingress_needs_stays_open_until_it_is_gone() {
+    let name = "lifecycle-torn";
+    let scene = Scene::new(name).await;
+    no_delays(&scene);
+    let mut controller = scene.controller(&["--disable-route53"]).await;
+    scene.service(name, "web", &["10.0.48.12"]).await;
+    // A health check has a port of its own.
+    let port = "alb.ingress.kubernetes.io/healthcheck-port: '9090'";
+    scene.apply(&ingress("web", &[])).await;
+    scene.apply(&ingress("torn", &[port])).await;
+    scene.address(name, "web").await;
+    scene.address(name, "torn").await;
+    has_opened(&scene, &[(8080, 9090)]).await;
+    scene.quiet().await;
+
+    // As people do who are told to "just remove the finalizer", while its load
+    // balancer cannot go.
+    let lb = scene.account(|state| {
+        let mut lbs = state.load_balancers.values();
+        let lb = lbs.find(|lb| lb.name.contains("-torn-")).unwrap();
+        lb.arn.clone()
+    });
+    scene.aws.faults().add(Fault {
+        action: Some("DeleteLoadBalancer".to_owned()),
+        times: 10_000,
+        code: Some("OperationNotPermitted".to_owned()),
+        message: Some("deletion protection is enabled".to_owned()),
+        ..Fault::default()
+    });
+    let none = r#"{"metadata": {"finalizers": []}}"#;
+    let patch = [
+        "patch",
+        "ingress",
+        "torn",
+        "-n",
+        name,
+        "--type=merge",
+        "-p",
+        none,
+    ];
+    assert!(controller.terminate().await.success());
+    scene.kubectl(&patch).await;
+    scene.delete(&ingress("torn", &[port])).await;
+    scene.gone(name, "torn").await;
+    scene.forget_calls();
+    let controller = scene.controller(&["--disable-route53"]).await;
+    scene
+        .eventually("its load balancer is to go", async || {
+            let tries = count(&scene.actions(), "elasticloadbalancing DeleteLoadBalancer");
+            if tries > 0 { Ok(()) } else { Err(tries) }
+        })
+        .await;
+    // The rules of the shared group are looked at again.
+    scene.service(name, "web", &["10.0.64.12"]).await;
+    scene.quiet().await;
+    assert!(scene.account(|state| state.load_balancers.contains_key(&lb)));
+    assert_eq!(opened(&scene), [(8080, 9090)]);
+
+    scene.aws.faults().clear();
+    has_opened(&scene, &[(8080, 8080)]).await;
+    assert!(scene.account(|state| !state.load_balancers.contains_key(&lb)));
+    drop(controller);
 }

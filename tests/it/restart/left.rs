@@ -9,18 +9,17 @@ use super::{
 };
 use crate::support::{Controller, Scene};
 
-/// A scene with one group that is served and recorded, and its controller.
-async fn served(name: &str) -> (Scene, Leaders, Controller) {
-    let scene = Scene::new(name).await;
-    no_delays(&scene);
-    scene.service(name, "web", &["10.0.48.71"]).await;
+/// Has one group served and recorded; answers its controller.
+pub(super) async fn served(scene: &Scene) -> (Leaders, Controller) {
+    no_delays(scene);
+    scene.service(&scene.name, "web", &["10.0.48.71"]).await;
     let mut leaders = Leaders::default();
-    let controller = leaders.next(&scene, &[]).await;
+    let controller = leaders.next(scene, &[]).await;
     scene.apply(&ingress("shop", &["/"], "")).await;
-    scene.address(name, "shop").await;
-    has_record(&scene, "shop").await;
-    settled(&scene).await;
-    (scene, leaders, controller)
+    scene.address(&scene.name, "shop").await;
+    has_record(scene, "shop").await;
+    settled(scene).await;
+    (leaders, controller)
 }
 
 /// Waits until the host of an Ingress has its DNS record.
@@ -36,7 +35,7 @@ async fn has_record(scene: &Scene, ingress: &str) {
 }
 
 /// Waits until the record says that all is made.
-async fn settled(scene: &Scene) {
+pub(super) async fn settled(scene: &Scene) {
     scene
         .eventually("the record is whole", async || {
             let found = record(scene, &scene.name, "shop").await;
@@ -52,7 +51,7 @@ async fn settled(scene: &Scene) {
 }
 
 /// Waits until a target is registered.
-async fn registered(scene: &Scene, address: &str) {
+pub(super) async fn registered(scene: &Scene, address: &str) {
     scene
         .eventually("the pod is a target", async || {
             let calls = scene.calls();
@@ -66,7 +65,8 @@ async fn registered(scene: &Scene, address: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_pending_before_its_first_write_and_made_after_its_last() {
-    let (scene, _, controller) = served("restart-pending").await;
+    let scene = Scene::new("restart-pending").await;
+    let (_, controller) = served(&scene).await;
     let ns = scene.name.clone();
     let before = record(&scene, &ns, "shop").await;
     assert_eq!(before["schema"], 1, "{before}");
@@ -105,7 +105,8 @@ async fn a_change_is_pending_before_its_first_write_and_made_after_its_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hashes_of_targets_are_written_at_most_once_a_minute_and_at_the_end() {
-    let (scene, mut leaders, mut controller) = served("restart-targets").await;
+    let scene = Scene::new("restart-targets").await;
+    let (mut leaders, mut controller) = served(&scene).await;
     let ns = scene.name.clone();
     let before = record(&scene, &ns, "shop").await;
     let writes_before = crate::running::kubernetes_writes(&controller).await;
@@ -130,7 +131,8 @@ async fn hashes_of_targets_are_written_at_most_once_a_minute_and_at_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_edit_after_a_restart_reads_its_group_and_the_second_nothing() {
-    let (scene, mut leaders, controller) = served("restart-edit").await;
+    let scene = Scene::new("restart-edit").await;
+    let (mut leaders, controller) = served(&scene).await;
     controller.kill().await;
     let controller = leaders.settled(&scene, &[]).await;
     assert_eq!(insides(&scene), [""; 0]);
@@ -155,7 +157,8 @@ async fn the_first_edit_after_a_restart_reads_its_group_and_the_second_nothing()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_that_changed_while_nobody_looked_cost_one_read_of_their_target_group() {
-    let (scene, mut leaders, controller) = served("restart-pods").await;
+    let scene = Scene::new("restart-pods").await;
+    let (mut leaders, controller) = served(&scene).await;
     let ns = scene.name.clone();
     scene.service(&ns, "other", &["10.0.48.81"]).await;
     let other = ingress("other", &["/"], "").replace("name: web", "name: other");
@@ -191,7 +194,8 @@ async fn pods_that_changed_while_nobody_looked_cost_one_read_of_their_target_gro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_half_made_or_has_no_record_is_read_in_full() {
-    let (scene, mut leaders, mut controller) = served("restart-full").await;
+    let scene = Scene::new("restart-full").await;
+    let (mut leaders, mut controller) = served(&scene).await;
     let ns = scene.name.clone();
     let whole = record(&scene, &ns, "shop").await;
     let with = |key: &str, value: Value| {
@@ -247,7 +251,8 @@ async fn what_was_half_made_or_has_no_record_is_read_in_full() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_that_the_listing_shows_is_read_and_mended_at_once() {
-    let (scene, mut leaders, controller) = served("restart-listing").await;
+    let scene = Scene::new("restart-listing").await;
+    let (mut leaders, controller) = served(&scene).await;
     controller.kill().await;
     scene.aws.state().write(|state, _| {
         let group = state.target_groups.values_mut().next().unwrap();
@@ -261,12 +266,13 @@ async fn a_difference_that_the_listing_shows_is_read_and_mended_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_that_it_does_not_show_is_mended_by_verification() {
-    let (scene, mut leaders, controller) = served("restart-verified").await;
+    let scene = Scene::new("restart-verified").await;
+    let (mut leaders, controller) = served(&scene).await;
     controller.kill().await;
     let rule = super::rules(&scene).remove(0);
     let delete = |state: &mut sandbox_aws::State| state.delete_rule(&rule).unwrap();
     scene.aws.state().write(|state, _| delete(state));
-    let soon = ["--verify-interval=3s", "--first-verification=6s"];
+    let soon = ["--verify-rules-interval=3s", "--first-verification=6s"];
     scene.forget_calls();
     let controller = leaders.next(&scene, &soon).await;
     scene

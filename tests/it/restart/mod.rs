@@ -4,6 +4,8 @@ mod forged;
 mod hundred;
 mod left;
 mod order;
+mod unseen;
+mod unwritten;
 
 use alb_ingress_controller::model::group::GroupId;
 use alb_ingress_controller::model::spec::ObjectName;

@@ -122,12 +122,14 @@ async fn group(scene: &Scene) -> Option<Value> {
 async fn described(scene: &Scene, name: &str, address: &str, file: &str) {
     let text = scene.kubectl(&["describe", "alb", name]).await;
     let varies = ["Creation Timestamp:", "Resource Version:", "UID:"];
-    // Hashes are nothing for people; what is below them is further to the right.
-    let mut hashes = false;
+    // Hashes are nothing for people, and a plan has ids; what is below them is
+    // further to the right.
+    let mut hidden = false;
     let lines = text.lines().filter(|line| {
         let depth = line.len() - line.trim_start().len();
-        hashes = line.trim() == "Applied:" || (hashes && depth > 2);
-        !hashes
+        let begins = matches!(line.trim(), "Applied:" | "Last Change:");
+        hidden = begins || (hidden && depth > 2);
+        !hidden
     });
     let lines = lines.map(|line| {
         let label = varies
@@ -218,6 +220,15 @@ async fn people_see_what_it_does() {
         .await;
     described(&scene, &name, &address, "serving").await;
     scene.quiet().await;
+    // What was done for it is there to read.
+    let change = group(&scene).await.unwrap()["status"]["lastChange"].clone();
+    assert_eq!(change["outcome"], "Done", "{change}");
+    let plan = change["plan"].as_array().unwrap();
+    let says = |text: &str| {
+        plan.iter()
+            .any(|line| line.as_str().unwrap().contains(text))
+    };
+    assert!(says("+ target group ") && says("rule 80/1"), "{change}");
     let events = scene.events(&ns, "web").await;
     let mut once = events.clone();
     once.sort();
@@ -297,108 +308,4 @@ async fn strays_go_at_the_start_and_without_the_crd_all_else_works() {
         .await;
     let told = log.matches("kubectl apply -k deploy/crd").count();
     assert_eq!(told, 1, "{log}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn drift_is_found_and_repaired_with_few_calls() {
-    let scene = Scene::new("running-drift").await;
-    let ns = scene.name.clone();
-    let mut controller = scene.controller(&["--default-tags=team=web"]).await;
-    scene
-        .service(&ns, "web", &["10.0.48.64", "10.0.64.64"])
-        .await;
-    scene.apply(SHOP).await;
-    scene.address(&ns, "web").await;
-    let whole = async |what: &str| {
-        scene
-            .eventually(what, async || {
-                let rest = scene.account(|state| {
-                    let rules: usize = state
-                        .load_balancers
-                        .values()
-                        .flat_map(|lb| lb.listeners.values())
-                        .map(|listener| listener.rules.len())
-                        .sum();
-                    let targets: usize = state
-                        .target_groups
-                        .values()
-                        .flat_map(|group| group.targets.values())
-                        .filter(|target| target.draining_until.is_none())
-                        .count();
-                    let tags = state.target_groups.keys().filter(|arn| {
-                        let tags = state.tags.get(*arn);
-                        tags.is_some_and(|t| t.contains_key("team"))
-                    });
-                    (rules, targets, tags.count())
-                });
-                if rest == (1, 2, 1) { Ok(()) } else { Err(rest) }
-            })
-            .await;
-    };
-    whole("made").await;
-    scene.quiet().await;
-    // What a process wrote itself it believes for a while, so: another one.
-    assert!(controller.terminate().await.success());
-    scene.forget_calls();
-    let controller = scene
-        .controller(&[
-            "--default-tags=team=web",
-            "--verify-interval=2s",
-            "--first-verification=2s",
-        ])
-        .await;
-    scene
-        .eventually("it has read the group", async || {
-            let actions = scene.actions();
-            let found = actions.iter().any(|a| a.ends_with("DescribeRules"));
-            if found { Ok(()) } else { Err(actions) }
-        })
-        .await;
-    scene.aws.state().write(|state, _| {
-        for lb in state.load_balancers.values_mut() {
-            for listener in lb.listeners.values_mut() {
-                listener.rules.clear();
-            }
-        }
-    });
-    whole("the rule is back").await;
-    scene.aws.state().write(|state, _| {
-        for group in state.target_groups.values_mut() {
-            group.targets.pop_first();
-        }
-    });
-    whole("the target is back").await;
-    scene.aws.state().write(|state, _| {
-        let arn = state.target_groups.keys().next().unwrap().clone();
-        state.tags.get_mut(&arn).unwrap().remove("team");
-    });
-    whole("the tag is back").await;
-    // A call is in the log once it is answered, which is after its effect.
-    scene
-        .eventually("the tag's call is answered", async || {
-            let actions = scene.actions();
-            let found = actions.iter().any(|a| a.ends_with("AddTags"));
-            if found { Ok(()) } else { Err(actions) }
-        })
-        .await;
-
-    // Where nothing has changed a pass is a few reads.
-    scene.forget_calls();
-    let passes = scene
-        .eventually("three passes", async || {
-            let actions = scene.actions();
-            let listing = |a: &&String| a.ends_with("DescribeTargetGroups");
-            let passes = actions.iter().filter(listing).count();
-            if passes >= 3 {
-                Ok(passes)
-            } else {
-                Err(actions)
-            }
-        })
-        .await;
-    let actions = scene.actions();
-    let reads = |a: &String| a.contains(" Describe") || a.contains(" List");
-    assert!(actions.iter().all(reads), "{actions:#?}");
-    assert!(actions.len() <= 16 * passes, "{actions:#?}");
-    drop(controller);
 }

@@ -137,6 +137,16 @@ impl Controller {
         self.child.kill().await.unwrap();
     }
 
+    /// SIGSTOP: it does nothing at all until [`wake`](Self::wake).
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);

@@ -272,6 +272,24 @@ def test_nodes_hear_of_targets_later(aws, world, serve):
         aws.sim.post("config", {"timing": lag})
 
 
+@rule("plane.health.first")
+def test_the_first_health_takes_a_moment(world, serve):
+    group = world.group()
+    forwarding(world, group)
+    world.target(group, serve("one"))
+    seen = []
+
+    def healthy():
+        (one,) = world.health(group)
+        state = one["TargetHealth"]["State"], one["TargetHealth"].get("Reason")
+        if not seen or seen[-1] != state:
+            seen.append(state)
+        return state[0] == "healthy"
+
+    eventually(healthy, 60)
+    assert seen[-2:] == [("initial", "Elb.InitialHealthChecking"), ("healthy", None)]
+
+
 @rule("plane.network.tcp", "plane.network.alb")
 def test_a_network_load_balancer_carries_connections(world, serve):
     group = world.group(Protocol="TCP", Port=8080)

@@ -79,6 +79,42 @@ def test_regions_are_kept_apart(aws):
     assert {zone["RegionName"] for zone in zones} == {"eu-west-1"}
 
 
+OPT_IN = {
+    "query": ("OptInRequired", 403),
+    "sts": ("OptInRequired", 403),
+    "ec2": ("OptInRequired", 401),
+    "json": ("UnrecognizedClientException", 400),
+}
+
+
+@pytest.mark.parametrize("family", OPT_IN)
+@rule("caller.region.opt_in")
+def test_a_region_that_nobody_has_asked_for(aws, family):
+    code, status = OPT_IN[family]
+    every = aws.ec2.describe_regions(AllRegions=True)["Regions"]
+    closed = [one["RegionName"] for one in every if one["OptInStatus"] == "not-opted-in"]
+    assert "ap-east-1" in closed
+    for region in (closed[0], "ap-east-1"):
+        refused(code, lambda: READS[family](aws.as_(region=region)), status=status)
+        refused(code, lambda: READS[family](registered(aws).as_(region=region)), status=status)
+
+
+@rule("caller.region.opt_in", "caller.global")
+def test_what_is_one_for_all_regions_needs_no_asking(aws):
+    there = aws.as_(region="ap-east-1")
+    assert there.route53.list_hosted_zones()["HostedZones"] is not None
+    assert there.iam.list_server_certificates()["ServerCertificateMetadataList"] is not None
+
+
+@pytest.mark.parametrize("family", READS)
+@rule("caller.region.unknown", "caller.region.partition")
+def test_regions_that_are_not_there_for_these_keys(aws, family):
+    code, status = WRONG[family]
+    refused(code, lambda: READS[family](aws.as_(region="us-east-9")), status=status)
+    code, status = UNKNOWN[family]
+    refused(code, lambda: READS[family](aws.as_(region="cn-north-1")), status=status)
+
+
 @rule("caller.global")
 def test_route_53_is_one_for_all_regions(aws):
     name = f"{aws.name()}.example."

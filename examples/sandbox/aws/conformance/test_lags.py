@@ -59,6 +59,25 @@ def test_a_new_target_group_is_not_found(aws, elb, lag):
     aws.elbv2.modify_target_group_attributes(TargetGroupArn=arn, Attributes=attributes)
 
 
+@rule("sim.lags.alias_load_balancer")
+def test_an_alias_does_not_find_a_new_load_balancer(aws, elb, lag):
+    past = lag("alias-load-balancer")
+    shown = aws.elbv2.describe_load_balancers(LoadBalancerArns=[elb.balancer()])["LoadBalancers"][0]
+    name = f"{aws.name('alias')}.example.com."
+    zone = aws.route53.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+    target = {
+        "HostedZoneId": shown["CanonicalHostedZoneId"],
+        "DNSName": shown["DNSName"],
+        "EvaluateTargetHealth": True,
+    }
+    change = {"Action": "UPSERT", "ResourceRecordSet": {"Name": name, "Type": "A", "AliasTarget": target}}
+    upsert = lambda: aws.route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [change]})
+    error = refused("InvalidChangeBatch", upsert, 400)
+    assert "but that target was not found" in error.message
+    past()
+    upsert()
+
+
 @rule("sim.lags.create_listener")
 def test_a_new_listener_is_not_found(aws, elb, lag):
     elb.alb

@@ -305,6 +305,33 @@ def test_profiles_say_how_long_things_take(aws, vpc):
         assert aws.sim.call("POST", "config", wrong)[0] == 400
 
 
+@rule("sim.seed")
+def test_draws_come_from_a_seed(aws, faults):
+    before = aws.sim.get("config")["seed"]
+
+    def met(seed):
+        aws.sim.post("config", {"seed": seed})
+        assert aws.sim.get("config")["seed"] == seed
+        faults({"service": "acm", "times": 1000, "probability": 0.5, "code": "ThrottlingException"})
+        pattern = []
+        for _ in range(24):
+            try:
+                aws.acm.get_account_configuration()
+                pattern.append(0)
+            except botocore.exceptions.ClientError:
+                pattern.append(1)
+        aws.sim.call("DELETE", "faults")
+        return pattern
+
+    try:
+        first = met(7)
+        assert met(7) == first
+        assert met(8) != first
+    finally:
+        aws.sim.post("config", {"seed": before})
+    assert aws.sim.call("POST", "config", {"seed": "x"})[0] == 400
+
+
 # Log and events
 
 

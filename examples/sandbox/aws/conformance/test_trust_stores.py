@@ -98,7 +98,7 @@ def test_trust_stores_that_cannot_be(aws):
         refused(code, lambda more=more: create(aws, objects, **more), status=400)
     store = create(aws, objects)
     refused("DuplicateTrustStoreName", lambda: create(aws, objects, Name=store["Name"]), status=400)
-    elsewhere = aws.as_(region="ap-south-2")
+    elsewhere = aws.as_(region="ap-northeast-3")
     limit = aws.sim.get("config")["quotas"]["trust-stores"]
     aws.sim.post("config", {"quotas": {"trust-stores": 1}})
     try:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.parse
 
 import pytest
 
@@ -319,14 +320,94 @@ def test_unknown_actions(aws):
         assert (answer.status, answer.code) == (400, "UnknownOperationException")
 
 
-@rule("wire.unknown_service")
+def logged(aws, answer):
+    """The call in the log that was given an answer."""
+    calls = aws.sim.get("log")
+    return next(call for call in calls if call["request_id"] == answer.headers["x-amzn-RequestId"])
+
+
+@pytest.mark.parametrize("version", ["2012-06-01", "2016-11-15x", "", None])
+@rule("wire.unknown_version")
+def test_versions_that_are_not_served(aws, version):
+    sent = {} if version is None else {"Version": version}
+    headers = {"content-type": "application/x-www-form-urlencoded; charset=utf-8"}
+    told = version or "NO_VERSION_SPECIFIED"
+    for service, action in (
+        ("elasticloadbalancing", "DescribeLoadBalancers"),
+        ("sts", "GetCallerIdentity"),
+        ("iam", "ListServerCertificates"),
+    ):
+        body = urllib.parse.urlencode({"Action": action, **sent, "Marker": "m"})
+        answer = aws.http(headers=headers, body=body, sign=service)
+        assert (answer.status, answer.code) == (400, "InvalidAction"), answer.body
+        assert answer.one("Message") == f"Could not find operation {action} for version {told}"
+        call = logged(aws, answer)
+        assert (call["service"], call["action"]) == (service, action)
+        assert call["code"] == "InvalidAction"
+        assert call["parameters"] == {"Marker": "m", **({"Version": version} if version else {})}
+    body = urllib.parse.urlencode({"Action": "DescribeVpcs", **sent})
+    for method, path, text in (("POST", "/", body), ("GET", f"/?{body}", "")):
+        answer = aws.http(method, path, headers=headers, body=text, sign="ec2")
+        code = "InvalidAction" if version else "MissingParameter"
+        assert (answer.status, answer.code) == (400, code), answer.body
+        assert "<Response><Errors>" in answer.body
+        assert logged(aws, answer)["action"] == "DescribeVpcs"
+
+
+@rule("wire.unknown_version")
+def test_who_calls_comes_before_the_version(aws):
+    body = "Action=DescribeLoadBalancers&Version=2012-06-01"
+    stranger = aws.as_(region="everywhere")
+    answer = stranger.http(body=body, sign="elasticloadbalancing")
+    assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
+    answer = aws.http(body="Version=2012-06-01", sign="elasticloadbalancing")
+    assert (answer.status, answer.code) == (400, "MissingAction")
+
+
+@rule("wire.unknown_service", "wire.unknown_service.log")
 def test_services_that_are_not_there(aws):
-    answer = aws.form("elasticloadbalancing", "2012-06-01", "DescribeLoadBalancers")
-    assert (answer.status, answer.code) == (400, "InvalidAction")
     answer = aws.target("dynamodb", "DynamoDB_20120810.ListTables")
     assert (answer.status, answer.code) == (400, "UnknownOperationException")
+    assert answer.headers["content-type"] == "application/x-amz-json-1.1"
+    assert logged(aws, answer)["action"] == "DynamoDB_20120810.ListTables"
     answer = aws.http("GET", "/bucket/key", sign="s3")
+    assert (answer.status, answer.code) == (400, "UnknownOperationException")
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert logged(aws, answer)["action"] == "GET /bucket/key"
+    answer = aws.form("autoscaling", "2011-01-01", "DescribeAutoScalingGroups")
+    assert (answer.status, answer.code) == (400, "InvalidAction")
+    assert answer.one("Message") == "Could not find operation DescribeAutoScalingGroups for version 2011-01-01"
+    call = logged(aws, answer)
+    assert (call["service"], call["action"]) == ("autoscaling", "DescribeAutoScalingGroups")
+    assert call["parameters"] == {"Version": "2011-01-01"}
+    answer = aws.http("GET", "/2013-04-02/hostedzone", sign="route53")
+    assert (answer.status, answer.code) == (404, "UnknownOperationException")
+
+
+@pytest.mark.parametrize("service, path", [("eks", "/clusters"), ("lambda", "/2015-03-31/functions")])
+@rule("wire.unknown_service.rest_json", "wire.unknown_service.log")
+def test_rest_services_in_json_that_are_not_there(aws, service, path):
+    answer = aws.http("GET", path, sign=service)
+    assert (answer.status, answer.code) == (400, "UnknownOperationException")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-amzn-errortype"] == "UnknownOperationException"
+    assert answer.json()["message"]
+    call = logged(aws, answer)
+    assert (call["service"], call["action"], call["status"]) == (service, f"GET {path}", 400)
+    client = aws.client(service)
+    ask = client.list_clusters if service == "eks" else client.list_functions
+    refused("UnknownOperationException", ask, status=400)
+
+
+@rule("wire.unknown_service.cbor")
+def test_services_that_do_not_speak_cbor(aws):
+    headers = {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
+    path = "/service/CertificateManager/operation/ListCertificates"
+    answer = aws.http(path=path, headers=headers, body=b"\xa0", sign="acm")
     assert answer.status == 400
+    assert answer.headers["smithy-protocol"] == "rpc-v2-cbor"
+    assert "UnknownOperationException" in answer.body
+    assert logged(aws, answer)["action"] == "CertificateManager.ListCertificates"
 
 
 # What the models say about values

@@ -147,7 +147,8 @@ pub struct Key {
 pub struct Callers {
     /// The account of keys that nobody registered.
     account: String,
-    partition: &'static str,
+    /// The region that is configured, which every account has.
+    region: String,
     /// Whether such keys are refused.
     only_known: bool,
     known: Mutex<Known>,
@@ -190,10 +191,19 @@ impl Callers {
     pub fn new(account: &str, region: &str, only_known: bool) -> Self {
         Self {
             account: account.to_owned(),
-            partition: partition(region),
+            region: region.to_owned(),
             only_known,
             known: Mutex::default(),
         }
+    }
+
+    /// The region that is configured.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    fn partition(&self) -> &'static str {
+        partition(&self.region)
     }
 
     /// Registers a key, in place of one of the same id.
@@ -206,7 +216,7 @@ impl Callers {
     pub(crate) fn change_key(&self, new: NewKey, held: Option<Timestamp>) {
         let account = new.account.unwrap_or_else(|| self.account.clone());
         let name = new.user.unwrap_or_else(|| format!("user-of-{}", new.id));
-        let arn = format!("arn:{}:iam::{account}:user/{name}", self.partition);
+        let arn = format!("arn:{}:iam::{account}:user/{name}", self.partition());
         let key = Key {
             secret: new.secret,
             token: new.token,
@@ -288,7 +298,7 @@ impl Callers {
     pub fn root(&self) -> Caller {
         Caller {
             account: self.account.clone(),
-            arn: format!("arn:{}:iam::{}:root", self.partition, self.account),
+            arn: format!("arn:{}:iam::{}:root", self.partition(), self.account),
             user_id: self.account.clone(),
             key: None,
             session: None,

@@ -20,6 +20,7 @@ use crate::{
     events::events,
     faults::{Fault, Faults},
     journal::{Call, Count, Journal},
+    resources::{Resources, resources},
     state::{
         Outside,
         lag::{Lag, Setting},
@@ -57,6 +58,7 @@ pub fn router(control: Control) -> Router {
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
         .route("/_sim/audit", get(audited))
+        .route("/_sim/resources", get(held_resources))
         .route("/_sim/ca.pem", get(authority_pem))
         .route("/_sim/events", get(events))
         .route("/_sim/time", get(time).post(forward))
@@ -122,6 +124,30 @@ async fn audited(
     Json(control.state.everywhere(|states| audit(states, &naming)))
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Whose {
+    /// The configured one where it is absent.
+    account: Option<String>,
+    /// The configured one where it is absent.
+    region: Option<String>,
+}
+
+/// What an account holds; of one that nobody has called yet, nothing.
+async fn held_resources(
+    Extract(control): Extract<Control>,
+    Query(whose): Query<Whose>,
+) -> Json<Resources> {
+    let home = control.state.home();
+    let account = whose.account.as_ref().unwrap_or(&home.place().account);
+    let region = whose.region.as_ref().unwrap_or(&home.place().region);
+    Json(control.state.everywhere(|states| {
+        let mut states = states.iter();
+        let state = states.find(|it| it.account == *account && it.region == *region);
+        state.map(|state| resources(state)).unwrap_or_default()
+    }))
+}
+
 /// The certificate of the authority that issues certificates here.
 async fn authority_pem() -> Result<&'static str, (StatusCode, String)> {
     authority::pem().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
@@ -136,7 +162,8 @@ async fn config(Extract(control): Extract<Control>) -> Json<serde_json::Value> {
             .collect();
         (quotas, state.timing, state.lags.settings.clone())
     });
-    Json(serde_json::json!({ "quotas": quotas, "timing": timing, "lags": lags }))
+    let seed = control.state.chance().seed();
+    Json(serde_json::json!({ "quotas": quotas, "timing": timing, "lags": lags, "seed": seed }))
 }
 
 #[derive(Serialize)]
@@ -194,6 +221,9 @@ struct Config {
     /// Rules of eventual consistency to switch on; `null` switches one off.
     #[serde(default)]
     lags: BTreeMap<Lag, Option<Setting>>,
+    /// Begins all that is left to chance anew.
+    #[serde(default)]
+    seed: Option<u64>,
 }
 
 async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
@@ -238,6 +268,9 @@ async fn configure(Extract(control): Extract<Control>, body: String) -> Told {
         state.timing = timing;
         state.lags.settings = lags.clone();
     });
+    if let Some(seed) = config.seed {
+        control.state.reseed(seed);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -332,8 +365,8 @@ fn check(whose: &str, policy: Option<&serde_json::Value>) -> Result<(), (StatusC
         .map_err(|why| bad(&format!("the policy of {whose}: {why}")))
 }
 
-/// Empties all accounts; quotas, timing and what lies outside stay, and no id
-/// is given twice.
+/// Empties all accounts and begins all draws anew; quotas, timing, lags and what
+/// lies outside stay, and no id is given twice.
 async fn reset(Extract(control): Extract<Control>) -> StatusCode {
     control.faults.clear();
     control.state.write_everywhere(|state, _| {
@@ -345,6 +378,7 @@ async fn reset(Extract(control): Extract<Control>) -> StatusCode {
         state.outside = before.outside;
         state.availability_zones = before.availability_zones;
     });
+    control.state.reseed(control.state.chance().seed());
     StatusCode::NO_CONTENT
 }
 

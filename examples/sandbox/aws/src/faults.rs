@@ -2,11 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-/// Where the draws begin.
-const SEED: u64 = 0xFA17;
+use crate::chance::{Chance, Purpose};
+use crate::wire::incoming::is_read;
 
 /// The code of a fault that loses the answer: the connection is cut.
 pub const CONNECTION_RESET: &str = "ConnectionReset";
@@ -20,6 +19,8 @@ pub struct Fault {
     pub service: Option<String>,
     /// Operation, in the same way.
     pub action: Option<String>,
+    /// Whether only calls that change something meet it, and count.
+    pub writes: bool,
     /// How many calls meet it.
     pub times: u64,
     /// How likely each of its calls meets it: above 0, at most 1.
@@ -45,6 +46,7 @@ impl Default for Fault {
         Self {
             service: None,
             action: None,
+            writes: false,
             times: 1,
             probability: 1.0,
             code: None,
@@ -81,7 +83,9 @@ impl Fault {
             glob.as_deref()
                 .is_none_or(|glob| wildcard(glob.as_bytes(), name.as_bytes()))
         };
-        matches(&self.service, service) && matches(&self.action, action)
+        matches(&self.service, service)
+            && matches(&self.action, action)
+            && !(self.writes && is_read(action))
     }
 }
 
@@ -102,51 +106,47 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
 
 /// All faults that wait.
 #[derive(Debug)]
-pub struct Faults(Mutex<Waiting>);
-
-#[derive(Debug)]
-struct Waiting {
-    faults: Vec<Fault>,
-    /// Draws for probabilities; the same in every run.
-    draws: StdRng,
-}
-
-impl Default for Faults {
-    fn default() -> Self {
-        Self(Mutex::new(Waiting {
-            faults: Vec::new(),
-            draws: StdRng::seed_from_u64(SEED),
-        }))
-    }
+pub struct Faults {
+    waiting: Mutex<Vec<Fault>>,
+    /// Draws for probabilities.
+    chance: Chance,
 }
 
 impl Faults {
+    /// None yet; likely ones will draw here.
+    pub(crate) fn of(chance: Chance) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            chance,
+        }
+    }
+
     /// Adds a fault.
     pub fn add(&self, fault: Fault) {
-        self.lock().faults.push(fault);
+        self.lock().push(fault);
     }
 
     /// Removes all faults.
     pub fn clear(&self) {
-        self.lock().faults.clear();
+        self.lock().clear();
     }
 
     /// The faults that still wait.
     pub fn all(&self) -> Vec<Fault> {
-        self.lock().faults.clone()
+        self.lock().clone()
     }
 
     /// The fault that a call meets; counts it.
     pub fn meet(&self, service: &str, action: &str) -> Option<Fault> {
-        let mut waiting = self.lock();
-        let Waiting { faults, draws } = &mut *waiting;
+        let mut faults = self.lock();
+        let drawn = || self.chance.fraction(Purpose::Fault);
         let mut met = None;
         for fault in faults.iter_mut().filter(|f| f.is_for(service, action)) {
             if fault.skip > 0 {
                 fault.skip -= 1;
             } else if met.is_none()
                 && fault.times > 0
-                && (fault.probability >= 1.0 || draws.random_bool(fault.probability))
+                && (fault.probability >= 1.0 || drawn() < fault.probability)
             {
                 fault.times -= 1;
                 met = Some(fault.clone());
@@ -156,8 +156,8 @@ impl Faults {
         met
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_fault_skips_then_fails_as_often_as_asked() {
-        let faults = Faults::default();
+        let faults = Faults::of(Chance::of(1));
         let fault = r#"{"service":"ec2","action":"DescribeVpcs","times":2,"code":"X","skip":1}"#;
         faults.add(serde_json::from_str(fault).unwrap());
         assert_eq!(faults.meet("ec2", "DescribeSubnets"), None);
@@ -200,9 +200,21 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_of_writes_counts_no_reads() {
+        let faults = Faults::of(Chance::of(1));
+        faults.add(serde_json::from_str(r#"{"code":"X","writes":true,"skip":1}"#).unwrap());
+        for read in ["DescribeVpcs", "ListHostedZones", "GetChange"] {
+            assert_eq!(faults.meet("ec2", read), None);
+        }
+        assert_eq!(faults.meet("ec2", "CreateSecurityGroup"), None);
+        assert_eq!(faults.meet("ec2", "DescribeVpcs"), None);
+        assert!(faults.meet("ec2", "CreateTags").is_some());
+    }
+
+    #[test]
     fn a_likely_fault_is_met_about_as_often_and_alike_in_every_run() {
         let met = || {
-            let faults = Faults::default();
+            let faults = Faults::of(Chance::of(1));
             let fault = r#"{"code":"X","times":100000,"probability":0.25}"#;
             faults.add(serde_json::from_str(fault).unwrap());
             let calls = (0..1000).map(|_| faults.meet("ec2", "DescribeVpcs").is_some());

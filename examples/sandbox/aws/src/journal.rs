@@ -10,14 +10,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 /// The most calls that are kept in order; older ones are only counted.
 const KEPT: usize = 100_000;
 
 /// One call.
-#[derive(Debug, Clone, Serialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 pub struct Call {
     /// Running number from 1, in the order in which calls came in.
     pub number: u64,

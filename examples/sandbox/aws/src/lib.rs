@@ -11,7 +11,7 @@
 //! * `wire` speaks AWS's protocols and turns requests into calls on the state,
 //!   by AWS's own service models in `models/`.
 //! * `control` is `/_sim`: faults, counts of calls, quotas, reset; `audit` finds
-//!   what is left over.
+//!   what is left over, `resources` is what is there.
 //! * `world` makes a small account as a cluster on EKS has it.
 //! * `dataplane` and `dns` serve what the state says and report target health.
 //! * `issuer` plays the providers at which users log in, outside of AWS and in
@@ -21,6 +21,7 @@ pub mod audit;
 mod authority;
 mod authorization;
 pub mod callers;
+mod chance;
 pub mod control;
 pub mod dataplane;
 pub mod dns;
@@ -31,6 +32,7 @@ pub mod journal;
 mod json_web_token;
 mod key_encryption;
 mod own;
+pub mod resources;
 pub mod shared;
 pub mod simulator;
 pub mod state;

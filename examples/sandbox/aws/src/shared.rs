@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::{
     Timing,
+    chance::Chance,
     state::{State, elsewhere::Elsewhere, ids::Ids},
 };
 
@@ -32,6 +33,7 @@ pub struct SharedState {
     version: Arc<watch::Sender<u64>>,
     /// How far the simulated time is ahead of the wall's, in milliseconds.
     ahead_ms: Arc<watch::Sender<i64>>,
+    chance: Chance,
 }
 
 /// The states, one of which has the others in its hands until this is dropped.
@@ -65,8 +67,14 @@ impl Drop for Apart<'_> {
 }
 
 impl SharedState {
-    /// Puts an account behind a lock.
+    /// Puts an account behind a lock; what is left to chance is the same each time.
     pub fn new(state: State) -> Self {
+        Self::seeded(state, 0)
+    }
+
+    /// The same, with all that is left to chance drawn by a seed.
+    pub fn seeded(mut state: State, seed: u64) -> Self {
+        state.draw_by(seed);
         let home = Arc::new(Place {
             account: state.account.clone(),
             region: state.region.clone(),
@@ -77,7 +85,21 @@ impl SharedState {
             home,
             version: Arc::new(watch::Sender::new(0)),
             ahead_ms: Arc::new(watch::Sender::new(0)),
+            chance: Chance::of(seed),
         }
+    }
+
+    /// What serves the accounts draws here.
+    pub(crate) fn chance(&self) -> &Chance {
+        &self.chance
+    }
+
+    /// Begins all draws anew by a seed.
+    pub fn reseed(&self, seed: u64) {
+        for state in self.lock().values_mut() {
+            state.draw_by(seed);
+        }
+        self.chance.begin(seed);
     }
 
     /// The simulated time, which AWS's states and the expiry of tokens go by.
@@ -296,6 +318,7 @@ impl SharedState {
             if let Some(global) = states.get(&global) {
                 state.take_server_certificates(&global.server_certificates);
             }
+            state.draw_by(self.chance.seed());
             // No two of them give out the same ids.
             state.ids = Ids::named(&format!("{account} {region}"));
             states.insert(Place::clone(&self.place), state);
@@ -365,6 +388,25 @@ mod tests {
         let nowhere = "arn:aws:elasticloadbalancing:ap-east-1:123456789012:loadbalancer/app/x/1";
         assert_eq!(home.of_arn(nowhere).place(), home.place());
         assert_eq!(home.of_arn("x").place(), home.place());
+    }
+
+    #[test]
+    fn all_accounts_draw_by_one_seed() {
+        let drawn = |seed| -> Vec<u64> {
+            let state = State::new("123456789012", "us-east-1", Timing::default());
+            let home = SharedState::seeded(state, seed);
+            let there = home.at("123456789012", "eu-west-1");
+            let draw = |place: &SharedState| place.write(|state, _| state.draws.below(1 << 40));
+            let mut drawn = vec![draw(&home), draw(&there)];
+            home.reseed(seed);
+            drawn.extend([draw(&home), draw(&there)]);
+            drawn
+        };
+        let seven = drawn(7);
+        assert_eq!(seven, drawn(7));
+        assert_eq!(seven[..2], seven[2..], "it begins anew");
+        assert_ne!(seven[0], seven[1]);
+        assert_ne!(seven, drawn(8));
     }
 
     #[test]

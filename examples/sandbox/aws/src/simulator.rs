@@ -39,6 +39,8 @@ pub struct Options {
     pub timing: Timing,
     /// What later calls do not see at once.
     pub lags: lag::Settings,
+    /// What all that is left to chance is drawn by.
+    pub seed: u64,
     /// Whether keys that were not registered are refused.
     pub only_known_keys: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Options {
             account: "123456789012".to_owned(),
             timing: Timing::default(),
             lags: lag::Settings::new(),
+            seed: 0,
             only_known_keys: false,
         }
     }
@@ -78,10 +81,11 @@ impl Simulator {
         let mut account = State::new(&options.account, &options.region, options.timing);
         account.lags.settings = options.lags;
         let callers = Callers::new(&options.account, &options.region, options.only_known_keys);
+        let state = SharedState::seeded(account, options.seed);
         let control = Control {
             callers: Arc::new(callers),
-            state: SharedState::new(account),
-            faults: Arc::new(Faults::default()),
+            faults: Arc::new(Faults::of(state.chance().clone())),
+            state,
             journal: Arc::new(Journal::default()),
             throttle: Arc::new(Throttles::default()),
         };

@@ -36,6 +36,9 @@ pub struct Timing {
     /// A load balancer goes on sending new requests to a deregistered target
     /// for this long, but never longer than it drains (AWS: about 5 s).
     pub deregistration_lag_ms: u64,
+    /// The first health of a target shows this long after the check that has
+    /// decided it; until then it is `initial` (AWS: seconds, until its nodes agree).
+    pub first_health_ms: u64,
     /// Multiplies the intervals of health checks, so that 0.05 turns 30 s into 1.5 s.
     pub health_scale: f64,
     /// ACM finds the DNS records of a requested certificate this long after
@@ -51,7 +54,8 @@ pub struct Timing {
     pub trust_store_ms: u64,
     /// A capacity reservation is `pending` for this long (AWS: minutes).
     pub capacity_ms: u64,
-    /// Multiplies every duration above but the latency and those of health checks.
+    /// Multiplies every duration above but the latency and the intervals of
+    /// health checks.
     pub scale: f64,
     /// Each of these durations is drawn from around its value: 0.5 is from half
     /// of it to one and a half times it, 0 is exactly it.
@@ -85,6 +89,7 @@ impl Profile {
                 draining_ms: Some(0),
                 registration_lag_ms: 0,
                 deregistration_lag_ms: 0,
+                first_health_ms: 0,
                 health_scale: 0.01,
                 certificate_issue_ms: 0,
                 instance_ms: 0,
@@ -97,12 +102,15 @@ impl Profile {
             Self::Real => Timing {
                 provisioning_ms: 150_000,
                 insync_ms: 30_000,
+                zone_busy_ms: 500,
                 eni_release_ms: 180_000,
                 draining_ms: None,
                 registration_lag_ms: 3_000,
                 deregistration_lag_ms: 5_000,
+                first_health_ms: 10_000,
                 health_scale: 1.0,
                 certificate_issue_ms: 300_000,
+                instance_ms: 40_000,
                 tag_linger_ms: 300_000,
                 trust_store_ms: 10_000,
                 capacity_ms: 300_000,
@@ -177,6 +185,7 @@ impl Default for Timing {
             draining_ms: Some(1500),
             registration_lag_ms: 200,
             deregistration_lag_ms: 500,
+            first_health_ms: 600,
             health_scale: 0.05,
             certificate_issue_ms: 500,
             tag_linger_ms: 1000,
@@ -213,6 +222,17 @@ mod tests {
         assert_eq!(lags(Profile::Instant), (0, 0));
         assert_eq!(lags(Profile::Quick), (200, 500));
         assert_eq!(lags(Profile::Real), (3_000, 5_000));
+        let slow = |profile: Profile| {
+            let timing = profile.timing();
+            [
+                timing.first_health_ms,
+                timing.zone_busy_ms,
+                timing.instance_ms,
+            ]
+        };
+        assert_eq!(slow(Profile::Instant), [0, 0, 0]);
+        assert_eq!(slow(Profile::Quick), [600, 0, 800]);
+        assert_eq!(slow(Profile::Real), [10_000, 500, 40_000]);
         assert_eq!("real".parse(), Ok(Profile::Real));
         assert!("slow".parse::<Profile>().unwrap_err().contains("instant"));
     }

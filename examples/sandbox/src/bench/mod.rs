@@ -3,12 +3,15 @@
 //!
 //! ```text
 //! bench -> { cluster: objects of N groups, process: the controller, measure: the cases, table }
+//!          console: the console's page in a browser, with the same objects
 //! ```
 //!
 //! Each controller gets a bare sandbox of its own, so that nothing else works
 //! on the objects. Times depend on the machine; calls do not.
 
 mod cluster;
+pub mod console;
+mod console_stream;
 mod measure;
 mod process;
 mod table;

@@ -48,6 +48,9 @@ pub async fn run(options: Options, ended: CancellationToken) -> anyhow::Result<(
         sandbox = Sandbox::start(options.sandbox) => sandbox?,
         () = ended.cancelled() => bail!(INTERRUPTED),
     };
+    if let Some(console) = &sandbox.console {
+        narrator.say(&format!("console  {}", console.url()))?;
+    }
     let stage = Stage::new(sandbox, options.with_controller, options.once)?;
     let played = tokio::select! {
         // Ctrl-C after the last claim is how `play` ends; before, it is not.
@@ -120,9 +123,11 @@ fn invitation(stage: &Stage) -> String {
         .as_ref()
         .map(|gateway| gateway.url(checks::GAME))
         .unwrap_or_default();
+    let console = environment.sandbox_console.as_deref().unwrap_or("none");
     format!(
         "\nIt is yours now. Ctrl-C ends all of it.\n\n\
          The game, in a browser:\n  {game}\n\n\
+         What there is and what happens, on one page:\n  {console}\n\n\
          kubectl, in another shell:\n  \
          export KUBECONFIG={}\n  \
          alias kubectl={}\n  \

@@ -3,9 +3,11 @@
 
 mod bench;
 mod bench_aws;
+mod console;
 mod control_plane;
 mod demo;
 mod gateway;
 mod kubelet;
+mod page;
 mod processes;
 mod up;

@@ -13,15 +13,16 @@ use tokio::process::{Child, Command};
 use crate::processes;
 
 /// A sandbox in a process of its own.
-struct Up {
+pub struct Up {
     child: Child,
     env_file: PathBuf,
-    variables: BTreeMap<String, String>,
+    /// Those of the env file.
+    pub variables: BTreeMap<String, String>,
     folder: tempfile::TempDir,
 }
 
 impl Up {
-    async fn start(arguments: &[&str]) -> Self {
+    pub async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let env_file = folder.path().join("sandbox.env");
         let printed = std::fs::File::create(folder.path().join("printed")).unwrap();
@@ -86,10 +87,28 @@ impl Up {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs kubectl; answers what it prints.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.variables["KUBECTL"])
+            .args(arguments)
+            .envs(&self.variables)
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}\n{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// The temporary folder of the sandbox.
     fn data(&self) -> PathBuf {
         let kubeconfig = Path::new(&self.variables["KUBECONFIG"]);
         kubeconfig.parent().unwrap().to_owned()
+    }
+
+    /// Ends it in an orderly way.
+    pub async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.child.wait().await.unwrap().success());
     }
 
     fn signal(&self, signal: Signal) {
@@ -110,6 +129,7 @@ async fn the_env_file_leads_to_a_cluster_that_answers_and_a_signal_ends_it() {
         "CLUSTER_NAME",
         "KUBECONFIG",
         "KUBECTL",
+        "SANDBOX_CONSOLE",
         "SANDBOX_DNS",
     ];
     assert!(up.variables.keys().eq(expected));
@@ -212,6 +232,5 @@ async fn the_lines_that_a_full_sandbox_prints_put_the_game_into_a_browser() {
     processes::eventually("the game is served", page).await;
     let alb = up.paste(to_paste(&printed)).await;
     assert!(alb.contains("Serving"), "{alb}");
-    up.signal(Signal::TERM);
-    assert!(up.child.wait().await.unwrap().success());
+    up.end().await;
 }

@@ -193,8 +193,8 @@ proptest! {
             let (kind, name) = if name == "alb" { (9, 0) } else { (8, 0) };
             take(&stores, Step { kind, name, variant: Some(0) });
         }
-        let mut before = All::new();
-        let mut seen = 0;
+        let mut before = from_scratch(&stores.snapshot(), &settings);
+        let mut seen = stores.snapshot().changes().last();
         for step in steps {
             take(&stores, step);
             let known = stores.snapshot();

@@ -25,6 +25,7 @@ use super::route::listener_of;
 use super::serve::{Reply, answer};
 use super::tls;
 use super::zones::Node;
+use crate::chance::Chance;
 use crate::state::{Listener, LoadBalancer, LoadBalancerState, Protocol, State};
 
 /// So much of the body of an answer is told.
@@ -105,7 +106,7 @@ pub(super) async fn ask(
         .map_err(|error| bad(&format!("cannot read the request: {error}; {EXPECTED}")))?;
     let (arrival, dns_name) = shared
         .state
-        .everywhere(|states| arrival(states, &asked))
+        .everywhere(|states| arrival(states, &asked, shared.state.chance()))
         .map_err(|why| bad(&why))?;
     let parts = parts(&asked, &dns_name).map_err(|why| bad(&why))?;
     let mut course = Course {
@@ -143,7 +144,7 @@ fn bad(why: &str) -> Refused {
 }
 
 /// How the request comes in, and the DNS name of its load balancer.
-fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String> {
+fn arrival(states: &[&State], asked: &Asked, chance: &Chance) -> Result<(Arrival, String), String> {
     let (balancer, listener) = find(states, asked)?;
     if balancer.state != LoadBalancerState::Active {
         return Err(format!(
@@ -159,7 +160,7 @@ fn arrival(states: &[&State], asked: &Asked) -> Result<(Arrival, String), String
         ));
     }
     let node = match &asked.zone {
-        None => Node::any(),
+        None => Node::any(chance),
         Some(zone) if balancer.subnets.contains_key(zone) => Node::In(zone.clone()),
         Some(zone) => {
             let zones: Vec<&str> = balancer.subnets.keys().map(String::as_str).collect();

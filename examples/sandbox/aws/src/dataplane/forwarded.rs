@@ -5,13 +5,11 @@
 
 use std::net::SocketAddr;
 
-use axum::http::header::{
-    CONNECTION, COOKIE, HOST, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use axum::http::header::{COOKIE, HOST, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, StatusCode, Version, request};
 
 use super::course::Session;
+use super::hop_by_hop::drop_hop_by_hop;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -21,8 +19,6 @@ pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id
 /// Tells a target of the TLS that its client speaks.
 pub(crate) const TLS_VERSION: HeaderName = HeaderName::from_static("x-amzn-tls-version");
 pub(crate) const TLS_CIPHER_SUITE: HeaderName = HeaderName::from_static("x-amzn-tls-cipher-suite");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// `routing.http.xff_header_processing.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,46 +57,6 @@ pub(crate) struct Ingress {
     pub(crate) scheme: &'static str,
     /// What TLS has agreed on.
     pub(crate) session: Option<Session>,
-}
-
-/// The protocol that a message asks to switch to, if it does.
-pub(crate) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
-    let asks = connection_options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| asks).cloned()
-}
-
-fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(',').map(str::trim))
-}
-
-/// Removes what speaks of one connection only (RFC 9110, 7.6.1), except a wish to upgrade.
-pub(crate) fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let upgrade = upgrade(headers);
-    let named: Vec<HeaderName> = connection_options(headers)
-        .filter_map(|option| option.parse().ok())
-        .collect();
-    let fixed = [
-        CONNECTION,
-        KEEP_ALIVE,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        PROXY_CONNECTION,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    for name in fixed.into_iter().chain(named) {
-        headers.remove(name);
-    }
-    if let Some(protocol) = upgrade {
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
-    }
 }
 
 /// The host that a request names: of an absolute request target, else of its
@@ -388,28 +344,8 @@ mod tests {
 
     #[test]
     fn hop_by_hop_headers_end_here() {
-        let headers = sent(
-            Request::get("/")
-                .header("connection", "close, X-Mine")
-                .header("x-mine", "1")
-                .header("te", "trailers")
-                .header("keep-alive", "timeout=5")
-                .header("upgrade", "h2c"),
-            80,
-            PLAIN,
-        );
-        for name in ["connection", "x-mine", "te", "keep-alive", "upgrade"] {
-            assert!(!headers.contains_key(name), "{name}");
-        }
-        let headers = sent(
-            Request::get("/")
-                .header("connection", "keep-alive, Upgrade")
-                .header("upgrade", "websocket"),
-            80,
-            PLAIN,
-        );
-        assert_eq!(headers["connection"], "upgrade");
-        assert_eq!(headers["upgrade"], "websocket");
+        let headers = sent(Request::get("/").header("te", "trailers"), 80, PLAIN);
+        assert!(!headers.contains_key("te"));
     }
 
     #[test]

@@ -139,7 +139,7 @@ async fn accept(
                     port: wanted.port,
                     protocol: wanted.protocol,
                     peer,
-                    node: Node::any(),
+                    node: Node::any(shared.state.chance()),
                     server_name: None,
                     certificate: None,
                     session: None,

@@ -21,11 +21,13 @@ use super::answer::Answer;
 use super::authentication::{Learnt, Question, ask};
 use super::checks::closes;
 use super::course::{Arrival, Course};
-use super::forwarded::{TRACE_ID, drop_hop_by_hop, towards_target, upgrade};
+use super::forwarded::{TRACE_ID, towards_target};
+use super::hop_by_hop::{drop_hop_by_hop, upgrade};
 use super::listener_headers::AnswerHeaders;
 use super::route::{Choosing, Decision, Destination, decide, listener_of};
 use super::screen::{Held, Turn};
 use super::upstream::{Failure, Way, exchange, guarded, settled};
+use crate::chance::Purpose;
 
 /// What a client gets.
 pub(crate) type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -92,9 +94,10 @@ where
                 balance: &shared.balance,
                 pins: &shared.pins,
                 seals: &shared.seals,
+                rates: &shared.rates,
                 known: known.as_ref(),
             };
-            let draw = |below: u32| rand::random_range(0..below);
+            let draw = |below| shared.state.chance().below_u32(Purpose::Target, below);
             match decide(state, arrival, &parts, choosing, draw, course) {
                 Decision::Answer(answer) => Decided::Answer(answer),
                 Decision::Ask(question) => Decided::Ask(question),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::balance::How;
-use crate::state::{HealthState, Probed, State, TargetGroup, TargetKey};
+use crate::state::{HealthState, State, TargetGroup, TargetKey};
 
 /// The targets of a group that may get a request now.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ pub(crate) fn standing(
         if elsewhere || !target.announced {
             continue;
         }
-        let probed_healthy = target.probed == Probed::Healthy || !group.health_check.enabled;
+        let probed_healthy = target.is_healthy() || !group.health_check.enabled;
         let unnamed = stale && group.references.is_empty() && target.draining_until.is_none();
         let healthy = match health.of(key).state {
             HealthState::Unused if unnamed => probed_healthy,

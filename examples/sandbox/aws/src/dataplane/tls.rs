@@ -248,7 +248,10 @@ fn openssl_name(suite: CipherSuite) -> Option<&'static str> {
 
 /// How to speak TLS with a target: whatever certificate it shows is taken, as a
 /// load balancer does. Names no protocol that is spoken inside.
-pub(crate) fn client() -> Result<ClientConfig, Error> {
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn client() -> Result<ClientConfig, Error> {
     let provider = provider();
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?

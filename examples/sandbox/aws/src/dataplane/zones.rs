@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use super::targets::{Threshold, standing};
+use crate::chance::{Chance, Purpose};
 use crate::state::{LoadBalancer, LoadBalancerKind, State, TargetGroup};
 
 /// The node that a connection comes to.
@@ -21,8 +22,8 @@ pub(crate) enum Node {
 
 impl Node {
     /// A node by chance.
-    pub(crate) fn any() -> Self {
-        Self::Drawn(rand::random())
+    pub(crate) fn any(chance: &Chance) -> Self {
+        Self::Drawn(chance.below(Purpose::Node, u64::MAX))
     }
 }
 
@@ -70,25 +71,35 @@ pub(crate) fn in_dns<'a>(
     balancer: &'a LoadBalancer,
     now: Timestamp,
 ) -> Vec<&'a str> {
+    let healthy = healthy_zones(state, balancer, now);
+    if healthy.is_empty() {
+        balancer.subnets.keys().map(String::as_str).collect()
+    } else {
+        healthy
+    }
+}
+
+/// Whether an alias that evaluates the health of its target takes a load
+/// balancer for healthy: one of its nodes can be named.
+pub(crate) fn serves(state: &State, balancer: &LoadBalancer, now: Timestamp) -> bool {
+    !healthy_zones(state, balancer, now).is_empty()
+}
+
+/// The zones where every group that has targets has enough healthy ones.
+fn healthy_zones<'a>(state: &State, balancer: &'a LoadBalancer, now: Timestamp) -> Vec<&'a str> {
     let groups: Vec<&TargetGroup> = balancer
         .target_groups(None)
         .into_iter()
         .filter_map(|arn| state.target_groups.get(arn))
         .filter(|group| !group.targets.is_empty())
         .collect();
-    let all = || balancer.subnets.keys().map(String::as_str);
-    let healthy: Vec<&str> = all()
-        .filter(|zone| {
-            groups.iter().all(|group| {
-                let scope = (!is_cross_zone(balancer, group)).then_some(*zone);
-                let standing = standing(state, group, scope, false, now);
-                standing.healthy.len() >= standing.minimum(group, Threshold::Dns)
-            })
+    let all = balancer.subnets.keys().map(String::as_str);
+    all.filter(|zone| {
+        groups.iter().all(|group| {
+            let scope = (!is_cross_zone(balancer, group)).then_some(*zone);
+            let standing = standing(state, group, scope, false, now);
+            standing.healthy.len() >= standing.minimum(group, Threshold::Dns)
         })
-        .collect();
-    if healthy.is_empty() {
-        all().collect()
-    } else {
-        healthy
-    }
+    })
+    .collect()
 }

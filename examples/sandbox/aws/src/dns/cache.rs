@@ -9,6 +9,7 @@ use hickory_proto::rr::{RData, RecordType};
 use jiff::Timestamp;
 
 use super::zone::Found;
+use crate::chance::Purpose;
 use crate::shared::SharedState;
 use crate::state::lag::Lag;
 
@@ -64,7 +65,7 @@ impl Cache {
         }
         if let Some(until) = until
             && self.0.len() < MOST
-            && rand::random::<f64>() < probability
+            && state.chance().fraction(Purpose::Dns) < probability
         {
             let found = found.clone();
             self.0.insert(asked, Remembered { until, found });

@@ -4,6 +4,7 @@
 //! Touches one UDP socket. What is answered is decided in `zone`, which is pure.
 
 mod cache;
+mod choice;
 mod lookup;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::cache::Cache;
 pub use self::lookup::{Lookup, LookupError, lookup};
+use self::zone::Known;
+use crate::chance::Purpose;
 use crate::dataplane::Loopbacks;
 use crate::shared::SharedState;
 
@@ -133,8 +136,16 @@ fn reply(
             let (found, cached) = cache.answer(question, state, || {
                 // What has reached the name servers by now counts.
                 state.advance();
+                let draw = |below| state.chance().below_u32(Purpose::Dns, below);
+                let now = state.now();
                 state.everywhere(|states| {
-                    zone::answer(states, loopbacks, &question.name, question.query_type)
+                    let known = Known {
+                        states,
+                        loopbacks,
+                        now,
+                        draw: &draw,
+                    };
+                    zone::answer(known, &question.name, question.query_type)
                 })
             });
             answer.metadata.response_code = found.code;

@@ -11,9 +11,12 @@ use tokio::net::UdpSocket;
 use super::{Lookup, Server, lookup, serve};
 use crate::SharedState;
 use crate::dataplane::Loopbacks;
-use crate::dataplane::tests::world::{account, add_balancer, balancer_arn};
+use crate::dataplane::tests::world::{
+    account, add_balancer, add_group, add_listener, balancer_arn, forward, group_arn, register,
+};
+use crate::state::health_check::{HealthCheck, HealthCheckConfig};
 use crate::state::route53::{Routing, RoutingPolicy};
-use crate::state::{AliasTarget, HostedZone, RecordKey, RecordSet, dns_name};
+use crate::state::{AliasTarget, HostedZone, Protocol, RecordKey, RecordSet, dns_name};
 
 const BALANCER: &str = "web-1234567890.us-east-1.elb.amazonaws.com";
 
@@ -125,6 +128,155 @@ async fn started_with_state() -> (Server, IpAddr, SharedState) {
     let state = SharedState::new(state);
     let server = serve(here, state.clone(), loopbacks).await.unwrap();
     (server, address, state)
+}
+
+/// Two load balancers with a target each, and a server for a zone of these records.
+async fn of_balancers(records: Vec<RecordSet>) -> (Server, [IpAddr; 2], SharedState) {
+    let mut state = account();
+    let loopbacks = Loopbacks::default();
+    let addresses = ["one", "two"].map(|name| {
+        add_balancer(&mut state, name);
+        let balancer = state.load_balancers.get_mut(&balancer_arn(name)).unwrap();
+        let zone = "us-east-1a".to_owned();
+        balancer.subnets.insert(zone, String::new());
+        balancer.dns_name = format!("{name}-1.us-east-1.elb.amazonaws.com");
+        add_listener(&mut state, name, 80, Protocol::Http);
+        add_group(&mut state, name, name, 80);
+        let balancer = state.load_balancers.get_mut(&balancer_arn(name)).unwrap();
+        let listener = balancer.listeners.get_mut(&80).unwrap();
+        listener.default_actions = vec![forward(&[(name, 1)])];
+        register(&mut state, name, "10.0.48.11");
+        loopbacks.of(&balancer_arn(name)).into()
+    });
+    let zone = zone("Z1", "example.com.", false, records);
+    state.hosted_zones.insert("Z1".to_owned(), zone);
+    let here = "127.0.0.1:0".parse().unwrap();
+    let state = SharedState::new(state);
+    let server = serve(here, state.clone(), loopbacks).await.unwrap();
+    (server, addresses, state)
+}
+
+fn routed(identifier: &str, policy: RoutingPolicy, set: RecordSet) -> RecordSet {
+    RecordSet {
+        routing: Some(Routing {
+            set_identifier: identifier.to_owned(),
+            policy,
+        }),
+        ..set
+    }
+}
+
+/// How often each of two addresses is answered, of 40 times.
+async fn counted(server: &Server, name: &str, of: [IpAddr; 2]) -> [usize; 2] {
+    let mut counts = [0; 2];
+    for _ in 0..40 {
+        let found = ask(server, name, "A").await.addresses();
+        assert_eq!(found.len(), 1);
+        for (count, address) in counts.iter_mut().zip(of) {
+            *count += usize::from(found[0] == address);
+        }
+    }
+    assert_eq!(counts.iter().sum::<usize>(), 40);
+    counts
+}
+
+#[tokio::test]
+async fn an_alias_to_a_load_balancer_without_a_healthy_target_is_left_out() {
+    let to = |name: &str, number: &str| {
+        alias(
+            name,
+            "A",
+            &format!("{number}-1.us-east-1.elb.amazonaws.com."),
+        )
+    };
+    let weighted = RoutingPolicy::Weighted;
+    let unasked = |mut set: RecordSet| {
+        set.alias.as_mut().unwrap().evaluate_target_health = false;
+        set
+    };
+    let role = |role: &str| RoutingPolicy::Failover(role.to_owned());
+    let checked = |set: RecordSet, id: &str| RecordSet {
+        health_check_id: Some(id.to_owned()),
+        ..set
+    };
+    let (server, addresses, state) = of_balancers(vec![
+        routed("1", weighted(50), to("w.example.com.", "one")),
+        routed("2", weighted(50), to("w.example.com.", "two")),
+        routed("1", weighted(0), to("zero.example.com.", "one")),
+        routed("2", weighted(0), to("zero.example.com.", "two")),
+        routed(
+            "1",
+            weighted(50),
+            unasked(to("unasked.example.com.", "one")),
+        ),
+        routed("2", weighted(50), to("unasked.example.com.", "two")),
+        routed("1", role("PRIMARY"), to("f.example.com.", "one")),
+        routed("2", role("SECONDARY"), to("f.example.com.", "two")),
+        // By way of another record of the zone.
+        to("one.example.com.", "one"),
+        routed(
+            "1",
+            role("PRIMARY"),
+            alias("g.example.com.", "A", "one.example.com."),
+        ),
+        routed("2", role("SECONDARY"), to("g.example.com.", "two")),
+        // By a health check alone.
+        routed(
+            "1",
+            role("PRIMARY"),
+            checked(unasked(to("h.example.com.", "one")), "down"),
+        ),
+        routed("2", role("SECONDARY"), to("h.example.com.", "two")),
+    ])
+    .await;
+    let [one, two] = addresses;
+    let hold = |name: &str, healthy: bool| {
+        state.write(|state, _| {
+            let group = group_arn(name);
+            let key = state.target_groups[&group].targets.keys().next().cloned();
+            state
+                .force_health(&group, &key.unwrap(), Some(healthy))
+                .unwrap();
+        });
+    };
+    let of = async |name: &str| counted(&server, name, addresses).await;
+    let both = |counts: [usize; 2]| counts.iter().all(|count| *count > 5);
+
+    // Nobody is healthy yet, which is as if all were.
+    assert!(both(of("w.example.com").await));
+    hold("two", true);
+    assert_eq!(of("w.example.com").await, [0, 40]);
+    assert_eq!(of("zero.example.com").await, [0, 40]);
+    assert!(both(of("unasked.example.com").await));
+    assert_eq!(of("f.example.com").await, [0, 40]);
+    assert_eq!(of("g.example.com").await, [0, 40]);
+    // One that has no sibling is answered whatever its health.
+    assert_eq!(
+        ask(&server, "one.example.com", "A").await.addresses(),
+        [one]
+    );
+
+    hold("one", true);
+    assert!(both(of("w.example.com").await));
+    assert!(both(of("zero.example.com").await));
+    for name in ["f.example.com", "g.example.com", "h.example.com"] {
+        assert_eq!(of(name).await, [40, 0], "{name}");
+    }
+    state.write(|state, _| {
+        let config = HealthCheckConfig {
+            kind: "TCP".to_owned(),
+            inverted: Some(true),
+            ..HealthCheckConfig::default()
+        };
+        let check = HealthCheck {
+            id: "down".to_owned(),
+            caller_reference: "down".to_owned(),
+            config,
+            version: 1,
+        };
+        state.health_checks.insert("down".to_owned(), check);
+    });
+    assert_eq!(ask(&server, "h.example.com", "A").await.addresses(), [two]);
 }
 
 async fn ask(server: &Server, name: &str, kind: &str) -> Lookup {

@@ -3,19 +3,19 @@
 //! Pure. A query is answered from the load balancers when it lies in the
 //! domain of their names, else from the hosted zone with the longest name that
 //! holds it; a public zone goes before a private one of the same name, and all
-//! of the machine counts as inside of the VPC. Of records with a routing policy
-//! weights are drawn, all values of a multi-value answer are given, and of every
-//! other policy the first record in the order of the listing.
+//! of the machine counts as inside of the VPC. Which of several records with a
+//! routing policy answer, and their health, is in `choice`.
 
 use std::borrow::Cow;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use jiff::Timestamp;
 
-use crate::dataplane::Loopbacks;
+use super::choice::{chosen, passes};
+use crate::dataplane::{Loopbacks, serves};
 use crate::state::dns_name::is_within;
-use crate::state::route53::RoutingPolicy;
 use crate::state::{HostedZone, LoadBalancer, RecordSet, State, regions};
 
 /// Seconds for which the addresses of a load balancer may be remembered.
@@ -32,18 +32,22 @@ pub(super) struct Found {
     pub(super) authorities: Vec<Record>,
 }
 
+/// What an answer depends on besides the question.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// All accounts, the configured one first.
+    pub(super) states: &'a [&'a State],
+    /// The addresses of the load balancers.
+    pub(super) loopbacks: &'a Loopbacks,
+    /// The simulated time.
+    pub(super) now: Timestamp,
+    /// Gives a number below its argument.
+    pub(super) draw: &'a dyn Fn(u32) -> u32,
+}
+
 /// Answers for `name` and `kind` from the account.
-pub(super) fn answer(
-    states: &[&State],
-    loopbacks: &Loopbacks,
-    name: &Name,
-    kind: RecordType,
-) -> Found {
-    let asked = Asked {
-        states,
-        loopbacks,
-        kind,
-    };
+pub(super) fn answer(known: Known<'_>, name: &Name, kind: RecordType) -> Found {
+    let asked = Asked { known, kind };
     let mut answers = Vec::new();
     let (mut here, mut owner) = (text(name), name.clone());
     for _ in 0..MAX_CHAIN {
@@ -89,8 +93,7 @@ enum Here {
 }
 
 struct Asked<'a> {
-    states: &'a [&'a State],
-    loopbacks: &'a Loopbacks,
+    known: Known<'a>,
     kind: RecordType,
 }
 
@@ -99,7 +102,7 @@ impl Asked<'_> {
         if let Some(here) = self.load_balancer(name, owner) {
             return here;
         }
-        let Some(zone) = zone_of(self.states, name) else {
+        let Some(zone) = zone_of(self.known.states, name) else {
             return Here::NotOurs;
         };
         let zone = zone.as_ref();
@@ -113,7 +116,8 @@ impl Asked<'_> {
             .filter(|set| set.kind == kind)
             .collect();
         if !of_kind.is_empty() {
-            let records: Vec<Record> = chosen(&of_kind)
+            let records: Vec<Record> = self
+                .chosen(&of_kind, depth)
                 .into_iter()
                 .flat_map(|set| self.records(set, owner, depth))
                 .collect();
@@ -140,6 +144,42 @@ impl Asked<'_> {
         }
     }
 
+    /// Of several sets of one name and type, those that answer now.
+    fn chosen<'s>(&self, sets: &[&'s RecordSet], depth: usize) -> Vec<&'s RecordSet> {
+        let Known { states, draw, .. } = self.known;
+        let region = states.first().map_or("", |home| home.region.as_str());
+        chosen(sets, region, |set| self.is_healthy(set, depth), draw)
+    }
+
+    /// Whether a set may answer: its health check is passed, and what an alias
+    /// leads to is healthy where that is to be evaluated.
+    fn is_healthy(&self, set: &RecordSet, depth: usize) -> bool {
+        let states = self.known.states;
+        let check = set.health_check_id.as_deref();
+        if !check.is_none_or(|id| passes(states, id, MAX_CHAIN)) {
+            return false;
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return true;
+        };
+        let alias = set.alias.as_ref();
+        alias
+            .filter(|alias| alias.evaluate_target_health)
+            .is_none_or(|alias| self.leads_to_health(&alias.dns_name, &set.kind, depth))
+    }
+
+    /// Whether a load balancer, or one of the sets of a name and type, is healthy.
+    fn leads_to_health(&self, name: &str, kind: &str, depth: usize) -> bool {
+        let Known { states, now, .. } = self.known;
+        if let Some((state, balancer)) = load_balancer_called(states, name) {
+            return serves(state, balancer, now);
+        }
+        let zone = zone_of(states, name);
+        let sets = zone.as_deref().and_then(|zone| closest(zone, name));
+        let mut sets = sets.into_iter().flatten().filter(|set| set.kind == kind);
+        sets.any(|set| self.is_healthy(set, depth))
+    }
+
     /// The records of a set under the name of `owner`.
     fn records(&self, set: &RecordSet, owner: &Name, depth: usize) -> Vec<Record> {
         let Some(alias) = &set.alias else {
@@ -157,13 +197,14 @@ impl Asked<'_> {
 
     /// `None` when the name is not in the domain of load balancers.
     fn load_balancer(&self, name: &str, owner: &Name) -> Option<Here> {
-        let domains = self.states.iter().flat_map(|state| domains(&state.region));
+        let states = self.known.states;
+        let domains = states.iter().flat_map(|state| domains(&state.region));
         let domain = domains.into_iter().find(|domain| is_within(name, domain))?;
         let soa = || soa_of_load_balancers(&domain);
-        Some(match load_balancer_called(self.states, name) {
+        Some(match load_balancer_called(states, name) {
             None => Here::NoName(soa()),
-            Some(balancer) if self.kind == RecordType::A => {
-                let address = self.loopbacks.of(&balancer.arn);
+            Some((_, balancer)) if self.kind == RecordType::A => {
+                let address = self.known.loopbacks.of(&balancer.arn);
                 let data = RData::A(A(address));
                 Here::Records(vec![Record::from_rdata(
                     owner.clone(),
@@ -199,13 +240,19 @@ fn domains(region: &str) -> [String; 2] {
     ]
 }
 
-fn load_balancer_called<'a>(states: &[&'a State], name: &str) -> Option<&'a LoadBalancer> {
+fn load_balancer_called<'a>(
+    states: &[&'a State],
+    name: &str,
+) -> Option<(&'a State, &'a LoadBalancer)> {
     let name = name.trim_end_matches('.');
     let name = name.strip_prefix("dualstack.").unwrap_or(name);
     states
         .iter()
-        .flat_map(|state| state.load_balancers.values())
-        .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+        .flat_map(|state| {
+            let balancers = state.load_balancers.values();
+            balancers.map(move |balancer| (*state, balancer))
+        })
+        .find(|(_, balancer)| balancer.dns_name.eq_ignore_ascii_case(name))
 }
 
 /// The zone that answers for a name, as the name servers know it.
@@ -247,36 +294,6 @@ fn sets_of<'a>(zone: &'a HostedZone, name: &str) -> Vec<&'a RecordSet> {
         .values()
         .filter(|set| set.name == name)
         .collect()
-}
-
-/// Of several sets of one name and type, those that answer now.
-fn chosen<'a>(sets: &[&'a RecordSet]) -> Vec<&'a RecordSet> {
-    let policy = |set: &RecordSet| set.routing.as_ref().map(|routing| routing.policy.clone());
-    match sets.first().and_then(|set| policy(set)) {
-        Some(RoutingPolicy::MultiValue) => sets.to_vec(),
-        Some(RoutingPolicy::Weighted(_)) => {
-            let weights: Vec<u32> = sets
-                .iter()
-                .map(|set| match policy(set) {
-                    Some(RoutingPolicy::Weighted(weight)) => u32::from(weight),
-                    _ => 0,
-                })
-                .collect();
-            let sum: u32 = weights.iter().sum();
-            if sum == 0 {
-                return sets.iter().copied().take(1).collect();
-            }
-            let mut left = rand::random_range(0..sum);
-            for (set, weight) in sets.iter().zip(weights) {
-                if left < weight {
-                    return vec![set];
-                }
-                left -= weight;
-            }
-            Vec::new()
-        }
-        _ => sets.iter().copied().take(1).collect(),
-    }
 }
 
 /// The values of a set as records; a value that cannot be read is left out.

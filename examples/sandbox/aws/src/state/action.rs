@@ -306,6 +306,7 @@ impl State {
             {
                 for target in group.targets.values_mut() {
                     target.probed = super::Probed::Registering;
+                    target.settles = None;
                     target.streak = 0;
                 }
             }

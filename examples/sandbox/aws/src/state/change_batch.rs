@@ -299,12 +299,13 @@ impl State {
         }
     }
 
-    /// The zone id of the load balancer of a name, with or without final dot.
+    /// The zone id of the load balancer of a name that aliases can lead to, with or without final dot.
     fn zone_of_balancer(&self, name: &str) -> Option<&str> {
         let name = name.trim_end_matches('.');
         self.load_balancers
             .values()
             .find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+            .filter(|balancer| !self.lags.hide_name(&balancer.arn))
             .map(|balancer| balancer.canonical_hosted_zone_id.as_str())
             .or_else(|| {
                 let far = self.elsewhere.load_balancer_called(name)?;

@@ -58,13 +58,14 @@ impl Elsewhere {
         })
     }
 
-    /// The load balancer of a DNS name, compared without case and final dot.
+    /// The load balancer of a DNS name that aliases can lead to, compared without case and final dot.
     pub fn load_balancer_called(&self, name: &str) -> Option<&LoadBalancer> {
         let name = name.trim_end_matches('.');
         let name = name.strip_prefix("dualstack.").unwrap_or(name);
         self.states().find_map(|there| {
             let mut balancers = there.load_balancers.values();
-            balancers.find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name))
+            let named = balancers.find(|balancer| balancer.dns_name.eq_ignore_ascii_case(name));
+            named.filter(|balancer| !there.lags.hide_name(&balancer.arn))
         })
     }
 

@@ -21,6 +21,15 @@ impl Ids {
         Self { seed }
     }
 
+    /// Starts the sequence that belongs to a seed and a name.
+    pub fn seeded(seed: u64, name: &str) -> Self {
+        let mut mixed = Self { seed };
+        let Self { seed: named } = Self::named(name);
+        Self {
+            seed: mixed.next() ^ named,
+        }
+    }
+
     fn next(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.seed;
@@ -109,6 +118,10 @@ mod tests {
         assert_ne!(a.ec2("sg"), a.ec2("sg"));
         assert_eq!(a.ec2("sg").len(), 20);
         assert_eq!(a.uuid().len(), 36);
+        let drawn = |seed, name| Ids::seeded(seed, name).below(u64::MAX);
+        assert_eq!(drawn(1, "a"), drawn(1, "a"));
+        assert_ne!(drawn(1, "a"), drawn(2, "a"));
+        assert_ne!(drawn(1, "a"), drawn(1, "b"));
         assert_eq!(a.digits(10).len(), 10);
     }
 }

@@ -56,6 +56,9 @@ pub enum Lag {
     RequestCertificate,
     /// CreateLoadBalancer and CreateWebACL: AssociateWebACL does not know it.
     AssociateWebAcl,
+    /// CreateLoadBalancer: ChangeResourceRecordSets does not find the name for an
+    /// alias.
+    AliasLoadBalancer,
     /// Any change of a listener, its rules and its certificates: the nodes of
     /// the load balancer act as before.
     ChangeListener,
@@ -91,7 +94,7 @@ pub type Settings = BTreeMap<Lag, Setting>;
 
 /// All rules as AWS has them. Times and frequencies are guesses around what was
 /// seen.
-const REAL: [(Lag, u64, f64); 17] = [
+const REAL: [(Lag, u64, f64); 18] = [
     (Lag::CreateLoadBalancer, 2_000, 0.1),
     (Lag::CreateTargetGroup, 2_000, 0.3),
     (Lag::CreateListener, 8_000, 0.3),
@@ -105,6 +108,7 @@ const REAL: [(Lag, u64, f64); 17] = [
     (Lag::IssueCertificate, 25_000, 1.0),
     (Lag::RequestCertificate, 12_000, 1.0),
     (Lag::AssociateWebAcl, 30_000, 1.0),
+    (Lag::AliasLoadBalancer, 10_000, 0.5),
     (Lag::ChangeListener, 3_000, 1.0),
     (Lag::ChangePolicy, 20_000, 0.5),
     (Lag::ChangeRecords, 30_000, 0.5),
@@ -207,6 +211,8 @@ enum Hidden {
         key: RecordKey,
         earlier: Option<Box<RecordSet>>,
     },
+    /// A load balancer, by ARN, from aliases.
+    Name(String),
     /// A load balancer or web ACL, from AssociateWebACL; whether it is said not
     /// to exist, or not to be available.
     Associable { id: String, absent: bool },
@@ -250,6 +256,12 @@ impl Lags {
     /// Whether there is nothing to look at.
     pub fn are_off(&self) -> bool {
         self.settings.is_empty() && self.news.is_empty()
+    }
+
+    /// Whether an alias cannot lead to a load balancer yet.
+    pub(super) fn hide_name(&self, balancer: &str) -> bool {
+        let mut news = self.news.iter();
+        news.any(|news| matches!(&news.hidden, Hidden::Name(arn) if arn == balancer))
     }
 
     /// Forgets what everybody knows by now.

@@ -251,6 +251,8 @@ enum Transition {
     /// Load balancers have heard of a target: target group, target, and when it
     /// was registered.
     TargetAnnounced(String, TargetKey, Timestamp),
+    /// The first health of a target shows: target group and target.
+    TargetSettled(String, TargetKey),
     /// A deregistered target has drained: target group and target.
     TargetGone(String, TargetKey),
     /// A network interface of a deleted load balancer is removed.
@@ -318,6 +320,13 @@ impl State {
             due: BTreeMap::new(),
             scheduled: 0,
         }
+    }
+
+    /// Begins what is left to chance anew, by a seed and by what account this is
+    /// in what region.
+    pub fn draw_by(&mut self, seed: u64) {
+        let place = format!("{} {}", self.account, self.region);
+        self.draws = ids::Ids::seeded(seed, &place);
     }
 
     /// Makes every transition that is due at `now`; tells whether there was one.
@@ -393,6 +402,7 @@ impl State {
             Transition::TargetAnnounced(group, key, registered) => {
                 self.announce_target(&group, &key, registered);
             }
+            Transition::TargetSettled(group, key) => self.settle_target(&group, &key, now),
             Transition::TargetGone(group, key) => self.finish_draining(&group, &key, now),
             Transition::InterfaceGone(id) => self.release_interface(&id),
             Transition::Instance(id, from) => self.move_instance(&id, from, now),

@@ -176,6 +176,11 @@ pub fn opting(region: &str) -> Opting {
     }
 }
 
+/// Whether there is such a region.
+pub fn exists(region: &str) -> bool {
+    zone_in(CANONICAL_ZONES, region).is_some()
+}
+
 /// The regions of the same partition, the region itself among them.
 pub fn names_beside(region: &str) -> impl Iterator<Item = &'static str> {
     let own = partition(region);

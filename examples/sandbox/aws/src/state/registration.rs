@@ -63,6 +63,7 @@ impl State {
                 announced: lag == 0,
                 slow_start: None,
                 probed: Probed::Registering,
+                settles: None,
                 streak: 0,
                 held: false,
                 draining_until: None,
@@ -418,8 +419,76 @@ mod tests {
     }
 
     #[test]
+    fn the_first_health_takes_its_time_and_later_changes_do_not() {
+        let timing = Timing {
+            provisioning_ms: 0,
+            registration_lag_ms: 1_000,
+            first_health_ms: 5_000,
+            ..Timing::default()
+        };
+        let (mut state, group) = serving(timing);
+        let pods = [target("10.0.48.77")];
+        let key = key_of(&state.target_groups[&group], &pods[0]).unwrap();
+        let seen = |state: &mut State, second: i64| {
+            state.advance(later(second));
+            let health = state.target_health(&state.target_groups[&group], &key);
+            (health.state, health.reason)
+        };
+        let probe = |state: &mut State, good: bool, second: i64| {
+            let outcome = if good {
+                Ok(())
+            } else {
+                Err(crate::state::ProbeFailure::Timeout)
+            };
+            state.advance(later(second));
+            state.record_probe(&group, &key, outcome, later(second));
+        };
+        let registering = (HealthState::Initial, Some("Elb.RegistrationInProgress"));
+        let checking = (HealthState::Initial, Some("Elb.InitialHealthChecking"));
+        let healthy = (HealthState::Healthy, None);
+        let timeout = (HealthState::Unhealthy, Some("Target.Timeout"));
+        state.advance(START);
+        state.register_targets(&group, &pods, START).unwrap();
+        assert_eq!(seen(&mut state, 0), registering);
+        probe(&mut state, true, 2);
+        assert_eq!(seen(&mut state, 2), checking);
+        let serves = |state: &State| state.target_groups[&group].targets[&key].is_healthy();
+        assert!(!serves(&state));
+        assert_eq!(seen(&mut state, 6), checking);
+        assert_eq!(seen(&mut state, 7), healthy);
+        assert!(serves(&state));
+        // What comes later is told at once.
+        for second in [8, 9] {
+            probe(&mut state, false, second);
+        }
+        assert_eq!(seen(&mut state, 9), timeout);
+        for second in 10..15 {
+            probe(&mut state, true, second);
+        }
+        assert_eq!(seen(&mut state, 14), healthy);
+
+        // The first verdict may also be the bad one, and another registration
+        // is not settled by what was left of the one before.
+        for second in [20, 22] {
+            let pods = &pods;
+            state
+                .deregister_targets(&group, pods, later(second))
+                .unwrap();
+            state.register_targets(&group, pods, later(second)).unwrap();
+            probe(&mut state, second == 20, second + 1);
+        }
+        probe(&mut state, false, 24);
+        assert_eq!(seen(&mut state, 28), checking);
+        assert_eq!(seen(&mut state, 29), timeout);
+    }
+
+    #[test]
     fn slow_start_needs_a_target_that_does_not() {
-        let (mut state, group) = serving(Timing::default());
+        let timing = Timing {
+            first_health_ms: 0,
+            ..Timing::default()
+        };
+        let (mut state, group) = serving(timing);
         let slow = ("slow_start.duration_seconds".to_owned(), "30".to_owned());
         state
             .modify_target_group_attributes(&group, &[slow])

@@ -229,7 +229,13 @@ impl State {
     /// A change of the zone is being processed for a while: at least until it is
     /// answered, so that changes side by side meet each other.
     pub(super) fn occupy_zone(&mut self, id: &str, now: Timestamp) {
-        let busy = self.timing.zone_busy_ms.max(self.timing.latency_ms);
+        let knob = self.timing.zone_busy_ms;
+        // Nothing is drawn where nothing takes time, so that draws stay as they are.
+        let busy = match knob {
+            0 => 0,
+            _ => self.timing.duration_ms(knob, self.draws.fraction()),
+        };
+        let busy = busy.max(self.timing.latency_ms);
         if busy > 0
             && let Some(zone) = self.hosted_zones.get_mut(id)
         {

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{LoadBalancer, State, TargetGroup, TargetType, arn};
+use super::{LoadBalancer, State, TargetGroup, TargetType, Transition, arn};
 
 /// Identity of a target: the same id on two ports is two targets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,9 @@ pub struct Target {
     pub slow_start: Option<Timestamp>,
     /// What the probes found; only looked at while the group is in use.
     pub probed: Probed,
+    /// Set when the first health is decided: from when on it shows. Until then
+    /// the target is `initial`, whatever `probed` says.
+    pub settles: Option<Timestamp>,
     /// Probes in a row with the opposite outcome of `probed`.
     pub streak: u32,
     /// Whether somebody holds `probed` as it is, whatever the probes find.
@@ -136,7 +139,7 @@ impl State {
             return false;
         };
         let begins_slowly = group.begins_slowly(key, now);
-        let check = &group.health_check;
+        let check = group.health_check.clone();
         let Some(target) = group.targets.get_mut(key) else {
             return false;
         };
@@ -174,9 +177,43 @@ impl State {
         if target.probed == before {
             return false;
         }
+        if target.settles.is_some() {
+            return false;
+        }
+        let first = matches!(before, Probed::Registering | Probed::Checking);
+        let decided = !matches!(target.probed, Probed::Registering | Probed::Checking);
+        let lag = self.timing.first_health_ms;
+        if first && decided && lag > 0 {
+            let settled = Transition::TargetSettled(group_arn.to_owned(), key.clone());
+            let at = self.schedule(now, lag, settled);
+            if let Some(target) = self.target_mut(group_arn, key) {
+                target.settles = Some(at);
+            }
+            return true;
+        }
         let healthy = target.probed == Probed::Healthy;
         target.slow_start = (healthy && begins_slowly).then_some(now);
         true
+    }
+
+    /// The first health of a target shows from now on.
+    pub(super) fn settle_target(&mut self, group_arn: &str, key: &TargetKey, now: Timestamp) {
+        let Some(group) = self.target_groups.get_mut(group_arn) else {
+            return;
+        };
+        let begins_slowly = group.begins_slowly(key, now);
+        // Not that of an earlier registration.
+        if let Some(target) = group.targets.get_mut(key)
+            && target.settles == Some(now)
+        {
+            target.settles = None;
+            let healthy = target.probed == Probed::Healthy;
+            target.slow_start = (healthy && begins_slowly).then_some(now);
+        }
+    }
+
+    fn target_mut(&mut self, group: &str, key: &TargetKey) -> Option<&mut Target> {
+        self.target_groups.get_mut(group)?.targets.get_mut(key)
     }
 
     /// Load balancers have heard of a target that was registered then.
@@ -225,6 +262,7 @@ impl State {
         };
         target.held = healthy.is_some();
         target.announced = true;
+        target.settles = None;
         target.streak = 0;
         match healthy {
             Some(true) => target.probed = Probed::Healthy,
@@ -252,6 +290,13 @@ impl State {
     }
 }
 
+impl Target {
+    /// Whether it serves by its health checks, as far as load balancers know.
+    pub fn is_healthy(&self) -> bool {
+        self.probed == Probed::Healthy && self.settles.is_none()
+    }
+}
+
 impl TargetGroup {
     /// `slow_start.duration_seconds`.
     pub fn slow_start_seconds(&self) -> u64 {
@@ -269,7 +314,7 @@ impl TargetGroup {
         seconds > 0
             && self.targets.iter().any(|(other, target)| {
                 other != key
-                    && target.probed == Probed::Healthy
+                    && target.is_healthy()
                     && target.draining_until.is_none()
                     && target
                         .slow_start

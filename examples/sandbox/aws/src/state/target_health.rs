@@ -102,6 +102,12 @@ impl GroupHealth<'_> {
                 description: Some("Health checks are not enabled for this target".to_owned()),
             };
         }
+        if target.settles.is_some() {
+            return initial(
+                "Elb.InitialHealthChecking",
+                "Initial health checks in progress",
+            );
+        }
         match &target.probed {
             Probed::Registering => initial(
                 "Elb.RegistrationInProgress",

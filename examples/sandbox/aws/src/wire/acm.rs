@@ -183,16 +183,11 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
     listed.sort_by_key(|certificate| key(certificate));
     let page = paging.cut(input, listed, |certificate| key(certificate))?;
     let used = state.certificates_in_use();
-    let summaries: Vec<Value> = page
-        .items
-        .iter()
-        .map(|certificate| summary(certificate, used.contains(certificate.arn.as_str())))
-        .collect();
-    let mut answer = json!({ "CertificateSummaryList": summaries });
-    if let Some(next) = page.next {
-        answer["NextToken"] = Value::from(next);
-    }
-    Ok(answer)
+    let shown = |it: &Certificate| summary(it, used.contains(it.arn.as_str()));
+    Ok(page.answer("NextToken", |certificates| {
+        let summaries = certificates.into_iter().map(shown);
+        json!({ "CertificateSummaryList": summaries.collect::<Value>() })
+    }))
 }
 
 fn summary(certificate: &Certificate, used: bool) -> Value {

@@ -165,10 +165,8 @@ fn list_pools(input: &Input, state: &State) -> Answer<Value> {
     let paging = Paging::read(input, "MaxResults", "NextToken", 60)?;
     input.done()?;
     let page = paging.cut(input, state.user_pools.values(), |pool| pool.id.clone())?;
-    let pools: Vec<Value> = page
-        .items
-        .iter()
-        .map(|pool| {
+    Ok(page.answer("NextToken", |items| {
+        let shown = items.into_iter().map(|pool| {
             json!({
                 "Id": pool.id,
                 "Name": pool.name,
@@ -176,13 +174,9 @@ fn list_pools(input: &Input, state: &State) -> Answer<Value> {
                 "CreationDate": seconds(pool.created),
                 "LastModifiedDate": seconds(pool.modified),
             })
-        })
-        .collect();
-    let mut answer = json!({ "UserPools": pools });
-    if let Some(next) = page.next {
-        answer["NextToken"] = json!(next);
-    }
-    Ok(answer)
+        });
+        json!({ "UserPools": shown.collect::<Value>() })
+    }))
 }
 
 fn create_domain(input: &Input, state: &mut State) -> Answer<Value> {
@@ -311,18 +305,13 @@ fn list_clients(input: &Input, state: &State) -> Answer<Value> {
     input.done()?;
     let clients = state.user_pool(&pool)?.clients.values();
     let page = paging.cut(input, clients, |client| client.id.clone())?;
-    let clients: Vec<Value> = page
-        .items
-        .iter()
+    Ok(page.answer("NextToken", |items| {
+        let shown = items.into_iter()
         .map(|client| {
             json!({ "ClientId": client.id, "UserPoolId": pool, "ClientName": client.name })
-        })
-        .collect();
-    let mut answer = json!({ "UserPoolClients": clients });
-    if let Some(next) = page.next {
-        answer["NextToken"] = json!(next);
-    }
-    Ok(answer)
+        });
+        json!({ "UserPoolClients": shown.collect::<Value>() })
+    }))
 }
 
 /// The ARN of a pool that exists.

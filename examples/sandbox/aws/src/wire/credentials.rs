@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     callers::{Caller, Callers},
-    state::{Answer, Refusal},
+    state::{
+        Answer, Refusal,
+        regions::{self, Opting},
+    },
 };
 
 /// The two clocks that credentials are judged by.
@@ -49,11 +52,32 @@ pub fn authenticate(
             service.scope()
         )));
     }
-    if !is_region(&signature.region) {
-        return Err(
-            service.bad_signature("Credential should be scoped to a valid region.".to_owned())
-        );
+    let standing = standing(&signature.region, callers.region());
+    match standing {
+        Standing::Nowhere => {
+            return Err(
+                service.bad_signature("Credential should be scoped to a valid region.".to_owned())
+            );
+        }
+        // Partitions have accounts and keys of their own.
+        Standing::OtherPartition => return Err(service.unknown_key()),
+        Standing::Served | Standing::NotOptedIn => {}
     }
+    let caller = holder(callers, service, signature, request, clocks)?;
+    if standing == Standing::NotOptedIn && service.needs_opting_in() {
+        return Err(service.not_opted_in());
+    }
+    Ok(caller)
+}
+
+/// Who holds the key of a signature.
+fn holder(
+    callers: &Callers,
+    service: Service,
+    signature: &Signature,
+    request: &Signed,
+    clocks: Clocks,
+) -> Answer<Caller> {
     let Some(key) = callers.key(&signature.key, clocks.simulated) else {
         return callers
             .stranger(&signature.key)
@@ -81,15 +105,30 @@ pub fn authenticate(
     Ok(key.caller)
 }
 
-/// Whether a text can name a region, `us-east-1`; SigV4A names none.
-fn is_region(text: &str) -> bool {
-    let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    text.is_empty()
-        || (text.len() <= 32
-            && text.matches('-').count() >= 2
-            && text.split('-').all(part)
-            && text.ends_with(|c: char| c.is_ascii_digit())
-            && text == text.to_ascii_lowercase())
+/// What a region is to the accounts here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Served,
+    /// It has to be asked for, which nobody has.
+    NotOptedIn,
+    OtherPartition,
+    Nowhere,
+}
+
+/// The standing of a region beside the one that is configured, which may be an
+/// invented one. SigV4A names no region.
+fn standing(region: &str, home: &str) -> Standing {
+    if region.is_empty() || region == home {
+        Standing::Served
+    } else if !regions::exists(region) {
+        Standing::Nowhere
+    } else if regions::partition(region) != regions::partition(home) {
+        Standing::OtherPartition
+    } else if regions::opting(region) == Opting::Required {
+        Standing::NotOptedIn
+    } else {
+        Standing::Served
+    }
 }
 
 /// The refusals of callers.
@@ -110,6 +149,22 @@ impl Service {
             Protocol::Query | Protocol::RestXml => Refusal::new("InvalidClientTokenId", text),
             Protocol::Ec2 => Refusal::new("AuthFailure", NOT_ABLE),
             Protocol::Json => Refusal::new("UnrecognizedClientException", text),
+        }
+    }
+
+    /// Whether a region has to be asked for before it answers. What is one for
+    /// all regions answers everywhere; STS has an endpoint in each.
+    fn needs_opting_in(self) -> bool {
+        self == Self::Sts || !self.is_global()
+    }
+
+    fn not_opted_in(self) -> Refusal {
+        match self.protocol() {
+            Protocol::Json => self.unknown_key(),
+            _ => Refusal::new(
+                "OptInRequired",
+                "You are not subscribed to this service. Please go to http://aws.amazon.com to subscribe.",
+            ),
         }
     }
 
@@ -153,28 +208,32 @@ const NOT_ABLE: &str = "AWS was not able to validate the provided access credent
 
 #[cfg(test)]
 mod tests {
-    use super::is_region;
+    use super::{Standing, standing};
 
     #[test]
     fn regions() {
-        for good in [
-            "us-east-1",
-            "us-gov-west-1",
-            "cn-north-1",
-            "ap-southeast-7",
-            "",
+        for (region, expected) in [
+            ("us-east-1", Standing::Served),
+            ("eu-west-3", Standing::Served),
+            ("", Standing::Served),
+            ("ap-east-1", Standing::NotOptedIn),
+            ("il-central-1", Standing::NotOptedIn),
+            ("cn-north-1", Standing::OtherPartition),
+            ("us-gov-west-1", Standing::OtherPartition),
+            ("us-east-9", Standing::Nowhere),
+            ("US-EAST-1", Standing::Nowhere),
+            ("us-east-1/", Standing::Nowhere),
+            ("everywhere", Standing::Nowhere),
         ] {
-            assert!(is_region(good), "{good}");
+            assert_eq!(standing(region, "us-east-1"), expected, "{region}");
         }
-        for bad in [
-            "us-east",
-            "US-EAST-1",
-            "us-east-1/",
-            "us--1",
-            "x",
-            "us-east-1a b",
-        ] {
-            assert!(!is_region(bad), "{bad}");
+        for home in ["ap-east-1", "cn-north-1", "mars-north-1"] {
+            assert_eq!(standing(home, home), Standing::Served);
         }
+        assert_eq!(standing("cn-northwest-1", "cn-north-1"), Standing::Served);
+        assert_eq!(
+            standing("us-east-1", "cn-north-1"),
+            Standing::OtherPartition
+        );
     }
 }

@@ -88,7 +88,7 @@ impl Target {
         let state = SharedState::new(state);
         let control = Control {
             state: state.clone(),
-            faults: Arc::new(Faults::default()),
+            faults: Arc::new(Faults::of(state.chance().clone())),
             journal: Arc::new(Journal::default()),
             callers: Arc::new(Callers::new("123456789012", "us-east-1", false)),
             throttle: Arc::default(),

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::{
     cbor,
-    model::{self, Route, decode::Content},
+    model::{self, Protocol, Route, decode::Content},
     params,
     service::Service,
+    stray::Stray,
     xml::Element,
 };
 
@@ -26,6 +27,15 @@ pub struct Incoming {
     pub content: Content,
     /// Parameters for the log, without secrets.
     pub shown: BTreeMap<String, String>,
+    /// The version that was sent, where it is not one that the service is
+    /// served in here; empty when none was sent.
+    pub other_version: Option<String>,
+}
+
+/// Whether an operation only asks.
+pub fn is_read(action: &str) -> bool {
+    let reads = ["Describe", "List", "Get", "AssumeRole"];
+    reads.iter().any(|prefix| action.starts_with(prefix))
 }
 
 impl Incoming {
@@ -39,8 +49,7 @@ impl Incoming {
 
     /// Whether it only asks.
     pub fn is_read(&self) -> bool {
-        let reads = ["Describe", "List", "Get", "AssumeRole"];
-        reads.iter().any(|prefix| self.action.starts_with(prefix))
+        is_read(&self.action)
     }
 
     /// Changes of record sets in it; an UPSERT counts twice.
@@ -53,44 +62,101 @@ impl Incoming {
     }
 }
 
-/// Tells service and action; `None` when no service here is meant. In the
-/// order of aws.md 1.8: the target of JSON, the path of rpcv2Cbor, the path of
-/// Route 53, the version of a form.
-pub fn identify(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> Option<Incoming> {
+/// Tells service and action. In the order of aws.md 1.8: the target of JSON,
+/// the path of rpcv2Cbor, the path of Route 53, the version of a form. A form
+/// with another version, or none, is for the service that `scope`, the one of
+/// its signature, names.
+///
+/// # Errors
+/// When no service here is meant.
+pub fn identify(
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &Bytes,
+    scope: Option<&str>,
+) -> Result<Incoming, Box<Stray>> {
     let text = String::from_utf8_lossy(body);
     let query = uri.query().unwrap_or_default();
     if let Some(target) = headers.get("x-amz-target") {
-        let (service, action) = Service::of_target(target.to_str().ok()?)?;
-        return Some(Incoming {
+        let target = String::from_utf8_lossy(target.as_bytes());
+        let Some((service, action)) = Service::of_target(&target) else {
+            return Err(Box::new(Stray::of_target(
+                scope,
+                &target,
+                shown(json_members(&text)),
+            )));
+        };
+        return Ok(Incoming {
             service,
             action: action.to_owned(),
             shown: shown(json_members(&text)),
             content: Content::Json(text.into_owned()),
+            other_version: None,
         });
     }
-    if let Some((service, action)) = Service::of_path(uri.path()) {
+    if let Some((prefix, action)) = Service::path_of_cbor(uri.path()) {
         let read = cbor::read(body).unwrap_or_default();
-        return Some(Incoming {
+        let shown = shown(json_members(&read.to_string()));
+        let Some(service) = Service::in_cbor(prefix) else {
+            return Err(Box::new(Stray::in_cbor(scope, prefix, action, shown)));
+        };
+        return Ok(Incoming {
             service,
             action: action.to_owned(),
-            shown: shown(json_members(&read.to_string())),
+            shown,
             content: Content::Cbor(body.to_vec()),
+            other_version: None,
         });
     }
     if let Some(at) = uri.path().find(ROUTE_53) {
-        return Some(route_53(method, &uri.path()[at..], query, &text));
+        return Ok(route_53(method, &uri.path()[at..], query, &text));
     }
     let mut form = params::decode_form(if method == Method::GET { query } else { &text });
     if !form.contains_key("Version") {
         form.extend(params::decode_form(query));
     }
-    let service = Service::of_version(form.get("Version")?)?;
-    Some(Incoming {
-        service,
-        action: form.get("Action").cloned().unwrap_or_default(),
-        shown: shown(form.clone()),
-        content: Content::Form(form),
-    })
+    let version = form.get("Version").cloned().unwrap_or_default();
+    let action = form.get("Action").cloned().unwrap_or_default();
+    let mut parameters = shown(form.clone());
+    if let Some(service) = Service::of_version(&version) {
+        return Ok(Incoming {
+            service,
+            action,
+            shown: parameters,
+            content: Content::Form(form),
+            other_version: None,
+        });
+    }
+    let named = scope.and_then(Service::of_scope);
+    match named.map(|service| (service, service.protocol())) {
+        Some((service, Protocol::Query | Protocol::Ec2)) => {
+            with_version(&mut parameters, &version);
+            Ok(Incoming {
+                service,
+                action,
+                shown: parameters,
+                content: Content::Form(form),
+                other_version: Some(version),
+            })
+        }
+        Some((_, Protocol::RestXml)) => Ok(route_53(method, uri.path(), query, &text)),
+        Some((_, Protocol::Json)) => Err(Box::new(Stray::of_target(scope, "", parameters))),
+        None if !action.is_empty() => {
+            with_version(&mut parameters, &version);
+            Err(Box::new(Stray::in_form(
+                scope, &action, &version, parameters,
+            )))
+        }
+        None => Err(Box::new(Stray::at_path(scope, method, uri.path()))),
+    }
+}
+
+/// A version that is not served is told to the log.
+fn with_version(parameters: &mut BTreeMap<String, String>, version: &str) {
+    if !version.is_empty() {
+        parameters.insert("Version".to_owned(), version.to_owned());
+    }
 }
 
 fn route_53(method: &Method, path: &str, query: &str, body: &str) -> Incoming {
@@ -116,6 +182,7 @@ fn route_53(method: &Method, path: &str, query: &str, body: &str) -> Incoming {
             query,
             body: body.to_owned(),
         },
+        other_version: None,
     }
 }
 

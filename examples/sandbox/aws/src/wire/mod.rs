@@ -15,7 +15,7 @@ mod elb;
 #[cfg(test)]
 mod fuzz;
 mod iam;
-mod incoming;
+pub(crate) mod incoming;
 mod model;
 mod outgoing;
 mod page;
@@ -24,6 +24,7 @@ mod route53;
 mod service;
 mod shield;
 mod signature;
+mod stray;
 mod sts;
 mod tagging;
 mod waf_regional;
@@ -31,12 +32,12 @@ mod wafv2;
 mod web_token;
 mod xml;
 
-use std::{cell::Cell, collections::BTreeMap, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 use axum::{
     body::Body,
     extract::State as Extract,
-    http::{HeaderMap, Request, StatusCode, Uri},
+    http::{Request, StatusCode},
     response::Response,
 };
 use jiff::Timestamp;
@@ -47,10 +48,11 @@ use self::{
     credentials::{Clocks, authenticate},
     incoming::{Incoming, identify},
     model::{Operation, decode},
-    outgoing::{Outgoing, cut, envelope, plain, refused, respond, slowly, written},
+    outgoing::{Outgoing, cut, envelope, plain, refused, slowly, written},
     params::{Input, Params},
     service::Service,
     signature::{Signature, Signed},
+    stray::Stray,
     sts::Calling,
     xml::Xml,
 };
@@ -86,15 +88,12 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
     };
     let id = uuid();
     let signature = Signature::of(&parts.headers, parts.uri.query());
-    let Some(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body) else {
-        let scope = signature.map(|signature| signature.service);
-        return unknown(
-            &control,
-            (number, started, at),
-            &parts.headers,
-            (&parts.uri, scope),
-            &id,
-        );
+    let scope = signature
+        .as_ref()
+        .map(|signature| signature.service.as_str());
+    let incoming = match identify(&parts.method, &parts.uri, &parts.headers, &body, scope) {
+        Ok(incoming) => incoming,
+        Err(stray) => return turned_away(&control, (number, started, at), *stray, id),
     };
     let request = Signed {
         method: &parts.method,
@@ -277,6 +276,13 @@ fn carry_out(
             "The request is missing an action or a required parameter.",
         ));
     }
+    if let Some(version) = &incoming.other_version {
+        warn!(
+            service = service.scope(),
+            action, version, "unknown version"
+        );
+        return Err(service.unknown_version(action, version));
+    }
     let operation = operation.ok_or_else(unknown)?;
     let tree = match decode::decode(service.model(), operation, &incoming.content) {
         Err(malformed) => Err(Service::malformed(&malformed)),
@@ -378,50 +384,35 @@ fn injected(service: Service, code: &str, fault: &Fault, id: &str) -> Option<Out
     Some(refused(service, &refusal, fault.status, id))
 }
 
-/// A request to a service that is not simulated: an explicit error, since SDKs
-/// try again after anything that looks like an outage.
-fn unknown(
+/// Refuses a request to a service that is not simulated, and logs it.
+fn turned_away(
     control: &Control,
     (number, started, at): (u64, f64, Timestamp),
-    headers: &HeaderMap,
-    (uri, scope): (&Uri, Option<String>),
-    id: &str,
+    stray: Stray,
+    id: String,
 ) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok());
-    let named = Service::ALL
-        .into_iter()
-        .find(|service| scope.as_deref() == Some(service.scope()));
-    let form = match target {
-        Some(_) => Service::Acm,
-        None => named.unwrap_or(Service::Elb),
-    };
-    let service = scope.unwrap_or_else(|| "unknown".to_owned());
     warn!(
-        service,
-        path = uri.path(),
-        target,
+        service = stray.service,
+        action = stray.action,
         "request to a service that is not simulated"
     );
-    let action = target.unwrap_or_else(|| uri.path()).to_owned();
-    let outgoing = refused(form, &form.unknown_action(&action), Some(400), id);
+    let response = stray.answer(&id);
     control.journal.record(Call {
         number,
         at,
         started,
         ended: control.journal.now(),
-        service,
-        action,
-        status: outgoing.status,
-        code: outgoing.code.clone(),
+        service: stray.service,
+        action: stray.action,
+        status: stray::STATUS,
+        code: Some(stray.refusal.code.into_owned()),
         caller: None,
-        request_id: id.to_owned(),
+        request_id: id,
         denied: None,
-        parameters: BTreeMap::new(),
+        parameters: stray.shown,
         answer: None,
     });
-    respond(form, outgoing, id)
+    response
 }
 
 /// A request id.

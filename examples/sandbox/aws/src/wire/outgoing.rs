@@ -110,7 +110,7 @@ pub(super) fn written(incoming: &Incoming, outgoing: Outgoing, id: &str) -> Resp
     }
 }
 
-pub(super) fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
+fn respond(service: Service, outgoing: Outgoing, id: &str) -> Response {
     let mut response = Response::builder()
         .status(outgoing.status)
         .header("content-type", service.content_type())

@@ -2,6 +2,7 @@
 //! changes in between neither repeat nor skip the others.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::params::Input;
@@ -17,6 +18,18 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins.
     pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// What answers in JSON: the elements as `shown`, and where the next page
+    /// begins under the name `token`.
+    pub fn answer(self, token: &str, shown: impl FnOnce(Vec<T>) -> Value) -> Value {
+        let mut answer = shown(self.items);
+        if let Some(next) = self.next {
+            answer[token] = Value::String(next);
+        }
+        answer
+    }
 }
 
 /// Cuts a page out of elements that are sorted by key; `None` when the token
@@ -128,6 +141,11 @@ mod tests {
         let third = cut(items, key, second.next.as_deref(), 2).unwrap();
         assert_eq!(third.items, ["e"]);
         assert_eq!(third.next, None);
+        let shown = |items: Vec<&str>| json!({ "Items": items });
+        assert_eq!(third.answer("Next", shown), json!({ "Items": ["e"] }));
+        let token = second.next.clone();
+        let answer = json!({ "Items": ["c", "d"], "Next": token });
+        assert_eq!(second.answer("Next", shown), answer);
         for foreign in ["%", "YQ", "YWFhYWFhYWFhYWE", "token"] {
             assert_eq!(cut(items, key, Some(foreign), 2), None);
         }

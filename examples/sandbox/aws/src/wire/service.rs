@@ -153,13 +153,23 @@ impl Service {
         Some((Self::of_prefix(prefix)?, action))
     }
 
-    /// The service and the operation of a path of rpcv2Cbor; only some
-    /// services speak it.
-    pub fn of_path(path: &str) -> Option<(Self, &str)> {
+    /// The target prefix and the operation in a path of rpcv2Cbor.
+    pub fn path_of_cbor(path: &str) -> Option<(&str, &str)> {
         let (_, rest) = path.split_once("/service/")?;
-        let (prefix, action) = rest.split_once("/operation/")?;
+        rest.split_once("/operation/")
+    }
+
+    /// The service of a target prefix, if it speaks rpcv2Cbor; only some do.
+    pub fn in_cbor(prefix: &str) -> Option<Self> {
         let service = Self::of_prefix(prefix)?;
-        matches!(service, Self::Shield | Self::Tagging).then_some((service, action))
+        matches!(service, Self::Shield | Self::Tagging).then_some(service)
+    }
+
+    /// The service of that name in the scope of a signature.
+    pub fn of_scope(scope: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|service| service.scope() == scope)
     }
 
     fn of_prefix(prefix: &str) -> Option<Self> {
@@ -220,13 +230,7 @@ impl Service {
     /// The refusal of an action that the service does not have.
     pub fn unknown_action(self, action: &str) -> Refusal {
         match self.protocol() {
-            Protocol::Query => {
-                let version = self.version();
-                Refusal::new(
-                    "InvalidAction",
-                    format!("Could not find operation {action} for version {version}"),
-                )
-            }
+            Protocol::Query => unknown_in_version(action, self.version()),
             Protocol::Ec2 => Refusal::new(
                 "InvalidAction",
                 format!("The action {action} is not valid for this web service."),
@@ -239,6 +243,16 @@ impl Service {
                 "UnknownOperationException",
                 format!("The operation {action} is not known."),
             ),
+        }
+    }
+
+    /// The refusal of an action in a version that the service is not served in;
+    /// empty when none was sent.
+    pub fn unknown_version(self, action: &str, version: &str) -> Refusal {
+        match self.protocol() {
+            Protocol::Query => unknown_in_version(action, version),
+            _ if version.is_empty() => self.missing("Version"),
+            _ => self.unknown_action(action),
         }
     }
 
@@ -293,17 +307,7 @@ impl Service {
                 document(xml)
             }
             Protocol::Query | Protocol::RestXml => {
-                let mut xml = Xml::default();
-                let kind = if status >= 500 { "Receiver" } else { "Sender" };
-                xml.root("ErrorResponse", self.namespace(), |xml| {
-                    xml.nest("Error", |xml| {
-                        xml.leaf("Type", kind)
-                            .leaf("Code", code)
-                            .leaf("Message", message);
-                    });
-                    xml.leaf("RequestId", request_id);
-                });
-                document(xml)
+                error_response(self.namespace(), refusal, status, request_id)
             }
         }
     }
@@ -316,6 +320,39 @@ impl Service {
             Protocol::Query | Protocol::RestXml => "text/xml",
         }
     }
+}
+
+/// The refusal of awsQuery for what a version does not have.
+pub(super) fn unknown_in_version(action: &str, version: &str) -> Refusal {
+    let version = if version.is_empty() {
+        "NO_VERSION_SPECIFIED"
+    } else {
+        version
+    };
+    Refusal::new(
+        "InvalidAction",
+        format!("Could not find operation {action} for version {version}"),
+    )
+}
+
+/// The error document of awsQuery and of REST-XML.
+pub(super) fn error_response(
+    namespace: &str,
+    refusal: &Refusal,
+    status: u16,
+    request_id: &str,
+) -> String {
+    let mut xml = Xml::default();
+    let kind = if status >= 500 { "Receiver" } else { "Sender" };
+    xml.root("ErrorResponse", namespace, |xml| {
+        xml.nest("Error", |xml| {
+            xml.leaf("Type", kind)
+                .leaf("Code", refusal.code.as_ref())
+                .leaf("Message", refusal.message.as_str());
+        });
+        xml.leaf("RequestId", request_id);
+    });
+    document(xml)
 }
 
 /// The text of a document.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    answers::{seconds, tag_list},
+    answers::{seconds, tag, tag_list, untag},
     page::Paging,
     params::Input,
 };
@@ -39,8 +39,8 @@ pub fn handle(
         "DescribeProtection" => describe_protection(input, state),
         "DeleteProtection" => unprotect(input, state),
         "ListProtections" => list_protections(input, state),
-        "TagResource" => tag(input, state),
-        "UntagResource" => untag(input, state),
+        "TagResource" => tag(input, |arn, tags| state.tag_protection(arn, tags)),
+        "UntagResource" => untag(input, |arn, keys| state.untag_protection(arn, keys)),
         "ListTagsForResource" => list_tags(input, state),
         _ => return None,
     })
@@ -138,28 +138,10 @@ fn list_protections(input: &Input, state: &State) -> Answer<Value> {
     input.done()?;
     let protections = state.protections(&filter)?;
     let page = paging.cut(input, protections, |protection| protection.id.clone())?;
-    let shown: Vec<Value> = page.items.iter().map(|one| shown(one, state)).collect();
-    let mut answer = json!({ "Protections": shown });
-    if let Some(next) = page.next {
-        answer["NextToken"] = json!(next);
-    }
-    Ok(answer)
-}
-
-fn tag(input: &Input, state: &mut State) -> Answer<Value> {
-    let arn = input.need("ResourceARN")?;
-    let tags = input.pairs("Tags")?;
-    input.done()?;
-    state.tag_protection(&arn, &tags)?;
-    Ok(json!({}))
-}
-
-fn untag(input: &Input, state: &mut State) -> Answer<Value> {
-    let arn = input.need("ResourceARN")?;
-    let keys = input.texts("TagKeys");
-    input.done()?;
-    state.untag_protection(&arn, &keys)?;
-    Ok(json!({}))
+    Ok(page.answer("NextToken", |protections| {
+        let shown = protections.into_iter().map(|one| shown(one, state));
+        json!({ "Protections": shown.collect::<Value>() })
+    }))
 }
 
 fn list_tags(input: &Input, state: &State) -> Answer<Value> {

@@ -72,12 +72,10 @@ fn list(input: &Input, state: &State) -> Answer<Value> {
     input.done()?;
     let acls = state.waf_regional.web_acls.values();
     let page = paging.cut_full(input, acls, |acl| acl.id.clone())?;
-    let summaries: Vec<Value> = page.items.iter().map(|acl| summary(acl)).collect();
-    let mut answer = json!({ "WebACLs": summaries });
-    if let Some(next) = page.next {
-        answer["NextMarker"] = json!(next);
-    }
-    Ok(answer)
+    Ok(page.answer(
+        "NextMarker",
+        |acls| json!({ "WebACLs": acls.into_iter().map(summary).collect::<Value>() }),
+    ))
 }
 
 fn update(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value> {

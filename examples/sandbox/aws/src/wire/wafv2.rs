@@ -4,7 +4,11 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{answers::tag_list, page::Paging, params::Input};
+use super::{
+    answers::{tag, tag_list, untag},
+    page::Paging,
+    params::Input,
+};
 use crate::state::{
     Answer, State,
     ip_set::IpSet,
@@ -73,8 +77,8 @@ pub fn handle(
         "DeleteRuleGroup" => delete(input, |naming, token| {
             state.delete_rule_group(naming, token)
         }),
-        "TagResource" => tag(input, state),
-        "UntagResource" => untag(input, state),
+        "TagResource" => tag(input, |arn, tags| state.tag_waf(arn, tags)),
+        "UntagResource" => untag(input, |arn, keys| state.untag_waf(arn, keys)),
         "ListTagsForResource" => list_tags(input, state),
         _ => return None,
     })
@@ -280,28 +284,10 @@ fn list<K: Kind>(input: &Input, state: &State, member: &str) -> Answer<Value> {
     let entities = state.waf_entities::<K>(scope)?;
     let entities = entities.iter().map(|one| one.entity());
     let page = paging.cut_full(input, entities, |entity| entity.arn.clone())?;
-    let summaries: Vec<Value> = page.items.iter().map(|entity| summary(entity)).collect();
-    let mut answer = json!({ member: summaries });
-    if let Some(next) = page.next {
-        answer["NextMarker"] = json!(next);
-    }
-    Ok(answer)
-}
-
-fn tag(input: &Input, state: &mut State) -> Answer<Value> {
-    let arn = input.need("ResourceARN")?;
-    let tags = input.pairs("Tags")?;
-    input.done()?;
-    state.tag_waf(&arn, &tags)?;
-    Ok(json!({}))
-}
-
-fn untag(input: &Input, state: &mut State) -> Answer<Value> {
-    let arn = input.need("ResourceARN")?;
-    let keys = input.texts("TagKeys");
-    input.done()?;
-    state.untag_waf(&arn, &keys)?;
-    Ok(json!({}))
+    Ok(page.answer(
+        "NextMarker",
+        |entities| json!({ member: entities.into_iter().map(summary).collect::<Value>() }),
+    ))
 }
 
 fn list_tags(input: &Input, state: &State) -> Answer<Value> {
@@ -310,13 +296,10 @@ fn list_tags(input: &Input, state: &State) -> Answer<Value> {
     input.done()?;
     let tags = state.tags_of_waf(&arn)?;
     let page = paging.cut(input, &tags, |(key, _)| (*key).clone())?;
-    let mut answer = json!({
-        "TagInfoForResource": { "ResourceARN": arn, "TagList": tag_list(page.items) },
-    });
-    if let Some(next) = page.next {
-        answer["NextMarker"] = json!(next);
-    }
-    Ok(answer)
+    Ok(page.answer(
+        "NextMarker",
+        |tags| json!({ "TagInfoForResource": { "ResourceARN": arn, "TagList": tag_list(tags) } }),
+    ))
 }
 
 fn scope(input: &Input) -> Answer<Scope> {

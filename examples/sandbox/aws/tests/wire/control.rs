@@ -36,6 +36,51 @@ async fn calls_are_counted_and_logged_in_order() {
 }
 
 #[tokio::test]
+async fn what_an_account_holds_is_told_without_a_call() {
+    let aws = Aws::start().await;
+    let arn = aws.balancer("web").await;
+    let group = aws.group("shop").await;
+    let listener = aws.listener(&arn, "80").await;
+    aws.rule(&listener, "7", "/cart", &group).await.ok();
+    let tags = [
+        ("ResourceArns.member.1", group.as_str()),
+        ("Tags.member.1.Key", "team"),
+        ("Tags.member.1.Value", "web"),
+    ];
+    aws.elb("AddTags", &tags).await.ok();
+    let calls = aws.sim(Method::GET, "calls", "").await.ok().json();
+    let held = aws.sim(Method::GET, "resources", "").await.ok().json();
+    let again = aws.sim(Method::GET, "calls", "").await.ok().json();
+    assert_eq!(calls, again);
+
+    let balancer = &held["loadBalancers"][0];
+    assert_eq!(balancer["arn"], arn.as_str());
+    assert_eq!(balancer["state"], "provisioning");
+    let rules = balancer["listeners"][0]["rules"].as_array().unwrap();
+    let priorities: Vec<_> = rules.iter().map(|rule| &rule["priority"]).collect();
+    assert_eq!(priorities, ["7", "default"]);
+    assert_eq!(
+        rules[0]["conditions"],
+        json!([{ "field": "path-pattern", "header": null, "values": ["/cart"], "regex": false }])
+    );
+    assert_eq!(
+        rules[0]["actions"][0]["targetGroups"][0]["arn"],
+        group.as_str()
+    );
+    let groups = &held["targetGroups"];
+    assert_eq!(groups[0]["tags"], json!({ "team": "web" }));
+    assert_eq!(groups[0]["loadBalancers"], json!([arn]));
+    assert_eq!(groups[0]["healthCheck"]["port"], "traffic-port");
+    let zone = &held["zones"][0];
+    assert_eq!(zone["records"], json!([]), "NS and SOA are every zone's");
+
+    // Of another account, which nobody has called yet.
+    let other = "resources?account=999999999999";
+    let other = aws.sim(Method::GET, other, "").await.ok().json();
+    assert_eq!(other["loadBalancers"], json!([]));
+}
+
+#[tokio::test]
 async fn latency_shows_what_is_side_by_side() {
     let aws = Aws::start().await;
     aws.sim(Method::POST, "config", r#"{"timing": {"latency_ms": 50}}"#)

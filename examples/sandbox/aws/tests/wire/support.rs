@@ -25,6 +25,7 @@ const TIMING: Timing = Timing {
     draining_ms: Some(HOUR_MS),
     registration_lag_ms: 0,
     deregistration_lag_ms: 0,
+    first_health_ms: 0,
     health_scale: 0.01,
     certificate_issue_ms: HOUR_MS,
     tag_linger_ms: HOUR_MS,

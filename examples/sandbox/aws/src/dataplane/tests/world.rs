@@ -47,6 +47,7 @@ pub(crate) fn group_arn(name: &str) -> String {
 /// An empty account whose health checks run 200 times as fast as configured.
 pub(crate) fn account() -> State {
     let timing = Timing {
+        first_health_ms: 0,
         health_scale: 0.005,
         ..Timing::default()
     };
@@ -165,6 +166,7 @@ pub(crate) fn register(state: &mut State, group: &str, id: &str) {
         announced: true,
         slow_start: None,
         probed: Probed::Registering,
+        settles: None,
         streak: 0,
         held: false,
         draining_until: None,

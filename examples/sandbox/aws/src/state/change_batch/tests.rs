@@ -293,7 +293,8 @@ fn a_health_check_has_to_exist() {
 #[test]
 fn a_zone_that_is_busy_takes_no_second_change() {
     let (mut state, zone) = zone();
-    state.timing.zone_busy_ms = 100;
+    state.timing.zone_busy_ms = 1_000;
+    state.timing.scale = 0.1;
     let create = |n: u8| {
         let name = format!("h{n}.example.com");
         vec![(ChangeAction::Create, record(&name, "A", "192.0.2.1"))]
@@ -307,6 +308,9 @@ fn a_zone_that_is_busy_takes_no_second_change() {
         .change_record_sets(&zone, create(2), None, NOW)
         .unwrap_err();
     assert_eq!(refusal.code, "PriorRequestNotComplete");
+    let later = Timestamp::from_millisecond(99).unwrap();
+    let refusal = state.change_record_sets(&zone, create(2), None, later);
+    assert_eq!(refusal.unwrap_err().code, "PriorRequestNotComplete");
     let later = Timestamp::from_millisecond(100).unwrap();
     assert!(
         state

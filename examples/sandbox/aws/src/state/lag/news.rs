@@ -191,6 +191,7 @@ impl State {
         };
         if let Thing::LoadBalancer(arn) = thing {
             self.note_unknown_to_waf(arn, now);
+            self.note(Lag::AliasLoadBalancer, Hidden::Name(arn.clone()), now);
         }
         self.note(lag, Hidden::Presence(thing.clone()), now);
     }
@@ -220,8 +221,13 @@ impl State {
         if until <= now {
             return;
         }
-        // Whoever serves by it learns of its end without a call.
-        if matches!(hidden, Hidden::Listener { .. } | Hidden::Record { .. }) {
+        // Whoever serves by it, and calls in other regions, learn of its end
+        // without a call here.
+        let unasked = matches!(
+            hidden,
+            Hidden::Listener { .. } | Hidden::Record { .. } | Hidden::Name(_)
+        );
+        if unasked {
             self.schedule_at(until, Transition::NewsSpread);
         }
         self.lags.news.push(News { until, hidden });

@@ -249,6 +249,57 @@ fn nodes_know_a_listener_as_it_was_for_a_while() {
 }
 
 #[test]
+fn an_alias_does_not_find_a_new_load_balancer() {
+    use crate::state::{
+        AliasTarget, RecordSet, change_batch::ChangeAction, load_balancer::NewLoadBalancer,
+    };
+    let (mut state, _) = world(Lag::AliasLoadBalancer);
+    state.timing.insync_ms = 0;
+    let subnets: Vec<String> = state.subnets.keys().take(2).cloned().collect();
+    let arn = change(
+        &mut state,
+        (ELB, "CreateLoadBalancer"),
+        &["web"],
+        NOW,
+        |state| {
+            let new = NewLoadBalancer {
+                name: "web".to_owned(),
+                scheme: Some("internal".to_owned()),
+                subnets: subnets.clone(),
+                ..NewLoadBalancer::default()
+            };
+            state.create_load_balancer(new, NOW)
+        },
+    )
+    .unwrap();
+    let zone = state.hosted_zones.values().next().cloned().unwrap();
+    let balancer = state.load_balancers[&arn].clone();
+    let upsert = |state: &mut State, at: Timestamp| {
+        state.advance(at);
+        let record = RecordSet {
+            name: format!("x.{}", zone.name),
+            kind: "A".to_owned(),
+            ttl: None,
+            values: Vec::new(),
+            routing: None,
+            health_check_id: None,
+            alias: Some(AliasTarget {
+                hosted_zone_id: balancer.canonical_hosted_zone_id.clone(),
+                dns_name: format!("{}.", balancer.dns_name.to_ascii_lowercase()),
+                evaluate_target_health: true,
+            }),
+        };
+        let changes = vec![(ChangeAction::Upsert, record)];
+        state.change_record_sets(&zone.id, changes, None, at)
+    };
+    let refused = upsert(&mut state, later(9)).unwrap_err();
+    assert_eq!(refused.code, "InvalidChangeBatch");
+    let why = "that target was not found";
+    assert!(refused.message.contains(why), "{refused}");
+    upsert(&mut state, later(10)).unwrap();
+}
+
+#[test]
 fn dns_knows_a_record_as_it_was_until_it_is_in_sync() {
     use crate::state::{RecordKey, RecordSet, dns_name};
     let (mut state, _) = world(Lag::ChangeRecords);

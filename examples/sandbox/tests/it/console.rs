@@ -1,0 +1,546 @@
+//! The console as a program sees it: its stream, its requests, its refusals.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Output;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use hyper::{Method, Request, Response, header};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use sandbox::controller::{ControllerProgram, SUBCOMMAND, repository};
+use sandbox::sandbox::{Options, Sandbox};
+use sandbox::sent_events::Lines;
+use serde_json::{Value, json};
+use tokio::process::Command;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::processes::eventually;
+
+/// What a page knows by the stream, in the way that a page puts it together.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    groups: BTreeMap<String, Value>,
+    loose: Value,
+    records: Value,
+    controller: Value,
+    rate: Value,
+    story: BTreeMap<String, Value>,
+    pictures: usize,
+}
+
+impl Known {
+    fn take(&mut self, kind: &str, data: Value) {
+        match kind {
+            "picture" => {
+                self.pictures += 1;
+                self.loose = data["loose"].clone();
+                self.records = data["records"].clone();
+                self.controller = data["controller"].clone();
+                self.groups = data["groups"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|group| (group["key"].as_str().unwrap().to_owned(), group.clone()))
+                    .collect();
+            }
+            "group" => {
+                let key = data["key"].as_str().unwrap().to_owned();
+                self.groups.insert(key, data);
+            }
+            "gone" => drop(self.groups.remove(data["key"].as_str().unwrap())),
+            "loose" => self.loose = data,
+            "records" => self.records = data,
+            "controller" => self.controller = data,
+            "rate" => self.rate = data,
+            "story" => {
+                for entry in data.as_array().unwrap() {
+                    let id = entry["id"].as_str().unwrap().to_owned();
+                    self.story.insert(id, entry.clone());
+                }
+            }
+            other => panic!("an event {other}"),
+        }
+    }
+
+    /// Targets of a group in a state of health.
+    fn targets(&self, group: &str, health: &str) -> Vec<Value> {
+        let Some(group) = self.groups.get(group) else {
+            return Vec::new();
+        };
+        let groups = group["loadBalancer"]["targetGroups"].as_array();
+        let targets = groups.into_iter().flatten();
+        let targets = targets.flat_map(|group| group["targets"].as_array().unwrap());
+        let of_health = targets.filter(|target| target["health"] == health);
+        of_health.cloned().collect()
+    }
+
+    /// Entries of a kind about a group.
+    fn told(&self, group: &str, kind: &str) -> Vec<&Value> {
+        let entries = self.story.values();
+        entries
+            .filter(|entry| entry["group"] == group && entry["kind"] == kind)
+            .collect()
+    }
+}
+
+/// A page that is open.
+struct Page {
+    address: SocketAddr,
+    known: Arc<Mutex<Known>>,
+    _following: AbortOnDropHandle<()>,
+}
+
+impl Page {
+    async fn open(url: &str) -> Self {
+        let address: SocketAddr = url
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .parse()
+            .unwrap();
+        assert!(address.ip().is_loopback());
+        let known = Arc::new(Mutex::new(Known::default()));
+        let stream = send(address, Method::GET, "/api/stream", &[], "").await;
+        assert_eq!(stream.status(), 200);
+        let shared = known.clone();
+        let following = tokio::spawn(async move {
+            let mut body = stream.into_body();
+            let mut lines = Lines::default();
+            while let Some(Ok(frame)) = body.frame().await {
+                let Some(data) = frame.data_ref() else {
+                    continue;
+                };
+                for event in lines.take(data) {
+                    let data = serde_json::from_str(&event.data).unwrap();
+                    shared.lock().unwrap().take(&event.kind, data);
+                }
+            }
+        });
+        Self {
+            address,
+            known,
+            _following: AbortOnDropHandle::new(following),
+        }
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Known) -> T) -> T {
+        look(&self.known.lock().unwrap())
+    }
+
+    async fn sees(&self, what: &str, look: impl Fn(&Known) -> bool) {
+        eventually(what, async || self.look(&look)).await;
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: &Value) -> (u16, String) {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        text(send(self.address, method, path, &[], &body).await).await
+    }
+
+    async fn tries(&self, action: &str) -> String {
+        let path = format!("/api/actions/{action}");
+        let (status, said) = self.ask(Method::POST, &path, &Value::Null).await;
+        assert_eq!(status, 200, "{action}: {said}");
+        said
+    }
+}
+
+/// Sends a request to the console; `headers` take the place of its own `Host`.
+async fn send(
+    address: SocketAddr,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response<hyper::body::Incoming> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    client.request(request).await.unwrap()
+}
+
+async fn text(response: Response<hyper::body::Incoming>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// Runs `sandbox request`.
+async fn request(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sandbox"))
+        .arg("request")
+        .args(arguments)
+        .env_remove("SANDBOX_CONSOLE")
+        .env_remove("AWS_ENDPOINT_URL")
+        .envs(variables.iter().copied())
+        .output()
+        .await
+        .unwrap()
+}
+
+/// Kubernetes, AWS and a console.
+async fn sandbox() -> Sandbox {
+    let controller = ControllerProgram {
+        program: env!("CARGO_BIN_EXE_sandbox").into(),
+        leading_args: vec![SUBCOMMAND.into()],
+    };
+    let options = Options {
+        controller: Some(controller),
+        console_port: Some(0),
+        ..Options::default()
+    };
+    Sandbox::start(options).await.unwrap()
+}
+
+async fn kubectl(sandbox: &Sandbox, line: &str) {
+    let mut command = sandbox.control_plane.kubectl();
+    command.args(line.split(' ')).current_dir(repository());
+    let output = command.output().await.unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_sees_what_is_made_and_what_was_done_for_it() {
+    let sandbox = sandbox().await;
+    let console = sandbox.console.as_ref().unwrap().url();
+    let page = Page::open(&console).await;
+    page.sees("a first picture", |known| known.pictures == 1)
+        .await;
+    assert!(page.look(|known| known.groups.is_empty()));
+
+    // Before there is a controller, nobody serves it.
+    kubectl(&sandbox, "apply -f deploy/ingressclass.yaml").await;
+    kubectl(&sandbox, "apply -k examples/2048").await;
+    page.sees("an Ingress without a controller", |known| {
+        let group = known.groups.get("arcade");
+        let text = group.map(|group| &group["ingresses"][0]["servedText"]);
+        text.is_some_and(|text| text.as_str().unwrap().contains("Is one running?"))
+    })
+    .await;
+    sandbox.install_controller(&[]).await.unwrap();
+    page.sees("five healthy Pods", |known| {
+        known.targets("arcade", "healthy").len() == 5
+            && known.groups["arcade"]["state"] == "Serving"
+    })
+    .await;
+    whole_picture(&page);
+    page.sees("the story of it", |known| {
+        let done = known.told("arcade", "outcome");
+        done.iter().any(|entry| entry["outcome"] == "ok")
+    })
+    .await;
+    whole_story(&page);
+    page.sees("who leads", |known| known.controller["leader"].is_string())
+        .await;
+    page.sees("how many calls there were", |known| {
+        known.rate["writes"].as_u64().unwrap() > 5
+    })
+    .await;
+
+    requests(&sandbox, &console, &page).await;
+    changes(&sandbox, &page).await;
+    logs_and_refusals(&page).await;
+
+    // All of that without a call of its own.
+    let calls = sandbox.account.journal().after(0);
+    for call in calls.into_iter().filter(|call| call.service != "sts") {
+        let caller = call.caller.unwrap_or_default();
+        assert!(
+            caller.contains("alb-ingress-controller"),
+            "{} by {caller}",
+            call.action
+        );
+    }
+    assert_eq!(
+        page.look(|known| known.pictures),
+        1,
+        "nothing was told twice"
+    );
+    sandbox.stop().await;
+}
+
+fn whole_picture(page: &Page) {
+    let group = page.look(|known| known.groups["arcade"].clone());
+    assert_eq!(group["explicit"], true);
+    let ingress = &group["ingresses"][0];
+    assert_eq!(ingress["served"], true, "{ingress}");
+    let balancer = &group["loadBalancer"];
+    let ports: Vec<_> = balancer["listeners"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["port"])
+        .collect();
+    assert_eq!(ports, [80, 443]);
+    let rules = balancer["listeners"][1]["rules"].as_array().unwrap();
+    let rule = &rules[0];
+    assert_eq!(rule["ingress"], "game/game", "{rule}");
+    assert!(
+        rule["action"]
+            .as_str()
+            .unwrap()
+            .contains("(Service game/game:http)"),
+        "{rule}"
+    );
+    assert!(
+        balancer["listeners"][0]["rules"][0]["action"]
+            .as_str()
+            .unwrap()
+            .contains("redirect to HTTPS")
+    );
+    for target in page.look(|known| known.targets("arcade", "healthy")) {
+        assert!(
+            target["pod"].as_str().unwrap().starts_with("game/game-"),
+            "{target}"
+        );
+        assert_eq!(target["container"], "running");
+    }
+    let record = page.look(|known| known.records[0].clone());
+    assert_eq!(record["name"], "game.example.com");
+    assert_eq!(
+        (&record["ours"], &record["group"]),
+        (&json!(true), &json!("arcade"))
+    );
+    assert_eq!(record["ingress"], "game/game");
+}
+
+fn whole_story(page: &Page) {
+    page.look(|known| {
+        let plans = known.told("arcade", "plan");
+        let plan = plans.first().expect("a plan");
+        assert_eq!(plan["outcome"], "ok", "{plan}");
+        let lines = plan["lines"].as_array().unwrap();
+        let says = |text: &str| {
+            lines
+                .iter()
+                .any(|line| line.as_str().unwrap().contains(text))
+        };
+        assert!(
+            says("+ load balancer k8s-arcade-") && says("+ rule 443/"),
+            "{plan}"
+        );
+        let calls = known.told("arcade", "call");
+        for action in [
+            "CreateSecurityGroup",
+            "CreateLoadBalancer",
+            "CreateListener",
+            "CreateTargetGroup",
+            "CreateRule",
+            "RegisterTargets",
+            "ChangeResourceRecordSets",
+        ] {
+            let call = calls.iter().find(|call| call["action"] == action);
+            let call = call.unwrap_or_else(|| panic!("{action} is no call of the group"));
+            assert_eq!(
+                (&call["write"], &call["outcome"]),
+                (&json!(true), &json!("ok"))
+            );
+            assert!(call["milliseconds"].is_number(), "{call}");
+        }
+        assert!(
+            known
+                .told("shared", "call")
+                .iter()
+                .any(|call| call["write"] == false)
+        );
+        assert!(!known.told("arcade", "event").is_empty());
+    });
+}
+
+async fn requests(sandbox: &Sandbox, console: &str, page: &Page) {
+    let ask = json!({ "url": "https://game.example.com/", "source": "192.0.2.7" });
+    let (status, told) = page.ask(Method::POST, "/api/request", &ask).await;
+    assert_eq!(status, 200, "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["status"], &told["group"]),
+        (&json!(200), &json!("arcade"))
+    );
+    assert!(
+        told["target"]["pod"]
+            .as_str()
+            .unwrap()
+            .starts_with("game/game-"),
+        "{told}"
+    );
+    assert!(told["body"].as_str().unwrap().contains("2048"));
+    let rules = told["rules"].as_array().unwrap();
+    assert_eq!(rules.last().unwrap()["matched"], true);
+    assert!(
+        rules[0]["why"]
+            .as_str()
+            .unwrap()
+            .contains("the host is game.example.com")
+    );
+    assert!(told["reason"].is_null() && told["why"].is_string());
+
+    // The same in a terminal, with the console or with AWS alone.
+    let aws = sandbox.account.endpoint_url();
+    let url = "https://game.example.com/";
+    let by_console = request(&[("SANDBOX_CONSOLE", console)], &[url]).await;
+    let text = String::from_utf8(by_console.stdout).unwrap();
+    assert!(by_console.status.success(), "{text}");
+    assert!(
+        text.contains(", Pod game/game-") && text.contains("answer         200"),
+        "{text}"
+    );
+    let by_aws = request(
+        &[("AWS_ENDPOINT_URL", &aws)],
+        &[url, "--json", "-X", "HEAD"],
+    )
+    .await;
+    assert!(by_aws.status.success(), "{by_aws:?}");
+    let told: Value = serde_json::from_slice(&by_aws.stdout).unwrap();
+    assert_eq!(told["status"], 200, "{told}");
+    let nowhere = request(
+        &[("SANDBOX_CONSOLE", console)],
+        &["http://nowhere.example.com/"],
+    )
+    .await;
+    assert_eq!(nowhere.status.code(), Some(1));
+    let why = String::from_utf8(nowhere.stderr).unwrap();
+    assert!(
+        why.contains("no record of Route 53 leads nowhere.example.com"),
+        "{why}"
+    );
+}
+
+async fn changes(sandbox: &Sandbox, page: &Page) {
+    page.tries("scale-up").await;
+    page.sees("eight healthy Pods", |known| {
+        known.targets("arcade", "healthy").len() == 8
+    })
+    .await;
+    page.sees("who was registered", |known| {
+        let calls = known.told("arcade", "call");
+        let mut titles = calls.iter().map(|call| call["title"].as_str().unwrap());
+        titles.any(|title| title.starts_with("RegisterTargets: ") && title.contains(", pod game/"))
+    })
+    .await;
+
+    kubectl(sandbox, "apply -k examples/group").await;
+    page.sees("a second Ingress", |known| {
+        known.targets("arcade", "healthy").len() == 10
+    })
+    .await;
+    page.tries("break").await;
+    let served = |known: &Known| -> Vec<bool> {
+        let ingresses = known.groups["arcade"]["ingresses"].as_array().unwrap();
+        ingresses.iter().map(|it| it["served"] == true).collect()
+    };
+    page.sees("its finding, and the other served", |known| {
+        served(known) == [true, false]
+            && known.groups["arcade"]["findings"][0]["reason"] == "InvalidAnnotation"
+    })
+    .await;
+    page.sees("the finding in the story", |known| {
+        let found = known.told("arcade", "finding");
+        found.iter().any(|entry| entry["outcome"] == "failed")
+    })
+    .await;
+    page.tries("mend").await;
+    page.sees("the finding is over", |known| {
+        let found = known.told("arcade", "finding");
+        served(known) == [true, true] && found.iter().all(|entry| entry["outcome"] == "ok")
+    })
+    .await;
+
+    page.tries("delete-pod").await;
+    page.sees("that a Pod is gone", |known| {
+        let events = known.told("arcade", "event");
+        let mut titles = events.iter().map(|entry| entry["title"].as_str().unwrap());
+        titles.any(|title| title.starts_with("Pod game/game-") && title.contains("is gone"))
+    })
+    .await;
+    page.tries("fail-health").await;
+    page.sees("an unhealthy target that says why", |known| {
+        let targets = known.targets("arcade", "unhealthy");
+        let mut texts = targets
+            .iter()
+            .map(|target| target["text"].as_str().unwrap());
+        texts.any(|text| text.contains("held by POST /_sim/health"))
+    })
+    .await;
+    page.tries("heal").await;
+    page.sees("no unhealthy target", |known| {
+        known.targets("arcade", "unhealthy").is_empty()
+    })
+    .await;
+    let (status, why) = page
+        .ask(Method::POST, "/api/actions/heal", &Value::Null)
+        .await;
+    assert_eq!(status, 409, "{why}");
+}
+
+async fn logs_and_refusals(page: &Page) {
+    let pods = page.look(|known| {
+        let targets = known.targets("arcade", "healthy");
+        let pods = targets
+            .into_iter()
+            .map(|target| target["pod"].as_str().unwrap().to_owned());
+        let controllers = known.controller["pods"].as_array().unwrap().iter();
+        let controllers = controllers.map(|pod| pod.as_str().unwrap().to_owned());
+        pods.chain(controllers).collect::<Vec<_>>()
+    });
+    assert!(pods.len() >= 12, "{pods:?}");
+    for pod in pods {
+        let path = format!("/api/pods/{pod}/log?tail=5");
+        let (status, log) = page.ask(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, 200, "{pod}: {log}");
+        assert!((1..=5).contains(&log.lines().count()), "{pod}: {log}");
+    }
+    let (status, _) = page
+        .ask(Method::GET, "/api/pods/game/nobody/log", &Value::Null)
+        .await;
+    assert_eq!(status, 404);
+
+    let (status, actions) = page.ask(Method::GET, "/api/actions", &Value::Null).await;
+    assert_eq!(status, 200);
+    let actions: Value = serde_json::from_str(&actions).unwrap();
+    for action in actions.as_array().unwrap() {
+        let command = action["command"].as_str().unwrap();
+        assert!(
+            command.starts_with("kubectl ") || command.starts_with("curl "),
+            "{action}"
+        );
+        assert!(action["watch"].as_str().unwrap().ends_with('.'), "{action}");
+        assert_eq!(
+            action["available"] == true,
+            action["why"].is_null(),
+            "{action}"
+        );
+    }
+
+    let address = page.address;
+    let foreign = [("host", "evil.example")];
+    for path in ["/", "/api/stream", "/api/actions"] {
+        let refused = send(address, Method::GET, path, &foreign, "").await;
+        assert_eq!(refused.status(), 403, "{path}");
+    }
+    let origin = [("origin", "http://evil.example")];
+    for path in ["/api/request", "/api/actions/reset", "/api/plan"] {
+        let refused = send(address, Method::POST, path, &origin, "{}").await;
+        assert_eq!(refused.status(), 403, "{path}");
+    }
+    let own = format!("http://{address}");
+    let own = [("origin", own.as_str())];
+    let taken = send(address, Method::POST, "/api/request", &own, "{}").await;
+    let policy = taken.headers()[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert_eq!(
+        text(taken).await,
+        (400, r#"{"error":"expected a URL, or a host"}"#.to_owned())
+    );
+}

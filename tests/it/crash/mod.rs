@@ -1,0 +1,228 @@
+//! The controller is killed, or an answer is lost, at each call and each write
+//! of a story. The next process comes to what one that was never killed makes
+//! out of nothing, leaves nothing over, and touches nothing of others.
+
+mod blows;
+mod foreign;
+mod leaders;
+mod picture;
+mod stories;
+mod watches;
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Controller, Proxy, Scene};
+use foreign::Foreign;
+use picture::difference;
+use stories::{ADDRESSES, Story, Wish};
+
+/// What AWS and Kubernetes hold.
+#[derive(Debug, PartialEq, Eq)]
+struct World {
+    account: Vec<String>,
+    cluster: Vec<String>,
+}
+
+impl World {
+    async fn of(scene: &Scene) -> Self {
+        Self {
+            account: scene.account(picture::account),
+            cluster: picture::cluster(scene).await,
+        }
+    }
+}
+
+/// Looks at the world again and again, and at the account only when somebody
+/// called it, or it may have changed by itself.
+#[derive(Default)]
+struct Glance {
+    account: Option<(u64, Instant, Result<(), String>)>,
+}
+
+/// The account may have changed by itself after this time.
+const BY_ITSELF: Duration = Duration::from_millis(500);
+
+impl Glance {
+    /// Whether the world is this; says what is different.
+    async fn shows(&mut self, world: &World, scene: &Scene) -> Result<(), String> {
+        let calls = scene.aws.journal().begun();
+        let known = self.account.as_ref();
+        let known = known.filter(|(at, when, _)| *at == calls && when.elapsed() < BY_ITSELF);
+        let account = if let Some((_, _, known)) = known {
+            known.clone()
+        } else {
+            let account = scene.account(picture::account);
+            let is = if account == world.account {
+                Ok(())
+            } else {
+                Err(difference(&account, &world.account))
+            };
+            self.account = Some((calls, Instant::now(), is.clone()));
+            is
+        };
+        account?;
+        let cluster = picture::cluster(scene).await;
+        if cluster == world.cluster {
+            Ok(())
+        } else {
+            Err(difference(&cluster, &world.cluster))
+        }
+    }
+}
+
+/// Whose writes meet blows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Aws,
+    Kubernetes,
+}
+
+/// A scene in which a story is told again and again.
+struct Stage {
+    scene: Scene,
+    wishes: [Wish; 2],
+    /// What a process that is never killed makes of each wish out of nothing.
+    worlds: [World; 2],
+    /// What is there while nothing is wished.
+    nothing: World,
+    foreign: Foreign,
+    /// What stands between the controller and the API server; only where
+    /// Kubernetes is what fails.
+    proxy: Option<Proxy>,
+    processes: u32,
+}
+
+impl Stage {
+    /// A stage with the first wish fulfilled, and the controller that did it.
+    /// `label` tells it from others of the same story.
+    async fn set(story: Story, label: &str, side: Side) -> (Self, Controller) {
+        let scene = Scene::new(&format!("crash-{}-{label}", story.name())).await;
+        no_delays(&scene);
+        let foreign = Foreign::put(&scene);
+        Wish::nothing().utter(&scene).await;
+        let nothing = World::of(&scene).await;
+        let wishes = story.wishes(&scene);
+        let proxy = match side {
+            Side::Aws => None,
+            Side::Kubernetes => Some(Proxy::start(scene.client.clone()).await),
+        };
+        let unknown = || World {
+            account: Vec::new(),
+            cluster: Vec::new(),
+        };
+        let mut stage = Self {
+            scene,
+            wishes,
+            worlds: [unknown(), unknown()],
+            nothing,
+            foreign,
+            proxy,
+            processes: 0,
+        };
+        let controller = stage.start(&[]);
+        for index in [1, 0] {
+            stage.worlds[index] = stage.made_of_nothing(index).await;
+            if index == 1 {
+                stage.clear().await;
+            }
+        }
+        (stage, controller)
+    }
+
+    async fn made_of_nothing(&self, index: usize) -> World {
+        let (scene, wish) = (&self.scene, &self.wishes[index]);
+        wish.utter(scene).await;
+        scene
+            .eventually("it is served out of nothing", async || {
+                let there = picture::cluster(scene).await;
+                let count = |word: &str| there.iter().filter(|l| l.contains(word)).count();
+                let served = count(r#""hostname":"address of"#) == wish.ingresses();
+                let groups = there.len() - wish.ingresses();
+                let whole = count(r#""state":"Serving""#) == groups
+                    && count(r#""digest""#) == groups
+                    && count(r#""pending""#) == 0;
+                if served && whole { Ok(()) } else { Err(there) }
+            })
+            .await;
+        scene.quiet().await;
+        World::of(scene).await
+    }
+
+    /// The next process. Each has a Lease of its own, so that none waits for
+    /// that of a dead one.
+    fn start(&mut self, arguments: &[&str]) -> Controller {
+        self.processes += 1;
+        let lease = format!("--leader-election-id=number-{}", self.processes);
+        let flag = self.proxy.as_ref().map(Proxy::flag);
+        let mut all = vec![lease.as_str()];
+        all.extend(flag.as_deref());
+        all.extend(arguments);
+        Controller::start(&self.scene, &all)
+    }
+
+    /// Waits until all is as a wish asks.
+    async fn settled(&self, index: usize, what: &str) {
+        let world = &self.worlds[index];
+        self.until(what, async |glance| glance.shows(world, &self.scene).await)
+            .await;
+    }
+
+    /// Waits until `check` is content, with a glance that it can look by.
+    async fn until(
+        &self,
+        what: &str,
+        mut check: impl AsyncFnMut(&mut Glance) -> Result<(), String>,
+    ) {
+        let mut glance = Glance::default();
+        let check = async || check(&mut glance).await;
+        self.scene.eventually(what, check).await;
+    }
+
+    /// Wishes nothing, and waits until nothing is there.
+    async fn clear(&self) {
+        Wish::nothing().utter(&self.scene).await;
+        let what = "nothing is left when nothing is wished";
+        self.until(what, async |glance| {
+            glance.shows(&self.nothing, &self.scene).await
+        })
+        .await;
+    }
+
+    /// The calls that changed something, in order.
+    fn writes(&self) -> Vec<String> {
+        let reads = ["Describe", "List", "Get"];
+        let calls = self.scene.calls().into_iter().map(|call| call.action);
+        calls
+            .filter(|action| !reads.iter().any(|read| action.starts_with(read)))
+            .collect()
+    }
+
+    /// Ends the story: nothing is left, nothing of others was touched, and
+    /// nothing was ever a target that is no pod.
+    async fn end(self) {
+        self.clear().await;
+        let mut calls = self.scene.calls();
+        calls.retain(|call| self.writes().contains(&call.action));
+        self.foreign.assert_left_alone(&calls);
+        for call in calls.iter().filter(|c| c.action == "RegisterTargets") {
+            let ids = call.parameters.iter();
+            for (_, id) in ids.filter(|(name, _)| name.ends_with(".Id")) {
+                assert!(
+                    ADDRESSES.contains(&id.as_str()),
+                    "{id} is no pod: {call:#?}"
+                );
+            }
+        }
+    }
+}
+
+/// Nothing that AWS does later takes time.
+fn no_delays(scene: &Scene) {
+    scene.aws.state().write(|state, _| {
+        state.timing.provisioning_ms = 0;
+        state.timing.insync_ms = 0;
+        state.timing.zone_busy_ms = 0;
+        state.timing.eni_release_ms = 0;
+        state.timing.draining_ms = Some(0);
+    });
+}
