@@ -2,6 +2,7 @@
 //! groups are whose. A few calls for all groups together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::try_join3;
 use tokio::time::Instant;
@@ -313,7 +314,7 @@ impl Groups {
             if merge::other_state(&merged, &known.observed) {
                 self.other_state.insert(id);
             }
-            known.observed = merged;
+            known.observed = Arc::new(merged);
         }
         self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
