@@ -47,6 +47,11 @@ const SOON: Duration = Duration::from_millis(100);
 /// A question that was not answered is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 
+/// A first list of which nothing comes for this long is asked for anew: who
+/// waits for it can do nothing, and a connection that was lost without a word
+/// tells of nothing. Also ends the longest pauses after errors.
+const SILENCE: Duration = Duration::from_secs(20);
+
 /// HTTP status of what is not there. The code and not the reason, which the
 /// answer about a kind that is not installed does not have.
 const NOT_FOUND: u16 = 404;
@@ -184,16 +189,33 @@ impl Watch {
         config: watcher::Config,
     ) -> Ended {
         let streaming = config.initial_list_strategy == watcher::InitialListStrategy::StreamingList;
-        let mut events = pin!(watcher(api, config).default_backoff());
+        let start = || Box::pin(watcher(api.clone(), config.clone()).default_backoff());
+        let mut events = start();
         let mut list: Vec<(K::Id, Arc<K::Kept>)> = Vec::new();
+        let mut listed = false;
         loop {
+            let next = if listed {
+                Ok(events.next().await)
+            } else {
+                tokio::time::timeout(SILENCE, events.next()).await
+            };
+            let Ok(event) = next else {
+                let seconds = SILENCE.as_secs();
+                tracing::warn!(
+                    kind = name::<K>(),
+                    "no list came within {seconds} s; asking anew"
+                );
+                events = start();
+                continue;
+            };
             // The stream of a watcher does not end.
-            let Some(event) = events.next().await else {
+            let Some(event) = event else {
                 return Ended::NoSuchKind;
             };
             let settled = self.stores.pending().is_empty();
             let changes: Vec<Change> = match event {
                 Ok(Event::Init) => {
+                    listed = false;
                     list.clear();
                     Vec::new()
                 }
@@ -202,6 +224,7 @@ impl Watch {
                     Vec::new()
                 }
                 Ok(Event::InitDone) => {
+                    listed = true;
                     let changes = self.stores.replace::<K>(std::mem::take(&mut list));
                     self.stores.listed(name::<K>());
                     changes
