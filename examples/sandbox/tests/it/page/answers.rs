@@ -61,7 +61,13 @@ async fn situation(page: &Page, question: &str) -> &'static str {
             scores("--replicas=0").await;
             page.has(0, "[data-pod^='scores/'][data-health=healthy]")
                 .await;
-            page.request("https://scores.example.com/").await;
+            // Nodes go on for a moment with a target that has left, and that
+            // may answer 503 itself while it ends.
+            processes::eventually("no target answers", async || {
+                let answer = page.request("https://scores.example.com/").await;
+                has(&answer, "503 … No target answered:")
+            })
+            .await;
             "#answer"
         }
         "Why is this target unhealthy?" => {
