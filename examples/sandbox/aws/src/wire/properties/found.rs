@@ -121,7 +121,7 @@ fn the_last_listener_that_may_verify_is_answered_again() {
     });
     listener["Port"] = json!(445);
     let refused = game.elb("CreateListener", &listener).unwrap_err();
-    assert_eq!(refused.code, "TooManyListeners");
+    assert_eq!(refused.code, "InvalidConfigurationRequest");
 }
 
 #[test]

@@ -103,6 +103,8 @@ impl Game {
 }
 
 /// Whether a target may go from one state to another; `None` is not registered.
+// One arm for each arrow of the table.
+#[allow(clippy::match_same_arms)]
 fn may_become(event: Event, old: Option<&TargetHealth>, new: Option<&TargetHealth>) -> bool {
     use HealthState::{Draining, Healthy, Initial, Unavailable, Unhealthy, Unused};
     let state = |health: Option<&TargetHealth>| health.map(|health| health.state);

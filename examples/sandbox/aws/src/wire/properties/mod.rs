@@ -369,4 +369,4 @@ proptest! {
 }
 
 /// As many as take some seconds in a debug build.
-const CASES: u32 = 24;
+const CASES: u32 = 16;

@@ -124,7 +124,7 @@ impl Game {
                 let found = self
                     .ask(Service::Shield, "DescribeProtection", &input)
                     .expect("it");
-                let same = part(&found, "/Protection").to_string() == one;
+                let same = part(&found, "/Protection") == part(&one, "");
                 self.hold(same, || format!("{one} and {found}"));
             }
         }
