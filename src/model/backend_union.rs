@@ -87,15 +87,23 @@ impl Union {
     fn add(&mut self, share: &Share) {
         for (id, ports) in &share.needed.ports {
             let of_group = self.ports.entry(id.clone()).or_default();
-            ports.iter().for_each(|port| of_group.add(port));
+            for port in ports {
+                of_group.add(port);
+            }
         }
         let Endpoints {
             instances,
             addresses,
         } = &share.endpoints;
-        instances.iter().for_each(|id| self.instances.add(id));
-        addresses.iter().for_each(|id| self.addresses.add(id));
-        share.ports.iter().for_each(|port| self.waited.add(port));
+        for id in instances {
+            self.instances.add(id);
+        }
+        for id in addresses {
+            self.addresses.add(id);
+        }
+        for port in &share.ports {
+            self.waited.add(port);
+        }
         self.needing += usize::from(share.needed.needs_group);
         self.incomplete += usize::from(share.needed.incomplete);
     }

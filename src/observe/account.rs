@@ -486,13 +486,12 @@ impl Account {
 
     fn remember_pod(&mut self, address: String, groups: BTreeSet<String>) {
         // Most pods have the same.
-        let groups = match self.groups_of_pods.get(&groups) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let groups = Arc::new(groups);
-                self.groups_of_pods.insert(Arc::clone(&groups));
-                groups
-            }
+        let groups = if let Some(known) = self.groups_of_pods.get(&groups) {
+            Arc::clone(known)
+        } else {
+            let groups = Arc::new(groups);
+            self.groups_of_pods.insert(Arc::clone(&groups));
+            groups
         };
         self.pods.insert(address, groups);
     }
