@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::future::try_join3;
 use tokio::time::Instant;
 
@@ -95,8 +96,8 @@ impl Memory {
         // A page may leave something out that is there: what is remembered is
         // missing only when it is not there by its name either.
         let missing = {
-            let lbs = lbs.iter().filter_map(|lb| lb.load_balancer_arn());
-            let tgs = tgs.iter().filter_map(|tg| tg.target_group_arn());
+            let lbs = lbs.iter().filter_map(sdk::LoadBalancer::load_balancer_arn);
+            let tgs = tgs.iter().filter_map(sdk::TargetGroup::target_group_arn);
             let sgs = sgs.iter().map(|group| group.arn.0.as_str());
             let seen = lbs.chain(tgs).chain(sgs).collect();
             lock(&self.groups).missing(&seen, begun)

@@ -112,6 +112,15 @@ struct Round<K> {
 }
 
 impl<K: Clone + Ord + std::hash::Hash> Round<K> {
+    fn new(period: Option<Duration>, due: Instant, seed: u64) -> Self {
+        Self {
+            period,
+            due,
+            looked: BTreeMap::new(),
+            seed,
+        }
+    }
+
     /// The next of those that there are, if one is due. `known` are those with
     /// the time of their last read for whatever reason.
     fn next(&mut self, known: &[(&K, Instant)], now: Instant) -> Option<K> {
@@ -175,20 +184,12 @@ impl Schedule {
     /// one by one.
     pub fn new(periods: Periods, first: Instant, seed: u64) -> Self {
         let pass = |period| Pass { period, due: first };
-        fn round<K>(period: Option<Duration>, due: Instant, seed: u64) -> Round<K> {
-            Round {
-                period,
-                due,
-                looked: BTreeMap::new(),
-                seed,
-            }
-        }
         Self {
             fast: pass(periods.fast),
             tag: pass(periods.tag),
             network: pass(periods.network),
-            groups: round(periods.slow, first, seed),
-            targets: round(periods.target, first, seed),
+            groups: Round::new(periods.slow, first, seed),
+            targets: Round::new(periods.target, first, seed),
             soon: BTreeMap::new(),
             soon_due: first,
         }
