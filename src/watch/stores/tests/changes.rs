@@ -76,7 +76,7 @@ fn service_of(name: usize, mut variant: usize) -> Value {
         annotations["alb.ingress.kubernetes.io/target-type"] = target_type.into();
     }
     json!({
-        "metadata": { "namespace": "n", "name": ["a", "b", "c"][name], "annotations": annotations },
+        "metadata": { "namespace": "n", "name": (["a", "b", "c"][name]), "annotations": annotations },
         "spec": { "type": "NodePort",
             "ports": [{ "port": port, "targetPort": 8080, "nodePort": 30080 }] },
     })
@@ -129,7 +129,7 @@ fn class_of(name: usize, mut variant: usize) -> Value {
     );
     let default = pick(&mut variant, &["true", "false"]);
     json!({
-        "metadata": { "name": ["alb", "other", "third"][name],
+        "metadata": { "name": (["alb", "other", "third"][name]),
             "annotations": { "ingressclass.kubernetes.io/is-default-class": default } },
         "spec": { "controller": ours },
     })
