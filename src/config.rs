@@ -18,8 +18,11 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 
-use self::args::{Args, AwsArgs, DefaultArgs, DnsArgs, KubernetesArgs, RunningArgs};
+use self::args::{
+    Args, AwsArgs, DefaultArgs, DnsArgs, KubernetesArgs, RunningArgs, VerificationArgs,
+};
 use crate::model::settings::{DnsSettings, Settings as ModelSettings};
+use crate::observe::Periods;
 use crate::telemetry::{LogFilter, LogFormat};
 
 /// All settings of the process, checked.
@@ -52,7 +55,10 @@ pub struct Settings {
     /// Where metrics and health are served.
     pub listen: SocketAddr,
     /// How often AWS is read again in the background.
-    pub verify_interval: Duration,
+    pub verification: Periods,
+    /// In which time DNS records are read again in the background; `None`:
+    /// never.
+    pub verify_records: Option<Duration>,
     /// How long after the start that begins.
     pub first_verification: Duration,
     /// Groups worked on at the same time.
@@ -139,13 +145,21 @@ impl Args {
                     dns_zone_id_filter,
                     dns_delete_grace,
                 },
+            verification:
+                VerificationArgs {
+                    verify_interval,
+                    verify_tags_interval,
+                    verify_rules_interval,
+                    verify_targets_interval,
+                    verify_network_interval,
+                    verify_records_interval,
+                    first_verification,
+                },
             running:
                 RunningArgs {
                     dry_run,
                     bind_address,
                     port,
-                    verify_interval,
-                    first_verification,
                     ingress_max_concurrent_reconciles,
                     log_level,
                     log_format,
@@ -164,11 +178,6 @@ impl Args {
                  --dns-zone-id-filter have no meaning; leave them out"
                     .to_owned(),
             );
-        }
-        if verify_interval.0 < Duration::from_secs(1) {
-            return Err(format!(
-                "--verify-interval={verify_interval} is too short; expected at least 1s"
-            ));
         }
         let dns = (!disable_route53).then(|| DnsSettings {
             domain_filter: dns_domain_filter.into_iter().collect::<BTreeSet<_>>(),
@@ -201,7 +210,14 @@ impl Args {
             dns_delete_grace: dns_delete_grace.0,
             dry_run,
             listen: SocketAddr::new(bind_address, port),
-            verify_interval: verify_interval.0,
+            verification: Periods {
+                fast: verify_interval.0,
+                tag: verify_tags_interval.0,
+                slow: verify_rules_interval.0,
+                target: verify_targets_interval.0,
+                network: verify_network_interval.0,
+            },
+            verify_records: verify_records_interval.0,
             first_verification: first_verification.0,
             concurrency: usize::from(ingress_max_concurrent_reconciles),
             log_filter: log_level,
@@ -332,7 +348,15 @@ mod tests {
         );
         assert_eq!(settings.model.dns, Some(DnsSettings::default()));
         assert_eq!(settings.dns_delete_grace, Duration::from_mins(1));
-        assert_eq!(settings.verify_interval, Duration::from_mins(10));
+        let standard = Periods {
+            fast: Some(Duration::from_mins(5)),
+            tag: Some(Duration::from_hours(1)),
+            slow: Some(Duration::from_hours(10)),
+            target: Some(Duration::from_hours(10)),
+            network: Some(Duration::from_mins(10)),
+        };
+        assert_eq!(settings.verification, standard);
+        assert_eq!(settings.verify_records, Some(Duration::from_mins(10)));
         assert_eq!(settings.first_verification, Duration::from_mins(5));
         assert_eq!(settings.kubeconfig, None);
         assert!(!settings.dry_run && !settings.aws_debug);
@@ -367,11 +391,30 @@ mod tests {
         assert!(dns.domain_filter.contains("example.org"));
         assert!(dns.zone_id_filter.contains("Z1"));
         assert_eq!(settings.dns_delete_grace, Duration::ZERO);
-        assert_eq!(settings.verify_interval, Duration::from_mins(90));
+        assert_eq!(settings.verification.fast, Some(Duration::from_mins(90)));
         let often = parse(&["--verify-interval=2s"]).unwrap();
         assert_eq!(often.first_verification, Duration::from_mins(5));
         let soon = parse(&["--first-verification=2s"]).unwrap();
         assert_eq!(soon.first_verification, Duration::from_secs(2));
+        let never = parse(&[
+            "--verify-interval=0",
+            "--verify-tags-interval=off",
+            "--verify-rules-interval=0s",
+            "--verify-targets-interval=off",
+            "--verify-network-interval=off",
+            "--verify-records-interval=off",
+        ])
+        .unwrap();
+        let tiers = never.verification;
+        let all = [
+            tiers.fast,
+            tiers.tag,
+            tiers.slow,
+            tiers.target,
+            tiers.network,
+        ];
+        assert_eq!(all, [None; 5]);
+        assert_eq!(never.verify_records, None);
         assert_eq!(settings.listen.to_string(), "127.0.0.7:8080");
         assert!(settings.aws_debug && !settings.dry_run);
     }

@@ -62,6 +62,8 @@ pub struct Turn {
     lane: watch::Receiver<Lane>,
     /// What is done now may be less urgent than the run.
     least: Lane,
+    /// How urgent those are that wait for what is done now, if others may.
+    others: Option<watch::Receiver<Lane>>,
 }
 
 /// The end of a turn that makes it more urgent.
@@ -90,6 +92,7 @@ impl Turn {
             run: RUNS.fetch_add(1, Ordering::Relaxed),
             lane: receiver,
             least: Lane::Targets,
+            others: None,
         };
         (turn, Promote(sender))
     }
@@ -102,7 +105,20 @@ impl Turn {
 
     /// How urgent what it does now is.
     pub fn lane(&self) -> Lane {
-        (*self.lane.borrow()).max(self.least)
+        let own = (*self.lane.borrow()).max(self.least);
+        let others = self.others.as_ref().map(|lane| *lane.borrow());
+        others.map_or(own, |others| others.min(own))
+    }
+
+    /// The same run, doing something that others may come to wait for: it is
+    /// as urgent as the most urgent of them then.
+    pub fn shared(&self) -> (Self, Promote) {
+        let (sender, receiver) = watch::channel(Lane::Verification);
+        let turn = Self {
+            others: Some(receiver),
+            ..self.clone()
+        };
+        (turn, Promote(sender))
     }
 
     /// The same run, doing something that is no more urgent than this.
@@ -116,9 +132,23 @@ impl Turn {
 
     /// Waits until it is more urgent; for ever, where it will not be.
     pub async fn promoted(&mut self) {
-        if self.lane.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        let others = async {
+            match &mut self.others {
+                Some(lane) => changed(lane).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = changed(&mut self.lane) => {}
+            () = others => {}
         }
+    }
+}
+
+/// Waits for news; for ever, where there will be none.
+async fn changed(lane: &mut watch::Receiver<Lane>) {
+    if lane.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -379,7 +379,7 @@ where
         let half_made = work.begin().await;
         let snapshot = stores.snapshot();
         let view = View {
-            snapshot: &snapshot,
+            known: &snapshot,
             settings: &settings.model,
         };
         let (pending, rest): (BTreeSet<Key>, BTreeSet<Key>) = routes::everything(view)

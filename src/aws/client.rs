@@ -61,6 +61,8 @@ pub struct Aws {
     pub ec2: aws_sdk_ec2::Client,
     /// Route 53.
     pub route53: aws_sdk_route53::Client,
+    /// Resource Groups Tagging API.
+    pub tagging: aws_sdk_resourcegroupstagging::Client,
     limits: Arc<Limits>,
     fence: Option<Fence>,
 }
@@ -119,12 +121,16 @@ impl Aws {
             .interceptor(recorder.clone())
             .build();
         let route53 = aws_sdk_route53::config::Builder::from(config)
+            .interceptor(recorder.clone())
+            .build();
+        let tagging = aws_sdk_resourcegroupstagging::config::Builder::from(config)
             .interceptor(recorder)
             .build();
         Self {
             elb: aws_sdk_elasticloadbalancingv2::Client::from_conf(elb),
             ec2: aws_sdk_ec2::Client::from_conf(ec2),
             route53: aws_sdk_route53::Client::from_conf(route53),
+            tagging: aws_sdk_resourcegroupstagging::Client::from_conf(tagging),
             limits,
             fence: None,
         }

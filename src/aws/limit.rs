@@ -40,11 +40,16 @@ pub enum Bucket {
     Ec2Tags,
     /// Route 53: everything.
     Route53,
+    /// Resource Groups Tagging API: everything.
+    Tagging,
 }
 
 impl Bucket {
     fn is_of_reads(self) -> bool {
-        matches!(self, Self::ElbRead | Self::Ec2Read | Self::Route53)
+        matches!(
+            self,
+            Self::ElbRead | Self::Ec2Read | Self::Route53 | Self::Tagging
+        )
     }
 }
 
@@ -63,7 +68,7 @@ pub struct Rates(pub BTreeMap<Bucket, Rate>);
 
 impl Rates {
     /// AWS's published numbers, Route 53 below its five a second so that
-    /// others of the account have a share.
+    /// others of the account have a share. For the tagging API there is none.
     pub fn standard() -> Self {
         let rate = |burst, per_second| Rate { burst, per_second };
         Self(BTreeMap::from([
@@ -75,6 +80,7 @@ impl Rates {
             (Bucket::Ec2Write, rate(50.0, 5.0)),
             (Bucket::Ec2Tags, rate(100.0, 10.0)),
             (Bucket::Route53, rate(5.0, 3.0)),
+            (Bucket::Tagging, rate(10.0, 5.0)),
         ]))
     }
 

@@ -182,14 +182,39 @@ impl Intercept for Recorder {
     }
 }
 
-/// The wire code in an error's body: all services that we call answer XML
-/// with one `Code`. `None` for a success and for a body that is none of AWS's.
+/// The wire code in an error's body: XML with one `Code`, or JSON with a
+/// `__type`. `None` for a success and for a body that is none of AWS's.
 fn error_code(response: &HttpResponse) -> Option<String> {
     if response.status().is_success() {
         return None;
     }
     let body = std::str::from_utf8(response.body().bytes()?).ok()?;
-    let code = body.split_once("<Code>")?.1.split_once("</Code>")?.0;
+    let code = match body.split_once("<Code>") {
+        Some((_, rest)) => rest.split_once("</Code>")?.0,
+        None => json_code(body)?,
+    };
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
     (code.len() <= 80 && code.chars().all(plain)).then(|| code.to_owned())
+}
+
+/// The code in `"__type": "namespace#Code"`.
+fn json_code(body: &str) -> Option<&str> {
+    let (_, rest) = body.split_once("\"__type\"")?;
+    let code = rest.trim_start().strip_prefix(':')?.trim_start();
+    let code = code.strip_prefix('"')?.split_once('"')?.0;
+    Some(code.rsplit('#').next().unwrap_or(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_found_in_json() {
+        let plain = r#"{"__type":"ThrottledException","message":"Rate exceeded"}"#;
+        assert_eq!(json_code(plain), Some("ThrottledException"));
+        let long = r#"{"Message": "no", "__type" : "com.amazon#AccessDeniedException"}"#;
+        assert_eq!(json_code(long), Some("AccessDeniedException"));
+        assert_eq!(json_code(r#"{"message":"no"}"#), None);
+    }
 }

@@ -15,16 +15,26 @@ pub enum Service {
     Ec2,
     /// Route 53.
     Route53,
+    /// Resource Groups Tagging API.
+    Tagging,
 }
 
 impl Service {
-    /// The name in a request's signature, which is also the prefix of IAM
-    /// actions.
+    /// The name in a request's signature.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Elb => "elasticloadbalancing",
             Self::Ec2 => "ec2",
             Self::Route53 => "route53",
+            Self::Tagging => "tagging",
+        }
+    }
+
+    /// The prefix of its IAM actions.
+    pub fn iam_prefix(self) -> &'static str {
+        match self {
+            Self::Tagging => "tag",
+            service => service.as_str(),
         }
     }
 }
@@ -213,6 +223,9 @@ operations! {
     GET_CHANGE = read(Route53, Route53, "GetChange", ["route53:GetChange"]);
     /// Changes record sets.
     CHANGE_RESOURCE_RECORD_SETS = write(Route53, Route53, "ChangeResourceRecordSets", ["route53:ChangeResourceRecordSets"]);
+
+    /// Reads the tags of all that has a tag.
+    GET_RESOURCES = read(Tagging, Tagging, "GetResources", ["tag:GetResources"]);
 }
 
 #[cfg(test)]
@@ -236,14 +249,15 @@ mod tests {
         out
     }
 
-    /// All `.elb.<method>()`, `.ec2.<method>()`, `.route53.<method>()` in a
-    /// file, with white space taken out.
+    /// All `.elb.<method>()`, `.ec2.<method>()` and so on in a file, with white
+    /// space taken out.
     fn calls(text: &str, found: &mut BTreeSet<(&'static str, String)>) {
         let text: String = text.split_whitespace().collect();
         for (client, service) in [
             (".elb.", Service::Elb),
             (".ec2.", Service::Ec2),
             (".route53.", Service::Route53),
+            (".tagging.", Service::Tagging),
         ] {
             for (at, _) in text.match_indices(client) {
                 let rest = &text[at + client.len()..];
@@ -286,7 +300,7 @@ mod tests {
     #[test]
     fn each_operation_needs_the_action_of_its_name() {
         for operation in ALL {
-            let own = format!("{}:{}", operation.service.as_str(), operation.name);
+            let own = format!("{}:{}", operation.service.iam_prefix(), operation.name);
             assert!(operation.actions.contains(&own.as_str()), "{own}");
         }
     }

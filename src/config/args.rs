@@ -8,7 +8,8 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser};
 
 use super::values::{
-    Time, domain, log_filter, nonempty, scheme, tags, target_type, time, vpc_id, zone_id,
+    Period, Time, domain, log_filter, nonempty, period, scheme, tags, target_type, time, vpc_id,
+    zone_id,
 };
 use crate::model::spec::{Scheme, Tags, TargetType};
 use crate::telemetry::{LogFilter, LogFormat};
@@ -17,6 +18,7 @@ const AWS: &str = "AWS";
 const KUBERNETES: &str = "Kubernetes";
 const DEFAULTS: &str = "Defaults of annotations";
 const DNS: &str = "DNS";
+const VERIFICATION: &str = "Verification in the background";
 const RUNNING: &str = "Running it";
 
 /// Turns Ingresses into Application Load Balancers and Route 53 records.
@@ -43,6 +45,8 @@ pub(super) struct Args {
     pub(super) defaults: DefaultArgs,
     #[command(flatten)]
     pub(super) dns: DnsArgs,
+    #[command(flatten)]
+    pub(super) verification: VerificationArgs,
     #[command(flatten)]
     pub(super) running: RunningArgs,
 }
@@ -193,6 +197,61 @@ pub(super) struct DnsArgs {
     pub(super) dns_delete_grace: Time,
 }
 
+/// Times of what is read again to find what others changed.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = VERIFICATION)]
+#[allow(clippy::struct_field_names)] // The flags have the prefix.
+pub(super) struct VerificationArgs {
+    /// How often all load balancers, target groups and security groups are
+    /// listed again, to find what others deleted or changed of them, with their
+    /// health checks, subnets and inbound rules; 0 or off: never. At least 1s,
+    /// as all times here; the first time no sooner than 5 minutes after the
+    /// start. What AWS has refused is tried again after this time too, after 5
+    /// minutes where it is off.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_INTERVAL", value_name = "TIME", default_value = "5m",
+          value_parser = period)]
+    pub(super) verify_interval: Period,
+
+    /// How often the tags of load balancers, listeners, rules and target groups
+    /// are listed again; 0 or off: never. Needs tag:GetResources; without it,
+    /// those of load balancers and target groups are read 20 at a time.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_TAGS_INTERVAL", value_name = "TIME", default_value = "1h",
+          value_parser = period)]
+    pub(super) verify_tags_interval: Period,
+
+    /// In which time the listeners, rules and certificates of every group are
+    /// read again, one group after the other and evenly spread; 0 or off: never.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_RULES_INTERVAL", value_name = "TIME", default_value = "10h",
+          value_parser = period)]
+    pub(super) verify_rules_interval: Period,
+
+    /// In which time the targets of every target group are read again, one
+    /// after the other and evenly spread; 0 or off: never. Those of one that
+    /// the controller has changed are read a minute later, 8 minutes after that
+    /// and once more after an hour.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_TARGETS_INTERVAL", value_name = "TIME", default_value = "10h",
+          value_parser = period)]
+    pub(super) verify_targets_interval: Period,
+
+    /// How often the VPC, its subnets, their zones and routes are read again, of
+    /// which load balancers choose; 0 or off: never.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_NETWORK_INTERVAL", value_name = "TIME", default_value = "10m",
+          value_parser = period)]
+    pub(super) verify_network_interval: Period,
+
+    /// In which time the DNS records of every host are read again, evenly
+    /// spread; 0 or off: never.
+    #[arg(long, env = "ALB_INGRESS_VERIFY_RECORDS_INTERVAL", value_name = "TIME", default_value = "10m",
+          value_parser = period)]
+    pub(super) verify_records_interval: Period,
+
+    /// How long after the start AWS is read again in the background for the
+    /// first time; for tests.
+    #[arg(long, env = "ALB_INGRESS_FIRST_VERIFICATION", value_name = "TIME", default_value = "5m",
+          value_parser = time, hide = true)]
+    pub(super) first_verification: Time,
+}
+
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = RUNNING)]
 pub(super) struct RunningArgs {
@@ -217,18 +276,6 @@ pub(super) struct RunningArgs {
         default_value_t = 8080
     )]
     pub(super) port: u16,
-
-    /// How often what AWS holds is read again in the background, to find what
-    /// others changed; the first time no sooner than 5 minutes after the start.
-    #[arg(long, env = "ALB_INGRESS_VERIFY_INTERVAL", value_name = "TIME", default_value = "10m",
-          value_parser = time)]
-    pub(super) verify_interval: Time,
-
-    /// How long after the start AWS is read again in the background for the
-    /// first time; for tests.
-    #[arg(long, env = "ALB_INGRESS_FIRST_VERIFICATION", value_name = "TIME", default_value = "5m",
-          value_parser = time, hide = true)]
-    pub(super) first_verification: Time,
 
     /// Load balancer groups worked on at the same time.
     #[arg(long, env = "ALB_INGRESS_MAX_CONCURRENT_RECONCILES", value_name = "N", default_value_t = 10,

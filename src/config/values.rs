@@ -28,6 +28,25 @@ pub(super) fn time(text: &str) -> Result<Time, String> {
         .ok_or_else(|| "expected a length of time such as 90s, 10m, 1h30m or 0".to_owned())
 }
 
+/// How often something is done; `None` for never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Period(pub(super) Option<Duration>);
+
+/// The shortest period.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+pub(super) fn period(text: &str) -> Result<Period, String> {
+    if text == "off" {
+        return Ok(Period(None));
+    }
+    match time(text) {
+        Ok(Time(Duration::ZERO)) => Ok(Period(None)),
+        Ok(Time(period)) if period < SHORTEST => Err("expected at least 1s, or off".to_owned()),
+        Ok(Time(period)) => Ok(Period(Some(period))),
+        Err(_) => Err("expected a length of time such as 90s, 10m, 1h30m, or off".to_owned()),
+    }
+}
+
 pub(super) fn nonempty(text: &str) -> Result<String, String> {
     if text.is_empty() {
         Err("it must not be empty".to_owned())

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::try_join3;
+use futures::future::{try_join, try_join3};
+use ipnet::Ipv4Net;
 use tokio::time::Instant;
 
 use super::ec2;
@@ -17,9 +18,10 @@ use super::verdicts::Verdicts;
 use super::{Memory, lock};
 use crate::aws::Error;
 use crate::model::backend::ObservedBackend;
-use crate::model::facts::{Facts, KnownSecurityGroup};
+use crate::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use crate::model::finding::Verdict;
 use crate::model::group::GroupId;
+use crate::model::map::Map;
 use crate::model::ownership;
 use crate::model::spec::{Live, Permission, SecurityGroup, SecurityGroupRef, Source};
 
@@ -39,6 +41,10 @@ pub(super) struct Account {
     /// Whether AWS has said that they are wrong.
     in_doubt: bool,
     instances: BTreeMap<String, (Instant, Instance)>,
+    /// Security groups of pods by their addresses.
+    pods: BTreeMap<String, Arc<BTreeSet<String>>>,
+    /// All that pods have, each once.
+    groups_of_pods: BTreeSet<Arc<BTreeSet<String>>>,
     backend: ObservedBackend,
     /// Since when the backend group or its rules may be wrong.
     backend_doubt: Option<Instant>,
@@ -47,6 +53,8 @@ pub(super) struct Account {
     /// When rules on which security group were last written.
     backend_stamps: BTreeMap<String, Instant>,
     backend_drifted: bool,
+    /// Whether a read found what groups choose from to be other than before.
+    facts_drifted: bool,
     verdicts: Verdicts,
 }
 
@@ -75,6 +83,12 @@ impl Account {
     /// Puts a read of all security groups of the VPC beside what is
     /// remembered of the backend group.
     fn take_in(&mut self, cluster: &str, groups: &[Live<SecurityGroup>], begun: Instant) {
+        // Listings and facts are read side by side.
+        let is_late = self.backend_read.is_some_and(|read| read > begun);
+        let facts = self.facts.as_ref();
+        if is_late && facts.is_some_and(|facts| !facts.security_groups.is_empty()) {
+            return;
+        }
         let first = self.backend_read.is_none();
         let mut read = backend_in(cluster, groups);
         for (id, at) in &self.backend_stamps {
@@ -94,15 +108,54 @@ impl Account {
         self.backend_read = Some(begun);
         self.backend_doubt = self.backend_doubt.filter(|doubt| *doubt >= begun);
         let known = known_groups(groups);
-        self.rebuild(|facts| facts.security_groups = known);
+        let mut others_differ = false;
+        if let Some(facts) = &self.facts {
+            let is_others = |(_, group): &(&String, &KnownSecurityGroup)| !is_of(cluster, group);
+            let before = facts.security_groups.iter().filter(is_others);
+            // A VPC is never without one.
+            let first = facts.security_groups.is_empty();
+            others_differ = !first && !before.eq(known.iter().filter(is_others));
+        }
+        self.facts_drifted |= others_differ;
+        // Who holds the facts need not look whether they are others now.
+        let same = |facts: &Arc<Facts>| facts.security_groups == known;
+        if !self.facts.as_ref().is_some_and(same) {
+            self.rebuild(|facts| facts.security_groups = known);
+        }
     }
+
+    /// Takes in a read of the VPC and its subnets.
+    fn take_in_network(&mut self, vpc_cidrs: Vec<Ipv4Net>, subnets: Vec<Subnet>) {
+        let first = self.facts.is_none();
+        let facts = Arc::make_mut(self.facts.get_or_insert_default());
+        let same = facts.vpc_cidrs == vpc_cidrs && are_alike(&facts.subnets, &subnets);
+        facts.vpc_cidrs = vpc_cidrs;
+        facts.subnets = subnets;
+        self.facts_drifted |= !first && !same;
+    }
+}
+
+/// Whether a security group is this very cluster's: these come and go.
+fn is_of(cluster: &str, group: &KnownSecurityGroup) -> bool {
+    let of = group.tags.get(ownership::CLUSTER_TAG);
+    of.is_some_and(|of| of == cluster)
+}
+
+/// Whether decisions come out the same with these subnets; free addresses come
+/// and go.
+fn are_alike(a: &[Subnet], b: &[Subnet]) -> bool {
+    let settled = |subnet: &Subnet| Subnet {
+        available_addresses: 0,
+        ..subnet.clone()
+    };
+    a.iter().map(settled).eq(b.iter().map(settled))
 }
 
 fn is_of_group(backend: &ObservedBackend, id: &str) -> bool {
     backend.group.as_ref().is_some_and(|g| g.arn.0 == id)
 }
 
-fn known_groups(groups: &[Live<SecurityGroup>]) -> BTreeMap<String, KnownSecurityGroup> {
+fn known_groups(groups: &[Live<SecurityGroup>]) -> Map<String, KnownSecurityGroup> {
     let known = |g: &Live<SecurityGroup>| KnownSecurityGroup {
         name: g.spec.name.clone(),
         tags: g.spec.tags.clone(),
@@ -172,15 +225,20 @@ impl Memory {
     }
 
     /// Facts of a read that began at `since` or later.
-    pub(super) async fn read_facts(&self, since: Option<Instant>) -> Result<Arc<Facts>, Error> {
-        let _shared = self.reading.lock().await;
-        {
+    async fn read_facts(&self, since: Option<Instant>) -> Result<Arc<Facts>, Error> {
+        let fresh = || {
             let account = lock(&self.account);
-            if let Some(facts) = &account.facts
-                && since.is_none_or(|since| account.read >= Some(since))
-            {
-                return Ok(Arc::clone(facts));
-            }
+            let is_fresh = since.is_none_or(|since| account.read >= Some(since));
+            // A listing alone does not make them whole.
+            let whole = account.read.and(account.facts.as_ref());
+            whole.filter(|_| is_fresh).map(Arc::clone)
+        };
+        if let Some(facts) = fresh() {
+            return Ok(facts);
+        }
+        let reading = self.reading.begin().await;
+        if let Some(facts) = fresh() {
+            return Ok(facts);
         }
         let begun = Instant::now();
         let vpc = &self.scope.vpc;
@@ -189,107 +247,135 @@ impl Memory {
             ec2::subnets(&self.aws, vpc),
             ec2::security_groups(&self.aws, vpc, None),
         );
-        let (vpc_cidrs, subnets, groups) = read.await?;
+        let (vpc_cidrs, subnets, groups) = reading.run(read).await?;
+        {
+            let mut account = lock(&self.account);
+            account.take_in_network(vpc_cidrs, subnets);
+            account.read = Some(begun);
+            account.in_doubt = false;
+        }
+        self.take_in_security_groups(&groups, begun);
+        Ok(lock(&self.account).facts.clone().unwrap_or_default())
+    }
+
+    /// Reads the VPC and its subnets again, if they were read before.
+    pub(super) async fn read_network(&self) -> Result<(), Error> {
+        let reading = self.reading.begin().await;
+        if lock(&self.account).read.is_none() {
+            return Ok(());
+        }
+        let vpc = &self.scope.vpc;
+        let read = try_join(ec2::vpc_cidrs(&self.aws, vpc), ec2::subnets(&self.aws, vpc));
+        let (vpc_cidrs, subnets) = reading.run(read).await?;
+        lock(&self.account).take_in_network(vpc_cidrs, subnets);
+        Ok(())
+    }
+
+    /// Takes in a read of all security groups of the VPC.
+    pub(super) fn take_in_security_groups(&self, groups: &[Live<SecurityGroup>], begun: Instant) {
         let mut account = lock(&self.account);
-        let mut facts = account.facts.clone().unwrap_or_default();
-        let fresh = Arc::make_mut(&mut facts);
-        fresh.vpc_cidrs = vpc_cidrs;
-        fresh.subnets = subnets;
-        account.facts = Some(facts);
-        account.read = Some(begun);
-        account.in_doubt = false;
-        account.take_in(&self.scope.cluster, &groups, begun);
-        let facts = account.facts.clone().unwrap_or_default();
+        account.take_in(&self.scope.cluster, groups, begun);
         let backend = account.backend.group.as_ref().map(|g| g.arn.0.clone());
         drop(account);
         self.note_backend(backend);
-        Ok(facts)
     }
 
     /// Facts with the security groups of these instances and pods in them.
     /// What is not known yet is read: instances first, then by address what
-    /// is on none of their interfaces. Pods that are not asked for any more
-    /// are forgotten.
+    /// is on none of their interfaces. All of it is remembered until it is
+    /// [forgotten](Self::forget_endpoints).
     pub async fn backend_facts(
         &self,
         instances: &BTreeSet<String>,
         pods: &BTreeSet<PodAddress>,
-    ) -> Result<Arc<Facts>, Error> {
-        self.facts().await?;
-        let _shared = self.reading.lock().await;
+    ) -> Result<Facts, Error> {
+        let mut facts = Facts::clone(&*self.facts().await?);
+        let reading = self.reading.begin().await;
         let now = Instant::now();
-        let wanted: BTreeSet<&String> = instances
-            .iter()
-            .chain(pods.iter().filter_map(|p| p.instance.as_ref()))
-            .collect();
-        let (unknown, mut by_address) = {
+        let unknown: BTreeSet<String> = {
             let account = lock(&self.account);
-            let mut unknown: BTreeSet<String> = wanted
-                .iter()
-                .filter(|id| !account.instances.contains_key(**id))
-                .map(|id| (*id).clone())
-                .collect();
-            unknown.extend(account.outdated(pods, now));
-            (unknown, account.known_pods(pods))
+            let on_instances = pods.iter().filter_map(|p| p.instance.as_ref());
+            let wanted = instances.iter().chain(on_instances);
+            let unknown = wanted.filter(|id| !account.instances.contains_key(*id));
+            let outdated = account.outdated(pods, now);
+            unknown.cloned().chain(outdated).collect()
         };
         if !unknown.is_empty() {
-            let read = interfaces::instances(&self.aws, &unknown).await?;
+            let read = reading.run(interfaces::instances(&self.aws, &unknown));
+            let read = read.await?;
             let mut account = lock(&self.account);
             for id in unknown {
                 let instance = read.get(&id).cloned().unwrap_or_default();
                 account.instances.insert(id, (now, instance));
             }
         }
-        let mut missing = BTreeSet::new();
-        for pod in pods {
-            if by_address.contains_key(&pod.address) {
-                continue;
-            }
-            match lock(&self.account).groups_of(pod) {
-                Some(groups) => {
-                    by_address.insert(pod.address.clone(), groups);
-                }
-                None => {
-                    missing.insert(pod.address.clone());
-                }
-            }
-        }
+        let missing: BTreeSet<String> = {
+            let mut account = lock(&self.account);
+            let unknown = pods.iter().filter(|pod| !account.knows(pod));
+            let unknown: Vec<&PodAddress> = unknown.collect();
+            let missing = unknown.into_iter().filter(|pod| !account.find(pod));
+            missing.map(|pod| pod.address.clone()).collect()
+        };
         if !missing.is_empty() {
-            by_address
-                .extend(interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing).await?);
+            let read = interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing);
+            let read = reading.run(read).await?;
+            let mut account = lock(&self.account);
+            for (address, groups) in read {
+                account.remember_pod(address, groups);
+            }
         }
+        let account = lock(&self.account);
+        for id in instances {
+            if let Some((_, instance)) = account.instances.get(id) {
+                let groups = instance.primary.clone();
+                facts.instance_security_groups.insert(id.clone(), groups);
+            }
+        }
+        for PodAddress { address, .. } in pods {
+            if let Some(groups) = account.pods.get(address) {
+                let groups = BTreeSet::clone(groups);
+                facts.pod_security_groups.insert(address.clone(), groups);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Nobody asks for these instances and addresses any more: whoever does
+    /// next may be another one.
+    pub fn forget_endpoints(&self, instances: &BTreeSet<String>, addresses: &BTreeSet<String>) {
         let mut account = lock(&self.account);
-        account.instances.retain(|id, _| wanted.contains(id));
-        let primary = account
-            .instances
-            .iter()
-            .map(|(id, (_, instance))| (id.clone(), instance.primary.clone()))
-            .collect();
-        account.rebuild(|facts| {
-            facts.instance_security_groups = primary;
-            facts.pod_security_groups = by_address;
-        });
-        Ok(account.facts.clone().unwrap_or_default())
+        for id in instances {
+            account.instances.remove(id);
+        }
+        for address in addresses {
+            account.pods.remove(address);
+        }
+        // What only the forgotten had.
+        account
+            .groups_of_pods
+            .retain(|groups| Arc::strong_count(groups) > 1);
     }
 
     /// What AWS holds of the shared backend group.
     pub async fn recall_backend(&self) -> Result<ObservedBackend, Error> {
         self.facts().await?;
-        let _shared = self.reading.lock().await;
-        {
+        let sure = || {
             let account = lock(&self.account);
-            if account.backend_doubt.is_none() {
-                return Ok(account.backend.clone());
-            }
+            let is_sure = account.backend_doubt.is_none();
+            is_sure.then(|| account.backend.clone())
+        };
+        if let Some(backend) = sure() {
+            return Ok(backend);
+        }
+        let reading = self.reading.begin().await;
+        if let Some(backend) = sure() {
+            return Ok(backend);
         }
         let begun = Instant::now();
-        let groups = ec2::security_groups(&self.aws, &self.scope.vpc, None).await?;
-        let mut account = lock(&self.account);
-        account.take_in(&self.scope.cluster, &groups, begun);
-        let backend = account.backend.clone();
-        drop(account);
-        self.note_backend(backend.group.as_ref().map(|g| g.arn.0.clone()));
-        Ok(backend)
+        let read = ec2::security_groups(&self.aws, &self.scope.vpc, None);
+        let groups = reading.run(read).await?;
+        self.take_in_security_groups(&groups, begun);
+        Ok(lock(&self.account).backend.clone())
     }
 
     /// The backend group has this id now. Load balancers that have another
@@ -339,7 +425,7 @@ impl Memory {
     /// one says [replaces](verdicts::replaces) it. Answers whether it is new.
     pub fn add_verdict(&self, group: &GroupId, verdict: Verdict) -> bool {
         let mut account = lock(&self.account);
-        let interval = self.scope.verify_interval;
+        let interval = self.scope.verdict;
         let is_new = account
             .verdicts
             .add(group, verdict, interval, Instant::now());
@@ -375,28 +461,46 @@ impl Memory {
     pub(super) fn take_backend_drift(&self) -> bool {
         std::mem::take(&mut lock(&self.account).backend_drifted)
     }
+
+    /// Whether a read found what groups choose from to be other than before,
+    /// since this was last asked.
+    pub(super) fn take_facts_drift(&self) -> bool {
+        std::mem::take(&mut lock(&self.account).facts_drifted)
+    }
 }
 
 impl Account {
-    /// Security groups of pods that were found by address before and are
-    /// asked for again.
-    fn known_pods(&self, pods: &BTreeSet<PodAddress>) -> BTreeMap<String, BTreeSet<String>> {
-        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
-        pods.iter()
-            .filter_map(|pod| {
-                let groups = known?.get(&pod.address)?;
-                Some((pod.address.clone(), groups.clone()))
-            })
-            .collect()
+    /// Whether the security groups of a pod were found before.
+    fn knows(&self, pod: &PodAddress) -> bool {
+        self.pods.contains_key(&pod.address)
+    }
+
+    /// Finds the security groups of a pod as far as its instance tells.
+    fn find(&mut self, pod: &PodAddress) -> bool {
+        let Some(groups) = self.groups_of(pod) else {
+            return false;
+        };
+        self.remember_pod(pod.address.clone(), groups);
+        true
+    }
+
+    fn remember_pod(&mut self, address: String, groups: BTreeSet<String>) {
+        // Most pods have the same.
+        let groups = if let Some(known) = self.groups_of_pods.get(&groups) {
+            Arc::clone(known)
+        } else {
+            let groups = Arc::new(groups);
+            self.groups_of_pods.insert(Arc::clone(&groups));
+            groups
+        };
+        self.pods.insert(address, groups);
     }
 
     /// Instances that were read before a pod came to them whose address they
     /// do not have, if that was long ago.
     fn outdated(&self, pods: &BTreeSet<PodAddress>, now: Instant) -> BTreeSet<String> {
-        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
         pods.iter()
-            .filter(|pod| !pod.own_interface)
-            .filter(|pod| !known.is_some_and(|k| k.contains_key(&pod.address)))
+            .filter(|pod| !pod.own_interface && !self.knows(pod))
             .filter_map(|pod| {
                 let id = pod.instance.as_ref()?;
                 let (read, instance) = self.instances.get(id)?;

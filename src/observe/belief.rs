@@ -5,9 +5,11 @@
 //! written, and in the background, it is replaced by a read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::try_join_all;
 
+use super::schedule::Tier;
 use super::{Memory, elb, lock};
 use crate::aws::Error;
 use crate::model::group::GroupId;
@@ -58,14 +60,14 @@ pub struct Believed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Belief {
     /// Target groups whose targets were not read and may be others.
-    other_targets: BTreeSet<Arn>,
+    pub(super) other_targets: BTreeSet<Arn>,
 }
 
 impl Memory {
     /// Lists the account once, if that was not done yet. Whose a thing of one
     /// of these names is, is not read; of everything else, the tags are.
     pub async fn list_by_name(&self, names: &Names) -> Result<(), Error> {
-        self.list_with(None, names).await
+        self.list_with(None, names, Tier::Fast).await
     }
 
     /// Believes this of a group. To be called right after the account was
@@ -74,7 +76,7 @@ impl Memory {
         let mut groups = lock(&self.groups);
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
-        known.observed = believed.observed;
+        known.observed = Arc::new(believed.observed);
         // It is as old as the listing, for verification.
         known.read = listed;
         known.belief = Some(Belief {
@@ -91,12 +93,12 @@ impl Memory {
 
     /// What is believed of a group, after targets that may be others were
     /// read, once. `None` where nothing is, or there is doubt.
-    pub async fn recall_believed(&self, group: &GroupId) -> Result<Option<Observed>, Error> {
+    pub async fn recall_believed(&self, group: &GroupId) -> Result<Option<Arc<Observed>>, Error> {
         let believed = || {
             let groups = lock(&self.groups);
             let known = groups.known.get(group)?;
             let belief = known.belief.as_ref().filter(|_| known.doubt.is_none())?;
-            Some((known.observed.clone(), belief.other_targets.clone()))
+            Some((Arc::clone(&known.observed), belief.other_targets.clone()))
         };
         let Some((observed, others)) = believed() else {
             return Ok(None);
@@ -113,7 +115,8 @@ impl Memory {
                 && let Some(belief) = &mut known.belief
             {
                 for live in read.into_iter().flatten() {
-                    let mut known = known.observed.target_groups.iter_mut();
+                    let observed = Arc::make_mut(&mut known.observed);
+                    let mut known = observed.target_groups.iter_mut();
                     if let Some(known) = known.find(|known| known.arn == live.arn) {
                         known.targets = live.targets;
                         belief.other_targets.remove(&live.arn);

@@ -22,7 +22,8 @@ pub struct Dns {
     /// Held while zones are read, so that all who want them share it.
     pub(super) reading_zones: tokio::sync::Mutex<()>,
     records: Mutex<Records>,
-    pub(super) verify_interval: Duration,
+    /// `None`: records are not read again.
+    pub(super) verify_interval: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -33,6 +34,33 @@ struct Records {
     /// Known ones that are to be read before they are believed again.
     stale: BTreeSet<Place>,
     next_verification: Instant,
+    /// Zones that are longer to list than their hosts are to ask for.
+    long_zones: BTreeSet<String>,
+}
+
+impl Records {
+    /// Known hosts of a zone, if they are so many that the zone is listed.
+    fn many_in(&self, zone: &str) -> BTreeSet<String> {
+        if self.long_zones.contains(zone) {
+            return BTreeSet::new();
+        }
+        let places = self.at.keys().filter(|place| place.zone == zone);
+        let hosts: BTreeSet<String> = places.map(|place| place.host.clone()).collect();
+        if hosts.len() > MANY {
+            hosts
+        } else {
+            BTreeSet::new()
+        }
+    }
+}
+
+/// What a look in the background has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Whether anything was due.
+    pub is_read: bool,
+    /// Hosts whose records are other than remembered.
+    pub differ: Vec<Place>,
 }
 
 /// What is known of hosts, and of which it cannot be known now.
@@ -48,7 +76,7 @@ impl Dns {
     /// Knows nothing yet and makes no call. Records are read again in the
     /// background once in `verify_interval`, no sooner than
     /// `first_verification` after the start.
-    pub fn new(aws: Aws, verify_interval: Duration, first_verification: Duration) -> Self {
+    pub fn new(aws: Aws, verify_interval: Option<Duration>, first_verification: Duration) -> Self {
         Self {
             aws,
             zones: Mutex::default(),
@@ -58,6 +86,7 @@ impl Dns {
                 at: BTreeMap::new(),
                 stale: BTreeSet::new(),
                 next_verification: Instant::now() + first_verification,
+                long_zones: BTreeSet::new(),
             }),
             verify_interval,
         }
@@ -156,37 +185,55 @@ impl Dns {
     }
 
     /// Background verification: reads at most one host, the one whose last
-    /// read is the oldest, if that is an interval ago. Answers it when its
-    /// records are other than remembered.
-    pub async fn verify_tick(&self, now: Instant) -> Result<Option<Place>, Error> {
+    /// read is the oldest, if that is an interval ago; and with it all hosts of
+    /// its zone, where it takes fewer calls to list the zone than to ask for
+    /// each.
+    pub async fn verify_tick(&self, now: Instant) -> Result<Looked, Error> {
+        let mut looked = Looked::default();
+        let Some(interval) = self.verify_interval else {
+            return Ok(looked);
+        };
         let due = {
             let mut records = lock(&self.records);
             if records.next_verification > now {
-                return Ok(None);
+                return Ok(looked);
             }
             let count = u32::try_from(records.at.len()).unwrap_or(u32::MAX).max(1);
-            records.next_verification = now + self.verify_interval / count;
-            records
-                .at
-                .iter()
-                .min_by_key(|(_, at)| **at)
-                .filter(|(_, at)| **at + self.verify_interval <= now)
-                .map(|(place, _)| place.clone())
+            records.next_verification = now + interval / count;
+            let oldest = records.at.iter().min_by_key(|(_, at)| **at);
+            let due = oldest.filter(|(_, at)| **at + interval <= now);
+            due.map(|(place, _)| (place.clone(), records.many_in(&place.zone)))
         };
-        let Some(place) = due else {
-            return Ok(None);
+        let Some((place, together)) = due else {
+            return Ok(looked);
         };
+        looked.is_read = true;
+        let zone = &place.zone.clone();
         let begun = Instant::now();
-        match read(&self.aws, &place.zone, &place.host).await {
-            Ok(read) => {
-                let (_, differs) = self.take_in(&place, read, begun);
-                Ok(differs.then_some(place))
+        let hosts = together.iter().map(String::as_str).collect();
+        let listed = list(&self.aws, zone, &hosts).await;
+        if listed.is_empty() {
+            if !together.is_empty() {
+                lock(&self.records).long_zones.insert(zone.clone());
             }
-            Err(error) if error.class == Class::Gone => {
-                self.zone_is_gone(&place.zone);
-                Ok(Some(place))
+            match read(&self.aws, zone, &place.host).await {
+                Ok(read) => self.compare(place, read, begun, &mut looked),
+                Err(error) if error.class == Class::Gone => {
+                    self.zone_is_gone(zone);
+                    looked.differ.push(place);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
+        }
+        for (host, read) in listed {
+            self.compare(Place::new(&host, zone), read?, begun, &mut looked);
+        }
+        Ok(looked)
+    }
+
+    fn compare(&self, place: Place, read: HostRecords, begun: Instant, looked: &mut Looked) {
+        if self.take_in(&place, read, begun).1 {
+            looked.differ.push(place);
         }
     }
 

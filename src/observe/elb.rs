@@ -2,6 +2,7 @@
 //! group.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::future::try_join_all;
@@ -71,6 +72,56 @@ pub async fn target_groups(aws: &Aws) -> Result<Vec<sdk::TargetGroup>, Error> {
     }
 }
 
+/// Those of these load balancers that are there.
+pub async fn existing_load_balancers(
+    aws: &Aws,
+    arns: &[Arn],
+) -> Result<Vec<sdk::LoadBalancer>, Error> {
+    let ask = |arns: Vec<Arn>| async move { load_balancers_by_arn(aws, &arns).await };
+    existing(arns, ask).await
+}
+
+/// Those of these target groups that are there.
+pub async fn existing_target_groups(
+    aws: &Aws,
+    arns: &[Arn],
+) -> Result<Vec<sdk::TargetGroup>, Error> {
+    let ask = |arns: Vec<Arn>| async move {
+        let call = aws
+            .elb
+            .describe_target_groups()
+            .set_target_group_arns(Some(arns.into_iter().map(|a| a.0).collect()))
+            .send();
+        let page = aws.call(&operations::DESCRIBE_TARGET_GROUPS, call).await?;
+        Ok(page.target_groups.unwrap_or_default())
+    };
+    existing(arns, ask).await
+}
+
+/// Asks for things by ARN, [`CHUNK`] in a call. One that is not there fails
+/// the call: then one by one.
+async fn existing<T, F, Fut>(arns: &[Arn], ask: F) -> Result<Vec<T>, Error>
+where
+    F: Fn(Vec<Arn>) -> Fut,
+    Fut: Future<Output = Result<Vec<T>, Error>>,
+{
+    let mut found = Vec::new();
+    for chunk in arns.chunks(CHUNK) {
+        match ask(chunk.to_vec()).await {
+            Err(error) if error.class == Class::Gone => {
+                for arn in chunk.iter().filter(|_| chunk.len() > 1) {
+                    match ask(vec![arn.clone()]).await {
+                        Err(error) if error.class == Class::Gone => {}
+                        answer => found.extend(answer?),
+                    }
+                }
+            }
+            answer => found.extend(answer?),
+        }
+    }
+    Ok(found)
+}
+
 /// Tags of resources, in calls of [`CHUNK`] side by side. A resource that is
 /// gone meanwhile is left out.
 pub async fn tags(aws: &Aws, arns: &[Arn]) -> Result<BTreeMap<Arn, Tags>, Error> {
@@ -79,35 +130,19 @@ pub async fn tags(aws: &Aws, arns: &[Arn]) -> Result<BTreeMap<Arn, Tags>, Error>
 }
 
 async fn tags_of_chunk(aws: &Aws, arns: &[Arn]) -> Result<Vec<(Arn, Tags)>, Error> {
-    let ask = async |arns: &[Arn]| {
+    let ask = |arns: Vec<Arn>| async move {
         let call = aws
             .elb
             .describe_tags()
-            .set_resource_arns(Some(arns.iter().map(|a| a.0.clone()).collect()))
+            .set_resource_arns(Some(arns.into_iter().map(|a| a.0).collect()))
             .send();
         let answer = aws.call(&operations::DESCRIBE_TAGS, call).await?;
-        let described = answer.tag_descriptions.unwrap_or_default();
-        Ok::<_, Error>(
-            described
-                .into_iter()
-                .filter_map(|d| Some((Arn::from(d.resource_arn()?), normal::tags(d.tags()))))
-                .collect::<Vec<_>>(),
-        )
+        Ok(answer.tag_descriptions.unwrap_or_default())
     };
-    match ask(arns).await {
-        // One missing resource fails the whole call: ask one by one.
-        Err(error) if error.class == Class::Gone => {
-            let mut found = Vec::new();
-            for arn in arns {
-                match ask(std::slice::from_ref(arn)).await {
-                    Err(error) if error.class == Class::Gone => {}
-                    answer => found.extend(answer?),
-                }
-            }
-            Ok(found)
-        }
-        answer => answer,
-    }
+    let described = existing(arns, ask).await?.into_iter();
+    let tags =
+        described.filter_map(|d| Some((Arn::from(d.resource_arn()?), normal::tags(d.tags()))));
+    Ok(tags.collect())
 }
 
 /// Reads all of one group: listeners, rules, certificates and targets of the

@@ -2,11 +2,15 @@
 //! groups are whose. A few calls for all groups together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::future::try_join3;
 use tokio::time::Instant;
 
-use super::merge::{self, Depth};
+use super::found::differences;
+use super::merge::{self, Depth, Kind};
+use super::schedule::Tier;
 use super::{Groups, Memory, Names, Remembered, ec2, elb, lock, normal};
 use crate::aws::Error;
 use crate::model::group::GroupId;
@@ -19,63 +23,96 @@ use crate::model::spec::{
 struct Listing {
     groups: BTreeMap<GroupId, Observed>,
     backend: Option<String>,
-    tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// All security groups of the VPC.
+    security_groups: Vec<Live<SecurityGroup>>,
+    tags: BTreeMap<Arn, Tags>,
     /// Those whose tags were not read, but go with their names.
     by_name: BTreeSet<Arn>,
 }
 
 /// What is known of whose things are, before a listing.
 struct Known {
-    tags: BTreeMap<Arn, (Instant, Tags)>,
+    tags: BTreeMap<Arn, Tags>,
     by_name: BTreeSet<Arn>,
+}
+
+/// What is remembered and did not come up in a listing.
+#[derive(Default)]
+struct Missing {
+    load_balancers: Vec<Arn>,
+    target_groups: Vec<Arn>,
+    security_groups: Vec<String>,
 }
 
 impl Memory {
     /// Makes sure that a complete listing began after `since` (`None`: that
     /// there is one at all).
     pub(super) async fn list_since(&self, since: Option<Instant>) -> Result<(), Error> {
-        self.list_with(since, &Names::default()).await
+        self.list_with(since, &Names::default(), Tier::Fast).await
     }
 
     /// As `list_since`. Whose a thing of one of these names is, is not read
-    /// where it is not known.
+    /// where it is not known. What differs from what is remembered is noted as
+    /// found by `tier`.
     pub(super) async fn list_with(
         &self,
         since: Option<Instant>,
         names: &Names,
+        tier: Tier,
     ) -> Result<(), Error> {
-        let _shared = self.listing.lock().await;
+        let is_fresh = || {
+            let listed = lock(&self.groups).listed;
+            listed.is_some_and(|begun| since.is_none_or(|since| begun > since))
+        };
+        if is_fresh() {
+            return Ok(());
+        }
+        let reading = self.listing.begin().await;
+        if is_fresh() {
+            return Ok(());
+        }
         let known = {
             let groups = lock(&self.groups);
-            let fresh = groups
-                .listed
-                .is_some_and(|begun| since.is_none_or(|since| begun > since));
-            if fresh {
-                return Ok(());
-            }
             Known {
                 tags: groups.tags.clone(),
                 by_name: groups.by_name.clone(),
             }
         };
         let begun = Instant::now();
-        let listing = self.list(known, names, begun).await?;
-        lock(&self.groups).take_in(listing, begun);
+        let mut listing = reading.run(self.list(known, names, begun)).await?;
+        let security_groups = std::mem::take(&mut listing.security_groups);
+        lock(&self.groups).take_in(listing, begun, tier);
+        self.take_in_security_groups(&security_groups, begun);
         Ok(())
     }
 
     async fn list(&self, known: Known, names: &Names, begun: Instant) -> Result<Listing, Error> {
         let cluster = &self.scope.cluster;
-        let (lbs, tgs, sgs) = try_join3(
+        let (mut lbs, mut tgs, mut sgs) = try_join3(
             elb::load_balancers(&self.aws),
             elb::target_groups(&self.aws),
-            ec2::security_groups(
-                &self.aws,
-                &self.scope.vpc,
-                Some((ownership::CLUSTER_TAG, cluster)),
-            ),
+            ec2::security_groups(&self.aws, &self.scope.vpc, None),
         )
         .await?;
+        // A page may leave something out that is there: what is remembered is
+        // missing only when it is not there by its name either.
+        let missing = {
+            let lbs = lbs.iter().filter_map(sdk::LoadBalancer::load_balancer_arn);
+            let tgs = tgs.iter().filter_map(sdk::TargetGroup::target_group_arn);
+            let sgs = sgs.iter().map(|group| group.arn.0.as_str());
+            let seen = lbs.chain(tgs).chain(sgs).collect();
+            lock(&self.groups).missing(&seen, begun)
+        };
+        let (more_lbs, more_tgs, more_sgs) = try_join3(
+            elb::existing_load_balancers(&self.aws, &missing.load_balancers),
+            elb::existing_target_groups(&self.aws, &missing.target_groups),
+            ec2::security_groups_by_id(&self.aws, &missing.security_groups),
+        )
+        .await?;
+        lbs.extend(more_lbs);
+        tgs.extend(more_tgs);
+        sgs.extend(more_sgs);
+
         let ours = |vpc: Option<&str>| vpc == Some(self.scope.vpc.as_str());
         let lbs: Vec<_> = lbs.iter().filter(|lb| ours(lb.vpc_id())).collect();
         let tgs: Vec<_> = tgs.iter().filter(|tg| ours(tg.vpc_id())).collect();
@@ -89,17 +126,18 @@ impl Memory {
         });
         let things = lb_names.chain(tg_names);
         let things = things.filter_map(|(arn, by_name)| Some((Arn::from(arn?), by_name)));
-        let Known { tags, by_name } = self.tags_of(things, known, begun).await?;
+        let Known { tags, by_name } = self.tags_of(things, known).await?;
 
         let mut groups: BTreeMap<GroupId, Observed> = BTreeMap::new();
         let mut backend = None;
-        for group in sgs {
-            if is_backend(cluster, &group) {
-                backend = Some(group.arn.0);
+        for group in &sgs {
+            if is_backend(cluster, group) {
+                backend = Some(group.arn.0.clone());
             } else if let Some(id) = owner(cluster, &group.spec.tags)
                 && group.spec.tags.contains_key(ownership::RESOURCE_TAG)
             {
-                groups.entry(id).or_default().security_groups.push(group);
+                let observed = groups.entry(id).or_default();
+                observed.security_groups.push(group.clone());
             }
         }
         for lb in lbs {
@@ -133,19 +171,18 @@ impl Memory {
         Ok(Listing {
             groups,
             backend,
+            security_groups: sgs,
             tags,
             by_name,
         })
     }
 
-    /// Tags of load balancers and target groups; those that were read within
-    /// the verification interval are not read again, nor, for as long, those
-    /// that go with a name.
+    /// Tags of load balancers and target groups; those that are known are not
+    /// read again, nor those that go with a name.
     async fn tags_of<'a>(
         &self,
         things: impl Iterator<Item = (Arn, Option<&'a Tags>)>,
-        known: Known,
-        begun: Instant,
+        mut known: Known,
     ) -> Result<Known, Error> {
         let mut now = Known {
             tags: BTreeMap::new(),
@@ -153,24 +190,21 @@ impl Memory {
         };
         let mut unknown = Vec::new();
         for (arn, by_name) in things {
-            match (known.tags.get(&arn), by_name) {
-                (Some((read, value)), _) if *read + self.scope.verify_interval > begun => {
+            match (known.tags.remove(&arn), by_name) {
+                (Some(value), _) => {
                     if known.by_name.contains(&arn) {
                         now.by_name.insert(arn.clone());
                     }
-                    now.tags.insert(arn, (*read, value.clone()));
+                    now.tags.insert(arn, value);
                 }
                 (None, Some(value)) => {
                     now.by_name.insert(arn.clone());
-                    now.tags.insert(arn, (begun, value.clone()));
+                    now.tags.insert(arn, value.clone());
                 }
-                _ => unknown.push(arn),
+                (None, None) => unknown.push(arn),
             }
         }
-        let read = elb::tags(&self.aws, &unknown).await?;
-        let read = read.into_iter();
-        now.tags
-            .extend(read.map(|(arn, value)| (arn, (begun, value))));
+        now.tags.extend(elb::tags(&self.aws, &unknown).await?);
         Ok(now)
     }
 }
@@ -179,9 +213,9 @@ fn owner(cluster: &str, tags: &Tags) -> Option<GroupId> {
     ownership::group_of_tags(cluster, tags)
 }
 
-fn tags_in(tags: &BTreeMap<Arn, (Instant, Tags)>, arn: Option<&str>) -> Tags {
+fn tags_in(tags: &BTreeMap<Arn, Tags>, arn: Option<&str>) -> Tags {
     arn.and_then(|arn| tags.get(&Arn::from(arn)))
-        .map(|(_, tags)| tags.clone())
+        .cloned()
         .unwrap_or_default()
 }
 
@@ -215,9 +249,34 @@ fn name_security_groups(observed: &mut Observed, backend: Option<&str>) {
 }
 
 impl Groups {
+    /// What is remembered and is not among these ARNs and ids, what this
+    /// process wrote a moment ago left out.
+    fn missing(&self, seen: &BTreeSet<&str>, begun: Instant) -> Missing {
+        let mut missing = Missing::default();
+        for known in self.known.values() {
+            let is_missing = |kind, arn: &&Arn| {
+                !seen.contains(arn.0.as_str()) && !known.stamps.beats(kind, arn, begun)
+            };
+            let observed = &known.observed;
+            let lbs = observed.load_balancers.iter().map(|lb| &lb.arn);
+            let lbs = lbs.filter(|arn| is_missing(Kind::LoadBalancer, arn));
+            missing.load_balancers.extend(lbs.cloned());
+            let tgs = observed.target_groups.iter().map(|tg| &tg.arn);
+            let tgs = tgs.filter(|arn| is_missing(Kind::TargetGroup, arn));
+            missing.target_groups.extend(tgs.cloned());
+            let sgs = observed.security_groups.iter().map(|group| &group.arn);
+            let sgs = sgs.filter(|arn| is_missing(Kind::SecurityGroup, arn));
+            missing.security_groups.extend(sgs.map(|id| id.0.clone()));
+        }
+        let backend = self.backend.iter();
+        let backend = backend.filter(|id| !seen.contains(id.as_str()));
+        missing.security_groups.extend(backend.cloned());
+        missing
+    }
+
     /// Puts a listing beside what is remembered; groups that differ are
     /// noted as drifted.
-    fn take_in(&mut self, listing: Listing, begun: Instant) {
+    fn take_in(&mut self, listing: Listing, begun: Instant, tier: Tier) {
         let first = self.listed.is_none();
         let ids: BTreeSet<GroupId> = listing
             .groups
@@ -241,7 +300,12 @@ impl Groups {
             );
             if !merge::same(&merged, &known.observed) {
                 if !first {
-                    self.drifted.insert(id.clone());
+                    let found = match known.doubt {
+                        None => differences(tier, &known.observed, &merged),
+                        // This process did it itself, maybe.
+                        Some(_) => BTreeSet::new(),
+                    };
+                    self.drifted.entry(id.clone()).or_default().extend(found);
                 }
                 if has_more(&merged, &known.observed) {
                     known.read = None;
@@ -251,7 +315,7 @@ impl Groups {
             if merge::other_state(&merged, &known.observed) {
                 self.other_state.insert(id);
             }
-            known.observed = merged;
+            known.observed = Arc::new(merged);
         }
         self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
@@ -268,7 +332,6 @@ impl Groups {
         group: &GroupId,
         held: &Observed,
         read: &Observed,
-        begun: Instant,
     ) -> bool {
         let mut right = true;
         let found: BTreeMap<&Arn, &Tags> = marked(read).collect();
@@ -281,9 +344,9 @@ impl Groups {
                 self.tags.remove(arn);
                 continue;
             };
-            let before = self.tags.insert(arn.clone(), (begun, (*tags).clone()));
+            let before = self.tags.insert(arn.clone(), (*tags).clone());
             let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).cloned();
-            let same = before.is_some_and(|(_, before)| resource(&before) == resource(tags));
+            let same = before.is_some_and(|before| resource(&before) == resource(tags));
             right &= same && owner(cluster, tags).as_ref() == Some(group);
         }
         right

@@ -23,7 +23,7 @@ const KEEP: Duration = Duration::from_mins(10);
 
 /// What a part of a group is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub enum Kind {
     LoadBalancer,
     Listener,
     Rule,
@@ -63,16 +63,24 @@ impl Stamps {
         self.0.values().all(|at| *at + KEEP <= now)
     }
 
+    /// Parts that this process wrote so lately that a read that begins now may
+    /// not show it.
+    pub fn young(&self, begun: Instant) -> impl Iterator<Item = &Arn> {
+        let young = self.0.iter().filter(move |(_, at)| **at + TRUST > begun);
+        young.map(|((_, arn), _)| arn)
+    }
+
     /// Whether what is remembered of a part beats a read that began then.
-    fn beats(&self, kind: Kind, arn: &Arn, begun: Instant) -> bool {
+    pub fn beats(&self, kind: Kind, arn: &Arn, begun: Instant) -> bool {
         self.0
             .get(&(kind, arn.clone()))
             .is_some_and(|at| *at + TRUST > begun)
     }
 }
 
+/// What a plan looks at of a part.
 #[derive(PartialEq)]
-enum Part<'a> {
+pub enum Part<'a> {
     LoadBalancer(&'a crate::model::spec::LoadBalancer),
     Listener(&'a crate::model::spec::Listener),
     Rule(u32, &'a Rule),
@@ -81,7 +89,8 @@ enum Part<'a> {
     SecurityGroup(&'a SecurityGroup),
 }
 
-fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
+/// All parts of a group.
+pub fn parts(observed: &Observed) -> BTreeMap<(Kind, &Arn), Part<'_>> {
     let mut parts = BTreeMap::new();
     for lb in &observed.load_balancers {
         parts.insert((Kind::LoadBalancer, &lb.arn), Part::LoadBalancer(&lb.spec));
@@ -117,13 +126,9 @@ pub fn same(a: &Observed, b: &Observed) -> bool {
     parts(a) == parts(b)
 }
 
-/// As [`same`], whatever the ARNs of listeners and rules are.
-pub fn same_settings(a: &Observed, b: &Observed) -> bool {
-    same(&with_places(a), &with_places(b))
-}
-
-/// Listeners and rules with where they are instead of their ARNs.
-fn with_places(observed: &Observed) -> Observed {
+/// Listeners and rules with where they are instead of their ARNs: those of
+/// what is believed are made up.
+pub fn with_places(observed: &Observed) -> Observed {
     let mut observed = observed.clone();
     for lb in &mut observed.load_balancers {
         for (port, listener) in &mut lb.listeners {

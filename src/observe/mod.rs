@@ -6,11 +6,13 @@
 //! to whom their load balancer belongs); a read never undoes what this
 //! process wrote since the read began; readers of one thing share one read.
 //!
-//! * [`Memory`] (here and in `listing`, `verify`): the groups; `belief`: what of
-//!   them is not read at a start.
+//! * [`Memory`] (here and in `listing`): the groups; `belief`: what of them is not
+//!   read at a start; `verify`: what is read again, when `schedule` says so, and
+//!   what it has `found`.
 //! * `account`: facts of the VPC and the shared backend group; `verdicts`.
 //! * [`Dns`]: hosted zones and records.
-//! * `elb`, `ec2`, `interfaces`, `normal`: the reads, and AWS's words turned into ours.
+//! * `elb`, `ec2`, `interfaces`, `tagging`, `normal`: the reads, and AWS's words turned
+//!   into ours; `shared`: those that many wait for.
 //! * `merge`: a read beside what is remembered.
 
 mod account;
@@ -18,10 +20,14 @@ mod belief;
 mod dns;
 pub mod ec2;
 pub mod elb;
+mod found;
 mod interfaces;
 mod listing;
 mod merge;
 pub mod normal;
+mod schedule;
+mod shared;
+mod tagging;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verdicts;
@@ -29,6 +35,7 @@ mod verify;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,16 +43,22 @@ use tokio::time::Instant;
 
 pub use account::PodAddress;
 pub use belief::{Believed, Names};
-pub use dns::{Dns, Recalled};
+pub use dns::{Dns, Looked, Recalled};
+pub use found::Found;
 pub use listing::is_backend;
+pub use schedule::{Periods, Tier};
 pub use verify::Drift;
 pub use zones::Zones;
 
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
-use crate::model::spec::{Arn, LoadBalancerState, Observed, SecurityGroupRef, Tags};
+use crate::model::spec::{
+    Arn, LiveLoadBalancer, LoadBalancerState, Observed, SecurityGroupRef, Tags,
+};
 use belief::Belief;
 use merge::{Depth, Stamps};
+use schedule::Schedule;
+use shared::Shared;
 
 /// What the memory must know of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +67,10 @@ pub struct Scope {
     pub cluster: String,
     /// The VPC.
     pub vpc: String,
-    /// Everything is read again in the background once in this time; verdicts
-    /// of AWS are forgotten after it at the latest.
-    pub verify_interval: Duration,
+    /// How often what is read again in the background.
+    pub periods: Periods,
+    /// Verdicts of AWS are forgotten after this at the latest.
+    pub verdict: Duration,
     /// The first background pass comes no sooner than this after the start.
     pub first_verification: Duration,
 }
@@ -68,11 +82,14 @@ pub struct Memory {
     scope: Scope,
     groups: Mutex<Groups>,
     /// Held while the account is listed, so that all who want it share it.
-    listing: tokio::sync::Mutex<()>,
+    listing: Shared,
     account: Mutex<account::Account>,
     /// Held while facts are read.
-    reading: tokio::sync::Mutex<()>,
-    schedule: Mutex<verify::Schedule>,
+    reading: Shared,
+    /// Locked after `groups`, where both are.
+    schedule: Mutex<Schedule>,
+    /// Whether it was said that tags may not be listed.
+    tags_denied: AtomicBool,
 }
 
 /// All groups, and what the account listing left behind.
@@ -81,9 +98,8 @@ struct Groups {
     known: BTreeMap<GroupId, Remembered>,
     /// When the last complete listing began.
     listed: Option<Instant>,
-    /// Tags of load balancers and target groups of the VPC, ours or not, and
-    /// when they were read.
-    tags: BTreeMap<Arn, (Instant, Tags)>,
+    /// Tags of load balancers and target groups of the VPC, ours or not.
+    tags: BTreeMap<Arn, Tags>,
     /// Those whose tags were not read: their names say whose they are.
     by_name: BTreeSet<Arn>,
     /// Id of the shared backend security group.
@@ -91,9 +107,9 @@ struct Groups {
     /// When the last load balancer went that had a security group, by the
     /// group's id.
     let_go: BTreeMap<String, Instant>,
-    /// Groups that a listing or a full read found to differ from what was
-    /// remembered, for the next tick of verification.
-    drifted: BTreeSet<GroupId>,
+    /// Groups that a listing or a read in the background found to differ from
+    /// what was remembered, and how, for the next tick of verification.
+    drifted: BTreeMap<GroupId, BTreeSet<Found>>,
     /// Groups whose load balancer was found in another provisioning state by
     /// whatever read, until somebody was told.
     other_state: BTreeSet<GroupId>,
@@ -102,7 +118,8 @@ struct Groups {
 /// One group.
 #[derive(Clone, Debug, Default)]
 struct Remembered {
-    observed: Observed,
+    /// Shared with whoever works with it; never the same after a change.
+    observed: Arc<Observed>,
     /// When the last read of everything began; `None` while only a listing
     /// is known.
     read: Option<Instant>,
@@ -113,7 +130,7 @@ struct Remembered {
     belief: Option<Belief>,
     stamps: Stamps,
     /// Held while it is read, so that all who want it share the read.
-    reading: Arc<tokio::sync::Mutex<()>>,
+    reading: Arc<Shared>,
 }
 
 impl Remembered {
@@ -132,15 +149,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Memory {
     /// Knows nothing yet and makes no call.
     pub fn new(aws: Aws, scope: Scope) -> Self {
-        let schedule = verify::Schedule::new(&scope, Instant::now());
+        let first = Instant::now() + scope.first_verification;
+        let schedule = Schedule::new(scope.periods, first, rand::random());
         Self {
             aws,
             scope,
             groups: Mutex::default(),
-            listing: tokio::sync::Mutex::default(),
+            listing: Shared::default(),
             account: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            reading: Shared::default(),
             schedule: Mutex::new(schedule),
+            tags_denied: AtomicBool::new(false),
         }
     }
 
@@ -148,11 +167,11 @@ impl Memory {
     /// listing of the account, shared by all, when nothing is; and the reads
     /// of this group where AWS holds something for it. What is only believed
     /// is not known.
-    pub async fn recall(&self, group: &GroupId) -> Result<Observed, Error> {
+    pub async fn recall(&self, group: &GroupId) -> Result<Arc<Observed>, Error> {
         let mut since = {
             let groups = lock(&self.groups);
             match groups.known.get(group) {
-                Some(known) if known.is_sure() => return Ok(known.observed.clone()),
+                Some(known) if known.is_sure() => return Ok(Arc::clone(&known.observed)),
                 Some(known) => known.doubt,
                 None => None,
             }
@@ -165,10 +184,10 @@ impl Memory {
                 .map(|known| Arc::clone(&known.reading));
             let Some(reading) = reading else {
                 // The listing is complete: AWS holds nothing.
-                return Ok(Observed::default());
+                return Ok(Arc::default());
             };
-            let _shared = reading.lock().await;
-            // Whoever had the lock has read it for all.
+            let reading = reading.begin().await;
+            // Whoever had its turn has read it for all.
             let is_sure = lock(&self.groups)
                 .known
                 .get(group)
@@ -177,7 +196,7 @@ impl Memory {
                 return Ok(self.remembered(group));
             }
             let settled = self.settled_targets(group);
-            if self.read_group(group, &settled).await? {
+            if reading.run(self.read_group(group, &settled)).await? {
                 return Ok(self.remembered(group));
             }
             since = Some(Instant::now());
@@ -203,18 +222,18 @@ impl Memory {
                 known.belief = None;
                 return Ok(true);
             }
-            (known.observed.clone(), groups.by_name.clone(), begun)
+            (Arc::clone(&known.observed), groups.by_name.clone(), begun)
         };
         let read = elb::group(&self.aws, &held, &by_name, settled).await?;
         let mut groups = lock(&self.groups);
-        if !groups.names_were_right(&self.scope.cluster, group, &held, &read, begun) {
+        if !groups.names_were_right(&self.scope.cluster, group, &held, &read) {
             return Ok(false);
         }
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
         let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
         let other_state = merge::other_state(&merged, &known.observed);
-        known.observed = merged;
+        known.observed = Arc::new(merged);
         known.read = Some(begun);
         known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
         known.belief = None;
@@ -239,15 +258,22 @@ impl Memory {
                 read: Some(now),
                 ..Remembered::default()
             });
-        let before = known.observed.clone();
-        change(&mut known.observed);
+        let before = Arc::clone(&known.observed);
+        change(Arc::make_mut(&mut known.observed));
         known.stamps.note(&before, &known.observed, now);
-        let mut gone = before;
-        gone.load_balancers.retain(|lb| {
+        for live in &known.observed.target_groups {
+            let mut old = before.target_groups.iter();
+            let old = old.find(|old| old.arn == live.arn);
+            if old.is_none_or(|old| old.targets != live.targets) {
+                lock(&self.schedule).changed(&live.arn, now);
+            }
+        }
+        let left = |lb: &&LiveLoadBalancer| {
             let mut left = known.observed.load_balancers.iter();
-            left.all(|left| left.arn != lb.arn)
-        });
-        let let_go = carried(&gone, backend.as_deref()).into_iter();
+            left.any(|left| left.arn == lb.arn)
+        };
+        let gone = before.load_balancers.iter().filter(|lb| !left(lb));
+        let let_go = carried(gone, &before, backend.as_deref()).into_iter();
         groups.let_go.extend(let_go.map(|id| (id, now)));
         groups.let_go.retain(|_, at| *at + LET_GO > now);
     }
@@ -293,10 +319,10 @@ impl Memory {
     }
 
     /// What is remembered of a group, sure or not; makes no call.
-    pub fn remembered(&self, group: &GroupId) -> Observed {
+    pub fn remembered(&self, group: &GroupId) -> Arc<Observed> {
         let groups = lock(&self.groups);
         let known = groups.known.get(group);
-        known.map(|k| k.observed.clone()).unwrap_or_default()
+        known.map(|k| Arc::clone(&k.observed)).unwrap_or_default()
     }
 
     /// How many load balancers were provisioning when last seen.
@@ -382,13 +408,13 @@ impl Memory {
             let mut groups = lock(&self.groups);
             for (group, arn) in chunk {
                 let known = groups.known.get_mut(group);
-                let lbs = known.map(|k| &mut k.observed.load_balancers);
-                let lb = lbs.and_then(|lbs| lbs.iter_mut().find(|lb| lb.arn == *arn));
-                if let (Some(lb), Some(state)) = (lb, states.get(arn))
-                    && lb.state != *state
-                {
-                    lb.state = *state;
-                    groups.other_state.insert(group.clone());
+                if let (Some(known), Some(state)) = (known, states.get(arn)) {
+                    let other = |lb: &LiveLoadBalancer| lb.arn == *arn && lb.state != *state;
+                    let mut lbs = known.observed.load_balancers.iter();
+                    if let Some(place) = lbs.position(other) {
+                        Arc::make_mut(&mut known.observed).load_balancers[place].state = *state;
+                        groups.other_state.insert(group.clone());
+                    }
                 }
             }
         }
@@ -396,10 +422,13 @@ impl Memory {
     }
 }
 
-/// Ids of the security groups that load balancers of a group have.
-fn carried(observed: &Observed, backend: Option<&str>) -> BTreeSet<String> {
-    let groups = observed.load_balancers.iter();
-    let groups = groups.flat_map(|lb| &lb.spec.security_groups);
+/// Ids of the security groups that these load balancers of a group have.
+fn carried<'a>(
+    load_balancers: impl Iterator<Item = &'a LiveLoadBalancer>,
+    observed: &Observed,
+    backend: Option<&str>,
+) -> BTreeSet<String> {
+    let groups = load_balancers.flat_map(|lb| &lb.spec.security_groups);
     let frontend = || observed.security_groups.first().map(|g| g.arn.0.clone());
     groups
         .filter_map(|group| match group {

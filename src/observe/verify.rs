@@ -1,35 +1,42 @@
 //! Background verification: with few calls, spread over time, it finds what
-//! somebody else changed.
+//! somebody else changed, in tiers of different pace ([`Tier`]).
 //!
-//! Once in an interval the account listing and the facts are read again; and
-//! one group at a time is read in full, so that all have been within an
-//! interval.
+//! All of it is made in the lowest lane, one call after the other, and is
+//! called off for nobody: who wants what is being read waits for it, and makes
+//! it as urgent as itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::merge;
-use super::{Memory, Scope, lock};
-use crate::aws::Error;
-use crate::model::facts::{Facts, KnownSecurityGroup, Subnet};
+use super::found::{Found, differences};
+use super::merge::{self, Kind};
+use super::schedule::Tier;
+use super::{Groups, Memory, Names, Remembered, elb, lock, tagging};
+use crate::aws::{Class, Error};
 use crate::model::group::GroupId;
 use crate::model::ownership;
+use crate::model::spec::{Arn, LiveTargetGroup, Observed, Tags};
 
 /// What is to be planned again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Drift {
-    /// Groups of which AWS holds something else than was remembered.
-    pub groups: BTreeSet<GroupId>,
+    /// Groups of which AWS holds something else than was remembered, and what.
+    pub groups: BTreeMap<GroupId, BTreeSet<Found>>,
     /// Groups of which AWS refused something so long ago that it is tried
     /// again.
     pub expired: BTreeSet<GroupId>,
-    /// The shared backend security group.
+    /// The shared backend security group, or its rules on other groups.
     pub backend: bool,
     /// All groups, for what they choose from has changed: subnets, or
     /// security groups of others.
     pub facts: bool,
+    /// What was read.
+    pub read: Vec<Tier>,
+    /// What could not be read, and why.
+    pub failed: Vec<(Tier, Error)>,
 }
 
 impl Drift {
@@ -39,127 +46,318 @@ impl Drift {
     }
 }
 
-/// When the next passes are due.
-#[derive(Debug)]
-pub(super) struct Schedule {
-    listing: Instant,
-    group: Instant,
-}
-
-impl Schedule {
-    pub(super) fn new(scope: &Scope, now: Instant) -> Self {
-        let first = now + scope.first_verification;
-        Self {
-            listing: first,
-            group: first,
-        }
-    }
-}
-
-/// Whether decisions come out the same; free addresses in subnets come and go,
-/// and so do security groups that this very cluster makes.
-fn same_facts(cluster: &str, a: &Facts, b: &Facts) -> bool {
-    let subnets = |facts: &Facts| {
-        let subnets = facts.subnets.iter().map(|s| Subnet {
-            available_addresses: 0,
-            ..s.clone()
-        });
-        subnets.collect::<Vec<_>>()
-    };
-    let of_others = |facts: &Facts| -> BTreeMap<String, KnownSecurityGroup> {
-        let groups = facts.security_groups.iter();
-        let is_ours = |group: &KnownSecurityGroup| {
-            let of = group.tags.get(ownership::CLUSTER_TAG);
-            of.is_some_and(|of| of == cluster)
-        };
-        groups
-            .filter(|(_, group)| !is_ours(group))
-            .map(|(id, group)| (id.clone(), group.clone()))
-            .collect()
-    };
-    a.vpc_cidrs == b.vpc_cidrs && of_others(a) == of_others(b) && subnets(a) == subnets(b)
-}
-
-/// A pass that failed is tried again after this.
-const RETRY: Duration = Duration::from_mins(1);
-/// A full read of one group comes no sooner than this after the one before.
-const LEAST_SPACING: Duration = Duration::from_secs(1);
-
 impl Memory {
-    /// Does what is due, at most one pass; call it every second or so.
+    /// Does what is due, of each kind at most one; call it every second or so.
     /// Answers what has drifted and must be planned again.
-    pub async fn verify_tick(&self, now: Instant) -> Result<Drift, Error> {
+    pub async fn verify_tick(&self, now: Instant) -> Drift {
         let mut drift = Drift {
             expired: self.expire_verdicts(now),
             ..Drift::default()
         };
-        let (listing, group) = {
-            let schedule = lock(&self.schedule);
-            (schedule.listing <= now, schedule.group <= now)
-        };
-        if listing {
-            // Moved on only when it succeeds; until then it is tried again.
-            lock(&self.schedule).listing = now + RETRY;
-            self.list_since(Some(Instant::now())).await?;
-            let before = self.facts().await?;
-            let after = self.read_facts(Some(Instant::now())).await?;
-            drift.facts = !same_facts(&self.scope.cluster, &before, &after);
-            lock(&self.schedule).listing = now + self.scope.verify_interval;
-        } else if group {
-            self.verify_one(now).await?;
+        let pass = lock(&self.schedule).next_pass(now);
+        if let Some(tier) = pass {
+            let read = match tier {
+                Tier::Tag => self.verify_tags().await,
+                Tier::Network => self.read_network().await,
+                _ => self.list_since(Some(Instant::now())).await,
+            };
+            if read.is_ok() {
+                lock(&self.schedule).done(tier, now);
+            }
+            drift.note(tier, read);
         }
-        drift
-            .groups
-            .extend(std::mem::take(&mut lock(&self.groups).drifted));
+        if lock(&self.schedule).is_round_due(now) {
+            if let Some(group) = self.next_group(now) {
+                drift.note(Tier::Slow, self.verify_inside(&group).await);
+            }
+            if let Some(arn) = self.next_targets(now) {
+                drift.note(Tier::Target, self.verify_targets(&arn).await);
+            }
+        }
+        drift.groups = std::mem::take(&mut lock(&self.groups).drifted);
         drift.backend = self.take_backend_drift();
-        Ok(drift)
+        drift.facts = self.take_facts_drift();
+        drift
     }
 
-    /// Reads the group in full whose last full read is the oldest, if that is
-    /// an interval ago.
-    async fn verify_one(&self, now: Instant) -> Result<(), Error> {
-        let interval = self.scope.verify_interval;
-        let (oldest, spacing) = {
+    fn next_group(&self, now: Instant) -> Option<GroupId> {
+        let groups = lock(&self.groups);
+        let known: Vec<_> = groups.settled().collect();
+        lock(&self.schedule).next_group(&known, now)
+    }
+
+    fn next_targets(&self, now: Instant) -> Option<Arn> {
+        let groups = lock(&self.groups);
+        let known: Vec<_> = groups
+            .settled()
+            .filter_map(|(group, read)| Some((groups.known.get(group)?, read)))
+            .flat_map(|(known, read)| {
+                let target_groups = known.observed.target_groups.iter();
+                target_groups.map(move |live| (&live.arn, read))
+            })
+            .collect();
+        lock(&self.schedule).next_targets(&known, now)
+    }
+
+    /// Reads listeners, rules and certificates of a group, and targets that
+    /// nobody has read yet.
+    async fn verify_inside(&self, group: &GroupId) -> Result<(), Error> {
+        let Some((before, belief)) = ({
             let groups = lock(&self.groups);
-            let count = u32::try_from(groups.known.len()).unwrap_or(u32::MAX).max(1);
-            let oldest = groups
-                .known
-                .iter()
-                .filter(|(_, known)| known.doubt.is_none())
-                .filter_map(|(group, known)| Some((known.read?, group)))
-                .min()
-                .filter(|(read, _)| *read + interval <= now)
-                .map(|(_, group)| group.clone());
-            (oldest, (interval / count).max(LEAST_SPACING))
-        };
-        lock(&self.schedule).group = now + spacing;
-        let Some(group) = oldest else {
+            let known = groups.known.get(group);
+            known.map(|known| (known.observed.clone(), known.belief.clone()))
+        }) else {
             return Ok(());
         };
-        let remembered = |groups: &super::Groups| {
-            groups
-                .known
-                .get(&group)
-                .map(|known| known.observed.clone())
-                .unwrap_or_default()
-        };
-        let before = remembered(&lock(&self.groups));
-        let believed = self.is_believed(&group);
-        if !self.read_group(&group, &BTreeSet::new()).await? {
+        let others = belief.as_ref().map(|belief| &belief.other_targets);
+        let arns = before.target_groups.iter().map(|live| &live.arn);
+        let settled = arns.filter(|arn| others.is_none_or(|others| !others.contains(*arn)));
+        let settled = settled.cloned().collect();
+        if !self.read_group(group, &settled).await? {
             // Whose some of it is, the next look at the group finds out.
-            self.mark_stale(&group);
+            self.mark_stale(group);
+            lock(&self.groups).drifted.entry(group.clone()).or_default();
+            return Ok(());
         }
         let mut groups = lock(&self.groups);
-        let after = remembered(&groups);
-        let same = if believed {
-            // What was believed has ARNs of its own.
-            merge::same_settings(&before, &after)
+        let after = groups.known.get(group).map(|known| &known.observed);
+        let after = after.cloned().unwrap_or_default();
+        let found = if belief.is_some() {
+            let (before, after) = (merge::with_places(&before), merge::with_places(&after));
+            differences(Tier::Slow, &before, &after)
         } else {
-            merge::same(&before, &after)
+            differences(Tier::Slow, &before, &after)
         };
-        if !same {
-            groups.drifted.insert(group);
+        groups.drifted_by(group, found);
+        Ok(())
+    }
+
+    /// Reads the targets of one target group.
+    async fn verify_targets(&self, arn: &Arn) -> Result<(), Error> {
+        let Some((group, live)) = lock(&self.groups).with_target_group(arn) else {
+            return Ok(());
+        };
+        let begun = Instant::now();
+        let read = elb::targets(&self.aws, &live).await?;
+        let mut groups = lock(&self.groups);
+        let Some(known) = groups.known.get_mut(&group) else {
+            return Ok(());
+        };
+        let Some(read) = read else {
+            // Nobody has listed the account since: all else is looked at too.
+            known.doubt.get_or_insert(begun);
+            let what = format!("target group {} is gone", live.spec.key.0);
+            let kind = Kind::TargetGroup.as_str();
+            let tier = Tier::Target;
+            groups.drifted_by(&group, BTreeSet::from([Found { tier, kind, what }]));
+            return Ok(());
+        };
+        let before = known.observed.clone();
+        known.take_in_targets(arn, read.targets, begun);
+        let found = differences(Tier::Target, &before, &known.observed);
+        groups.drifted_by(&group, found);
+        Ok(())
+    }
+
+    /// Compares the tags of all that carries the cluster's with what is
+    /// remembered. What lists them lags behind, so what differs is read.
+    async fn verify_tags(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        let cluster = &self.scope.cluster;
+        let listed = tagging::resources(&self.aws, ownership::CLUSTER_TAG, cluster).await;
+        let listed = match listed {
+            Err(error) if error.class == Class::Denied => {
+                if !self.tags_denied.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        %error,
+                        "tags may not be listed: those of load balancers and target groups are \
+                         read one by one"
+                    );
+                }
+                None
+            }
+            listed => Some(listed?),
+        };
+        let doubtful = lock(&self.groups).other_tags(cluster, listed.as_ref(), begun);
+        let mut moved = false;
+        for chunk in doubtful.chunks(elb::CHUNK) {
+            let read = elb::tags(&self.aws, chunk).await?;
+            moved |= lock(&self.groups).take_in_tags(read);
+        }
+        if moved {
+            let now = Some(Instant::now());
+            self.list_with(now, &Names::default(), Tier::Tag).await?;
         }
         Ok(())
     }
+}
+
+impl Drift {
+    fn note(&mut self, tier: Tier, read: Result<(), Error>) {
+        match read {
+            Ok(()) => self.read.push(tier),
+            Err(error) => self.failed.push((tier, error)),
+        }
+    }
+}
+
+impl Remembered {
+    /// Targets of one target group, as they were read. What this process wrote
+    /// a moment ago stays.
+    fn take_in_targets(
+        &mut self,
+        arn: &Arn,
+        targets: BTreeSet<crate::model::spec::Target>,
+        begun: Instant,
+    ) {
+        if self.stamps.beats(Kind::Targets, arn, begun) {
+            return;
+        }
+        let differs = |live: &LiveTargetGroup| live.arn == *arn && live.targets != targets;
+        let mut groups = self.observed.target_groups.iter();
+        if let Some(place) = groups.position(differs) {
+            Arc::make_mut(&mut self.observed).target_groups[place].targets = targets;
+        }
+        if let Some(belief) = &mut self.belief {
+            belief.other_targets.remove(arn);
+        }
+    }
+}
+
+impl Groups {
+    /// Groups that are known or believed, each with the time of its last full
+    /// read. What is in doubt is read by whoever wants it.
+    fn settled(&self) -> impl Iterator<Item = (&GroupId, Instant)> {
+        let known = self.known.iter().filter(|(_, known)| {
+            let Observed {
+                load_balancers,
+                target_groups,
+                ..
+            } = known.observed.as_ref();
+            known.doubt.is_none() && !(load_balancers.is_empty() && target_groups.is_empty())
+        });
+        known.filter_map(|(group, known)| Some((group, known.read?)))
+    }
+
+    fn with_target_group(
+        &self,
+        arn: &Arn,
+    ) -> Option<(GroupId, crate::model::spec::LiveTargetGroup)> {
+        self.known.iter().find_map(|(group, known)| {
+            let mut live = known.observed.target_groups.iter();
+            let live = live.find(|live| live.arn == *arn)?;
+            Some((group.clone(), live.clone()))
+        })
+    }
+
+    fn drifted_by(&mut self, group: &GroupId, found: BTreeSet<Found>) {
+        if !found.is_empty() {
+            self.drifted.entry(group.clone()).or_default().extend(found);
+        }
+    }
+
+    /// What is remembered with other tags than are listed, what this process
+    /// wrote a moment ago left out. Without a list, all load balancers and
+    /// target groups of ours.
+    fn other_tags(
+        &mut self,
+        cluster: &str,
+        listed: Option<&BTreeMap<Arn, Tags>>,
+        begun: Instant,
+    ) -> Vec<Arn> {
+        let known = self.known.values();
+        let young: BTreeSet<&Arn> = known.flat_map(|known| known.stamps.young(begun)).collect();
+        let is_ours = |tags: &Tags| {
+            let of = tags.get(ownership::CLUSTER_TAG);
+            of.is_some_and(|of| of == cluster)
+        };
+        let mut other = Vec::new();
+        let mut right = Vec::new();
+        for (arn, tags) in &self.tags {
+            let now = listed.and_then(|listed| listed.get(arn));
+            if now == Some(tags) {
+                right.push(arn.clone());
+            } else if (now.is_some() || is_ours(tags)) && !young.contains(arn) {
+                other.push(arn.clone());
+            }
+        }
+        if let Some(listed) = listed {
+            let read = |known: &&Remembered| {
+                known.read.is_some() && known.doubt.is_none() && known.belief.is_none()
+            };
+            let read = self.known.values().filter(read);
+            let insides = read.flat_map(|known| insides(&known.observed));
+            let differs = |(arn, tags): &(&Arn, &Tags)| {
+                listed.get(*arn) != Some(*tags) && !young.contains(*arn)
+            };
+            other.extend(insides.filter(differs).map(|(arn, _)| arn.clone()));
+        }
+        for arn in right {
+            self.by_name.remove(&arn);
+        }
+        other
+    }
+
+    /// Takes in tags that were read. Those of load balancers and target groups
+    /// say whose they are: answers whether the account is to be listed again.
+    fn take_in_tags(&mut self, read: BTreeMap<Arn, Tags>) -> bool {
+        let mut moved = false;
+        let mut of_insides = BTreeMap::new();
+        for (arn, tags) in read {
+            match self.tags.get_mut(&arn) {
+                Some(known) => {
+                    moved |= *known != tags;
+                    *known = tags;
+                    self.by_name.remove(&arn);
+                }
+                None => {
+                    of_insides.insert(arn, tags);
+                }
+            }
+        }
+        if of_insides.is_empty() {
+            return moved;
+        }
+        let mut drifted = BTreeMap::new();
+        for (group, known) in &mut self.known {
+            let is_here = insides(&known.observed).any(|(arn, _)| of_insides.contains_key(arn));
+            if !is_here {
+                continue;
+            }
+            let before = Arc::clone(&known.observed);
+            for listener in Arc::make_mut(&mut known.observed)
+                .load_balancers
+                .iter_mut()
+                .flat_map(|lb| lb.listeners.values_mut())
+            {
+                if let Some(tags) = of_insides.get(&listener.arn) {
+                    listener.spec.tags.clone_from(tags);
+                }
+                for rule in listener.rules.values_mut() {
+                    if let Some(tags) = of_insides.get(&rule.arn) {
+                        rule.spec.tags.clone_from(tags);
+                    }
+                }
+            }
+            let found = differences(Tier::Tag, &before, &known.observed);
+            drifted.insert(group.clone(), found);
+        }
+        for (group, found) in drifted {
+            self.drifted_by(&group, found);
+        }
+        moved
+    }
+}
+
+/// Listeners and rules with their tags.
+fn insides(observed: &Observed) -> impl Iterator<Item = (&Arn, &Tags)> {
+    let listeners = observed
+        .load_balancers
+        .iter()
+        .flat_map(|lb| lb.listeners.values());
+    listeners.flat_map(|listener| {
+        let rules = listener.rules.values();
+        let rules = rules.map(|rule| (&rule.arn, &rule.spec.tags));
+        std::iter::once((&listener.arn, &listener.spec.tags)).chain(rules)
+    })
 }

@@ -60,7 +60,9 @@ impl Dns {
         hosts: &BTreeSet<String>,
         age: Duration,
     ) -> Result<Arc<Zones>, Error> {
-        let age = age.min(self.verify_interval);
+        let age = self
+            .verify_interval
+            .map_or(age, |interval| age.min(interval));
         let _shared = self.reading_zones.lock().await;
         let now = Instant::now();
         let remembered = {

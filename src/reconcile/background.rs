@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::{Reconciler, lock};
 use crate::key::Key;
 use crate::lane::Lane;
-use crate::model::membership;
 
 /// First and longest pause between two looks at load balancers that are being
 /// provisioned.
@@ -55,9 +54,9 @@ impl Reconciler {
             Ok(groups) => {
                 background.swept = true;
                 let snapshot = self.parts.stores.snapshot();
-                let members = membership::groups(&snapshot, &self.settings).groups;
+                let index = snapshot.index();
                 // Those of Ingresses are woken at the start.
-                let left = groups.into_iter().filter(|g| !members.contains_key(g));
+                let left = groups.into_iter().filter(|g| !index.has_group(g));
                 self.parts
                     .queue
                     .wake_all(left.map(Key::Group), Lane::Restart);
@@ -108,45 +107,49 @@ impl Reconciler {
     /// it was.
     pub(super) async fn verify_a_little(&self) {
         let now = Instant::now();
-        match self.memory.verify_tick(now).await {
-            Ok(drift) => {
-                for group in drift.expired {
-                    tracing::debug!(%group, "what AWS refused is tried again");
-                    self.parts.queue.wake(Key::Group(group), Lane::Restart);
+        let drift = self.memory.verify_tick(now).await;
+        for tier in &drift.read {
+            self.parts.metrics.verified(tier.as_str());
+        }
+        for (tier, error) in &drift.failed {
+            tracing::warn!(tier = tier.as_str(), %error, "verification failed");
+        }
+        for group in drift.expired {
+            tracing::debug!(%group, "what AWS refused is tried again");
+            self.parts.queue.wake(Key::Group(group), Lane::Restart);
+        }
+        for (group, found) in drift.groups {
+            self.note_found(&group, found);
+            self.parts.queue.wake(Key::Group(group), Lane::Restart);
+        }
+        if drift.facts {
+            tracing::info!("subnets or security groups of the VPC are not as they were remembered");
+            match self.memory.groups().await {
+                Ok(groups) => {
+                    let groups = groups.into_iter().map(Key::Group);
+                    self.parts.queue.wake_all(groups, Lane::Restart);
                 }
-                for group in drift.groups {
-                    tracing::info!(%group, "AWS holds something else than was remembered");
-                    self.parts.queue.wake(Key::Group(group), Lane::Restart);
-                }
-                if drift.facts {
-                    tracing::info!(
-                        "subnets or security groups of the VPC are not as they were remembered"
-                    );
-                    match self.memory.groups().await {
-                        Ok(groups) => {
-                            let groups = groups.into_iter().map(Key::Group);
-                            self.parts.queue.wake_all(groups, Lane::Restart);
-                        }
-                        Err(error) => tracing::warn!(%error, "verification failed"),
-                    }
-                }
-                if drift.backend {
-                    tracing::info!("the backend security group is not as it was remembered");
-                    self.parts.queue.wake(Key::Backend, Lane::Restart);
-                }
+                Err(error) => tracing::warn!(%error, "verification failed"),
             }
-            Err(error) => tracing::warn!(%error, "verification failed"),
+        }
+        if drift.backend {
+            self.note_found_backend();
+            self.parts.queue.wake(Key::Backend, Lane::Restart);
         }
         let Some(records) = &self.records else {
             return;
         };
         match records.verify(now).await {
-            Ok(None) => {}
-            Ok(Some(place)) => {
-                tracing::info!(%place, "the record is not as it was remembered");
-                self.parts.queue.wake(Key::Dns, Lane::Restart);
+            Ok(looked) => {
+                if looked.is_read {
+                    self.note_read_record();
+                }
+                for place in looked.differ {
+                    self.note_found_record(place);
+                    self.parts.queue.wake(Key::Dns, Lane::Restart);
+                }
             }
-            Err(error) => tracing::warn!(%error, "verification of records failed"),
+            Err(error) => tracing::warn!(tier = "record", %error, "verification failed"),
         }
     }
 }

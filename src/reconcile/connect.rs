@@ -1,6 +1,8 @@
 //! From settings to a working [`Reconciler`].
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -8,6 +10,7 @@ use tokio::sync::watch;
 use super::Reconciler;
 use super::background::Background;
 use super::held::Held;
+use super::models::Models;
 use super::records::Records;
 use super::start::Start;
 use crate::aws::client::{Options, vpc_from_metadata};
@@ -19,6 +22,10 @@ use crate::model::targets::instance_id;
 use crate::observe::{Dns, Memory, Scope};
 use crate::run::Parts;
 use crate::telemetry::Metrics;
+
+/// What AWS has refused is tried again after this where listings are switched
+/// off.
+const VERDICT: Duration = Duration::from_mins(5);
 
 /// Counts calls where metrics are kept.
 struct Counted(Arc<Metrics>);
@@ -75,12 +82,13 @@ impl Reconciler {
             Scope {
                 cluster: model.cluster_name.clone(),
                 vpc: model.vpc_id.clone(),
-                verify_interval: settings.verify_interval,
+                periods: settings.verification,
+                verdict: settings.verification.fast.unwrap_or(VERDICT),
                 first_verification,
             },
         );
         let records = model.dns.as_ref().map(|_| {
-            let interval = settings.verify_interval;
+            let interval = settings.verify_records;
             let dns = Dns::new(aws.clone(), interval, first_verification);
             Records::new(dns, settings.dns_delete_grace, interval)
         });
@@ -94,9 +102,13 @@ impl Reconciler {
             backend_failures: Mutex::default(),
             backend_name_taken: Mutex::default(),
             held: Held::default(),
+            found: Mutex::default(),
             ours: Mutex::default(),
             background: Mutex::new(Background::default()),
             start: Start::default(),
+            models: Models::default(),
+            shares: tokio::sync::Mutex::default(),
+            removed: AtomicU64::default(),
         })
     }
 }

@@ -25,16 +25,17 @@ use crate::lane;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
 use crate::model::membership::Membership;
 use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
-use crate::observe::{Dns, Recalled, Zones};
+use crate::observe::{self, Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use book::Book;
 use findings::{Owners, by_group, denied, in_words};
-use live::{Live, LoadBalancerOf, context, may_lead_to};
+use live::{Groups, Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
 
 /// First and longest pause between two questions whether a change has been
@@ -52,6 +53,7 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
+    groups: Mutex<Groups>,
 }
 
 /// What is known of a group's records.
@@ -101,15 +103,14 @@ pub(super) struct Looked {
 impl Records {
     /// Knows nothing yet and makes no call. `grace` is how long a load
     /// balancer outlives its records.
-    pub fn new(dns: Dns, grace: Duration, verify_interval: Duration) -> Self {
+    pub fn new(dns: Dns, grace: Duration, verify_interval: Option<Duration>) -> Self {
+        let most = verify_interval.unwrap_or(LOOK_AGAIN.1);
         Self {
             dns,
             grace,
-            look_again: (
-                LOOK_AGAIN.0.min(verify_interval),
-                LOOK_AGAIN.1.min(verify_interval),
-            ),
+            look_again: (LOOK_AGAIN.0.min(most), LOOK_AGAIN.1.min(most)),
             book: Mutex::default(),
+            groups: Mutex::default(),
         }
     }
 
@@ -198,7 +199,7 @@ impl Records {
     }
 
     /// Verification in the background; see [`Dns::verify_tick`].
-    pub async fn verify(&self, now: Instant) -> Result<Option<Place>, Error> {
+    pub async fn verify(&self, now: Instant) -> Result<observe::Looked, Error> {
         self.dns.verify_tick(now).await
     }
 
@@ -206,15 +207,18 @@ impl Records {
     pub async fn look(
         &self,
         cx: &Reconciler,
-        all: &BTreeMap<GroupId, Desired>,
         membership: &Membership,
-        snapshot: &Snapshot,
+        snapshot: &Indexed,
     ) -> anyhow::Result<Looked> {
-        let live = Live::of(cx, all);
+        let facts = cx.memory.facts().await?;
+        let (live, frozen, with_frozen) = {
+            let mut groups = lock(&self.groups);
+            groups.look(cx, membership, snapshot, &facts);
+            (groups.live(), groups.keepers(), groups.with_frozen())
+        };
         let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
         let successors = live.successors();
-        let frozen = all.values().flat_map(parting::keepers).collect();
-        let live_hosts = live::hosts_of_frozen(cx, all).await?;
+        let live_hosts = live::hosts_of_frozen(cx, with_frozen).await?;
         let leavers = membership.groups.values().flat_map(|group| &group.leavers);
         let of_leavers: BTreeSet<String> = leavers
             .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
@@ -443,12 +447,12 @@ impl Reconciler {
         let Some(records) = &self.records else {
             return Ok(None);
         };
+        let begun = Instant::now();
         records.poll(self).await;
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
-        let all = self.all_desired(&membership, &snapshot).await?;
-        let looked = records.look(self, &all, &membership, &snapshot).await?;
+        let looked = records.look(self, &membership, &snapshot).await?;
         records.in_doubt(&looked.plan);
         let known = records.looked_at();
         let mut applied = apply::dns::DnsApplied::default();
@@ -468,13 +472,18 @@ impl Reconciler {
         let mut news = records.note(&looked, &applied);
         news.extend(looked.unstated.into_keys());
         if records.looked_at() > known {
-            news.extend(doubt::with_leavers(&all));
+            news.extend(doubt::with_leavers(&membership));
         }
         let lane = lane::current();
         self.parts
             .queue
             .wake_all(news.into_iter().map(Key::Group), lane);
         let next = records.next();
+        let written = applied.submitted.iter().flat_map(|change| &change.places);
+        let written = written.cloned().collect();
+        let owners = |host: &str| looked.owners.of(host);
+        self.note_mended_records(begun, &written, owners, &snapshot)
+            .await;
         let failed = looked.failed.into_iter().chain(applied.failed).next();
         match failed {
             Some((place, error)) => {

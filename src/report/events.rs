@@ -133,6 +133,26 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// Tells Ingresses that what others had changed is as it was. Answers the
+    /// number of writes.
+    pub async fn tell_mended(
+        &self,
+        members: &[ObjectName],
+        what: &str,
+        snapshot: &Snapshot,
+    ) -> usize {
+        let saying = |about: &ObjectName| Saying {
+            about: about.clone(),
+            warning: false,
+            reason: "DriftMended".to_owned(),
+            note: format!("Changed by others and mended: {what}"),
+        };
+        self.tell(members.iter().map(saying).collect(), snapshot)
+            .await
+    }
+}
+
 /// Events of findings that came or went.
 pub(super) fn of_findings(before: &BTreeSet<Finding>, now: &BTreeSet<Finding>) -> Vec<Saying> {
     let mut sayings: Vec<Saying> = now

@@ -91,6 +91,7 @@ fn every_write_that_makes_or_tags_is_conditional() {
 fn the_alerts_ask_for_metrics_and_states_that_there_are() {
     let metrics = Metrics::new();
     metrics.aws_call("ec2", "CreateTags", "Throttling", 0.1);
+    metrics.drift_found("slow", "rule");
     let states = [GroupState::Failing.as_str().to_owned()];
     metrics.set(&Now {
         groups: states.iter().map(|state| (state.clone(), 1)).collect(),

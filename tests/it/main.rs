@@ -18,3 +18,4 @@ mod restart;
 mod round_trip;
 mod running;
 mod support;
+mod verification;

@@ -16,7 +16,7 @@ use alb_ingress_controller::model::limits::Limits;
 use alb_ingress_controller::model::settings::Settings;
 use alb_ingress_controller::model::snapshot::Snapshot;
 use alb_ingress_controller::model::spec::{ObjectName, Scheme, Tags, TargetType};
-use alb_ingress_controller::observe::{Memory, PodAddress, Scope};
+use alb_ingress_controller::observe::{Memory, Periods, PodAddress, Scope};
 use alb_ingress_controller::plan::backend::diff_backend;
 use alb_ingress_controller::plan::step::Plan;
 use alb_ingress_controller::plan::{PlanContext, diff};
@@ -30,12 +30,13 @@ const SERVICES: usize = 5;
 /// Requests for one call.
 const ATTEMPTS: u32 = 2;
 
-struct Bench {
-    simulator: sandbox_aws::Simulator,
-    ids: sandbox_aws::WorldIds,
+/// AWS and the stages that know it, without Kubernetes.
+pub struct Bench {
+    pub simulator: sandbox_aws::Simulator,
+    pub ids: sandbox_aws::WorldIds,
     aws: Aws,
     settings: Settings,
-    memory: Memory,
+    pub memory: Memory,
     backend: watch::Sender<BackendReady>,
 }
 
@@ -44,7 +45,8 @@ fn group() -> GroupId {
 }
 
 impl Bench {
-    async fn start() -> Self {
+    /// An account in which nothing was made yet.
+    pub async fn start() -> Self {
         let simulator = sandbox_aws::Simulator::start(sandbox_aws::Options {
             dns: None,
             ..sandbox_aws::Options::default()
@@ -83,7 +85,7 @@ impl Bench {
             default_tags: Tags::new(),
             dns: None,
         };
-        let memory = memory(&aws, &settings);
+        let memory = memory(&aws, &settings, NEVER);
         Self {
             simulator,
             ids,
@@ -96,16 +98,37 @@ impl Bench {
 
     /// Everything is forgotten, as by a restart.
     fn restart(&mut self) {
-        self.memory = memory(&self.aws, &self.settings);
+        self.restart_with(NEVER);
+    }
+
+    /// The same, and it is read again as often as that.
+    pub fn restart_with(&mut self, periods: Periods) {
+        self.memory = memory(&self.aws, &self.settings, periods);
     }
 
     async fn desired(&self, snapshot: &Snapshot) -> Desired {
+        self.desired_of(&group(), snapshot).await
+    }
+
+    async fn desired_of(&self, group: &GroupId, snapshot: &Snapshot) -> Desired {
         let facts = self.memory.facts().await.unwrap();
-        model::build(&group(), snapshot, &facts, &self.settings)
+        model::build(group, snapshot, &facts, &self.settings)
+    }
+
+    /// Makes the shared group, and then these.
+    pub async fn make(&self, groups: &[GroupId], snapshot: &Snapshot) {
+        let first = self.desired_of(&groups[0], snapshot).await;
+        self.backend(&first, snapshot).await;
+        for group in groups {
+            let desired = self.desired_of(group, snapshot).await;
+            let plan = self.plan(&desired).await;
+            let applied = self.apply(Work::Group(group), &plan).await;
+            assert!(applied.is_complete(), "{group}: {applied:?}");
+        }
     }
 
     async fn plan(&self, desired: &Desired) -> Plan {
-        let observed = self.memory.recall(&group()).await.unwrap();
+        let observed = self.memory.recall(&desired.group).await.unwrap();
         let context = PlanContext {
             backend: self.memory.backend_id(),
             open_ports: self.backend.borrow().ports.clone(),
@@ -155,7 +178,7 @@ impl Bench {
     }
 
     /// Calls since the last count, by action; refused ones too.
-    fn calls(&self) -> BTreeMap<String, u64> {
+    pub fn calls(&self) -> BTreeMap<String, u64> {
         let mut calls = BTreeMap::new();
         for count in self.simulator.journal().counts() {
             *calls.entry(count.action).or_default() += count.count;
@@ -165,13 +188,23 @@ impl Bench {
     }
 }
 
-fn memory(aws: &Aws, settings: &Settings) -> Memory {
+/// Nothing is read again.
+const NEVER: Periods = Periods {
+    fast: None,
+    tag: None,
+    slow: None,
+    target: None,
+    network: None,
+};
+
+fn memory(aws: &Aws, settings: &Settings, periods: Periods) -> Memory {
     Memory::new(
         aws.clone(),
         Scope {
             cluster: settings.cluster_name.clone(),
             vpc: settings.vpc_id.clone(),
-            verify_interval: Duration::from_hours(1),
+            periods,
+            verdict: Duration::from_hours(1),
             first_verification: Duration::from_mins(5),
         },
     )
@@ -181,9 +214,13 @@ fn pod_address(n: usize) -> String {
     format!("10.0.48.{}", 20 + n)
 }
 
-/// An Ingress with a redirect, a certificate and ten rules to five Services
-/// of two pods each.
 fn cluster(certificate: &str) -> Snapshot {
+    cluster_of(certificate, &["web".to_owned()])
+}
+
+/// Ingresses with these names, each with a redirect, a certificate and ten
+/// rules to five Services of two pods each.
+pub fn cluster_of(certificate: &str, ingresses: &[String]) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let path = |n: usize| {
         json!({
@@ -191,26 +228,28 @@ fn cluster(certificate: &str) -> Snapshot {
             "backend": {"service": {"name": format!("svc{}", n % SERVICES), "port": {"number": 80}}},
         })
     };
-    let ingress = json!({
-        "metadata": {
-            "namespace": "shop", "name": "web", "uid": "u-1",
-            "annotations": {
-                "alb.ingress.kubernetes.io/scheme": "internet-facing",
-                "alb.ingress.kubernetes.io/target-type": "ip",
-                "alb.ingress.kubernetes.io/listen-ports": r#"[{"HTTP": 80}, {"HTTPS": 443}]"#,
-                "alb.ingress.kubernetes.io/ssl-redirect": "443",
-                "alb.ingress.kubernetes.io/certificate-arn": certificate,
+    for ingress in ingresses {
+        let name = ObjectName::new("shop", ingress);
+        let ingress = json!({
+            "metadata": {
+                "namespace": "shop", "name": ingress, "uid": format!("u-{ingress}"),
+                "annotations": {
+                    "alb.ingress.kubernetes.io/scheme": "internet-facing",
+                    "alb.ingress.kubernetes.io/target-type": "ip",
+                    "alb.ingress.kubernetes.io/listen-ports": r#"[{"HTTP": 80}, {"HTTPS": 443}]"#,
+                    "alb.ingress.kubernetes.io/ssl-redirect": "443",
+                    "alb.ingress.kubernetes.io/certificate-arn": certificate,
+                },
             },
-        },
-        "spec": {
-            "ingressClassName": "alb",
-            "rules": [{"host": "shop.example.com", "http": {
-                "paths": (0..10).map(path).collect::<Vec<Value>>(),
-            }}],
-        },
-    });
-    let name = ObjectName::new("shop", "web");
-    snapshot.ingresses.insert(name, object(ingress));
+            "spec": {
+                "ingressClassName": "alb",
+                "rules": [{"host": "shop.example.com", "http": {
+                    "paths": (0..10).map(path).collect::<Vec<Value>>(),
+                }}],
+            },
+        });
+        snapshot.ingresses.insert(name, object(ingress));
+    }
     let class = json!({
         "metadata": {"name": "alb"},
         "spec": {"controller": "ingress.k8s.aws/alb"},

@@ -69,7 +69,7 @@ export function morph(from, to, changed) {
 }
 
 // Belong to the person or to a mark, not to the data.
-const KEPT = new Set(['open', 'data-changed']);
+const KEPT = new Set(['open', 'data-changed', 'data-beat']);
 
 function morphChildren(from, to, changed) {
   const keyed = new Map();

@@ -88,13 +88,16 @@ function hit(view, ...data) {
 // An Ingress with its hosts, whether it is served, and what is wrong with it.
 export function ingressItem(ingress, view) {
   const name = `${ingress.namespace}/${ingress.name}`;
-  const [tone, word] = ingress.deleting ? ['busy', 'being deleted'] : ingress.served ? ['good', 'served'] : ['bad', 'not served'];
+  const findings = ingress.findings ?? [];
+  const [tone, word] = ingressState(ingress, findings);
+  // A sentence that has the finding in it stands in its place.
+  const told = findings.find((finding) => ingress.servedText?.includes(finding.message));
   const annotations = Object.entries(ingress.annotations ?? {});
   return el('li', { class: 'item ingress', 'data-key': `ingress ${name}`, 'data-ingress': name, 'data-hit': hit(view, { ...ingress, annotations: null }, name) },
     el('div', { class: 'item-head' }, el('strong', {}, name), state(tone, word)),
-    ingress.servedText && el('p', { class: ingress.served ? 'quiet' : '' }, ingress.servedText),
-    (ingress.findings ?? []).map((finding) => el('p', { class: 'note finding' },
-      state(effectTone(finding.effect), finding.reason), ' ', el('span', {}, finding.message))),
+    ingress.servedText && !told && el('p', { class: ingress.served ? 'quiet' : '' }, ingress.servedText),
+    findings.map((finding) => el('p', { class: 'note finding' },
+      state(effectTone(finding.effect), finding.reason), ' ', el('span', {}, finding === told ? ingress.servedText : finding.message))),
     el('ul', { class: 'paths' }, (ingress.paths ?? []).map((path) => el('li', {},
       el('code', {}, `${path.host || '*'}${path.path ?? ''}`), ' → ', `${path.service}${path.port ? `:${path.port}` : ''}`))),
     el('div', { class: 'tools' },
@@ -105,6 +108,12 @@ export function ingressItem(ingress, view) {
     annotations.length > 0 && el('details', {},
       el('summary', {}, count(annotations.length, 'annotation')),
       el('dl', {}, annotations.map(([key, value]) => [el('dt', {}, key), el('dd', {}, value)]))));
+}
+
+function ingressState(ingress, findings) {
+  if (ingress.deleting) return ['busy', 'being deleted'];
+  if (ingress.served) return ['good', 'served'];
+  return ['bad', findings.some((finding) => finding.effect === 'Frozen') ? 'frozen' : 'not served'];
 }
 
 // A DNS record with who owns it.

@@ -189,9 +189,9 @@ function mark(element, word) {
   if (!element.isConnected) return;
   clearTimeout(marks.get(element));
   element.querySelector(':scope > .mark')?.remove();
-  element.removeAttribute('data-changed');
-  void element.offsetWidth; // so that a fading outline begins anew
   element.setAttribute('data-changed', word);
+  // Another animation of the same looks, so that the outline fades anew.
+  element.setAttribute('data-beat', element.getAttribute('data-beat') === 'a' ? 'b' : 'a');
   element.append(el('span', { class: 'mark' }, word));
   marks.set(element, setTimeout(() => {
     element.removeAttribute('data-changed');

@@ -6,6 +6,8 @@ import { outcomeTone } from './words.js';
 
 // So many entries are kept; the oldest go.
 const KEPT = 1000;
+// Kinds of which it matters that they ended well.
+const ENDS = new Set(['plan', 'outcome', 'wait']);
 
 const list = document.getElementById('story');
 const shownCount = document.getElementById('story-count');
@@ -68,10 +70,11 @@ function item(entry) {
       el('time', { datetime: entry.at, title: entry.at }, clock(entry.at)),
       el('span', { class: 'tag kind' }, word),
       el('span', { class: 'group-name' }, entry.group),
-      entry.outcome && (!call || entry.outcome !== 'ok') && state(outcomeTone(entry.outcome), entry.outcome),
+      entry.outcome && (entry.outcome !== 'ok' || ENDS.has(entry.kind)) && state(outcomeTone(entry.outcome), entry.outcome),
       call && entry.milliseconds !== null && entry.milliseconds !== undefined && el('span', { class: 'quiet ms' }, `${Math.round(entry.milliseconds)} ms`)),
     el('p', { class: 'title' }, entry.title),
-    lines.length > 0 && el('pre', { class: 'lines', tabindex: lines.length > 12 ? 0 : null }, lines.join('\n')),
+    entry.kind === 'plan' ? el('pre', { class: 'lines', tabindex: lines.length > 12 ? 0 : null }, lines.join('\n'))
+      : lines.map((line) => el('p', { class: 'quiet' }, line)),
     call && el('details', { 'data-id': entry.id }, el('summary', {}, 'parameters and answer')));
 }
 

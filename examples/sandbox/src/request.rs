@@ -4,19 +4,19 @@
 //! The AWS simulator sends it (`POST /_sim/request`); here the load balancer of
 //! the host is found, and the trace is put into words.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod whereabouts;
 
-use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+
 use hyper::Uri;
 use sandbox_aws::resources::{LoadBalancerView, Resources};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::console::model::Picture;
-use crate::console::objects::Objects;
-use crate::console::picture::{self, Place};
 use crate::web;
+
+pub use self::whereabouts::Whereabouts;
 
 /// Characters of a body that are told.
 const BODY: usize = 2_000;
@@ -101,78 +101,6 @@ pub struct ChosenTarget {
     pub port: u16,
     /// `namespace/name`.
     pub pod: Option<String>,
-}
-
-/// Where a sandbox runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// Its console.
-    Console(String),
-    /// Its AWS alone.
-    Aws(String),
-}
-
-impl Whereabouts {
-    /// By `SANDBOX_CONSOLE` or `AWS_ENDPOINT_URL`, of an env file or of the
-    /// environment.
-    ///
-    /// # Errors
-    /// In a sentence: neither is there.
-    pub fn find(env_file: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = env_file else {
-            return Self::among(|name| std::env::var(name).ok());
-        };
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "no sandbox is up: its env file {} cannot be read",
-                path.display()
-            )
-        })?;
-        Self::among(|name| {
-            let mut lines = text.lines().filter_map(|line| line.split_once('='));
-            let (_, value) = lines.find(|(key, _)| *key == name)?;
-            Some(value.to_owned())
-        })
-    }
-
-    fn among(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        variable("SANDBOX_CONSOLE")
-            .map(Self::Console)
-            .or_else(|| variable("AWS_ENDPOINT_URL").map(Self::Aws))
-            .context(
-                "where is the sandbox? Neither SANDBOX_CONSOLE nor AWS_ENDPOINT_URL is set; sandbox \
-                 up prints both, and its --env-file has them",
-            )
-    }
-
-    /// Sends a request and tells what came of it.
-    ///
-    /// # Errors
-    /// As [`send`]; or the sandbox does not answer.
-    pub async fn send(&self, asked: &Asked) -> anyhow::Result<Told> {
-        match self {
-            Self::Console(url) => {
-                let body = serde_json::to_value(asked)?;
-                let answer = web::tell_sim(url, "/api/request", &body)
-                    .await
-                    .context("the console of the sandbox does not answer")?;
-                if answer.status.is_success() {
-                    return Ok(serde_json::from_str(&answer.body)?);
-                }
-                let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-                bail!("{}", said["error"].as_str().unwrap_or(answer.body.trim()));
-            }
-            Self::Aws(url) => {
-                let resources: Resources = web::sim(url, "/_sim/resources").await?;
-                let place = Place::default();
-                let picture = picture::draw(&place, &Objects::default(), &resources);
-                send(url, asked, &resources, &picture)
-                    .await
-                    .map_err(anyhow::Error::msg)
-            }
-        }
-    }
 }
 
 /// The parts of what is asked for.
@@ -574,142 +502,4 @@ fn text(asking: &Asking, balancer: &LoadBalancerView, told: &Told) -> Vec<String
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn site(url: &str) -> Result<Site, String> {
-        Site::of(&Asked {
-            url: Some(url.to_owned()),
-            ..Asked::default()
-        })
-    }
-
-    #[test]
-    fn urls() {
-        let shop = site("https://Shop.example.com/cart?x=1").unwrap();
-        assert_eq!(
-            (shop.secure, shop.port, shop.path.as_str()),
-            (true, 443, "/cart?x=1")
-        );
-        assert_eq!(shop.authority(), "shop.example.com");
-        let other = site("http://shop.example.com:8080").unwrap();
-        assert_eq!(other.url(), "http://shop.example.com:8080/");
-        for wrong in ["", "/cart", "ftp://shop.example.com/", "http://"] {
-            assert!(site(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_sandbox_is_found_by_its_console_or_its_aws() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("env");
-        let found = || Whereabouts::find(Some(&file));
-        assert!(found().is_err());
-        std::fs::write(&file, "A=b\nAWS_ENDPOINT_URL=http://127.0.0.1:1\n").unwrap();
-        assert_eq!(
-            found().unwrap(),
-            Whereabouts::Aws("http://127.0.0.1:1".to_owned())
-        );
-        std::fs::write(
-            &file,
-            "SANDBOX_CONSOLE=http://127.0.0.1:2/\nAWS_ENDPOINT_URL=x\n",
-        )
-        .unwrap();
-        assert_eq!(
-            found().unwrap(),
-            Whereabouts::Console("http://127.0.0.1:2/".to_owned())
-        );
-        std::fs::write(&file, "KUBECTL=x\n").unwrap();
-        assert!(found().is_err());
-    }
-
-    fn resources() -> Resources {
-        serde_json::from_value(json!({
-            "loadBalancers": [{
-                "arn": "arn:lb", "name": "k8s-shop", "dnsName": "k8s-shop-1.elb.amazonaws.com",
-                "listeners": [{ "arn": "arn:l", "port": 80, "protocol": "HTTP", "rules": [{
-                    "arn": "arn:r", "priority": "1",
-                    "conditions": [{ "field": "host-header", "values": ["new.example.com"] }],
-                }] }],
-            }],
-            "zones": [{ "name": "example.com.", "records": [
-                { "name": "shop.example.com.", "type": "A", "alias": "K8s-shop-1.elb.amazonaws.com." },
-                { "name": "\\052.apps.example.com.", "type": "A",
-                  "alias": "dualstack.k8s-shop-1.elb.amazonaws.com." },
-            ] }],
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_host_is_found_by_its_record_or_by_a_rule() {
-        let resources = resources();
-        let how = |host: &str| find(host, &resources).map(|(it, how)| (it.name.as_str(), how));
-        assert_eq!(how("shop.example.com"), Ok(("k8s-shop", Found::ByName)));
-        assert_eq!(how("a.apps.example.com"), Ok(("k8s-shop", Found::ByName)));
-        assert_eq!(
-            how("k8s-shop-1.elb.amazonaws.com"),
-            Ok(("k8s-shop", Found::ByName))
-        );
-        assert_eq!(how("new.example.com"), Ok(("k8s-shop", Found::ByRule)));
-        let error = how("other.example.com").unwrap_err();
-        assert!(error.contains("shop.example.com"), "{error}");
-    }
-
-    #[test]
-    fn each_rule_says_why() {
-        let condition = |met: bool| json!({ "field": "host-header", "wanted": ["a.com", "b.com"], "found": ["b.com"], "met": met });
-        let rule = |conditions: Value| why(&json!({ "conditions": conditions }));
-        assert_eq!(
-            rule(json!([condition(false)])),
-            "the host is b.com, the rule wants a.com or b.com"
-        );
-        assert_eq!(
-            rule(json!([condition(true)])),
-            "the host is b.com, as the rule wants (a.com or b.com)"
-        );
-        assert!(rule(json!([])).contains("no rule before it matched"));
-    }
-
-    #[test]
-    fn the_text_has_the_whole_way() {
-        let trace = json!({
-            "trace": {
-                "listener": { "arn": "arn:l", "load_balancer": "arn:lb" },
-                "rules": [{ "arn": "arn:r", "priority": "1", "matched": true, "conditions": [
-                    { "field": "path-pattern", "wanted": ["/*"], "found": ["/"], "met": true }
-                ] }],
-                "action": "forward",
-                "target_group": { "arn": "arn:tg", "name": "k8s-web" },
-                "target": { "target": "10.0.0.1:80", "why": "its turn" },
-                "reason": "the target has answered",
-            },
-            "answer": { "status": 200, "headers": { "a": ["1", "2"] }, "body": "hello" },
-        });
-        let told = told(&trace, &Picture::default());
-        assert_eq!((told.status, &told.reason), (Some(200), &None));
-        let asking = Asking {
-            method: "GET".to_owned(),
-            site: site("http://shop.example.com/").unwrap(),
-            found: Found::ByName,
-        };
-        let lines = text(&asking, &resources().load_balancers[0], &told);
-        assert_eq!(
-            lines,
-            [
-                "GET http://shop.example.com/",
-                "load balancer  k8s-shop",
-                "listener       HTTP 80",
-                "rule 1         matches: the path is /, as the rule wants (/*)",
-                "action         forward",
-                "target         10.0.0.1:80: its turn",
-                "answer         200, by the target",
-                "",
-                "a: 1, 2",
-                "",
-                "hello",
-            ]
-        );
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 
 mod groups;
 mod records;
+mod verification;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -51,7 +52,14 @@ pub(crate) fn scope() -> Scope {
     Scope {
         cluster: "prod".to_owned(),
         vpc: "vpc-1".to_owned(),
-        verify_interval: Duration::from_hours(1),
+        periods: Periods {
+            fast: Some(Duration::from_hours(1)),
+            tag: None,
+            slow: None,
+            target: None,
+            network: None,
+        },
+        verdict: Duration::from_hours(1),
         first_verification: Duration::from_mins(5),
     }
 }

@@ -33,7 +33,7 @@ fn records(sets: &[(&str, &str)], next: Option<&str>) -> (u16, String) {
 fn dns(server: &Server) -> Dns {
     Dns::new(
         server.aws.clone(),
-        Duration::from_hours(1),
+        Some(Duration::from_hours(1)),
         Duration::from_mins(5),
     )
 }

@@ -76,6 +76,14 @@ impl Owners {
         owners
     }
 
+    /// The Ingresses that a host is of, or was.
+    pub(super) fn of(&self, host: &str) -> Vec<ObjectName> {
+        let all = self.members.iter().chain(&self.leavers);
+        let all = all.filter(|(of, ..)| of == host);
+        let all: BTreeSet<&ObjectName> = all.map(|(_, _, ingress)| ingress).collect();
+        all.into_iter().cloned().collect()
+    }
+
     /// What AWS does not allow to read or to change, on the members of the
     /// group that the record is for and on those that leave it behind. The
     /// same words each time, so that it is said once.

@@ -20,7 +20,7 @@ use sandbox_aws::state::route53::{NewZone, RecordSet};
 use crate::support::{Controller, Scene};
 
 /// With a short verification: what others do is seen soon.
-const WATCHFUL: [&str; 2] = ["--verify-interval=2s", "--first-verification=2s"];
+const WATCHFUL: [&str; 2] = ["--verify-records-interval=2s", "--first-verification=2s"];
 
 /// An Ingress of the scene with a rule for each host, pods of the Service
 /// `web` as targets; annotations without their prefix, each on a line.

@@ -146,6 +146,7 @@ async fn what_lost_its_mark_is_named_on_the_ingress_and_healed_when_it_is_back()
         .controller(&[
             "--disable-route53",
             "--verify-interval=2s",
+            "--verify-tags-interval=2s",
             "--first-verification=2s",
         ])
         .await;

@@ -85,6 +85,23 @@ async fn in_any_field_it_writes_and_deletes_nothing() {
     }
     assert_eq!(record(&scene, &ns, "shop").await, whole);
 
+    // Nor is what people are told of the last change taken for anything.
+    let told = json!({ "outcome": "UnderWay", "plan": ["1. - load balancer shop"], "more": 9 });
+    let patch = json!([{ "op": "add", "path": "/status/lastChange", "value": told }]);
+    let (name, patch) = (super::resource(&ns, "shop"), patch.to_string());
+    let patch = [
+        "patch",
+        "alb",
+        &name,
+        "--subresource=status",
+        "--type=json",
+        "-p",
+        &patch,
+    ];
+    scene.kubectl(&patch).await;
+    let mut controller = nothing_is_written(&scene, &mut leaders, "last change").await;
+    assert!(controller.terminate().await.success());
+
     // Even for a group that AWS holds nothing for.
     let address = scene.address(&ns, "shop").await;
     scene.delete(&ingress("shop", &["/"], "")).await;
@@ -118,7 +135,7 @@ async fn one_that_says_what_was_wished_since_delays_it_until_the_next_verificati
     // And so does verification.
     scene.apply(&ingress("shop", &["/", "/more"], "")).await;
     forge(&scene, &ns, "shop", &other).await;
-    let soon = ["--verify-interval=3s", "--first-verification=8s"];
+    let soon = ["--verify-rules-interval=3s", "--first-verification=8s"];
     let controller = leaders.settled(&scene, &soon).await;
     assert_eq!(written(&scene), [""; 0]);
     served(&scene, 2).await;
@@ -135,7 +152,7 @@ async fn hashes_that_say_that_targets_are_right_delay_them_until_then() {
         group.targets.clear();
     });
     forge(&scene, &ns, "shop", &whole).await;
-    let soon = ["--verify-interval=3s", "--first-verification=8s"];
+    let soon = ["--verify-targets-interval=3s", "--first-verification=8s"];
     scene.forget_calls();
     let controller = leaders.settled(&scene, &soon).await;
     assert_eq!(written(&scene), [""; 0]);

@@ -272,7 +272,7 @@ async fn a_difference_that_it_does_not_show_is_mended_by_verification() {
     let rule = super::rules(&scene).remove(0);
     let delete = |state: &mut sandbox_aws::State| state.delete_rule(&rule).unwrap();
     scene.aws.state().write(|state, _| delete(state));
-    let soon = ["--verify-interval=3s", "--first-verification=6s"];
+    let soon = ["--verify-rules-interval=3s", "--first-verification=6s"];
     scene.forget_calls();
     let controller = leaders.next(&scene, &soon).await;
     scene

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{Api, Patch, PatchParams};
 use sandbox_aws::faults::Fault;
 use sandbox_aws::journal::Call;
 use serde_json::json;
@@ -18,7 +20,7 @@ const HELD_MS: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_passes_groups_that_were_found_half_made() {
-    let scene = Scene::new("restart-order").await;
+    let scene = Scene::alone("restart-order").await;
     let ns = scene.name.clone();
     no_delays(&scene);
     scene.service(&ns, "web", &["10.0.48.71"]).await;
@@ -86,8 +88,18 @@ async fn an_edit_passes_groups_that_were_found_half_made() {
         })
         .await;
     tokio::time::sleep(Duration::from_secs(1)).await;
+    // Not by kubectl: what is read until that has started is not after the edit.
+    let path = json!({
+        "path": "/more",
+        "pathType": "Exact",
+        "backend": { "service": { "name": "web", "port": { "number": 80 } } },
+    });
+    let add = json!([{ "op": "add", "path": "/spec/rules/0/http/paths/-", "value": path }]);
+    let add = Patch::<Ingress>::Json(serde_json::from_value(add).unwrap());
+    let ingresses: Api<Ingress> = Api::namespaced(scene.client.clone(), &ns);
     let edited = scene.aws.journal().now();
-    scene.apply(&ingress("live", &["/", "/more"], "")).await;
+    let parameters = PatchParams::default();
+    ingresses.patch("live", &parameters, &add).await.unwrap();
     let written = scene
         .eventually("the rule is made", async || {
             let call = scene.calls().into_iter().find(writes);

@@ -31,7 +31,11 @@ async fn a_mark_that_was_lost_is_missed_before_anything_is_written() {
     let mark = untag(&scene, &group, RESOURCE);
 
     // By its name it is ours, and nothing is to be done.
-    let verified = ["--verify-interval=2s", "--first-verification=12s"];
+    let verified = [
+        "--verify-interval=2s",
+        "--verify-tags-interval=2s",
+        "--first-verification=12s",
+    ];
     let controller = leaders.settled(&scene, &verified).await;
     assert_eq!(insides(&scene), [""; 0]);
     assert_eq!(written(&scene), [""; 0]);

@@ -47,7 +47,7 @@ async fn recorded(scene: &Scene) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_from_creation_to_deletion() {
-    let scene = Scene::new("running-budget").await;
+    let scene = Scene::alone("running-budget").await;
     let second = scene.certificate("other.example.com");
     scene
         .aws

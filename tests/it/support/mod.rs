@@ -38,6 +38,17 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const QUIET: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Arguments of a controller that verifies everything all the time.
+pub const WATCHFUL: [&str; 7] = [
+    "--first-verification=2s",
+    "--verify-interval=2s",
+    "--verify-tags-interval=2s",
+    "--verify-rules-interval=2s",
+    "--verify-targets-interval=2s",
+    "--verify-network-interval=2s",
+    "--verify-records-interval=2s",
+];
+
 /// Scenes that share the cluster, or one that has it for itself.
 static CLUSTER: RwLock<()> = RwLock::const_new(());
 
@@ -61,9 +72,17 @@ impl Scene {
         Self::set(name, Box::new(CLUSTER.read().await)).await
     }
 
-    /// A scene that has the cluster for itself; for what others would see.
+    /// A scene that has the cluster for itself; for what others would see, and
+    /// for how calls lie in time.
     pub async fn alone(name: &str) -> Self {
-        Self::set(name, Box::new(CLUSTER.write().await)).await
+        loop {
+            // Not queued for: whoever comes meanwhile goes first, so that those
+            // that must be alone come together at last, one after the other.
+            if let Ok(all) = CLUSTER.try_write() {
+                return Self::set(name, Box::new(all)).await;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn set(name: &str, share: Box<dyn Send + Sync>) -> Self {

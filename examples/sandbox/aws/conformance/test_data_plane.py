@@ -238,6 +238,69 @@ def test_http2_to_clients(plane):
     assert entry["ssl_protocol"] == "TLSv1.2"
 
 
+@rule("plane.waf", "plane.waf.custom", "plane.waf.log")
+def test_web_acls(plane):
+    waf, name = plane.elb.aws.wafv2, plane.elb.aws.name
+    seen = lambda what: {
+        "SampledRequestsEnabled": False,
+        "CloudWatchMetricsEnabled": False,
+        "MetricName": what,
+    }
+    ranges = waf.create_ip_set(
+        Name=name("set"), Scope="REGIONAL", IPAddressVersion="IPV4", Addresses=["198.51.100.0/24"]
+    )["Summary"]
+    far = {"HeaderName": "X-Client", "FallbackBehavior": "NO_MATCH", "Position": "FIRST"}
+    teapot = {"ResponseCode": 418, "CustomResponseBodyKey": "tea"}
+    statements = {
+        "range": ({"Block": {}}, {
+            "IPSetReferenceStatement": {"ARN": ranges["ARN"], "IPSetForwardedIPConfig": far}
+        }),
+        "bytes": ({"Block": {"CustomResponse": teapot}}, {
+            "ByteMatchStatement": {
+                "SearchString": b"tea",
+                "FieldToMatch": {"SingleQueryArgument": {"Name": "drink"}},
+                "TextTransformations": [{"Priority": 0, "Type": "LOWERCASE"}],
+                "PositionalConstraint": "EXACTLY",
+            }
+        }),
+        "rate": ({"Block": {}}, {
+            "RateBasedStatement": {
+                "Limit": 10,
+                "AggregateKeyType": "CUSTOM_KEYS",
+                "CustomKeys": [{"Header": {"Name": "x-user", "TextTransformations": [{"Priority": 0, "Type": "NONE"}]}}],
+            }
+        }),
+    }
+    rules = [
+        {"Name": key, "Priority": n, "Action": action, "Statement": statement, "VisibilityConfig": seen(key)}
+        for n, (key, (action, statement)) in enumerate(statements.items())
+    ]
+    acl = waf.create_web_acl(
+        Name=name("acl"),
+        Scope="REGIONAL",
+        DefaultAction={"Allow": {}},
+        Rules=rules,
+        CustomResponseBodies={"tea": {"ContentType": "TEXT_PLAIN", "Content": "short and stout"}},
+        VisibilityConfig=seen("acl"),
+    )["Summary"]
+    group = plane.echoing()
+    _, place = plane.listener(group)
+    waf.associate_web_acl(WebACLArn=acl["ARN"], ResourceArn=plane.elb.alb)
+    try:
+        assert raw(place, get("/")).status == 200
+        assert raw(place, get(X_Client="198.51.100.9")).status == 403
+        got = raw(place, get("/?drink=TEA"))
+        assert (got.status, got.body, got.headers["content-type"]) == (418, "short and stout", "text/plain")
+        statuses = [raw(place, get(X_User="a")).status for _ in range(12)]
+        assert statuses == [200] * 10 + [403] * 2
+        entry = plane.logged(lambda entry: entry["elb_status_code"] == 418)
+        assert entry["actions_executed"] == "waf"
+        assert entry["error_reason"].endswith("by its rule bytes")
+    finally:
+        waf.disassociate_web_acl(ResourceArn=plane.elb.alb)
+    assert raw(place, get("/?drink=tea")).status == 200
+
+
 @rule("plane.tls_headers", "plane.tls_headers.names")
 def test_targets_are_told_of_tls(plane):
     group = plane.echoing()

@@ -73,6 +73,20 @@ mod tests {
         assert!(asset("/nothing.js").is_none());
     }
 
+    /// A browser that hears of a script only from the one that imports it
+    /// waits once for each step.
+    #[test]
+    fn the_page_names_each_script_so_that_all_are_fetched_at_once() {
+        let (_, page) = asset("/").unwrap();
+        for (path, content_type, _) in ASSETS {
+            let named = page.contains(&format!("=\"{path}\""));
+            assert!(
+                named || content_type != SCRIPT,
+                "index.html does not name {path}"
+            );
+        }
+    }
+
     /// The Content-Security-Policy would stop these, and people would see a
     /// page that does less than it should.
     #[test]

@@ -16,6 +16,7 @@ use super::cluster::Cluster;
 use super::model::{Entry, Picture, Rate};
 use super::objects::{self, Objects};
 use super::picture::{self, Place, difference};
+use super::pods;
 use super::story::Story;
 
 /// Changes of this time are told together.
@@ -139,7 +140,9 @@ impl Hub {
                     account::News::State => None,
                 });
                 self.take_in(&place, &aws, calls.collect(), of_aws).await;
-                tokio::time::sleep(GATHER.saturating_sub(begin.elapsed())).await;
+                // At a size at which that takes long, others come first.
+                let took = begin.elapsed();
+                tokio::time::sleep(GATHER.saturating_sub(took).max(took)).await;
             }
         };
         tokio::join!(following, working);
@@ -169,8 +172,8 @@ impl Hub {
         let (drawn, news) = self.cluster.with(|objects| {
             let news: Vec<_> = objects.news.drain(..).collect();
             shown.story.meet(
-                picture::pods_by_address(objects),
-                picture::services_of_pods(objects),
+                pods::pods_by_address(objects),
+                pods::services_of_pods(objects),
             );
             (picture::draw(place, objects, &shown.resources), news)
         });

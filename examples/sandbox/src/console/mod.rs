@@ -2,11 +2,12 @@
 //! and why, and what becomes of a request.
 //!
 //! ```text
-//! server -> hub -> { cluster -> objects, account } -> { picture, story } -> { words, model }
+//! server -> hub -> { cluster -> objects, account } -> { picture, story } -> { words, pods, model }
 //! ```
 //!
 //! `cluster` watches Kubernetes and `account` follows the AWS simulator, both
-//! by their public APIs. `picture`, `story` and `words` are pure. `plan` asks
+//! by their public APIs. `picture`, `story`, `pods` and `words` are
+//! pure. `plan` asks
 //! the controller what it would do, on an `overlay` of the API server. `server`
 //! listens on loopback; `guard` says who may ask.
 
@@ -21,6 +22,7 @@ pub mod objects;
 mod overlay;
 pub mod picture;
 pub mod plan;
+mod pods;
 mod server;
 mod story;
 pub mod words;

@@ -1,37 +1,24 @@
 //! From what Kubernetes and AWS hold to the picture of it. Pure.
 
+mod ingresses;
+mod records;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use alb_ingress_controller::model::ownership::{
-    CLUSTER_TAG, RESOURCE_TAG, STACK_TAG, TxtOwner, record_owner, txt_name,
-};
+use alb_ingress_controller::model::ownership::{CLUSTER_TAG, RESOURCE_TAG, STACK_TAG};
 use alb_ingress_controller::report::{IngressGroup, IngressGroupStatus};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::networking::v1 as networking;
-use sandbox_aws::resources::{
-    LoadBalancerView, RecordView, Resources, RuleView, TargetGroupView, TargetView, ZoneView,
-};
+use sandbox_aws::resources::{LoadBalancerView, Resources, RuleView, TargetGroupView, TargetView};
 
 use super::model::{
-    Controller, Finding, Group, Ingress, Listener, LoadBalancer, Path, Picture, Record, Rule,
-    Target, TargetGroup, Weight,
+    Controller, Finding, Group, Ingress, Listener, LoadBalancer, Picture, Record, Rule, Target,
+    TargetGroup, Weight,
 };
 use super::objects::Objects;
+use super::pods::{controller, pods_by_address};
 use super::words;
-use crate::controller::NAME;
-
-/// The controller whose IngressClasses are about load balancers.
-const CONTROLLER: &str = "ingress.k8s.aws/alb";
-/// Prefix of annotations that the controller reads.
-const PREFIX: &str = "alb.ingress.kubernetes.io/";
-/// The annotation that came before `ingressClassName`.
-const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
-/// The annotation of a class that counts where none is named.
-const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
-/// The label of an EndpointSlice that names its Service.
-const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-/// What kubectl keeps in an annotation is not for people.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+use ingresses::{group_of, paths};
+use records::{bare, leads_to};
 
 /// Where the picture is taken.
 #[derive(Debug, Clone, Default)]
@@ -65,66 +52,6 @@ pub fn draw(place: &Place, objects: &Objects, resources: &Resources) -> Picture 
         groups: groups.collect(),
         loose: drawing.loose(),
         records,
-    }
-}
-
-/// The Pod at an address, among those that are not over.
-pub fn pods_by_address(objects: &Objects) -> BTreeMap<&str, &str> {
-    let mut pods = BTreeMap::new();
-    for (name, pod) in &objects.pods {
-        let status = pod.status.as_ref();
-        let over = status
-            .and_then(|status| status.phase.as_deref())
-            .is_some_and(|phase| matches!(phase, "Succeeded" | "Failed"));
-        if let Some(address) = status.and_then(|status| status.pod_ip.as_deref())
-            && !over
-        {
-            pods.insert(address, name.as_str());
-        }
-    }
-    pods
-}
-
-/// The Service, as `namespace/name`, that each Pod is an endpoint of.
-pub fn services_of_pods(objects: &Objects) -> BTreeMap<String, String> {
-    let mut services = BTreeMap::new();
-    for slice in objects.slices.values() {
-        let labels = slice.metadata.labels.as_ref();
-        let service = labels.and_then(|labels| labels.get(SERVICE_LABEL));
-        let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(service) = service else {
-            continue;
-        };
-        let pods = slice
-            .endpoints
-            .iter()
-            .filter_map(|it| it.target_ref.as_ref());
-        for pod in pods.filter_map(|pod| pod.name.as_deref()) {
-            services.insert(
-                format!("{namespace}/{pod}"),
-                format!("{namespace}/{service}"),
-            );
-        }
-    }
-    services
-}
-
-/// The Pods of the controller, and which one its Lease names.
-fn controller(objects: &Objects) -> Controller {
-    let prefix = format!("{NAME}/");
-    let pods = objects.pods.keys().filter(|name| name.starts_with(&prefix));
-    let pods: Vec<String> = pods.cloned().collect();
-    let leases = objects.leases.values();
-    let holders = leases.filter_map(|lease| lease.spec.as_ref()?.holder_identity.as_deref());
-    let names = pods.iter().filter_map(|name| name.strip_prefix(&prefix));
-    let leads = |name: &str| holders.clone().any(|holder| holder.contains(name));
-    Controller {
-        present: !pods.is_empty(),
-        leader: names
-            .into_iter()
-            .find(|name| leads(name))
-            .map(str::to_owned),
-        pods,
     }
 }
 
@@ -261,85 +188,6 @@ impl<'a> Drawing<'a> {
 
     fn is_of(&self, tags: &BTreeMap<String, String>, key: &str) -> bool {
         tags.get(STACK_TAG).is_some_and(|stack| stack == key) && self.place.has(tags)
-    }
-
-    fn ingress(
-        &self,
-        name: &str,
-        ingress: &networking::Ingress,
-        balancer: Option<&LoadBalancerView>,
-        findings: &[Finding],
-    ) -> Ingress {
-        let (namespace, short) = name.split_once('/').unwrap_or(("", name));
-        let own: Vec<Finding> = findings
-            .iter()
-            .filter(|finding| finding.ingress == name)
-            .cloned()
-            .collect();
-        let address = ingress
-            .status
-            .as_ref()
-            .and_then(|status| status.load_balancer.as_ref()?.ingress.as_ref()?.first())
-            .and_then(|entry| entry.hostname.clone().or_else(|| entry.ip.clone()));
-        let deleting = ingress.metadata.deletion_timestamp.is_some();
-        let paths = paths(ingress);
-        let mut hosts: Vec<String> = Vec::new();
-        for path in paths.iter().filter(|path| !path.host.is_empty()) {
-            if !hosts.contains(&path.host) {
-                hosts.push(path.host.clone());
-            }
-        }
-        let (served, served_text) = served(
-            address.as_deref(),
-            balancer,
-            &own,
-            deleting,
-            self.has_controller(),
-        );
-        let mut annotations = ingress.metadata.annotations.clone().unwrap_or_default();
-        annotations.remove(LAST_APPLIED);
-        Ingress {
-            namespace: namespace.to_owned(),
-            name: short.to_owned(),
-            class: class_of(ingress, self.objects).map(str::to_owned),
-            hosts,
-            paths,
-            served,
-            served_text,
-            findings: own,
-            address,
-            deleting,
-            annotations,
-        }
-    }
-
-    /// Whether a controller has written anything yet.
-    fn has_controller(&self) -> bool {
-        !self.statuses.is_empty() || !self.resources.load_balancers.is_empty()
-    }
-
-    fn loose(&self) -> Vec<Ingress> {
-        let ingresses = self.objects.ingresses.iter();
-        let loose = ingresses.filter(|(name, _)| !self.members.contains_key(name.as_str()));
-        loose
-            .map(|(name, ingress)| {
-                let class = class_of(ingress, self.objects);
-                let mut drawn = self.ingress(name, ingress, None, &[]);
-                drawn.served = false;
-                drawn.served_text = match class {
-                    None => "Not served: it names no IngressClass, and no class is the default. \
-                             Set spec.ingressClassName to alb."
-                        .to_owned(),
-                    Some(class) if !self.objects.classes.contains_key(class) => format!(
-                        "Not served: there is no IngressClass {class}. Create it, or name another."
-                    ),
-                    Some(class) => format!(
-                        "Not served here: its IngressClass {class} is another controller's."
-                    ),
-                };
-                drawn
-            })
-            .collect()
     }
 
     fn load_balancer(&self, key: &str, balancer: &LoadBalancerView) -> LoadBalancer {
@@ -482,118 +330,6 @@ impl<'a> Drawing<'a> {
             container: pod.map(words::containers),
         }
     }
-
-    fn records(&self) -> Vec<Record> {
-        let zones = self.resources.zones.iter();
-        zones
-            .flat_map(|zone| zone.records.iter().map(move |record| (zone, record)))
-            .filter(|(_, record)| record.kind != "TXT")
-            .map(|(zone, record)| self.record(zone, record))
-            .collect()
-    }
-
-    fn record(&self, zone: &ZoneView, record: &RecordView) -> Record {
-        let host = bare(&record.name).replace("\\052", "*");
-        let owner = owner(zone, &host);
-        let ours = owner
-            .as_ref()
-            .is_some_and(|owner| owner.owner == record_owner(&self.place.cluster));
-        let resource = owner.as_ref().and_then(|owner| owner.resource.as_deref());
-        let group = resource.and_then(|it| {
-            it.strip_prefix("ingressgroup/")
-                .or_else(|| it.strip_prefix("ingress/"))
-        });
-        let mut balancers = self.resources.load_balancers.iter();
-        let balancer = balancers.find(|balancer| leads_to(record, balancer));
-        let stack = balancer.and_then(|balancer| balancer.tags.get(STACK_TAG));
-        let group = group
-            .or(stack.map(String::as_str))
-            .filter(|key| self.keys.contains(*key));
-        let mut members = self
-            .members
-            .iter()
-            .filter(|(_, key)| Some(key.as_str()) == group);
-        let ingress = members.find_map(|(name, _)| {
-            let paths = paths(self.objects.ingresses.get(*name)?);
-            let has = paths
-                .iter()
-                .any(|path| path.host.eq_ignore_ascii_case(&host));
-            has.then(|| (*name).to_owned())
-        });
-        let value = match &record.alias {
-            Some(alias) => bare(alias).to_owned(),
-            None => record.values.join(", "),
-        };
-        let leads = match balancer {
-            Some(balancer) => format!("leads to load balancer {}", balancer.name),
-            None if record.alias.is_some() => {
-                format!("leads to {value}, which is no load balancer here")
-            }
-            None => format!("leads to {value}"),
-        };
-        let whose = match (&owner, group) {
-            (None, _) => {
-                "nobody has marked it as theirs, so the controller leaves it alone".to_owned()
-            }
-            (Some(_), Some(group)) if ours => {
-                format!("this cluster's controller owns it, for the group {group}")
-            }
-            (Some(owner), _) if ours => format!(
-                "this cluster's controller owns it, for {}",
-                owner.resource.as_deref().unwrap_or("no group that is here")
-            ),
-            (Some(owner), _) => format!(
-                "{} owns it by its TXT record, so this cluster's controller leaves it alone",
-                owner.owner
-            ),
-        };
-        Record {
-            zone: bare(&zone.name).to_owned(),
-            name: host.clone(),
-            kind: record.kind.clone(),
-            value,
-            owner: owner
-                .as_ref()
-                .map_or("nobody has marked it", |owner| &owner.owner)
-                .to_owned(),
-            ingress,
-            group: group.map(str::to_owned),
-            ours,
-            text: format!("{host} {leads}; {whose}."),
-        }
-    }
-}
-
-/// Who a TXT record beside a name says that owns it: of this controller, or as
-/// external-dns names such records.
-fn owner(zone: &ZoneView, host: &str) -> Option<TxtOwner> {
-    let names = [
-        txt_name(host),
-        format!("a-{host}"),
-        format!("cname-{host}"),
-        host.to_owned(),
-    ];
-    let texts = zone.records.iter().filter(|record| record.kind == "TXT");
-    let owner_of = |name: &String| {
-        let mut named = texts
-            .clone()
-            .filter(|record| bare(&record.name).replace("\\052", "*") == *name);
-        named.find_map(|record| record.values.iter().find_map(|it| TxtOwner::parse(it)))
-    };
-    names.iter().find_map(owner_of)
-}
-
-fn leads_to(record: &RecordView, balancer: &LoadBalancerView) -> bool {
-    let alias = record.alias.as_deref().map(bare);
-    alias.is_some_and(|alias| {
-        let alias = alias.strip_prefix("dualstack.").unwrap_or(alias);
-        alias.eq_ignore_ascii_case(&balancer.dns_name)
-    })
-}
-
-/// A name without the dot at its end.
-fn bare(name: &str) -> &str {
-    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn findings(status: &IngressGroupStatus) -> Vec<Finding> {
@@ -610,135 +346,6 @@ fn findings(status: &IngressGroupStatus) -> Vec<Finding> {
             }
         })
         .collect()
-}
-
-/// Whether an Ingress is served, in a sentence.
-fn served(
-    address: Option<&str>,
-    balancer: Option<&LoadBalancerView>,
-    findings: &[Finding],
-    deleting: bool,
-    has_controller: bool,
-) -> (bool, String) {
-    let bad = findings.iter().find(|finding| finding.effect != "Note");
-    let active = balancer.filter(|it| it.state == "active");
-    match (active, bad) {
-        _ if deleting => (
-            false,
-            "Being deleted: it goes when nothing of it is left in AWS.".to_owned(),
-        ),
-        (Some(balancer), Some(finding)) if address.is_some() => (
-            finding.effect != "Frozen",
-            format!(
-                "{}: {} ({}). What load balancer {} has of it is served on.",
-                if finding.effect == "Frozen" {
-                    "Frozen"
-                } else {
-                    "Served in part"
-                },
-                finding.message,
-                finding.reason,
-                balancer.name
-            ),
-        ),
-        (_, Some(finding)) => (
-            false,
-            format!("Not served: {} ({}).", finding.message, finding.reason),
-        ),
-        (Some(balancer), None) if address.is_some() => {
-            (true, format!("Served by load balancer {}.", balancer.name))
-        }
-        (Some(balancer), None) => (
-            false,
-            format!(
-                "Not served yet: load balancer {} is active, its address is not in the status yet.",
-                balancer.name
-            ),
-        ),
-        (None, None) if balancer.is_some() => (
-            false,
-            "Not served yet: the load balancer is being provisioned.".to_owned(),
-        ),
-        (None, None) if has_controller => (
-            false,
-            "Not served yet: there is no load balancer for it.".to_owned(),
-        ),
-        (None, None) => (
-            false,
-            "Not served: no controller has done anything yet. Is one running?".to_owned(),
-        ),
-    }
-}
-
-/// The class that an Ingress names, or the default one.
-fn class_of<'a>(ingress: &'a networking::Ingress, objects: &'a Objects) -> Option<&'a str> {
-    let named = ingress
-        .spec
-        .as_ref()
-        .and_then(|it| it.ingress_class_name.as_deref());
-    let annotations = ingress.metadata.annotations.as_ref();
-    let old = || annotations?.get(CLASS_ANNOTATION).map(String::as_str);
-    let default = || {
-        let mut classes = objects.classes.iter();
-        let (name, _) = classes.find(|(_, class)| {
-            let annotations = class.metadata.annotations.as_ref();
-            annotations.is_some_and(|it| it.get(DEFAULT_CLASS).is_some_and(|v| v == "true"))
-        })?;
-        Some(name.as_str())
-    };
-    named.or_else(old).or_else(default)
-}
-
-/// The group of an Ingress by what it says; none if it is of another class.
-fn group_of(name: &str, ingress: &networking::Ingress, objects: &Objects) -> Option<String> {
-    let class = class_of(ingress, objects)?;
-    let ours = match objects.classes.get(class) {
-        Some(class) => class
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.controller.as_deref() == Some(CONTROLLER)),
-        // The old annotation needs no class.
-        None => class == "alb" && ingress.spec.as_ref()?.ingress_class_name.is_none(),
-    };
-    if !ours {
-        return None;
-    }
-    let annotations = ingress.metadata.annotations.as_ref();
-    let named = annotations.and_then(|it| it.get(&format!("{PREFIX}group.name")));
-    Some(named.map_or_else(|| name.to_owned(), |named| named.trim().to_owned()))
-}
-
-fn paths(ingress: &networking::Ingress) -> Vec<Path> {
-    let Some(spec) = &ingress.spec else {
-        return Vec::new();
-    };
-    let path = |host: &str, path: &str, backend: &networking::IngressBackend| {
-        let service = backend.service.as_ref();
-        let port = service.and_then(|service| service.port.as_ref());
-        Path {
-            host: host.to_owned(),
-            path: path.to_owned(),
-            service: service.map(|it| it.name.clone()).unwrap_or_default(),
-            port: port
-                .and_then(|port| {
-                    let number = port.number.map(|number| number.to_string());
-                    number.or_else(|| port.name.clone())
-                })
-                .unwrap_or_default(),
-        }
-    };
-    let mut paths = Vec::new();
-    for rule in spec.rules.iter().flatten() {
-        let host = rule.host.as_deref().unwrap_or_default();
-        for it in rule.http.iter().flat_map(|http| &http.paths) {
-            let text = it.path.as_deref().unwrap_or("/");
-            paths.push(path(host, text, &it.backend));
-        }
-    }
-    if let Some(backend) = &spec.default_backend {
-        paths.push(path("", "(everything else)", backend));
-    }
-    paths
 }
 
 /// What a target group was made for, by its tag `namespace/ingress-service:port`.
@@ -803,5 +410,4 @@ pub fn difference<'a>(before: &'a Picture, after: &'a Picture) -> Difference<'a>
 }
 
 #[cfg(test)]
-#[path = "picture_tests.rs"]
 mod tests;

@@ -53,6 +53,12 @@ impl Body for AppBody {
         self.logs.begin(&self.name, log.clone());
         let closing = CancellationToken::new();
         let mut servers = JoinSet::new();
+        if self.ports.is_empty() {
+            log.line(&format!(
+                "{:?} listens on no port: none is declared",
+                self.app
+            ));
+        }
         for &port in &self.ports {
             let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await {
                 Ok(listener) => listener,

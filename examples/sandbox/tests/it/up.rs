@@ -105,7 +105,13 @@ impl Up {
         kubeconfig.parent().unwrap().to_owned()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    /// Ends it in an orderly way.
+    pub async fn end(&mut self) {
+        self.signal(Signal::TERM);
+        assert!(self.child.wait().await.unwrap().success());
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id().unwrap()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
@@ -226,6 +232,5 @@ async fn the_lines_that_a_full_sandbox_prints_put_the_game_into_a_browser() {
     processes::eventually("the game is served", page).await;
     let alb = up.paste(to_paste(&printed)).await;
     assert!(alb.contains("Serving"), "{alb}");
-    up.signal(Signal::TERM);
-    assert!(up.child.wait().await.unwrap().success());
+    up.end().await;
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::applied::SCHEMA;
+use crate::report::LastChange;
 
 /// A resource that shows a finding, as the last process left it.
 pub fn showing(finding: &Finding) -> Resource {
@@ -111,4 +112,23 @@ fn a_hash_of_targets_that_change_goes_at_once_and_comes_back_when_they_stay() {
         record.pending = Some("p".to_owned());
     }
     assert_eq!(resource.due(now + RETRY, false), None);
+}
+
+#[test]
+fn a_change_that_is_tried_again_is_written_once() {
+    let change = |outcome: &str, plan: &str| LastChange {
+        outcome: outcome.to_owned(),
+        plan: vec![plan.to_owned()],
+        ..LastChange::default()
+    };
+    let with = |change: LastChange| IngressGroupStatus {
+        last_change: Some(change),
+        ..status("Failing", "1")
+    };
+    let mut resource = Resource::default();
+    resource.wrote(with(change("UnderWay", "1. + rule")), Instant::now());
+    assert!(resource.takes(&with(change("Failed", "1. + rule"))));
+    resource.wrote(with(change("Failed", "1. + rule")), Instant::now());
+    assert!(!resource.takes(&with(change("Failed", "the rest of it"))));
+    assert!(resource.takes(&with(change("Done", "the rest of it"))));
 }

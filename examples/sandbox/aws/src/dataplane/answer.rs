@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER, SET_COOKIE};
-use axum::http::{HeaderValue, Response, StatusCode, Uri};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 use hyper::body::Bytes;
 
 use crate::state::{FixedResponse, Redirect};
@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) location: Option<String>,
     /// `Set-Cookie` lines.
     pub(crate) cookies: Vec<HeaderValue>,
+    /// Further headers.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Why it is given, in words.
     pub(crate) reason: Cow<'static, str>,
 }
@@ -36,6 +38,7 @@ impl Answer {
             body: page(status),
             location: None,
             cookies: Vec::new(),
+            headers: Vec::new(),
             reason: reason.into(),
         }
     }
@@ -56,6 +59,7 @@ impl Answer {
             body: response.body.clone().unwrap_or_default(),
             location: None,
             cookies: Vec::new(),
+            headers: Vec::new(),
             reason: "the action of the rule is a fixed response".into(),
         }
     }
@@ -82,6 +86,9 @@ impl Answer {
         }
         for cookie in self.cookies {
             response = response.header(SET_COOKIE, cookie);
+        }
+        for (name, value) in self.headers {
+            response = response.header(name, value);
         }
         if keep_alive {
             response = response.header(CONNECTION, "keep-alive");

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::course::Arrival;
+use super::gauge::Gauge;
 use super::head::MOST_HEADERS;
 use super::route::idle;
 use super::screen::{Screen, Turns};
@@ -27,6 +28,9 @@ const STREAMS: u32 = 128;
 
 /// After so many requests a connection over HTTP/2 takes no more.
 const MOST_REQUESTS: u64 = 10_000;
+
+/// After headers that are longer while compressed, neither.
+const LONGEST_COMPRESSED: usize = 8 * 1024;
 
 /// Headers that are longer are refused by the HTTP library, shorter ones here.
 const LIBRARY_LIMIT: usize = 256 * 1024;
@@ -130,6 +134,7 @@ where
     let turns = Arc::new(Turns::default());
     let full = CancellationToken::new();
     let count = AtomicU64::new(0);
+    let stream = Gauge::new(stream, LONGEST_COMPRESSED, full.clone());
     let service = service_fn(|request| {
         if count.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_REQUESTS {
             full.cancel();

@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 use super::head::Deviation;
+use super::vouched::Vouched;
 use super::zones::Node;
 use crate::state::Protocol;
 
@@ -50,6 +51,9 @@ pub(crate) struct Session {
 pub(crate) struct Course {
     /// Priority of the rule that matched, 0 for the default one.
     pub(crate) priority: Option<u32>,
+    /// Set when a web ACL has let it pass or blocked it: the headers that its
+    /// rules add for the target.
+    pub(crate) firewall: Option<Vouched>,
     /// The action before it that looked at who asks, as access logs name it.
     pub(crate) authentication: Option<&'static str>,
     /// The action that was executed, as on the wire.
@@ -93,6 +97,8 @@ pub(crate) struct Trace {
     /// Absent where clients are not asked for a certificate.
     pub(crate) client_certificate: Option<SeenClientCertificate>,
     pub(crate) listener: Option<AskedListener>,
+    /// What the web ACL has made of it; absent where there is none.
+    pub(crate) web_acl: Option<SeenWebAcl>,
     /// The rules that were looked at, up to the one that matched.
     pub(crate) rules: Vec<SeenRule>,
     /// What the action that looks at who asks has found; absent where there is none.
@@ -125,6 +131,26 @@ pub(crate) struct SeenClientCertificate {
     /// Whether the connection comes about.
     pub(crate) accepted: bool,
     pub(crate) why: String,
+}
+
+/// What a web ACL makes of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct SeenWebAcl {
+    pub(crate) name: String,
+    /// The rules that were looked at, in their order.
+    pub(crate) rules: Vec<SeenWafRule>,
+    /// What it does with the request, and by what.
+    pub(crate) action: String,
+}
+
+/// A rule of a web ACL that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct SeenWafRule {
+    pub(crate) name: String,
+    /// Null where its statement cannot be evaluated here, so that it decides nothing.
+    pub(crate) matched: Option<bool>,
+    /// `Allow`, `Block`, `Count` and so on.
+    pub(crate) action: String,
 }
 
 /// What an action that looks at who asks has found.

@@ -7,7 +7,7 @@
 //! request is pure and stands in `route`, `condition`, `pattern`, `answer`,
 //! `rewrite`, `pins`, `forwarded`, `vouched`, `head`, `chunks`, `checks`, `protocol`,
 //! `listener_headers`, `targets`, `zones` and `balance`, who asks is looked at in
-//! `authentication` and `client_certificate`; sockets are in `listener`, `connection`,
+//! `authentication`, `client_certificate` and `firewall`; sockets are in `listener`, `connection`,
 //! `screen`, `serve`, `network`, `upstream`, `probe` and `tls`.
 //!
 //! Not here: datagrams, functions as targets.
@@ -25,8 +25,10 @@ mod condition;
 mod connection;
 mod control;
 mod course;
+mod firewall;
 mod force;
 mod forwarded;
+mod gauge;
 mod head;
 mod hop_by_hop;
 mod listener;
@@ -65,6 +67,7 @@ pub use self::addresses::{AddressError, Addresses};
 use self::authentication::Seals;
 use self::balance::Balance;
 pub use self::control::Endpoint;
+use self::firewall::Rates;
 use self::listener::{Open, Wanted};
 pub use self::loopback::Loopbacks;
 use self::pins::Pins;
@@ -103,6 +106,7 @@ struct Shared {
     balance: Balance,
     pins: Pins,
     seals: Seals,
+    rates: Rates,
     issuer: Issuer,
     requests: Requests,
     departures: Departures,
@@ -155,6 +159,7 @@ impl Plane {
             balance: Balance::default(),
             pins: Pins::default(),
             seals: Seals::default(),
+            rates: Rates::default(),
             issuer: Issuer::of(state.clone()),
             requests: Requests::default(),
             departures: Departures::default(),

@@ -179,9 +179,10 @@ impl Open {
         let balancer = self.arrival.balancer.rsplit_once(":loadbalancer/");
         let worst = course.deviations.iter().copied();
         let worst = worst.rev().max_by_key(|it| it.class());
-        let executed: Vec<&str> = course
-            .authentication
+        let firewall = course.firewall.as_ref().map(|_| "waf");
+        let executed: Vec<&str> = firewall
             .into_iter()
+            .chain(course.authentication)
             .chain(course.action)
             .collect();
         self.requests.add(Entry {

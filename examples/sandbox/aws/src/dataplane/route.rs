@@ -16,6 +16,7 @@ use super::checks;
 use super::client_certificate::{judged, told};
 use super::condition::{met, seen};
 use super::course::{Arrival, AskedListener, ChosenGroup, ChosenTarget, Course, SeenRule};
+use super::firewall::{self, Rates, Visitor};
 use super::forwarded::{
     ForwardedFor, Ingress, Processing, TLS_CIPHER_SUITE, TLS_VERSION, authority, without_port,
 };
@@ -84,6 +85,8 @@ pub(crate) struct Choosing<'a> {
     pub(crate) pins: &'a Pins,
     /// Seals and opens what clients keep of their logins.
     pub(crate) seals: &'a Seals,
+    /// Counts requests for the rates of web ACLs.
+    pub(crate) rates: &'a Rates,
     /// What a provider has said, where one was asked.
     pub(crate) known: Option<&'a Known>,
 }
@@ -121,6 +124,22 @@ pub(crate) fn decide(
     });
     if let Some(answer) = checks::refusal(balancer, parts) {
         return Decision::Answer(answer);
+    }
+    // It is asked once, however often a request is decided about.
+    if course.firewall.is_none() {
+        let visitor = Visitor {
+            parts,
+            peer: arrival.peer.ip(),
+            now: choosing.now,
+            rates: choosing.rates,
+        };
+        if let Some(verdict) = firewall::judged(state, balancer, visitor) {
+            course.firewall = Some(verdict.inserted);
+            course.note(|trace| trace.web_acl = Some(verdict.seen));
+            if let Some(answer) = verdict.blocked {
+                return Decision::Answer(answer);
+            }
+        }
     }
     let host = authority(parts);
     let looking = Looking {
@@ -218,6 +237,7 @@ pub(crate) fn decide(
                     to.rewritten = rewritten;
                     to.cookies.extend(passed.cookies);
                     to.vouched = vec![passed.vouched, told(listener, &arrival.client_chain)];
+                    to.vouched.extend(course.firewall.clone());
                     if let Some(good) = sticky {
                         let set = pins.set(pins::GROUP, &group.arn, now, good);
                         to.cookies.extend(set);

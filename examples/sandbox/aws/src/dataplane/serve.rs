@@ -94,6 +94,7 @@ where
                 balance: &shared.balance,
                 pins: &shared.pins,
                 seals: &shared.seals,
+                rates: &shared.rates,
                 known: known.as_ref(),
             };
             let draw = |below| shared.state.chance().below_u32(Purpose::Target, below);

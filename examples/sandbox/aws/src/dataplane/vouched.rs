@@ -27,6 +27,12 @@ impl Vouched {
         }
     }
 
+    /// Says something under a name that nobody else may use.
+    pub(crate) fn replace(&mut self, name: HeaderName, value: &str) {
+        self.names.push(name.clone());
+        self.say(name, value);
+    }
+
     /// Puts this into the headers of a request.
     pub(crate) fn tell(self, headers: &mut HeaderMap) {
         for name in self.names {

@@ -60,7 +60,7 @@ async fn rules_are_switched_on_one_by_one_and_shown() {
     let real = aws.sim(Method::POST, "config", r#"{"time": "real"}"#);
     real.await.ok();
     let shown = aws.sim(Method::GET, "config", "").await.ok().json();
-    assert_eq!(shown["lags"].as_object().unwrap().len(), 17);
+    assert_eq!(shown["lags"].as_object().unwrap().len(), 18);
     let off = r#"{"time": "quick", "lags": {"delete-rule": {"ms": 1}, "change-tags": null}}"#;
     aws.sim(Method::POST, "config", off).await.ok();
     let shown = aws.sim(Method::GET, "config", "").await.ok().json();

@@ -1,10 +1,11 @@
 //! What is on the page, and how it behaves.
 
-use rustix::process::Signal;
+use hyper::Uri;
 use serde_json::{Value, json};
 
 use super::{LOOKS, Page};
 use crate::processes;
+use crate::up::Up;
 
 const GAME: &str = "[data-ingress='game/game']";
 const SCORES: &str = "[data-ingress='scores/scores']";
@@ -15,9 +16,9 @@ const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 const ESCAPE: char = '\u{e00c}';
 const RIGHT: char = '\u{e014}';
-const DOWN: char = '\u{e015}';
+const BELOW: char = '\u{e015}';
 const LEFT: char = '\u{e012}';
-const UP: char = '\u{e013}';
+const ABOVE: char = '\u{e013}';
 
 pub async fn everything_is_there(page: &Page) {
     page.says("#link", "Live").await;
@@ -287,7 +288,7 @@ pub async fn the_game_reacts_to_an_arrow_key(page: &Page) {
     let board = "return [...document.querySelectorAll('#board .tile')].map((tile) => [tile.className, tile.getAttribute('style')])";
     let before = page.run(board).await;
     // One of two that are across moves any board that has a tile to move.
-    for key in [LEFT, UP, RIGHT, DOWN] {
+    for key in [LEFT, ABOVE, RIGHT, BELOW] {
         page.browser.press(key).await.unwrap();
     }
     processes::eventually("the board changes", async || {
@@ -298,14 +299,22 @@ pub async fn the_game_reacts_to_an_arrow_key(page: &Page) {
     page.screenshot("game").await;
 }
 
-pub async fn a_lost_connection_is_said(page: Page) {
+pub async fn a_lost_connection_is_said_and_mended(mut page: Page) {
     page.browser.open(&page.console).await.unwrap();
     page.has(7, HEALTHY).await;
     assert_eq!(page.count("#lost:not([hidden])").await, 0);
-    page.up.signal(Signal::TERM);
+    page.up.end().await;
     page.says("#link", "Not connected").await;
     page.says("#lost", "What you see is as it was at").await;
     page.has(7, HEALTHY).await;
     page.screenshot("lost").await;
+
+    // Another sandbox at the same address, in which there is nothing.
+    let address: Uri = page.console.parse().unwrap();
+    let port = address.port().unwrap().to_string();
+    page.up = Up::start(&["--bare", "--console-port", &port]).await;
+    page.says("#link", "Live").await;
+    page.has(0, "#lost:not([hidden])").await;
+    page.has(0, "[data-group]").await;
     page.browser.close().await.unwrap();
 }

@@ -15,6 +15,7 @@ use super::world::{
     register, send, serve, set_rule,
 };
 use crate::state::transform::Subject;
+use crate::state::wafv2::{NewEntity, Scope};
 use crate::state::{Condition, HealthState, QueryPair, Transform};
 
 /// The socket of the routes under `/_sim`.
@@ -43,6 +44,67 @@ pub(super) async fn log(control: SocketAddr, after: u64) -> Vec<Value> {
     let got = send(control, Request::get(path).body(Body::empty()).unwrap()).await;
     assert_eq!(got.status, 200, "{got:?}");
     serde_json::from_str(&got.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_web_acl_answers_before_the_rules() {
+    let server = serve("one").await;
+    let mut state = shop();
+    register(&mut state, "shop", "10.0.48.11");
+    let settings = json!({ "DefaultAction": { "Allow": {} }, "Rules": [{
+        "Name": "admin",
+        "Priority": 0,
+        "Action": { "Block": {} },
+        "Statement": { "RegexMatchStatement": {
+            "RegexString": "/admin",
+            "FieldToMatch": { "UriPath": {} },
+            "TextTransformations": [{ "Priority": 0, "Type": "NONE" }],
+        }},
+        "VisibilityConfig": { "MetricName": "m" },
+    }]});
+    let new = NewEntity {
+        name: "acl".to_owned(),
+        scope: Scope::Regional,
+        description: None,
+        tags: Vec::new(),
+    };
+    let settings = settings.as_object().unwrap().clone();
+    let made = state.create_web_acl(&new, settings, jiff::Timestamp::UNIX_EPOCH);
+    let arn = made.unwrap().arn.clone();
+    state.associate_web_acl(&arn, &balancer_arn("web")).unwrap();
+    let world = World::of(state);
+    let addresses = world.plane.addresses();
+    addresses
+        .set("10.0.48.11:8080", Some(server.socket))
+        .unwrap();
+    let blocked = world.get(80, "/shop/admin").await;
+    assert_eq!(blocked.status, 403);
+    assert!(
+        blocked.body.contains("<h1>403 Forbidden</h1>"),
+        "{blocked:?}"
+    );
+    assert_eq!(blocked.headers["server"], "awselb/2.0");
+    assert_eq!(world.get(80, "/shop").await.status, 200);
+    assert_eq!(world.get(80, "/else").await.status, 404);
+
+    let control = control(&world).await;
+    let told = ask(control, json!({ "listener": "web", "path": "/shop/admin" })).await;
+    assert_eq!(told["answer"]["status"], 403);
+    let seen = json!({
+        "name": "acl",
+        "rules": [{ "name": "admin", "matched": true, "action": "Block" }],
+        "action": "Block by its rule admin",
+    });
+    assert_eq!(told["trace"]["web_acl"], seen);
+    assert_eq!(told["trace"]["rules"], json!([]), "no rule has seen it");
+    let log = log(control, 0).await;
+    let executed: Vec<_> = log
+        .iter()
+        .map(|it| it["actions_executed"].clone())
+        .collect();
+    assert_eq!(executed, ["waf", "waf,forward", "waf,fixed-response"]);
+    let why = "the web ACL acl blocks the request by its rule admin";
+    assert_eq!(log[0]["error_reason"], why);
 }
 
 #[tokio::test]

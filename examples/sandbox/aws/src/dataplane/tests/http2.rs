@@ -471,6 +471,32 @@ async fn connections_say_goaway_when_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn headers_that_are_long_while_compressed_end_the_connection() {
+    let server = serve("one").await;
+    let (_world, socket) = with_target(versions(), server.socket).await;
+    // HPACK has 13 bits for each of these.
+    let with = |length: usize| {
+        let mut request = get("/http1");
+        let value = "~".repeat(length);
+        let value = value.parse().unwrap();
+        request.headers_mut().insert("x-long", value);
+        request
+    };
+    let (mut sender, connection) = client(socket).await;
+    assert_eq!(send(&mut sender, with(4_500)).await.status, 200);
+    let (mut other, ending) = client(socket).await;
+    let got = send(&mut other, with(5_500)).await;
+    assert_eq!(got.status, 200, "what has begun goes on");
+    tokio::time::timeout(LIMIT, ending).await.unwrap().unwrap();
+    assert_eq!(send(&mut sender, get("/http1")).await.status, 200);
+    drop(sender);
+    tokio::time::timeout(LIMIT, connection)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
 async fn connections_take_ten_thousand_requests() {
     let world = World::of(secure());
     let socket = world.endpoint(443).await.socket;

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 
+use sandbox_aws::journal::Call;
+
 use super::*;
+use crate::console::model::Rate;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -47,13 +50,13 @@ fn story() -> Story {
     }))
     .unwrap();
     let picture = Picture {
-        groups: vec![super::super::model::Group {
+        groups: vec![crate::console::model::Group {
             key: "arcade".to_owned(),
-            ingresses: vec![super::super::model::Ingress {
+            ingresses: vec![crate::console::model::Ingress {
                 namespace: "game".to_owned(),
                 name: "game".to_owned(),
                 hosts: vec!["game.example.com".to_owned(), "*.x.com".to_owned()],
-                paths: vec![super::super::model::Path {
+                paths: vec![crate::console::model::Path {
                     service: "web".to_owned(),
                     ..Default::default()
                 }],

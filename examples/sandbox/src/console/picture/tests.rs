@@ -4,6 +4,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use k8s_openapi::api::networking::v1 as networking;
+
+use super::ingresses::{CLASS_ANNOTATION, CONTROLLER, LAST_APPLIED};
 use super::*;
 
 fn object<T: DeserializeOwned>(value: Value) -> T {
