@@ -206,24 +206,24 @@ async fn at_each_write_to_aws_of_a_create_and_a_deletion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_an_edit() {
-    each(Story::Edited, Side::Aws, [1, 1]).await;
+    each(Story::Edited, Side::Aws, [8, 10]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_a_member_that_leaves_and_comes_back() {
-    each(Story::Left, Side::Aws, [1, 1]).await;
+    each(Story::Left, Side::Aws, [4, 6]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_a_rule_that_moves_and_of_a_pod_that_is_replaced() {
-    let moved = each(Story::Moved, Side::Aws, [1, 1]);
-    let replaced = each(Story::Replaced, Side::Aws, [1, 1]);
+    let moved = each(Story::Moved, Side::Aws, [2, 2]);
+    let replaced = each(Story::Replaced, Side::Aws, [2, 2]);
     tokio::join!(moved, replaced);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_kubernetes_of_a_create_and_a_deletion() {
-    each(Story::Made, Side::Kubernetes, [1, 1]).await;
+    each(Story::Made, Side::Kubernetes, [2, 4]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -235,7 +235,7 @@ async fn at_each_write_to_kubernetes_of_an_edit_and_of_a_rule_that_moves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_kubernetes_of_a_member_that_leaves_and_comes_back() {
-    each(Story::Left, Side::Kubernetes, [1, 1]).await;
+    each(Story::Left, Side::Kubernetes, [2, 4]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
