@@ -60,6 +60,13 @@ async fn served(name: &str, arguments: &[&str]) -> (Scene, Controller) {
             }
         })
         .await;
+    scene
+        .eventually("the host has its record", async || {
+            let ours = scene.ours();
+            let there = ours.iter().any(|thing| thing.starts_with("A shop."));
+            if there { Ok(()) } else { Err(ours) }
+        })
+        .await;
     scene.quiet().await;
     assert!(maker.terminate().await.success());
     let mut all = vec!["--default-tags=team=web"];
