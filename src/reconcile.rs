@@ -12,13 +12,16 @@ mod dry_run;
 mod found;
 mod held;
 mod leavers;
+mod models;
 mod record;
 mod records;
+mod shares;
 mod start;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -32,10 +35,11 @@ use crate::lane::{self, Lane, Turn};
 use crate::model;
 use crate::model::applied::spoken_for;
 use crate::model::desired::{Desired, Intent};
+use crate::model::facts::Facts;
 use crate::model::finding::{Finding, NAME_TAKEN, Reason};
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
 use crate::model::limits::Limits;
-use crate::model::membership::{self, GroupMembers, Membership};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
@@ -48,7 +52,9 @@ use crate::run::{Changes, Parts, Work};
 
 use background::Background;
 use held::{Held, is_held};
+use models::Models;
 use records::{OfGroup, Records};
+use shares::Shares;
 use start::Start;
 
 /// How often one run plans again because AWS refused a value; each time the
@@ -79,6 +85,12 @@ pub struct Reconciler {
     /// What verification found.
     found: Mutex<found::Unmended>,
     start: Start,
+    models: Models,
+    /// What all groups need of the backend group; held while it is looked at.
+    shares: tokio::sync::Mutex<Shares>,
+    /// How many Ingresses had gone when what is remembered of them was last
+    /// forgotten.
+    removed: AtomicU64,
 }
 
 impl Reconciler {
@@ -142,7 +154,7 @@ impl Reconciler {
 
     /// What AWS holds for a group. What is believed since the start is enough
     /// to see that nothing is to be done, unless live parts matter themselves.
-    pub(super) async fn held_by_aws(&self, desired: &Desired) -> Result<Observed, Error> {
+    pub(super) async fn held_by_aws(&self, desired: &Desired) -> Result<Arc<Observed>, Error> {
         if spoken_for(desired).is_some()
             && let Some(believed) = self.memory.recall_believed(&desired.group).await?
         {
@@ -153,9 +165,9 @@ impl Reconciler {
 
     /// What should be. Where something is missed that AWS may know by now,
     /// the facts are read again, at most once a minute.
-    async fn desired(&self, group: &GroupId, snapshot: &Snapshot) -> anyhow::Result<Desired> {
+    async fn desired(&self, group: &GroupId, snapshot: &Indexed) -> anyhow::Result<Desired> {
         let facts = self.memory.facts().await?;
-        let desired = model::build(group, snapshot, &facts, &self.settings);
+        let desired = self.models.of(group, snapshot, &facts, &self.settings);
         let misses = |finding: &Finding| {
             matches!(
                 finding.reason,
@@ -166,24 +178,24 @@ impl Reconciler {
         if findings.into_iter().any(misses)
             && let Some(facts) = self.memory.facts_again().await?
         {
-            return Ok(model::build(group, snapshot, &facts, &self.settings));
+            let desired = self.models.of(group, snapshot, &facts, &self.settings);
+            return Ok(Arc::unwrap_or_clone(desired));
         }
-        Ok(desired)
+        Ok(Arc::unwrap_or_clone(desired))
     }
 
-    /// What should be, for every group that has Ingresses.
-    async fn all_desired(
+    /// What should be for a group, without the leavers that are another
+    /// controller's; `None` where nobody is left. Of one among so many that it
+    /// is not kept.
+    fn desired_in_all(
         &self,
-        membership: &Membership,
-        snapshot: &Snapshot,
-    ) -> anyhow::Result<BTreeMap<GroupId, Desired>> {
-        let facts = self.memory.facts().await?;
-        let build = |(group, members): (&GroupId, &GroupMembers)| {
-            let mut desired = model::build(group, snapshot, &facts, &self.settings);
-            desired.leavers.clone_from(&members.leavers);
-            (group.clone(), desired)
-        };
-        Ok(membership.groups.iter().map(build).collect())
+        group: &GroupId,
+        snapshot: &Indexed,
+        facts: &Facts,
+    ) -> Option<Desired> {
+        let mut desired = model::build_indexed(group, snapshot, facts, &self.settings);
+        self.counts_in_all(&mut desired, snapshot)
+            .then_some(desired)
     }
 
     /// What is to be done. A group that goes and has nobody left to be held
@@ -371,29 +383,26 @@ impl Reconciler {
     /// Reports Ingresses that are in no group.
     async fn strays(&self) {
         let snapshot = self.parts.stores.snapshot();
-        let membership = membership::groups(&snapshot, &self.settings);
+        let index = snapshot.index();
         let reporter = &self.parts.reporter;
-        reporter
-            .publish_strays(membership.strays(), &snapshot)
-            .await;
-        let groups = membership.groups.keys().cloned().collect();
-        if let Err(error) = reporter.publish_lost(&membership.lost(), &groups).await {
+        reporter.publish_strays(index.strays(), &snapshot).await;
+        let is_group = |group: &GroupId| index.has_group(group);
+        if let Err(error) = reporter.publish_lost(&index.lost(), is_group).await {
             let error = format!("{:#}", anyhow::Error::new(error));
             tracing::warn!(error, "cannot take away an IngressGroup");
         }
-        reporter.forget_missing(&snapshot);
-        self.forget_missing(&snapshot);
+        let removed = snapshot.removed();
+        if self.removed.swap(removed, Ordering::Relaxed) != removed {
+            reporter.forget_missing(&snapshot);
+            self.forget_missing(&snapshot);
+        }
     }
 
     /// All groups that there is something to do for: those of Ingresses, and
     /// those that AWS holds something for.
-    async fn all_groups(&self, snapshot: &Snapshot) -> anyhow::Result<BTreeSet<GroupId>> {
+    async fn all_groups(&self, snapshot: &Indexed) -> anyhow::Result<BTreeSet<GroupId>> {
         let mut groups = self.memory.groups().await?;
-        groups.extend(
-            membership::groups(snapshot, &self.settings)
-                .groups
-                .into_keys(),
-        );
+        groups.extend(snapshot.index().groups().cloned());
         Ok(groups)
     }
 }
@@ -421,7 +430,7 @@ fn turn_of(plan: &Plan) -> Turn {
 struct Done {
     desired: Desired,
     /// What AWS held before the first round.
-    before: Observed,
+    before: Arc<Observed>,
     /// What the group waits for in DNS.
     waiting: Vec<String>,
     /// The change, if it was noted before it began.

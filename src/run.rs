@@ -39,6 +39,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long what is written at the end may take.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// An answer of the API server of which nothing comes for this long is lost:
+/// without it a connection that was cut without a word would hold its group
+/// for ever.
+const NO_ANSWER: Duration = Duration::from_mins(2);
+
 /// A dry run gives up when the stores are not full after this time.
 const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -374,7 +379,7 @@ where
         let half_made = work.begin().await;
         let snapshot = stores.snapshot();
         let view = View {
-            snapshot: &snapshot,
+            known: &snapshot,
             settings: &settings.model,
         };
         let (pending, rest): (BTreeSet<Key>, BTreeSet<Key>) = routes::everything(view)
@@ -462,7 +467,7 @@ fn identity(settings: &Settings) -> String {
 /// A client by kubeconfig files (several as in KUBECONFIG, the first wins), or
 /// as the usual places say.
 async fn client(kubeconfig: Option<&OsStr>) -> anyhow::Result<Client> {
-    let config = match kubeconfig {
+    let mut config = match kubeconfig {
         None => Config::infer().await.context(
             "no cluster: neither in a Pod nor with a kubeconfig; set KUBECONFIG or --kubeconfig",
         )?,
@@ -480,5 +485,8 @@ async fn client(kubeconfig: Option<&OsStr>) -> anyhow::Result<Client> {
                 .with_context(|| format!("cannot use the kubeconfig {}", files.display()))?
         }
     };
+    // Watches hear more often than that, by bookmarks.
+    config.read_timeout = Some(NO_ANSWER);
+    config.reset_reader_on_write = true;
     Client::try_from(config).context("cannot make a client of the API server")
 }

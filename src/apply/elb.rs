@@ -271,9 +271,10 @@ impl Calls<'_> {
         let Work::Group(group) = self.work else {
             return String::new();
         };
-        let groups = self.cx.memory.remembered(group).target_groups;
-        let live = groups.into_iter().find(|live| live.arn == *arn);
-        live.map(|live| live.spec.protocol_version)
+        let observed = self.cx.memory.remembered(group);
+        let mut groups = observed.target_groups.iter();
+        let live = groups.find(|live| live.arn == *arn);
+        live.map(|live| live.spec.protocol_version.clone())
             .unwrap_or_default()
     }
 

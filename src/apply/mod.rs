@@ -297,7 +297,8 @@ impl Run<'_> {
         let Work::Group(group) = self.work else {
             return false;
         };
-        let mut lbs = self.cx.memory.remembered(group).load_balancers.into_iter();
+        let observed = self.cx.memory.remembered(group);
+        let mut lbs = observed.load_balancers.iter();
         lbs.any(|lb| {
             lb.spec.name == name
                 && matches!(

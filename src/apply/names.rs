@@ -29,7 +29,8 @@ impl Names {
     pub fn new(cx: &Context<'_>, work: Work<'_>) -> Self {
         let frontend = match work {
             Work::Group(group) => {
-                let groups = cx.memory.remembered(group).security_groups;
+                let observed = cx.memory.remembered(group);
+                let groups = &observed.security_groups;
                 groups.first().map(|group| group.arn.0.clone())
             }
             Work::Backend => None,

@@ -5,17 +5,16 @@
 //! A hash only ever tells that something need not be read. No value is taken
 //! out of the record, so a forged one cannot make anything.
 
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use sha2::{Digest as _, Sha256};
 
 use super::desired::{Desired, DesiredTargetGroup, Intent, Stack};
+use super::endpoints::{EndpointSlice, Pod};
 use super::snapshot::Snapshot;
 use super::spec::{
     Action, Condition, HealthCheck, Listener, LoadBalancer, ObjectName, Permission, Rule,
     SecurityGroup, SecurityGroupRef, Source, Tags, TargetGroup, TargetGroupRef, TargetType,
 };
-use super::targets::{Nodes, containers_ready};
+use super::targets::Nodes;
 
 /// What a record is written by. To be raised whenever an equal desired state
 /// would be made differently, or hashed differently, than before: then every
@@ -69,11 +68,11 @@ pub fn targets_digest(wished: &DesiredTargetGroup, snapshot: &Snapshot) -> Strin
             let slices = snapshot.endpoint_slices.get(&wished.service);
             let mut slices: Vec<&EndpointSlice> =
                 slices.into_iter().flatten().map(AsRef::as_ref).collect();
-            slices.sort_by_key(|slice| (&slice.metadata.uid, &slice.metadata.name));
+            slices.sort_by_key(|slice| (&slice.uid, &slice.name));
             canon.each(slices, |canon, slice| {
-                canon.optional(slice.metadata.uid.as_deref());
-                canon.optional(slice.metadata.resource_version.as_deref());
-                canon.each(waiting_pods(slice, &wished.service, snapshot), Canon::pod);
+                canon.optional(slice.uid.as_deref());
+                canon.optional(slice.version.as_deref());
+                canon.each(waiting_pods(slice, snapshot), Canon::pod);
             });
         }
         TargetType::Instance => {
@@ -88,23 +87,10 @@ pub fn targets_digest(wished: &DesiredTargetGroup, snapshot: &Snapshot) -> Strin
 }
 
 /// The pods behind the endpoints of a slice that are not ready yet.
-fn waiting_pods<'a>(
-    slice: &'a EndpointSlice,
-    service: &'a ObjectName,
-    snapshot: &'a Snapshot,
-) -> Vec<&'a Pod> {
-    let waits = |endpoint: &&Endpoint| {
-        let conditions = endpoint.conditions.as_ref();
-        !conditions.and_then(|c| c.ready).unwrap_or(true)
-    };
-    let waiting = slice.endpoints.iter().filter(waits);
-    let pods = waiting.filter_map(|endpoint| {
-        let pod = endpoint.target_ref.as_ref()?;
-        let namespace = pod.namespace.as_deref().unwrap_or(&service.namespace);
-        let name = ObjectName::new(namespace, pod.name.as_deref()?);
-        snapshot.pods.get(&name).map(AsRef::as_ref)
-    });
-    pods.collect()
+fn waiting_pods<'a>(slice: &'a EndpointSlice, snapshot: &'a Snapshot) -> Vec<&'a Pod> {
+    let names = slice.waiting().filter_map(|endpoint| endpoint.pod.as_ref());
+    let pods = names.filter_map(|name| snapshot.pods.get(name));
+    pods.map(AsRef::as_ref).collect()
 }
 
 /// A hash over values in one fixed form: every text with its length before it,
@@ -153,11 +139,12 @@ impl Canon {
     }
 
     fn pod(&mut self, pod: &Pod) {
-        self.optional(pod.metadata.uid.as_deref());
-        let condition = containers_ready(pod);
-        self.optional(condition.map(|condition| condition.status.as_str()));
-        let since = condition.and_then(|condition| condition.last_transition_time.as_ref());
-        self.optional(since.map(|time| time.0.to_string()).as_deref());
+        self.optional(pod.uid.as_deref());
+        let condition = pod.containers_ready;
+        let status = condition.map(|ready| if ready.is_true { "True" } else { "False" });
+        self.optional(status);
+        let since = condition.and_then(|condition| condition.since);
+        self.optional(since.map(|time| time.to_string()).as_deref());
     }
 
     fn stack(&mut self, stack: &Stack) {

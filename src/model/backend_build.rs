@@ -1,7 +1,6 @@
 //! Which ports the shared backend security group must be let in at, on the
 //! groups of nodes and pods.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::DesiredBackend;
@@ -45,36 +44,34 @@ pub fn keeps_live(desired: &Desired) -> bool {
     }
 }
 
-/// Targets that the shared backend group must be let in to.
-struct Reached<'a> {
+/// Targets that the shared backend group must be let in to, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reached {
     target_type: TargetType,
-    targets: &'a BTreeSet<Target>,
-    ports: Cow<'a, BTreeSet<u16>>,
+    /// Those that can have a security group to write a rule on.
+    inside: Vec<String>,
+    ports: BTreeSet<u16>,
 }
 
-impl<'a> Reached<'a> {
-    fn wished(group: &'a DesiredTargetGroup) -> Self {
+impl Reached {
+    fn new(target_type: TargetType, targets: &BTreeSet<Target>, ports: BTreeSet<u16>) -> Self {
+        let inside = targets.iter().filter(|target| !target.outside_vpc);
         Self {
-            target_type: group.target_group.target_type,
-            targets: &group.targets,
-            ports: Cow::Borrowed(&group.backend_ports),
+            target_type,
+            inside: inside.map(|target| target.id.clone()).collect(),
+            ports,
         }
     }
 
-    fn live(group: &'a LiveTargetGroup) -> Self {
+    fn wished(group: &DesiredTargetGroup) -> Self {
+        let target_type = group.target_group.target_type;
+        Self::new(target_type, &group.targets, group.backend_ports.clone())
+    }
+
+    fn live(group: &LiveTargetGroup) -> Self {
         let mut ports: BTreeSet<u16> = group.targets.iter().map(|target| target.port).collect();
         ports.extend(group.spec.health_check.port.parse::<u16>().ok());
-        Self {
-            target_type: group.spec.target_type,
-            targets: &group.targets,
-            ports: Cow::Owned(ports),
-        }
-    }
-
-    /// Targets that can have a security group to write a rule on.
-    fn inside(&self) -> impl Iterator<Item = &'a Target> {
-        let targets = self.targets.iter();
-        targets.filter(|target| !target.outside_vpc)
+        Self::new(group.spec.target_type, &group.targets, ports)
     }
 }
 
@@ -90,19 +87,65 @@ fn counted<'a>(desired: &Desired, observed: Option<&'a Observed>) -> Option<&'a 
 }
 
 /// All that the shared group must reach for a group: what is desired, and,
-/// where that [counts too](keeps_live), what is live.
-fn reached<'a>(desired: &'a Desired, observed: Option<&'a Observed>) -> Vec<Reached<'a>> {
+/// where that [counts too](keeps_live), what is live. What is left to know are
+/// the security groups of nodes and pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    needs_group: bool,
+    incomplete: bool,
+    reached: Vec<Reached>,
+}
+
+/// What the shared group must reach for a group. `observed` is `None` while
+/// AWS was not read.
+pub fn reach(desired: &Desired, observed: Option<&Observed>) -> Reach {
     let mut reached = Vec::new();
+    let mut needs_group = false;
     if let Intent::Serve(stack) = &desired.intent {
+        let groups = &stack.load_balancer.security_groups;
+        needs_group = groups.contains(&SecurityGroupRef::Backend);
         reached.extend(stack.target_groups.values().map(Reached::wished));
     }
     if let Some(observed) = counted(desired, observed) {
+        needs_group = true;
         let held = desired.held_target_groups();
         reached.extend(held.map(|(_, group)| Reached::wished(group)));
         reached.extend(observed.target_groups.iter().map(Reached::live));
     }
     reached.retain(|reached| !reached.ports.is_empty());
-    reached
+    Reach {
+        needs_group,
+        incomplete: keeps_live(desired) && observed.is_none(),
+        reached,
+    }
+}
+
+impl Reach {
+    /// The nodes and pods whose security groups [`Reach::ports`] looks up.
+    pub fn endpoints(&self) -> Endpoints {
+        let mut endpoints = Endpoints::default();
+        for reached in &self.reached {
+            let ids = reached.inside.iter().cloned();
+            match reached.target_type {
+                TargetType::Instance => endpoints.instances.extend(ids),
+                TargetType::Ip => endpoints.addresses.extend(ids),
+            }
+        }
+        endpoints
+    }
+
+    /// What the group needs. `facts` must tell of its [endpoints](Self::endpoints).
+    pub fn ports(&self, facts: &Facts, settings: &Settings) -> GroupPorts {
+        let mut needed = GroupPorts {
+            needs_group: self.needs_group,
+            incomplete: self.incomplete,
+            ..GroupPorts::default()
+        };
+        for reached in &self.reached {
+            needed.add(reached, facts, settings);
+        }
+        needed
+    }
 }
 
 /// Nodes and pods whose security groups must be known.
@@ -117,15 +160,7 @@ pub struct Endpoints {
 /// The nodes and pods that [`group_ports`] looks up for a group. `observed`
 /// is `None` while AWS was not read.
 pub fn endpoints(desired: &Desired, observed: Option<&Observed>) -> Endpoints {
-    let mut endpoints = Endpoints::default();
-    for reached in reached(desired, observed) {
-        let ids = reached.inside().map(|target| target.id.clone());
-        match reached.target_type {
-            TargetType::Instance => endpoints.instances.extend(ids),
-            TargetType::Ip => endpoints.addresses.extend(ids),
-        }
-    }
-    endpoints
+    reach(desired, observed).endpoints()
 }
 
 /// What a group needs: of what is desired, and, where that [counts
@@ -137,33 +172,18 @@ pub fn group_ports(
     facts: &Facts,
     settings: &Settings,
 ) -> GroupPorts {
-    let wished = match &desired.intent {
-        Intent::Serve(stack) => {
-            let groups = &stack.load_balancer.security_groups;
-            groups.contains(&SecurityGroupRef::Backend)
-        }
-        Intent::Hold | Intent::LeaveAlone | Intent::Remove => false,
-    };
-    let mut needed = GroupPorts {
-        needs_group: wished || counted(desired, observed).is_some(),
-        incomplete: keeps_live(desired) && observed.is_none(),
-        ..GroupPorts::default()
-    };
-    for reached in reached(desired, observed) {
-        needed.add(&reached, facts, settings);
-    }
-    needed
+    reach(desired, observed).ports(facts, settings)
 }
 
 impl GroupPorts {
-    fn add(&mut self, reached: &Reached<'_>, facts: &Facts, settings: &Settings) {
+    fn add(&mut self, reached: &Reached, facts: &Facts, settings: &Settings) {
         let known = match reached.target_type {
             TargetType::Instance => &facts.instance_security_groups,
             TargetType::Ip => &facts.pod_security_groups,
         };
-        for target in reached.inside() {
+        for target in &reached.inside {
             let group = known
-                .get(&target.id)
+                .get(target)
                 .and_then(|groups| endpoint_group(groups, facts, settings));
             match group {
                 Some(id) => {
@@ -197,44 +217,56 @@ fn endpoint_group<'a>(
     tagged.next().is_none().then_some(only)
 }
 
-/// The desired state of the shared group and its rules: the union over all
-/// groups, made into one rule from the lowest to the highest port for each
-/// security group of nodes or pods.
+/// The desired state of the shared group and its rules: the
+/// [union](super::backend_union) over all groups.
 pub fn build_backend(
     groups: &[GroupPorts],
     snapshot: &Snapshot,
     settings: &Settings,
 ) -> DesiredBackend {
-    let mut ports: BTreeMap<&String, BTreeSet<u16>> = BTreeMap::new();
-    for (id, needed) in groups.iter().flat_map(|group| &group.ports) {
-        ports.entry(id).or_default().extend(needed);
+    let needs = |of: fn(&GroupPorts) -> bool| groups.iter().any(of);
+    let mut ranges = Ranges::new();
+    for (id, ports) in groups.iter().flat_map(|group| &group.ports) {
+        if let (Some(first), Some(last)) = (ports.first(), ports.last()) {
+            let range = ranges.entry(id.clone()).or_insert((*first, *last));
+            *range = (range.0.min(*first), range.1.max(*last));
+        }
     }
-    let rules = ports
-        .into_iter()
-        .filter_map(|(id, ports)| {
-            let range = (*ports.first()?, *ports.last()?);
-            let permission = Permission {
-                protocol: "tcp".to_owned(),
-                ports: Some(range),
-                source: Source::Group(SecurityGroupRef::Backend),
-                description: BACKEND_RULE_DESCRIPTION.to_owned(),
-            };
-            Some((id.clone(), BTreeSet::from([permission])))
-        })
-        .collect();
+    let incomplete = needs(|group| group.incomplete);
+    let needed = needs(|group| group.needs_group);
+    desired_of(needed, incomplete, ranges, snapshot, settings)
+}
+
+/// First and last port by the security group of nodes or pods.
+pub(super) type Ranges = BTreeMap<String, (u16, u16)>;
+
+/// The desired state for what all groups need together: one rule from the
+/// lowest to the highest port for each security group of nodes or pods.
+pub(super) fn desired_of(
+    needed: bool,
+    incomplete: bool,
+    ranges: Ranges,
+    snapshot: &Snapshot,
+    settings: &Settings,
+) -> DesiredBackend {
+    let rule = |range| Permission {
+        protocol: "tcp".to_owned(),
+        ports: Some(range),
+        source: Source::Group(SecurityGroupRef::Backend),
+        description: BACKEND_RULE_DESCRIPTION.to_owned(),
+    };
+    let rules = ranges.into_iter();
     DesiredBackend {
-        group: groups
-            .iter()
-            .any(|group| group.needs_group)
-            .then(|| SecurityGroup {
-                name: names::backend_security_group(&settings.cluster_name),
-                description: BACKEND_DESCRIPTION.to_owned(),
-                tags: ownership::backend_tags(&settings.cluster_name, &settings.default_tags),
-                ingress: BTreeSet::new(),
-            }),
-        rules,
-        add_only: !snapshot.target_group_bindings.is_empty()
-            || groups.iter().any(|group| group.incomplete),
+        group: needed.then(|| SecurityGroup {
+            name: names::backend_security_group(&settings.cluster_name),
+            description: BACKEND_DESCRIPTION.to_owned(),
+            tags: ownership::backend_tags(&settings.cluster_name, &settings.default_tags),
+            ingress: BTreeSet::new(),
+        }),
+        rules: rules
+            .map(|(id, range)| (id, BTreeSet::from([rule(range)])))
+            .collect(),
+        add_only: incomplete || !snapshot.target_group_bindings.is_empty(),
     }
 }
 

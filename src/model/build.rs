@@ -14,10 +14,11 @@ use super::desired::{
 use super::facts::Facts;
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
+use super::index::Indexed;
 use super::limits::{self, Counted, Limit, Limits};
 use super::listeners;
 use super::member::Member;
-use super::membership;
+use super::membership::{self, GroupMembers};
 use super::merge::Merged;
 use super::names;
 use super::ownership::{self, LOAD_BALANCER_RESOURCE};
@@ -32,9 +33,36 @@ use super::verdicts;
 
 /// The desired state of a group. Total: what is wrong with an Ingress becomes
 /// a finding of that Ingress, and the others are served.
+///
+/// Looks through all Ingresses; where many groups are built, an index saves
+/// that ([`build_indexed`]).
 pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Settings) -> Desired {
     let cx = Context::new(group, snapshot, facts, settings);
-    let (placed, mut earlier) = membership::of_group(group, snapshot, settings);
+    let placed = membership::of_group(group, snapshot, settings);
+    let left_alone = membership::groups_of_bindings(snapshot).contains(group);
+    build_of(&cx, placed, left_alone)
+}
+
+/// As [`build()`], by an index: what it costs depends on the group alone.
+pub fn build_indexed(
+    group: &GroupId,
+    indexed: &Indexed,
+    facts: &Facts,
+    settings: &Settings,
+) -> Desired {
+    let cx = Context::new(group, indexed, facts, settings);
+    let ingresses = indexed.index().ingresses_of(group);
+    let placed = membership::of_group_among(group, ingresses, indexed, settings);
+    build_of(&cx, placed, indexed.index().is_left_alone(group))
+}
+
+/// From who is in a group to what should be for it.
+fn build_of(
+    cx: &Context<'_>,
+    (placed, mut earlier): (GroupMembers, Vec<Finding>),
+    left_alone: bool,
+) -> Desired {
+    let (group, snapshot, facts) = (cx.group, cx.snapshot, cx.facts);
     let mut desired = Desired {
         group: group.clone(),
         members: placed.members,
@@ -46,11 +74,11 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         blocks_creation: Vec::new(),
         intent: Intent::Remove,
     };
-    if membership::groups_of_bindings(snapshot).contains(group) {
+    if left_alone {
         leave_alone(&mut desired);
         return desired;
     }
-    desired.parting = parting(&desired.leavers, &cx);
+    desired.parting = parting(&desired.leavers, cx);
     if desired.members.is_empty() {
         return desired;
     }
@@ -61,7 +89,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
             let ingress = snapshot.ingresses.get(name)?;
             let (own, others) = earlier.drain(..).partition(|f| f.ingress == *name);
             earlier = others;
-            Some(Member::read(&cx, ingress, own))
+            Some(Member::read(cx, ingress, own))
         })
         .collect();
     let settled = settle(&members);
@@ -79,7 +107,7 @@ pub fn build(group: &GroupId, snapshot: &Snapshot, facts: &Facts, settings: &Set
         desired.intent = Intent::Hold;
     } else {
         let mut work = Work {
-            cx: &cx,
+            cx,
             merged: settled.merged,
             served,
             limits: Limits::said(&desired.members, &facts.verdicts),

@@ -6,24 +6,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::Ipv4Net;
 
 use super::finding::Verdict;
-use super::spec::Tags;
+use super::map::Map;
+use super::spec::{ObjectName, Tags};
 
-/// The account as far as decisions depend on it.
-#[derive(Clone, Debug, Default)]
+/// The account as far as decisions depend on it; cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// IPv4 ranges of the VPC.
     pub vpc_cidrs: Vec<Ipv4Net>,
     /// Subnets of the VPC.
     pub subnets: Vec<Subnet>,
     /// Security groups of the VPC by id, foreign ones included.
-    pub security_groups: BTreeMap<String, KnownSecurityGroup>,
-    /// Security groups of each instance's primary interface, by instance id.
+    pub security_groups: Map<String, KnownSecurityGroup>,
+    /// Security groups of each instance's primary interface, by instance id;
+    /// of those that were asked for.
     pub instance_security_groups: BTreeMap<String, BTreeSet<String>>,
     /// Security groups of the interface that holds a pod's address, by pod
-    /// address; pods on an instance's own interface included.
+    /// address; pods on an instance's own interface included. Of those that
+    /// were asked for.
     pub pod_security_groups: BTreeMap<String, BTreeSet<String>>,
     /// Refusals that AWS gave, remembered.
     pub verdicts: Vec<Verdict>,
+}
+
+impl Facts {
+    /// The Ingresses for which decisions may come out otherwise than by other
+    /// facts; `None`: all of them may.
+    pub fn concern(&self, other: &Self) -> Option<BTreeSet<ObjectName>> {
+        let same = self.vpc_cidrs == other.vpc_cidrs
+            && self.subnets == other.subnets
+            && self.security_groups == other.security_groups;
+        let (ours, theirs) = (&self.verdicts, &other.verdicts);
+        let new = ours.iter().filter(|verdict| !theirs.contains(verdict));
+        let old = theirs.iter().filter(|verdict| !ours.contains(verdict));
+        let ingresses = new.chain(old).map(|verdict| verdict.ingress.clone());
+        same.then(|| ingresses.collect())
+    }
 }
 
 /// A subnet of the VPC.

@@ -14,7 +14,7 @@ use super::desired::Leaver;
 use super::finding::{Effect, Finding, Reason};
 use super::group::{EXPLICIT_FINALIZER_PREFIX, GroupId, IMPLICIT_FINALIZER};
 use super::settings::Settings;
-use super::snapshot::{Snapshot, named};
+use super::snapshot::{Snapshot, TargetGroupBinding, named};
 use super::spec::ObjectName;
 use super::values;
 
@@ -54,6 +54,7 @@ pub struct GroupMembers {
 
 impl Membership {
     /// Findings of Ingresses that are in no group: nobody else reports them.
+    /// The index has [the same](super::index::Index::strays), kept up to date.
     pub fn strays(&self) -> impl Iterator<Item = &Finding> {
         let in_a_group: BTreeSet<&ObjectName> = self
             .groups
@@ -177,7 +178,7 @@ pub fn groups(snapshot: &Snapshot, settings: &Settings) -> Membership {
         left_alone: groups_of_bindings(snapshot),
         ..Membership::default()
     };
-    for (name, ingress) in &snapshot.ingresses {
+    for (name, ingress) in snapshot.ingresses.iter() {
         let placed = place(ingress, snapshot, settings);
         for group in placed.member_of {
             membership
@@ -213,9 +214,23 @@ pub fn of_group(
     snapshot: &Snapshot,
     settings: &Settings,
 ) -> (GroupMembers, Vec<Finding>) {
+    of_group_among(group, snapshot.ingresses.keys(), snapshot, settings)
+}
+
+/// As [`of_group`], where it is known that nobody else has to do with the
+/// group than these, which come in order.
+pub fn of_group_among<'a>(
+    group: &GroupId,
+    ingresses: impl Iterator<Item = &'a ObjectName>,
+    snapshot: &Snapshot,
+    settings: &Settings,
+) -> (GroupMembers, Vec<Finding>) {
     let mut found = GroupMembers::default();
     let mut findings = Vec::new();
-    for (name, ingress) in &snapshot.ingresses {
+    for name in ingresses {
+        let Some(ingress) = snapshot.ingresses.get(name) else {
+            continue;
+        };
         let placed = place(ingress, snapshot, settings);
         if placed.member_of.contains(group) {
             found.members.push(name.clone());
@@ -236,17 +251,20 @@ pub fn groups_of_bindings(snapshot: &Snapshot) -> BTreeSet<GroupId> {
     snapshot
         .target_group_bindings
         .iter()
-        .filter_map(|binding| {
-            let label = |key: &str| binding.labels.get(key).cloned();
-            if let Some(stack) = label(STACK_LABEL) {
-                return Some(GroupId::Explicit(stack));
-            }
-            Some(GroupId::Implicit(ObjectName::new(
-                label(STACK_NAMESPACE_LABEL)?,
-                label(STACK_NAME_LABEL)?,
-            )))
-        })
+        .filter_map(group_of_binding)
         .collect()
+}
+
+/// The group that a TargetGroupBinding is of.
+pub fn group_of_binding(binding: &TargetGroupBinding) -> Option<GroupId> {
+    let label = |key: &str| binding.labels.get(key).cloned();
+    if let Some(stack) = label(STACK_LABEL) {
+        return Some(GroupId::Explicit(stack));
+    }
+    Some(GroupId::Implicit(ObjectName::new(
+        label(STACK_NAMESPACE_LABEL)?,
+        label(STACK_NAME_LABEL)?,
+    )))
 }
 
 /// What one Ingress means for groups.

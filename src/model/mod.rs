@@ -12,16 +12,20 @@ pub mod annotations;
 pub mod applied;
 pub mod backend;
 pub mod backend_build;
+pub mod backend_union;
 pub mod build;
 mod context;
 pub mod desired;
+pub mod endpoints;
 pub mod facts;
 pub mod finding;
 #[cfg(test)]
 mod fixtures;
 pub mod group;
+pub mod index;
 pub mod limits;
 mod listeners;
+pub mod map;
 mod member;
 pub mod membership;
 mod merge;
@@ -42,4 +46,4 @@ pub mod values;
 pub mod verdicts;
 pub mod writers;
 
-pub use build::build;
+pub use build::{build, build_indexed};

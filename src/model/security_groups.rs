@@ -20,12 +20,8 @@ pub(super) fn given(names: &[String], facts: &Facts) -> Result<BTreeSet<String>,
     let mut missing = Vec::new();
     for name in names {
         let found: Vec<&String> = if name.starts_with("sg-") {
-            facts
-                .security_groups
-                .get_key_value(name)
-                .map(|(id, _)| id)
-                .into_iter()
-                .collect()
+            let known = facts.security_groups.contains_key(name);
+            known.then_some(name).into_iter().collect()
         } else {
             facts
                 .security_groups

@@ -5,34 +5,34 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::core::v1::{self as core, Namespace, Node, Service};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::endpoints::{EndpointSlice, Pod};
+use super::map::Map;
 use super::spec::ObjectName;
 
 /// All objects that decisions depend on; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Ingresses of the watched namespaces, ours and others'.
-    pub ingresses: BTreeMap<ObjectName, Arc<Ingress>>,
+    pub ingresses: Map<ObjectName, Arc<Ingress>>,
     /// IngressClasses by name.
-    pub ingress_classes: BTreeMap<String, Arc<IngressClass>>,
+    pub ingress_classes: Map<String, Arc<IngressClass>>,
     /// Services.
-    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    pub services: Map<ObjectName, Arc<Service>>,
     /// EndpointSlices by the Service that their label
     /// `kubernetes.io/service-name` names.
-    pub endpoint_slices: BTreeMap<ObjectName, Vec<Arc<EndpointSlice>>>,
-    /// Pods, trimmed to what is needed: names, `podIP(s)`, node, conditions,
-    /// container ports.
-    pub pods: BTreeMap<ObjectName, Arc<Pod>>,
+    pub endpoint_slices: Map<ObjectName, Vec<Arc<EndpointSlice>>>,
+    /// Pods.
+    pub pods: Map<ObjectName, Arc<Pod>>,
     /// Nodes by name.
-    pub nodes: BTreeMap<String, Arc<Node>>,
+    pub nodes: Map<String, Arc<Node>>,
     /// Namespaces by name.
-    pub namespaces: BTreeMap<String, Arc<Namespace>>,
+    pub namespaces: Map<String, Arc<Namespace>>,
     /// TargetGroupBindings of aws-load-balancer-controller, where its CRD is
     /// installed.
     pub target_group_bindings: Vec<TargetGroupBinding>,
@@ -119,16 +119,15 @@ impl Snapshot {
             }
             "EndpointSlice" => {
                 let object: EndpointSlice = read(&kind, document)?;
-                if let Some(service) = service_of(&object) {
+                if let Some(service) = object.service.clone() {
                     self.endpoint_slices
-                        .entry(service)
-                        .or_default()
-                        .push(object.into());
+                        .change(service, |slices| slices.push(object.into()));
                 }
             }
             "Pod" => {
-                let object: Pod = read(&kind, document)?;
-                self.pods.insert(named(&object.metadata), object.into());
+                let object: core::Pod = read(&kind, document)?;
+                let name = named(&object.metadata);
+                self.pods.insert(name, Arc::new(object.into()));
             }
             "Node" => {
                 let object: Node = read(&kind, document)?;
@@ -160,20 +159,6 @@ pub fn named(metadata: &ObjectMeta) -> ObjectName {
         metadata.namespace.as_deref().unwrap_or("default"),
         metadata.name.as_deref().unwrap_or_default(),
     )
-}
-
-/// The Service that an EndpointSlice is of.
-pub fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
-    let service = slice
-        .metadata
-        .labels
-        .as_ref()?
-        .get(SERVICE_NAME_LABEL)?
-        .clone();
-    Some(ObjectName::new(
-        slice.metadata.namespace.as_deref().unwrap_or("default"),
-        service,
-    ))
 }
 
 fn read<T: DeserializeOwned>(kind: &str, document: Value) -> Result<T, ManifestError> {

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, ServicePort};
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use k8s_openapi::api::core::v1::{Node, ServicePort};
 
+use super::endpoints::{Endpoint, EndpointSlice, Pod};
 use super::facts::Facts;
 use super::snapshot::Snapshot;
 use super::spec::{ObjectName, Target};
@@ -25,6 +25,11 @@ const EXCLUDED_TAINTS: [(&str, Option<&str>); 2] = [
     ("karpenter.sh/disrupted", Some("NoSchedule")),
 ];
 
+/// Whether a label of a node counts.
+pub fn counts(label: &str) -> bool {
+    EXCLUDED_LABELS.contains(&label) || label == COMPUTE_TYPE_LABEL
+}
+
 /// The nodes that may be targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Nodes {
@@ -39,7 +44,7 @@ impl Nodes {
     /// stay; a node whose instance is not known is left out and named.
     pub fn of(snapshot: &Snapshot) -> Self {
         let mut nodes = Self::default();
-        for (name, node) in &snapshot.nodes {
+        for (name, node) in snapshot.nodes.iter() {
             if !is_eligible(node) {
                 continue;
             }
@@ -121,15 +126,15 @@ pub(super) fn pods(
 ) -> BTreeSet<Target> {
     let slices = snapshot.endpoint_slices.get(service).into_iter().flatten();
     let mut targets = BTreeSet::new();
-    for slice in slices.filter(|slice| slice.address_type == "IPv4") {
+    for slice in slices.filter(|slice| slice.is_ipv4) {
         for number in slice_ports(slice, port) {
             for endpoint in &slice.endpoints {
-                if serves(endpoint, service, snapshot)
-                    && let Some(address) = endpoint.addresses.first()
+                if serves(endpoint, snapshot)
+                    && let Some(address) = &endpoint.address
                     && let Ok(parsed) = address.parse()
                 {
                     targets.insert(Target {
-                        id: address.clone(),
+                        id: address.to_string(),
                         port: number,
                         outside_vpc: is_outside(parsed, facts),
                     });
@@ -144,58 +149,29 @@ pub(super) fn pods(
 /// resolved already. An unnamed Service port is all ports of the slice.
 fn slice_ports(slice: &EndpointSlice, port: &ServicePort) -> BTreeSet<u16> {
     let name = port.name.as_deref().unwrap_or_default();
-    slice
-        .ports
-        .iter()
-        .flatten()
-        .filter(|slice_port| {
-            name.is_empty() || slice_port.name.as_deref().unwrap_or_default() == name
-        })
-        .filter_map(|slice_port| u16::try_from(slice_port.port?).ok())
+    let ports = slice.ports.iter();
+    ports
+        .filter(|(named, _)| name.is_empty() || **named == *name)
+        .map(|(_, number)| *number)
         .collect()
 }
 
-fn serves(endpoint: &Endpoint, service: &ObjectName, snapshot: &Snapshot) -> bool {
-    let Some(pod) = endpoint
-        .target_ref
-        .as_ref()
-        .filter(|target| target.kind.as_deref() == Some("Pod"))
-    else {
+fn serves(endpoint: &Endpoint, snapshot: &Snapshot) -> bool {
+    let Some(pod) = &endpoint.pod else {
         return false;
     };
-    let conditions = endpoint.conditions.as_ref();
-    if conditions.and_then(|c| c.ready).unwrap_or(true) {
+    if endpoint.is_ready {
         return true;
     }
-    if conditions.and_then(|c| c.terminating).unwrap_or(false) {
-        return false;
-    }
-    let name = ObjectName::new(
-        pod.namespace.as_deref().unwrap_or(&service.namespace),
-        pod.name.as_deref().unwrap_or_default(),
-    );
-    snapshot
-        .pods
-        .get(&name)
-        .is_some_and(|pod| has_ready_containers(pod) && is_on_ready_node(pod, snapshot))
-}
-
-fn has_ready_containers(pod: &Pod) -> bool {
-    containers_ready(pod).is_some_and(|condition| condition.status == "True")
-}
-
-/// The condition that says whether a pod's containers are ready.
-pub(super) fn containers_ready(pod: &Pod) -> Option<&PodCondition> {
-    let status = pod.status.as_ref()?;
-    let mut conditions = status.conditions.iter().flatten();
-    conditions.find(|condition| condition.type_ == "ContainersReady")
+    let is_ready = |pod: &Pod| {
+        pod.containers_ready.is_some_and(|ready| ready.is_true) && is_on_ready_node(pod, snapshot)
+    };
+    !endpoint.is_terminating && snapshot.pods.get(pod).is_some_and(|pod| is_ready(pod))
 }
 
 fn is_on_ready_node(pod: &Pod, snapshot: &Snapshot) -> bool {
-    pod.spec
-        .as_ref()
-        .and_then(|spec| spec.node_name.as_ref())
-        .and_then(|node| snapshot.nodes.get(node))
+    let node = pod.node.as_deref();
+    node.and_then(|node| snapshot.nodes.get(node))
         .is_some_and(|node| is_ready_node(node))
 }
 

@@ -21,6 +21,7 @@ use crate::model::backend::ObservedBackend;
 use crate::model::facts::{Facts, KnownSecurityGroup, Subnet};
 use crate::model::finding::Verdict;
 use crate::model::group::GroupId;
+use crate::model::map::Map;
 use crate::model::ownership;
 use crate::model::spec::{Live, Permission, SecurityGroup, SecurityGroupRef, Source};
 
@@ -40,6 +41,10 @@ pub(super) struct Account {
     /// Whether AWS has said that they are wrong.
     in_doubt: bool,
     instances: BTreeMap<String, (Instant, Instance)>,
+    /// Security groups of pods by their addresses.
+    pods: BTreeMap<String, Arc<BTreeSet<String>>>,
+    /// All that pods have, each once.
+    groups_of_pods: BTreeSet<Arc<BTreeSet<String>>>,
     backend: ObservedBackend,
     /// Since when the backend group or its rules may be wrong.
     backend_doubt: Option<Instant>,
@@ -103,18 +108,20 @@ impl Account {
         self.backend_read = Some(begun);
         self.backend_doubt = self.backend_doubt.filter(|doubt| *doubt >= begun);
         let known = known_groups(groups);
+        let mut others_differ = false;
         if let Some(facts) = &self.facts {
-            let of_others = |all: &BTreeMap<String, KnownSecurityGroup>| {
-                let mut others = all.clone();
-                others.retain(|_, group| !is_of(cluster, group));
-                others
-            };
+            let is_others = |(_, group): &(&String, &KnownSecurityGroup)| !is_of(cluster, group);
+            let before = facts.security_groups.iter().filter(is_others);
             // A VPC is never without one.
             let first = facts.security_groups.is_empty();
-            let same = of_others(&facts.security_groups) == of_others(&known);
-            self.facts_drifted |= !first && !same;
+            others_differ = !first && !before.eq(known.iter().filter(is_others));
         }
-        self.rebuild(|facts| facts.security_groups = known);
+        self.facts_drifted |= others_differ;
+        // Who holds the facts need not look whether they are others now.
+        let same = |facts: &Arc<Facts>| facts.security_groups == known;
+        if !self.facts.as_ref().is_some_and(same) {
+            self.rebuild(|facts| facts.security_groups = known);
+        }
     }
 
     /// Takes in a read of the VPC and its subnets.
@@ -148,7 +155,7 @@ fn is_of_group(backend: &ObservedBackend, id: &str) -> bool {
     backend.group.as_ref().is_some_and(|g| g.arn.0 == id)
 }
 
-fn known_groups(groups: &[Live<SecurityGroup>]) -> BTreeMap<String, KnownSecurityGroup> {
+fn known_groups(groups: &[Live<SecurityGroup>]) -> Map<String, KnownSecurityGroup> {
     let known = |g: &Live<SecurityGroup>| KnownSecurityGroup {
         name: g.spec.name.clone(),
         tags: g.spec.tags.clone(),
@@ -275,29 +282,23 @@ impl Memory {
 
     /// Facts with the security groups of these instances and pods in them.
     /// What is not known yet is read: instances first, then by address what
-    /// is on none of their interfaces. Pods that are not asked for any more
-    /// are forgotten.
+    /// is on none of their interfaces. All of it is remembered until it is
+    /// [forgotten](Self::forget_endpoints).
     pub async fn backend_facts(
         &self,
         instances: &BTreeSet<String>,
         pods: &BTreeSet<PodAddress>,
-    ) -> Result<Arc<Facts>, Error> {
-        self.facts().await?;
+    ) -> Result<Facts, Error> {
+        let mut facts = Facts::clone(&*self.facts().await?);
         let reading = self.reading.begin().await;
         let now = Instant::now();
-        let wanted: BTreeSet<&String> = instances
-            .iter()
-            .chain(pods.iter().filter_map(|p| p.instance.as_ref()))
-            .collect();
-        let (unknown, mut by_address) = {
+        let unknown: BTreeSet<String> = {
             let account = lock(&self.account);
-            let mut unknown: BTreeSet<String> = wanted
-                .iter()
-                .filter(|id| !account.instances.contains_key(**id))
-                .map(|id| (*id).clone())
-                .collect();
-            unknown.extend(account.outdated(pods, now));
-            (unknown, account.known_pods(pods))
+            let on_instances = pods.iter().filter_map(|p| p.instance.as_ref());
+            let wanted = instances.iter().chain(on_instances);
+            let unknown = wanted.filter(|id| !account.instances.contains_key(*id));
+            let outdated = account.outdated(pods, now);
+            unknown.cloned().chain(outdated).collect()
         };
         if !unknown.is_empty() {
             let read = reading.run(interfaces::instances(&self.aws, &unknown));
@@ -308,36 +309,51 @@ impl Memory {
                 account.instances.insert(id, (now, instance));
             }
         }
-        let mut missing = BTreeSet::new();
-        for pod in pods {
-            if by_address.contains_key(&pod.address) {
-                continue;
-            }
-            match lock(&self.account).groups_of(pod) {
-                Some(groups) => {
-                    by_address.insert(pod.address.clone(), groups);
-                }
-                None => {
-                    missing.insert(pod.address.clone());
-                }
-            }
-        }
+        let missing: BTreeSet<String> = {
+            let mut account = lock(&self.account);
+            let unknown = pods.iter().filter(|pod| !account.knows(pod));
+            let unknown: Vec<&PodAddress> = unknown.collect();
+            let missing = unknown.into_iter().filter(|pod| !account.find(pod));
+            missing.map(|pod| pod.address.clone()).collect()
+        };
         if !missing.is_empty() {
             let read = interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing);
-            by_address.extend(reading.run(read).await?);
+            let read = reading.run(read).await?;
+            let mut account = lock(&self.account);
+            for (address, groups) in read {
+                account.remember_pod(address, groups);
+            }
         }
+        let account = lock(&self.account);
+        for id in instances {
+            if let Some((_, instance)) = account.instances.get(id) {
+                let groups = instance.primary.clone();
+                facts.instance_security_groups.insert(id.clone(), groups);
+            }
+        }
+        for PodAddress { address, .. } in pods {
+            if let Some(groups) = account.pods.get(address) {
+                let groups = BTreeSet::clone(groups);
+                facts.pod_security_groups.insert(address.clone(), groups);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Nobody asks for these instances and addresses any more: whoever does
+    /// next may be another one.
+    pub fn forget_endpoints(&self, instances: &BTreeSet<String>, addresses: &BTreeSet<String>) {
         let mut account = lock(&self.account);
-        account.instances.retain(|id, _| wanted.contains(id));
-        let primary = account
-            .instances
-            .iter()
-            .map(|(id, (_, instance))| (id.clone(), instance.primary.clone()))
-            .collect();
-        account.rebuild(|facts| {
-            facts.instance_security_groups = primary;
-            facts.pod_security_groups = by_address;
-        });
-        Ok(account.facts.clone().unwrap_or_default())
+        for id in instances {
+            account.instances.remove(id);
+        }
+        for address in addresses {
+            account.pods.remove(address);
+        }
+        // What only the forgotten had.
+        account
+            .groups_of_pods
+            .retain(|groups| Arc::strong_count(groups) > 1);
     }
 
     /// What AWS holds of the shared backend group.
@@ -454,25 +470,37 @@ impl Memory {
 }
 
 impl Account {
-    /// Security groups of pods that were found by address before and are
-    /// asked for again.
-    fn known_pods(&self, pods: &BTreeSet<PodAddress>) -> BTreeMap<String, BTreeSet<String>> {
-        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
-        pods.iter()
-            .filter_map(|pod| {
-                let groups = known?.get(&pod.address)?;
-                Some((pod.address.clone(), groups.clone()))
-            })
-            .collect()
+    /// Whether the security groups of a pod were found before.
+    fn knows(&self, pod: &PodAddress) -> bool {
+        self.pods.contains_key(&pod.address)
+    }
+
+    /// Finds the security groups of a pod as far as its instance tells.
+    fn find(&mut self, pod: &PodAddress) -> bool {
+        let Some(groups) = self.groups_of(pod) else {
+            return false;
+        };
+        self.remember_pod(pod.address.clone(), groups);
+        true
+    }
+
+    fn remember_pod(&mut self, address: String, groups: BTreeSet<String>) {
+        // Most pods have the same.
+        let groups = if let Some(known) = self.groups_of_pods.get(&groups) {
+            Arc::clone(known)
+        } else {
+            let groups = Arc::new(groups);
+            self.groups_of_pods.insert(Arc::clone(&groups));
+            groups
+        };
+        self.pods.insert(address, groups);
     }
 
     /// Instances that were read before a pod came to them whose address they
     /// do not have, if that was long ago.
     fn outdated(&self, pods: &BTreeSet<PodAddress>, now: Instant) -> BTreeSet<String> {
-        let known = self.facts.as_ref().map(|f| &f.pod_security_groups);
         pods.iter()
-            .filter(|pod| !pod.own_interface)
-            .filter(|pod| !known.is_some_and(|k| k.contains_key(&pod.address)))
+            .filter(|pod| !pod.own_interface && !self.knows(pod))
             .filter_map(|pod| {
                 let id = pod.instance.as_ref()?;
                 let (read, instance) = self.instances.get(id)?;

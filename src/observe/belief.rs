@@ -5,6 +5,7 @@
 //! written, and in the background, it is replaced by a read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::future::try_join_all;
 
@@ -75,7 +76,7 @@ impl Memory {
         let mut groups = lock(&self.groups);
         let listed = groups.listed;
         let known = groups.known.entry(group.clone()).or_default();
-        known.observed = believed.observed;
+        known.observed = Arc::new(believed.observed);
         // It is as old as the listing, for verification.
         known.read = listed;
         known.belief = Some(Belief {
@@ -92,12 +93,12 @@ impl Memory {
 
     /// What is believed of a group, after targets that may be others were
     /// read, once. `None` where nothing is, or there is doubt.
-    pub async fn recall_believed(&self, group: &GroupId) -> Result<Option<Observed>, Error> {
+    pub async fn recall_believed(&self, group: &GroupId) -> Result<Option<Arc<Observed>>, Error> {
         let believed = || {
             let groups = lock(&self.groups);
             let known = groups.known.get(group)?;
             let belief = known.belief.as_ref().filter(|_| known.doubt.is_none())?;
-            Some((known.observed.clone(), belief.other_targets.clone()))
+            Some((Arc::clone(&known.observed), belief.other_targets.clone()))
         };
         let Some((observed, others)) = believed() else {
             return Ok(None);
@@ -114,7 +115,8 @@ impl Memory {
                 && let Some(belief) = &mut known.belief
             {
                 for live in read.into_iter().flatten() {
-                    let mut known = known.observed.target_groups.iter_mut();
+                    let observed = Arc::make_mut(&mut known.observed);
+                    let mut known = observed.target_groups.iter_mut();
                     if let Some(known) = known.find(|known| known.arn == live.arn) {
                         known.targets = live.targets;
                         belief.other_targets.remove(&live.arn);

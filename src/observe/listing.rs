@@ -2,6 +2,7 @@
 //! groups are whose. A few calls for all groups together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::future::try_join3;
@@ -314,7 +315,7 @@ impl Groups {
             if merge::other_state(&merged, &known.observed) {
                 self.other_state.insert(id);
             }
-            known.observed = merged;
+            known.observed = Arc::new(merged);
         }
         self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());

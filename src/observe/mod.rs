@@ -52,7 +52,9 @@ pub use zones::Zones;
 
 use crate::aws::{Aws, Class, Error};
 use crate::model::group::GroupId;
-use crate::model::spec::{Arn, LoadBalancerState, Observed, SecurityGroupRef, Tags};
+use crate::model::spec::{
+    Arn, LiveLoadBalancer, LoadBalancerState, Observed, SecurityGroupRef, Tags,
+};
 use belief::Belief;
 use merge::{Depth, Stamps};
 use schedule::Schedule;
@@ -116,7 +118,8 @@ struct Groups {
 /// One group.
 #[derive(Clone, Debug, Default)]
 struct Remembered {
-    observed: Observed,
+    /// Shared with whoever works with it; never the same after a change.
+    observed: Arc<Observed>,
     /// When the last read of everything began; `None` while only a listing
     /// is known.
     read: Option<Instant>,
@@ -164,11 +167,11 @@ impl Memory {
     /// listing of the account, shared by all, when nothing is; and the reads
     /// of this group where AWS holds something for it. What is only believed
     /// is not known.
-    pub async fn recall(&self, group: &GroupId) -> Result<Observed, Error> {
+    pub async fn recall(&self, group: &GroupId) -> Result<Arc<Observed>, Error> {
         let mut since = {
             let groups = lock(&self.groups);
             match groups.known.get(group) {
-                Some(known) if known.is_sure() => return Ok(known.observed.clone()),
+                Some(known) if known.is_sure() => return Ok(Arc::clone(&known.observed)),
                 Some(known) => known.doubt,
                 None => None,
             }
@@ -181,7 +184,7 @@ impl Memory {
                 .map(|known| Arc::clone(&known.reading));
             let Some(reading) = reading else {
                 // The listing is complete: AWS holds nothing.
-                return Ok(Observed::default());
+                return Ok(Arc::default());
             };
             let reading = reading.begin().await;
             // Whoever had its turn has read it for all.
@@ -219,7 +222,7 @@ impl Memory {
                 known.belief = None;
                 return Ok(true);
             }
-            (known.observed.clone(), groups.by_name.clone(), begun)
+            (Arc::clone(&known.observed), groups.by_name.clone(), begun)
         };
         let read = elb::group(&self.aws, &held, &by_name, settled).await?;
         let mut groups = lock(&self.groups);
@@ -230,7 +233,7 @@ impl Memory {
         let known = groups.known.entry(group.clone()).or_default();
         let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
         let other_state = merge::other_state(&merged, &known.observed);
-        known.observed = merged;
+        known.observed = Arc::new(merged);
         known.read = Some(begun);
         known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
         known.belief = None;
@@ -255,8 +258,8 @@ impl Memory {
                 read: Some(now),
                 ..Remembered::default()
             });
-        let before = known.observed.clone();
-        change(&mut known.observed);
+        let before = Arc::clone(&known.observed);
+        change(Arc::make_mut(&mut known.observed));
         known.stamps.note(&before, &known.observed, now);
         for live in &known.observed.target_groups {
             let mut old = before.target_groups.iter();
@@ -265,12 +268,12 @@ impl Memory {
                 lock(&self.schedule).changed(&live.arn, now);
             }
         }
-        let mut gone = before;
-        gone.load_balancers.retain(|lb| {
+        let left = |lb: &&LiveLoadBalancer| {
             let mut left = known.observed.load_balancers.iter();
-            left.all(|left| left.arn != lb.arn)
-        });
-        let let_go = carried(&gone, backend.as_deref()).into_iter();
+            left.any(|left| left.arn == lb.arn)
+        };
+        let gone = before.load_balancers.iter().filter(|lb| !left(lb));
+        let let_go = carried(gone, &before, backend.as_deref()).into_iter();
         groups.let_go.extend(let_go.map(|id| (id, now)));
         groups.let_go.retain(|_, at| *at + LET_GO > now);
     }
@@ -316,10 +319,10 @@ impl Memory {
     }
 
     /// What is remembered of a group, sure or not; makes no call.
-    pub fn remembered(&self, group: &GroupId) -> Observed {
+    pub fn remembered(&self, group: &GroupId) -> Arc<Observed> {
         let groups = lock(&self.groups);
         let known = groups.known.get(group);
-        known.map(|k| k.observed.clone()).unwrap_or_default()
+        known.map(|k| Arc::clone(&k.observed)).unwrap_or_default()
     }
 
     /// How many load balancers were provisioning when last seen.
@@ -405,13 +408,13 @@ impl Memory {
             let mut groups = lock(&self.groups);
             for (group, arn) in chunk {
                 let known = groups.known.get_mut(group);
-                let lbs = known.map(|k| &mut k.observed.load_balancers);
-                let lb = lbs.and_then(|lbs| lbs.iter_mut().find(|lb| lb.arn == *arn));
-                if let (Some(lb), Some(state)) = (lb, states.get(arn))
-                    && lb.state != *state
-                {
-                    lb.state = *state;
-                    groups.other_state.insert(group.clone());
+                if let (Some(known), Some(state)) = (known, states.get(arn)) {
+                    let other = |lb: &LiveLoadBalancer| lb.arn == *arn && lb.state != *state;
+                    let mut lbs = known.observed.load_balancers.iter();
+                    if let Some(place) = lbs.position(other) {
+                        Arc::make_mut(&mut known.observed).load_balancers[place].state = *state;
+                        groups.other_state.insert(group.clone());
+                    }
                 }
             }
         }
@@ -419,10 +422,13 @@ impl Memory {
     }
 }
 
-/// Ids of the security groups that load balancers of a group have.
-fn carried(observed: &Observed, backend: Option<&str>) -> BTreeSet<String> {
-    let groups = observed.load_balancers.iter();
-    let groups = groups.flat_map(|lb| &lb.spec.security_groups);
+/// Ids of the security groups that these load balancers of a group have.
+fn carried<'a>(
+    load_balancers: impl Iterator<Item = &'a LiveLoadBalancer>,
+    observed: &Observed,
+    backend: Option<&str>,
+) -> BTreeSet<String> {
+    let groups = load_balancers.flat_map(|lb| &lb.spec.security_groups);
     let frontend = || observed.security_groups.first().map(|g| g.arn.0.clone());
     groups
         .filter_map(|group| match group {

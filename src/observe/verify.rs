@@ -6,6 +6,7 @@
 //! it as urgent as itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
@@ -17,7 +18,7 @@ use super::{Groups, Memory, Names, Remembered, elb, lock, tagging};
 use crate::aws::{Class, Error};
 use crate::model::group::GroupId;
 use crate::model::ownership;
-use crate::model::spec::{Arn, Observed, Tags};
+use crate::model::spec::{Arn, LiveTargetGroup, Observed, Tags};
 
 /// What is to be planned again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -212,9 +213,10 @@ impl Remembered {
         if self.stamps.beats(Kind::Targets, arn, begun) {
             return;
         }
-        let mut live = self.observed.target_groups.iter_mut();
-        if let Some(live) = live.find(|live| live.arn == *arn) {
-            live.targets = targets;
+        let differs = |live: &LiveTargetGroup| live.arn == *arn && live.targets != targets;
+        let mut groups = self.observed.target_groups.iter();
+        if let Some(place) = groups.position(differs) {
+            Arc::make_mut(&mut self.observed).target_groups[place].targets = targets;
         }
         if let Some(belief) = &mut self.belief {
             belief.other_targets.remove(arn);
@@ -231,7 +233,7 @@ impl Groups {
                 load_balancers,
                 target_groups,
                 ..
-            } = &known.observed;
+            } = known.observed.as_ref();
             known.doubt.is_none() && !(load_balancers.is_empty() && target_groups.is_empty())
         });
         known.filter_map(|(group, known)| Some((group, known.read?)))
@@ -322,9 +324,8 @@ impl Groups {
             if !is_here {
                 continue;
             }
-            let before = known.observed.clone();
-            for listener in known
-                .observed
+            let before = Arc::clone(&known.observed);
+            for listener in Arc::make_mut(&mut known.observed)
                 .load_balancers
                 .iter_mut()
                 .flat_map(|lb| lb.listeners.values_mut())

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::{Reconciler, lock};
 use crate::key::Key;
 use crate::lane::Lane;
-use crate::model::membership;
 
 /// First and longest pause between two looks at load balancers that are being
 /// provisioned.
@@ -55,9 +54,9 @@ impl Reconciler {
             Ok(groups) => {
                 background.swept = true;
                 let snapshot = self.parts.stores.snapshot();
-                let members = membership::groups(&snapshot, &self.settings).groups;
+                let index = snapshot.index();
                 // Those of Ingresses are woken at the start.
-                let left = groups.into_iter().filter(|g| !members.contains_key(g));
+                let left = groups.into_iter().filter(|g| !index.has_group(g));
                 self.parts
                     .queue
                     .wake_all(left.map(Key::Group), Lane::Restart);

@@ -1,5 +1,6 @@
 //! From settings to a working [`Reconciler`].
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use super::Reconciler;
 use super::background::Background;
 use super::held::Held;
+use super::models::Models;
 use super::records::Records;
 use super::start::Start;
 use crate::aws::client::{Options, vpc_from_metadata};
@@ -104,6 +106,9 @@ impl Reconciler {
             ours: Mutex::default(),
             background: Mutex::new(Background::default()),
             start: Start::default(),
+            models: Models::default(),
+            shares: tokio::sync::Mutex::default(),
+            removed: AtomicU64::default(),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 
 use super::Reconciler;
+use super::shares::Shares;
 use crate::model::finding::Finding;
 use crate::model::group::GroupId;
 use crate::model::records::RecordState;
@@ -36,12 +37,13 @@ impl Reconciler {
             page.section("Ingresses in no group", &"", 0)?;
             print_findings(membership.strays())?;
         }
-        let all = self.all_desired(&membership, &snapshot).await?;
-        let (desired, _) = self.desired_backend(&all, &snapshot).await?;
+        let mut shares = Shares::default();
+        self.look_at_shares(&mut shares, &snapshot).await?;
+        let desired = shares.union.desired(&snapshot, &self.settings);
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);
         page.section("backend security group", &plan, plan.steps.len())?;
         if let Some(records) = &self.records {
-            let looked = records.look(self, &all, &membership, &snapshot).await?;
+            let looked = records.look(self, &membership, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.changes.len())?;
             print_waiting(&looked.plan.states)?;
             print_findings(looked.findings.iter().map(|(_, finding)| finding))?;

@@ -90,6 +90,20 @@ impl Reconciler {
         writer != Some(self.parts.reporter.finalizer_writer())
     }
 
+    /// Takes out of what should be the leavers that are another controller's,
+    /// as far as is remembered. Answers whether anybody is left, or a load
+    /// balancer: whose finalizers were torn off serves until it is gone.
+    pub(super) fn counts_in_all(&self, desired: &mut Desired, snapshot: &Snapshot) -> bool {
+        let group = desired.group.clone();
+        let observed = self.memory.remembered(&group);
+        let is_left = desired.members.is_empty();
+        desired
+            .leavers
+            .retain(|leaver| !self.is_anothers(&group, is_left, leaver, &observed, snapshot));
+        let is_deserted = is_left && desired.leavers.is_empty();
+        !is_deserted || !observed.load_balancers.is_empty()
+    }
+
     /// All groups with their Ingresses, those of other controllers left out.
     pub(super) async fn membership(&self, snapshot: &Snapshot) -> anyhow::Result<Membership> {
         let mut membership = membership::groups(snapshot, &self.settings);
@@ -102,7 +116,8 @@ impl Reconciler {
             // What AWS holds tells whose they are.
             self.memory.groups().await?;
         }
-        for (group, members) in &mut membership.groups {
+        let with_leavers = membership.groups.iter_mut();
+        for (group, members) in with_leavers.filter(|(_, members)| !members.leavers.is_empty()) {
             let observed = self.memory.remembered(group);
             let is_left = members.members.is_empty();
             members

@@ -25,6 +25,7 @@ use crate::lane;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
 use crate::model::membership::Membership;
 use crate::model::records::{ObservedRecords, Place, RecordState};
 use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
@@ -34,7 +35,7 @@ use crate::observe::{self, Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use book::Book;
 use findings::{Owners, by_group, denied, in_words};
-use live::{Live, LoadBalancerOf, context, may_lead_to};
+use live::{Groups, Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
 
 /// First and longest pause between two questions whether a change has been
@@ -52,6 +53,7 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
+    groups: Mutex<Groups>,
 }
 
 /// What is known of a group's records.
@@ -108,6 +110,7 @@ impl Records {
             grace,
             look_again: (LOOK_AGAIN.0.min(most), LOOK_AGAIN.1.min(most)),
             book: Mutex::default(),
+            groups: Mutex::default(),
         }
     }
 
@@ -204,15 +207,18 @@ impl Records {
     pub async fn look(
         &self,
         cx: &Reconciler,
-        all: &BTreeMap<GroupId, Desired>,
         membership: &Membership,
-        snapshot: &Snapshot,
+        snapshot: &Indexed,
     ) -> anyhow::Result<Looked> {
-        let live = Live::of(cx, all);
+        let facts = cx.memory.facts().await?;
+        let (live, frozen, with_frozen) = {
+            let mut groups = lock(&self.groups);
+            groups.look(cx, membership, snapshot, &facts);
+            (groups.live(), groups.keepers(), groups.with_frozen())
+        };
         let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
         let successors = live.successors();
-        let frozen = all.values().flat_map(parting::keepers).collect();
-        let live_hosts = live::hosts_of_frozen(cx, all).await?;
+        let live_hosts = live::hosts_of_frozen(cx, with_frozen).await?;
         let leavers = membership.groups.values().flat_map(|group| &group.leavers);
         let of_leavers: BTreeSet<String> = leavers
             .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
@@ -446,8 +452,7 @@ impl Reconciler {
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
-        let all = self.all_desired(&membership, &snapshot).await?;
-        let looked = records.look(self, &all, &membership, &snapshot).await?;
+        let looked = records.look(self, &membership, &snapshot).await?;
         records.in_doubt(&looked.plan);
         let known = records.looked_at();
         let mut applied = apply::dns::DnsApplied::default();
@@ -467,7 +472,7 @@ impl Reconciler {
         let mut news = records.note(&looked, &applied);
         news.extend(looked.unstated.into_keys());
         if records.looked_at() > known {
-            news.extend(doubt::with_leavers(&all));
+            news.extend(doubt::with_leavers(&membership));
         }
         let lane = lane::current();
         self.parts

@@ -9,13 +9,12 @@ use tokio::sync::OnceCell;
 
 use super::{Reconciler, lock};
 use crate::lane::{self, Lane, Turn};
+use crate::model;
 use crate::model::applied::{SCHEMA, spoken_for, targets_digest};
 use crate::model::desired::Desired;
 use crate::model::group::GroupId;
 use crate::model::limits::Limits;
-use crate::model::membership;
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::Observed;
 use crate::observe::{Believed, Names};
 use crate::plan::PlanContext;
 use crate::plan::trust::{assumed, live_target_groups};
@@ -34,10 +33,9 @@ impl Reconciler {
     /// Where they cannot be read there are none: all groups are read.
     pub(super) async fn read_records(&self) -> BTreeSet<GroupId> {
         let snapshot = self.parts.stores.snapshot();
-        let membership = membership::groups(&snapshot, &self.settings);
         // Those that are in no group are shown as groups too.
-        let lost = membership.lost();
-        let shown = membership.groups.keys().chain(lost.keys());
+        let lost = snapshot.index().lost();
+        let shown = snapshot.index().groups().chain(lost.keys());
         let records = match self.parts.reporter.read_resources(shown).await {
             Ok(records) => records,
             Err(error) => {
@@ -74,32 +72,38 @@ impl Reconciler {
 
     async fn begin_with_records(&self) -> anyhow::Result<()> {
         let snapshot = self.parts.stores.snapshot();
-        let membership = membership::groups(&snapshot, &self.settings);
-        let all = self.all_desired(&membership, &snapshot).await?;
+        let facts = self.memory.facts().await?;
         let mut names = Names::default();
-        for desired in all.values() {
-            if let Some(stack) = spoken_for(desired) {
+        let begun = std::time::Instant::now();
+        // Twice, and none of them kept: all together they would be most of the
+        // memory that this process ever has.
+        let build = |group| model::build_indexed(group, &snapshot, &facts, &self.settings);
+        for desired in snapshot.index().groups().map(build) {
+            if let Some(stack) = spoken_for(&desired) {
                 names.load_balancer(&stack.load_balancer);
                 for wished in stack.target_groups.values() {
                     names.target_group(&wished.target_group);
                 }
             }
         }
+        let built = begun.elapsed();
         self.memory.list_by_name(&names).await?;
+        drop(names);
         let records = std::mem::take(&mut *lock(&self.start.records));
         let mut believed = 0;
-        for (group, desired) in &all {
-            let Some(record) = records.get(group) else {
-                continue;
-            };
-            if let Some(belief) = self.believed(desired, record, &snapshot) {
+        for (group, record) in &records {
+            if snapshot.index().has_group(group)
+                && let Some(belief) = self.believed(&build(group), record, &snapshot)
+            {
                 self.memory.believe(group, belief);
                 believed += 1;
             }
         }
+        let groups = snapshot.index().groups().count();
         tracing::info!(
-            groups = all.len(),
+            groups,
             as_left = believed,
+            model_ms = built.as_millis(),
             "the account is listed; groups that are not as they were left are read"
         );
         Ok(())
@@ -122,7 +126,7 @@ impl Reconciler {
         if !made {
             return None;
         }
-        let listed: Observed = self.memory.remembered(&desired.group);
+        let listed = self.memory.remembered(&desired.group);
         let cx = PlanContext {
             backend: self.memory.backend_id(),
             open_ports: BTreeSet::new(),

@@ -1,13 +1,13 @@
 //! The kinds that are watched: what is kept of each object, where it stands in
 //! the snapshot, and when two versions of it say the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{
-    Container, Namespace, Node, NodeSpec, NodeStatus, Pod, PodSpec, PodStatus, Service,
+    Namespace, Node, NodeSpec, NodeStatus, Pod, Service, ServiceSpec,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
@@ -20,8 +20,13 @@ use super::routes::{self, View};
 use super::stores::Kept;
 use crate::key::Key;
 use crate::lane::Lane;
-use crate::model::snapshot::{SERVICE_NAME_LABEL, TargetGroupBinding};
+use crate::model::annotations::{CLASS_ANNOTATION, PREFIX};
+use crate::model::endpoints;
+use crate::model::index::Indexed;
+use crate::model::settings::Settings;
+use crate::model::snapshot::TargetGroupBinding;
 use crate::model::spec::ObjectName;
+use crate::model::targets;
 use crate::model::writers::keep_writers_of_finalizers;
 
 /// Annotation of `kubectl apply` that repeats the whole object.
@@ -34,32 +39,52 @@ pub(super) trait Kind:
     /// How urgent a change is.
     const LANE: Lane = Lane::Edit;
 
+    /// What is kept of an object.
+    type Kept: Clone + Debug + Send + Sync;
+
     /// What an object is found by.
     type Id: Clone + Debug + Ord + Send;
 
     /// What an object with this metadata is found by.
     fn id(metadata: &ObjectMeta) -> Self::Id;
 
-    /// Drops what nothing depends on.
-    fn trim(&mut self);
+    /// What decisions depend on.
+    fn kept(self) -> Self::Kept;
 
     /// Whether a change from one version to the other can change a decision.
-    fn differs(&self, other: &Self) -> bool;
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool;
 
     /// All objects that are kept.
     fn ids(kept: &Kept) -> BTreeSet<Self::Id>;
 
     /// One object.
-    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self>>;
+    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>>;
 
     /// Keeps an object.
-    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self>);
+    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>);
 
     /// Drops an object.
     fn forget(kept: &mut Kept, id: &Self::Id);
 
+    /// Whether a change may concern other keys than before, even if the
+    /// object itself says nothing of them.
+    const MOVES: bool = false;
+
+    /// Tells the index of a change that the snapshot has in it already.
+    fn index(_known: &mut Indexed, _of: &Of<'_, Self>, _settings: &Settings) {}
+
     /// The keys that a change concerns.
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key>;
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key>;
+}
+
+/// One object before and after a change.
+pub(super) struct Of<'a, K: Kind> {
+    /// Which.
+    pub(super) id: &'a K::Id,
+    /// `None`: it has come.
+    pub(super) old: Option<&'a K::Kept>,
+    /// `None`: it has gone.
+    pub(super) new: Option<&'a K::Kept>,
 }
 
 /// Metadata with nothing but names and uid, and what else is asked for.
@@ -84,7 +109,8 @@ fn named(metadata: &ObjectMeta) -> String {
 
 /// The store of a kind that is one map of the snapshot.
 macro_rules! stored_in {
-    ($map:ident, $id:ty, $named:path) => {
+    ($map:ident, $id:ty, $named:path, $kept:ty) => {
+        type Kept = $kept;
         type Id = $id;
 
         fn id(metadata: &ObjectMeta) -> Self::Id {
@@ -92,176 +118,193 @@ macro_rules! stored_in {
         }
 
         fn ids(kept: &Kept) -> BTreeSet<Self::Id> {
-            kept.snapshot.$map.keys().cloned().collect()
+            kept.known.$map.keys().cloned().collect()
         }
 
-        fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self>> {
-            kept.snapshot.$map.get(id).cloned()
+        fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>> {
+            kept.known.$map.get(id).cloned()
         }
 
-        fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self>) {
-            Arc::make_mut(&mut kept.snapshot).$map.insert(id, object);
+        fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>) {
+            Arc::make_mut(&mut kept.known)
+                .snapshot
+                .$map
+                .insert(id, object);
         }
 
         fn forget(kept: &mut Kept, id: &Self::Id) {
-            Arc::make_mut(&mut kept.snapshot).$map.remove(id);
+            Arc::make_mut(&mut kept.known).snapshot.$map.remove(id);
         }
     };
 }
 
 impl Kind for Ingress {
-    stored_in!(ingresses, ObjectName, namespaced);
+    stored_in!(ingresses, ObjectName, namespaced, Self);
 
-    fn trim(&mut self) {
+    fn kept(mut self) -> Self {
         keep_writers_of_finalizers(&mut self.metadata);
+        self.metadata.labels = None;
         if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.remove(LAST_APPLIED);
+            annotations.retain(|key, _| key.starts_with(PREFIX) || key == CLASS_ANNOTATION);
         }
+        self
     }
 
     /// Neither the status, which is ours to write, nor the resource version,
     /// which every write moves; nor `generation`, which annotations do not.
-    fn differs(&self, other: &Self) -> bool {
+    fn differs(old: &Self, new: &Self) -> bool {
         let said = |ingress: &Self| {
             let metadata = &ingress.metadata;
             (
                 metadata.uid.clone(),
                 metadata.deletion_timestamp.clone(),
                 metadata.annotations.clone().unwrap_or_default(),
-                metadata.labels.clone().unwrap_or_default(),
                 metadata.finalizers.clone().unwrap_or_default(),
             )
         };
-        self.spec != other.spec || said(self) != said(other)
+        old.spec != new.spec || said(old) != said(new)
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        routes::ingress(old, new, view)
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, settings: &Settings) {
+        known.ingress_changed(of.old, of.new, settings);
+    }
+
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::ingress(of.old, of.new, view)
     }
 }
 
 impl Kind for IngressClass {
-    stored_in!(ingress_classes, String, named);
+    const MOVES: bool = true;
 
-    fn trim(&mut self) {
+    stored_in!(ingress_classes, String, named, Self);
+
+    fn kept(mut self) -> Self {
         bare(&mut self.metadata, |all, kept| {
             kept.annotations.clone_from(&all.annotations);
             if let Some(annotations) = &mut kept.annotations {
                 annotations.remove(LAST_APPLIED);
             }
         });
+        self
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        routes::ingress_class(old, new, view)
+    fn index(known: &mut Indexed, _: &Of<'_, Self>, settings: &Settings) {
+        known.classes_changed(settings);
+    }
+
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::ingress_class(of.old, of.new, view)
     }
 }
 
 impl Kind for Service {
-    stored_in!(services, ObjectName, namespaced);
+    stored_in!(services, ObjectName, namespaced, Self);
 
-    fn trim(&mut self) {
+    fn kept(mut self) -> Self {
         bare(&mut self.metadata, |all, kept| {
-            kept.annotations.clone_from(&all.annotations);
-            if let Some(annotations) = &mut kept.annotations {
-                annotations.remove(LAST_APPLIED);
-            }
+            let annotations = all.annotations.iter().flatten();
+            let ours = annotations.filter(|(key, _)| key.starts_with(PREFIX));
+            let ours: BTreeMap<_, _> = ours
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            kept.annotations = Some(ours).filter(|ours| !ours.is_empty());
+        });
+        self.spec = self.spec.take().map(|spec| ServiceSpec {
+            type_: spec.type_,
+            ports: spec.ports,
+            ip_families: spec.ip_families,
+            ..ServiceSpec::default()
         });
         self.status = None;
+        self
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        routes::service(old.or(new), view)
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::endpoints(of.id, view)
     }
 }
 
-/// The Service that a slice belongs to.
-fn service_of(slice: &EndpointSlice) -> Option<ObjectName> {
-    let labels = slice.metadata.labels.as_ref()?;
-    Some(ObjectName::new(
-        slice.metadata.namespace.clone().unwrap_or_default(),
-        labels.get(SERVICE_NAME_LABEL)?,
-    ))
+/// The Services that a slice belongs, or belonged, to.
+fn services_of<'a>(of: &Of<'a, EndpointSlice>) -> BTreeSet<&'a ObjectName> {
+    let versions = [of.old, of.new].into_iter().flatten();
+    versions
+        .filter_map(|slice| slice.service.as_ref())
+        .collect()
 }
 
 impl Kind for EndpointSlice {
     const LANE: Lane = Lane::Targets;
 
+    type Kept = endpoints::EndpointSlice;
     type Id = ObjectName;
 
     fn id(metadata: &ObjectMeta) -> Self::Id {
         namespaced(metadata)
     }
 
-    fn trim(&mut self) {
-        bare(&mut self.metadata, |all, kept| {
-            let service = all
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get_key_value(SERVICE_NAME_LABEL));
-            kept.labels = service.map(|(key, name)| [(key.clone(), name.clone())].into());
-            // What targets were made from is told by it after a restart.
-            kept.resource_version.clone_from(&all.resource_version);
-        });
-        for endpoint in &mut self.endpoints {
-            endpoint.deprecated_topology = None;
-            endpoint.hints = None;
-            endpoint.hostname = None;
-            if let Some(target) = &mut endpoint.target_ref {
-                target.resource_version = None;
-            }
-        }
+    fn kept(self) -> Self::Kept {
+        self.into()
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    /// The version counts: what targets were made from is told by it after a
+    /// restart.
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
     fn ids(kept: &Kept) -> BTreeSet<Self::Id> {
         kept.slices.keys().cloned().collect()
     }
 
-    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self>> {
+    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>> {
         kept.slices.get(id).cloned()
     }
 
-    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self>) {
+    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>) {
         // Its label may name another Service than before.
         Self::forget(kept, &id);
-        if let Some(service) = service_of(&object) {
-            let slices = &mut Arc::make_mut(&mut kept.snapshot).endpoint_slices;
-            slices.entry(service).or_default().push(Arc::clone(&object));
+        if let Some(service) = object.service.clone() {
+            let known = Arc::make_mut(&mut kept.known);
+            let slices = &mut known.snapshot.endpoint_slices;
+            slices.change(service, |slices| slices.push(Arc::clone(&object)));
         }
         kept.slices.insert(id, object);
     }
 
     fn forget(kept: &mut Kept, id: &Self::Id) {
-        let Some(service) = kept.slices.remove(id).as_deref().and_then(service_of) else {
+        let Some(slice) = kept.slices.remove(id) else {
             return;
         };
-        let slices = &mut Arc::make_mut(&mut kept.snapshot).endpoint_slices;
-        if let Some(of_service) = slices.get_mut(&service) {
-            of_service.retain(|slice| Self::id(&slice.metadata) != *id);
+        let slices = &mut Arc::make_mut(&mut kept.known).snapshot.endpoint_slices;
+        if let Some(service) = &slice.service
+            && let Some(of_service) = slices.get_mut(service)
+        {
+            of_service.retain(|other| other.name != slice.name);
             if of_service.is_empty() {
-                slices.remove(&service);
+                slices.remove(service);
             }
         }
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        [old, new]
-            .into_iter()
-            .flatten()
-            .filter_map(service_of)
-            .flat_map(|service| routes::endpoints(&service, view))
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, _: &Settings) {
+        for service in services_of(of) {
+            known.endpoints_changed(service);
+        }
+    }
+
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        let services = services_of(of).into_iter();
+        services
+            .flat_map(|service| routes::endpoints(service, view))
             .collect()
     }
 }
@@ -269,67 +312,36 @@ impl Kind for EndpointSlice {
 impl Kind for Pod {
     const LANE: Lane = Lane::Targets;
 
-    stored_in!(pods, ObjectName, namespaced);
+    stored_in!(pods, ObjectName, namespaced, endpoints::Pod);
 
-    /// A whole pod is large and there are many: what is kept is a fiftieth.
-    fn trim(&mut self) {
-        bare(&mut self.metadata, |all, kept| {
-            kept.deletion_timestamp.clone_from(&all.deletion_timestamp);
-        });
-        self.spec = self.spec.take().map(|spec| PodSpec {
-            node_name: spec.node_name,
-            host_network: spec.host_network,
-            containers: spec
-                .containers
-                .into_iter()
-                .map(|container| Container {
-                    name: container.name,
-                    ports: container.ports,
-                    ..Container::default()
-                })
-                .collect(),
-            ..PodSpec::default()
-        });
-        self.status = self.status.take().map(|status| PodStatus {
-            pod_ip: status.pod_ip,
-            pod_ips: status.pod_ips,
-            conditions: status.conditions.map(|mut conditions| {
-                conditions.retain(|condition| {
-                    matches!(condition.type_.as_str(), "ContainersReady" | "Ready")
-                });
-                for condition in &mut conditions {
-                    condition.last_probe_time = None;
-                    if condition.type_ != "ContainersReady" {
-                        condition.last_transition_time = None;
-                    }
-                    condition.message = None;
-                    condition.reason = None;
-                }
-                conditions
-            }),
-            ..PodStatus::default()
-        });
+    fn kept(self) -> Self::Kept {
+        self.into()
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        new.or(old)
-            .map(|pod| routes::pod(&namespaced(&pod.metadata), view))
-            .unwrap_or_default()
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, _: &Settings) {
+        known.pod_changed(of.id, of.old, of.new);
+    }
+
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::pod(of.id, view)
     }
 }
 
 impl Kind for Node {
     const LANE: Lane = Lane::Targets;
 
-    stored_in!(nodes, String, named);
+    stored_in!(nodes, String, named, Self);
 
-    fn trim(&mut self) {
+    fn kept(mut self) -> Self {
         bare(&mut self.metadata, |all, kept| {
-            kept.labels.clone_from(&all.labels);
+            let labels = all.labels.iter().flatten();
+            let counting = labels.filter(|(key, _)| targets::counts(key));
+            let counting = counting.map(|(key, value)| (key.clone(), value.clone()));
+            kept.labels = Some(counting.collect());
         });
         self.spec = self.spec.take().map(|spec| NodeSpec {
             provider_id: spec.provider_id,
@@ -339,11 +351,9 @@ impl Kind for Node {
                 }
                 taints
             }),
-            unschedulable: spec.unschedulable,
             ..NodeSpec::default()
         });
         self.status = self.status.take().map(|status| NodeStatus {
-            addresses: status.addresses,
             conditions: status.conditions.map(|mut conditions| {
                 conditions.retain(|condition| condition.type_ == "Ready");
                 for condition in &mut conditions {
@@ -357,38 +367,36 @@ impl Kind for Node {
             }),
             ..NodeStatus::default()
         });
+        self
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        new.or(old)
-            .map(|node| routes::node(&named(&node.metadata), view))
-            .unwrap_or_default()
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::node(of.id, view)
     }
 }
 
 impl Kind for Namespace {
-    stored_in!(namespaces, String, named);
+    stored_in!(namespaces, String, named, Self);
 
-    fn trim(&mut self) {
+    fn kept(mut self) -> Self {
         bare(&mut self.metadata, |all, kept| {
             kept.labels.clone_from(&all.labels);
         });
         self.spec = None;
         self.status = None;
+        self
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self != other
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        new.or(old)
-            .map(|namespace| routes::namespace(&named(&namespace.metadata), view))
-            .unwrap_or_default()
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        routes::namespace(of.id, view)
     }
 }
 
@@ -428,69 +436,59 @@ impl Resource for Binding {
     }
 }
 
-impl Binding {
-    /// What decisions see of it.
-    pub(super) fn seen(&self) -> TargetGroupBinding {
-        TargetGroupBinding {
-            name: namespaced(&self.metadata),
-            labels: self.metadata.labels.clone().unwrap_or_default(),
-        }
-    }
-}
-
 impl Kind for Binding {
+    type Kept = TargetGroupBinding;
     type Id = ObjectName;
 
     fn id(metadata: &ObjectMeta) -> Self::Id {
         namespaced(metadata)
     }
 
-    fn trim(&mut self) {
-        bare(&mut self.metadata, |all, kept| {
-            kept.labels.clone_from(&all.labels);
-        });
+    fn kept(self) -> Self::Kept {
+        TargetGroupBinding {
+            name: namespaced(&self.metadata),
+            labels: self.metadata.labels.unwrap_or_default(),
+        }
     }
 
-    fn differs(&self, other: &Self) -> bool {
-        self.metadata != other.metadata
+    fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
+        old != new
     }
 
     fn ids(kept: &Kept) -> BTreeSet<Self::Id> {
-        let bindings = &kept.snapshot.target_group_bindings;
+        let bindings = &kept.known.target_group_bindings;
         bindings
             .iter()
             .map(|binding| binding.name.clone())
             .collect()
     }
 
-    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self>> {
-        let bindings = &kept.snapshot.target_group_bindings;
+    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>> {
+        let bindings = &kept.known.target_group_bindings;
         let binding = bindings.iter().find(|binding| binding.name == *id)?;
-        Some(Arc::new(Self {
-            metadata: ObjectMeta {
-                name: Some(binding.name.name.clone()),
-                namespace: Some(binding.name.namespace.clone()),
-                labels: Some(binding.labels.clone()),
-                ..ObjectMeta::default()
-            },
-        }))
+        Some(Arc::new(binding.clone()))
     }
 
-    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self>) {
+    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>) {
         Self::forget(kept, &id);
-        let snapshot = Arc::make_mut(&mut kept.snapshot);
-        snapshot.target_group_bindings.push(object.seen());
+        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
+        let binding = Arc::unwrap_or_clone(object);
+        snapshot.target_group_bindings.push(binding);
     }
 
     fn forget(kept: &mut Kept, id: &Self::Id) {
-        let snapshot = Arc::make_mut(&mut kept.snapshot);
+        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
         snapshot
             .target_group_bindings
             .retain(|binding| binding.name != *id);
     }
 
-    fn keys(old: Option<&Self>, new: Option<&Self>, view: View<'_>) -> BTreeSet<Key> {
-        let seen: Vec<_> = [old, new].into_iter().flatten().map(Self::seen).collect();
-        routes::bindings(seen, view)
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, _: &Settings) {
+        known.binding_changed(of.old, of.new);
+    }
+
+    fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
+        let versions = [of.old, of.new].into_iter().flatten();
+        routes::bindings(versions.cloned().collect(), view)
     }
 }

@@ -31,7 +31,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use self::kinds::{Binding, Kind};
-use self::routes::View;
 use self::stores::Change;
 pub use self::stores::Stores;
 use crate::api_error::ApiError;
@@ -47,6 +46,11 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 const SOON: Duration = Duration::from_millis(100);
 /// A question that was not answered is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// A first list of which nothing comes for this long is asked for anew: who
+/// waits for it can do nothing, and a connection that was lost without a word
+/// tells of nothing. Also ends the longest pauses after errors.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// HTTP status of what is not there. The code and not the reason, which the
 /// answer about a kind that is not installed does not have.
@@ -65,7 +69,7 @@ pub fn start(
     settings: Arc<Settings>,
     wake: Wake,
 ) -> (Arc<Stores>, JoinSet<&'static str>) {
-    let stores = Arc::new(Stores::waiting_for([
+    let kinds = [
         name::<Ingress>(),
         name::<IngressClass>(),
         name::<Service>(),
@@ -74,10 +78,10 @@ pub fn start(
         name::<Node>(),
         name::<Namespace>(),
         name::<Binding>(),
-    ]));
+    ];
+    let stores = Arc::new(Stores::waiting_for(kinds, settings));
     let watch = Watch {
         stores: Arc::clone(&stores),
-        settings,
         wake,
     };
     let mut tasks = JoinSet::new();
@@ -147,7 +151,6 @@ fn said(error: watcher::Error) -> String {
 #[derive(Clone)]
 struct Watch {
     stores: Arc<Stores>,
-    settings: Arc<Settings>,
     wake: Wake,
 }
 
@@ -186,16 +189,33 @@ impl Watch {
         config: watcher::Config,
     ) -> Ended {
         let streaming = config.initial_list_strategy == watcher::InitialListStrategy::StreamingList;
-        let mut events = pin!(watcher(api, config).default_backoff());
-        let mut list: Vec<Arc<K>> = Vec::new();
+        let start = || Box::pin(watcher(api.clone(), config.clone()).default_backoff());
+        let mut events = start();
+        let mut list: Vec<(K::Id, Arc<K::Kept>)> = Vec::new();
+        let mut listed = false;
         loop {
+            let next = if listed {
+                Ok(events.next().await)
+            } else {
+                tokio::time::timeout(SILENCE, events.next()).await
+            };
+            let Ok(event) = next else {
+                let seconds = SILENCE.as_secs();
+                tracing::warn!(
+                    kind = name::<K>(),
+                    "no list came within {seconds} s; asking anew"
+                );
+                events = start();
+                continue;
+            };
             // The stream of a watcher does not end.
-            let Some(event) = events.next().await else {
+            let Some(event) = event else {
                 return Ended::NoSuchKind;
             };
             let settled = self.stores.pending().is_empty();
-            let changes: Vec<Change<K>> = match event {
+            let changes: Vec<Change> = match event {
                 Ok(Event::Init) => {
+                    listed = false;
                     list.clear();
                     Vec::new()
                 }
@@ -204,13 +224,14 @@ impl Watch {
                     Vec::new()
                 }
                 Ok(Event::InitDone) => {
-                    let changes = self.stores.replace(std::mem::take(&mut list));
+                    listed = true;
+                    let changes = self.stores.replace::<K>(std::mem::take(&mut list));
                     self.stores.listed(name::<K>());
                     changes
                 }
                 Ok(Event::Apply(object)) => {
-                    let object = self.readable(object);
-                    self.stores.keep(object).into_iter().collect()
+                    let (id, object) = self.readable(object);
+                    self.stores.keep::<K>(id, object).into_iter().collect()
                 }
                 Ok(Event::Delete(object)) => {
                     let id = K::id(object.meta());
@@ -233,39 +254,25 @@ impl Watch {
             };
             // Before that everything is woken when the last list is in.
             if settled {
-                self.route(&changes);
+                self.route::<K>(&changes);
             }
         }
     }
 
-    fn route<K: Kind>(&self, changes: &[Change<K>]) {
-        if changes.is_empty() {
-            return;
-        }
-        let snapshot = self.stores.snapshot();
-        let view = View {
-            snapshot: &snapshot,
-            settings: &self.settings,
-        };
-        let keys: BTreeSet<Key> = changes
-            .iter()
-            .flat_map(|change| K::keys(change.old.as_deref(), change.new.as_deref(), view))
-            .collect();
+    fn route<K: Kind>(&self, changes: &[Change]) {
+        let keys: BTreeSet<&Key> = changes.iter().flatten().collect();
         for key in keys {
             tracing::debug!(kind = name::<K>(), %key, "changed");
-            (self.wake)(key, K::LANE);
+            (self.wake)(key.clone(), K::LANE);
         }
     }
 
-    /// The object, trimmed. One that cannot be read counts as it was when it
-    /// could be read; if it never could, as one of which only the metadata is
-    /// known: it is there, and must not look deleted.
-    fn readable<K: Kind>(&self, object: DeserializeGuard<K>) -> Arc<K> {
+    /// What is kept of the object. One that cannot be read counts as it was
+    /// when it could be read; if it never could, as one of which only the
+    /// metadata is known: it is there, and must not look deleted.
+    fn readable<K: Kind>(&self, object: DeserializeGuard<K>) -> (K::Id, Arc<K::Kept>) {
         match object.0 {
-            Ok(mut object) => {
-                object.trim();
-                Arc::new(object)
-            }
+            Ok(object) => (K::id(object.meta()), Arc::new(object.kept())),
             Err(unreadable) => {
                 tracing::error!(
                     kind = name::<K>(),
@@ -275,12 +282,13 @@ impl Watch {
                     "an object cannot be read; it counts as it was before"
                 );
                 let id = K::id(&unreadable.metadata);
-                self.stores.find(&id).unwrap_or_else(|| {
+                let before = self.stores.find::<K>(&id);
+                let kept = before.unwrap_or_else(|| {
                     let mut object = K::default();
                     *object.meta_mut() = unreadable.metadata;
-                    object.trim();
-                    Arc::new(object)
-                })
+                    Arc::new(object.kept())
+                });
+                (id, kept)
             }
         }
     }
@@ -317,7 +325,7 @@ impl Watch {
                     let changes = self.stores.replace::<Binding>(Vec::new());
                     self.stores.listed(name::<Binding>());
                     if settled {
-                        self.route(&changes);
+                        self.route::<Binding>(&changes);
                     }
                     let pause = look_again;
                     look_again = (look_again * 2).min(LOOK_AGAIN);

@@ -8,14 +8,13 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::Endpoint;
-use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressClass};
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt as _;
 
 use crate::key::Key;
 use crate::model::annotations;
 use crate::model::group::GroupId;
+use crate::model::index::{Indexed, services_of};
 use crate::model::membership::{self, Place};
 use crate::model::settings::Settings;
 use crate::model::snapshot::{Snapshot, TargetGroupBinding};
@@ -25,16 +24,16 @@ use crate::model::spec::{ObjectName, TargetType};
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     /// All kinds, the change included.
-    pub snapshot: &'a Snapshot,
+    pub known: &'a Indexed,
     /// Settings.
     pub settings: &'a Settings,
 }
 
 /// All keys there are: at the start, and when everything is verified.
 pub fn everything(view: View<'_>) -> BTreeSet<Key> {
-    let membership = membership::groups(view.snapshot, view.settings);
-    let groups = membership.groups.into_keys().chain(membership.left_alone);
-    let mut keys: BTreeSet<Key> = groups.map(Key::Group).collect();
+    let index = view.known.index();
+    let groups = index.groups().chain(index.left_alone());
+    let mut keys: BTreeSet<Key> = groups.cloned().map(Key::Group).collect();
     keys.insert(Key::Backend);
     keys.extend(dns(view));
     keys
@@ -48,7 +47,7 @@ pub fn ingress(old: Option<&Ingress>, new: Option<&Ingress>, view: View<'_>) -> 
         .collect();
     let unreadable = versions().any(|version| {
         matches!(
-            membership::group_of(version, view.snapshot, view.settings),
+            membership::group_of(version, view.known, view.settings),
             Place::Unreadable(_)
         )
     });
@@ -71,50 +70,37 @@ pub fn ingress_class(
     let Some(class) = new.or(old) else {
         return BTreeSet::new();
     };
-    let name = class.name_any();
-    let concerned = view.snapshot.ingresses.values().filter(|ingress| {
+    let class = class.name_any();
+    let concerned = view.known.ingresses.iter().filter(|(_, ingress)| {
         let named = ingress
             .spec
             .as_ref()
             .and_then(|spec| spec.ingress_class_name.as_deref());
-        named.is_none_or(|named| named == name)
+        named.is_none_or(|named| named == class)
     });
-    concerned
-        .flat_map(|changed| ingress(None, Some(changed), view))
-        .collect()
+    let mut keys = BTreeSet::new();
+    for (name, changed) in concerned {
+        keys.extend(ingress(None, Some(changed), view));
+        // Where it was until now is what the index says before it knows.
+        keys.extend(view.known.index().groups_of(name).cloned().map(Key::Group));
+    }
+    keys
 }
 
-/// A Service changed.
-pub fn service(service: Option<&Service>, view: View<'_>) -> BTreeSet<Key> {
-    service
-        .map(|service| {
-            let namespace = service.namespace().unwrap_or_default();
-            endpoints(&ObjectName::new(namespace, service.name_any()), view)
-        })
-        .unwrap_or_default()
-}
-
-/// Something about a Service changed: the groups of Ingresses that name it.
+/// A Service or something about it changed: the groups of Ingresses that name
+/// it.
 pub fn endpoints(service: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
-    let concerned = view.snapshot.ingresses.iter().filter(|(name, ingress)| {
-        name.namespace == service.namespace
-            && services_of(ingress).any(|named| named == service.name)
-    });
-    with_backend(concerned.flat_map(|(_, ingress)| groups_of(ingress, view)))
+    with_backend(view.known.index().groups_of_service(service).cloned())
 }
 
 /// A pod changed. What targets need is in EndpointSlices, which change of
 /// their own; a pod matters while it is not ready there, since one that waits
 /// for nothing but a readiness gate is a target already.
 pub fn pod(pod: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
-    waiting_endpoints(view, |namespace, endpoint| {
-        let target = endpoint.target_ref.as_ref();
-        namespace == pod.namespace
-            && target.is_some_and(|target| {
-                target.kind.as_deref() == Some("Pod")
-                    && target.name.as_deref() == Some(pod.name.as_str())
-            })
-    })
+    let services = view.known.index().waiting_for_pod(pod);
+    services
+        .flat_map(|service| endpoints(service, view))
+        .collect()
 }
 
 /// A node came, went, or changed in what decisions look at: the groups with
@@ -122,14 +108,15 @@ pub fn pod(pod: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
 /// gate.
 pub fn node(node: &str, view: View<'_>) -> BTreeSet<Key> {
     let concerned = view
-        .snapshot
+        .known
         .ingresses
         .iter()
         .filter(|(name, ingress)| has_instance_targets(name, ingress, view));
-    let mut keys = with_backend(concerned.flat_map(|(_, ingress)| groups_of(ingress, view)));
-    keys.extend(waiting_endpoints(view, |_, endpoint| {
-        endpoint.node_name.as_deref() == Some(node)
-    }));
+    let index = view.known.index();
+    let groups = concerned.flat_map(|(name, _)| index.groups_of(name));
+    let mut keys = with_backend(groups.cloned());
+    let waiting = view.known.index().waiting_on_node(node);
+    keys.extend(waiting.flat_map(|service| endpoints(service, view)));
     // The rules of the backend security group are on the groups of nodes.
     keys.insert(Key::Backend);
     keys
@@ -138,7 +125,7 @@ pub fn node(node: &str, view: View<'_>) -> BTreeSet<Key> {
 /// A namespace's labels changed: a class may choose its Ingresses by them.
 pub fn namespace(namespace: &str, view: View<'_>) -> BTreeSet<Key> {
     let concerned = view
-        .snapshot
+        .known
         .ingresses
         .iter()
         .filter(|(name, _)| name.namespace == namespace);
@@ -177,46 +164,10 @@ fn with_backend(groups: impl Iterator<Item = GroupId>) -> BTreeSet<Key> {
 /// The group that an Ingress is in, and those whose finalizers it carries.
 fn groups_of(ingress: &Ingress, view: View<'_>) -> Vec<GroupId> {
     let mut groups = membership::finalizer_groups(ingress);
-    if let Place::Member(group, _) = membership::group_of(ingress, view.snapshot, view.settings) {
+    if let Place::Member(group, _) = membership::group_of(ingress, view.known, view.settings) {
         groups.push(group);
     }
     groups
-}
-
-/// Keys of the Services that have an endpoint like this which is not ready.
-fn waiting_endpoints(view: View<'_>, like_this: impl Fn(&str, &Endpoint) -> bool) -> BTreeSet<Key> {
-    let waits = |endpoint: &Endpoint| {
-        let conditions = endpoint.conditions.as_ref();
-        conditions.and_then(|conditions| conditions.ready) == Some(false)
-    };
-    let concerned = view
-        .snapshot
-        .endpoint_slices
-        .iter()
-        .filter(|(service, slices)| {
-            let mut of_service = slices.iter().flat_map(|slice| &slice.endpoints);
-            of_service.any(|endpoint| waits(endpoint) && like_this(&service.namespace, endpoint))
-        });
-    concerned
-        .flat_map(|(service, _)| endpoints(service, view))
-        .collect()
-}
-
-/// Names of the Services that an Ingress sends requests to.
-fn services_of(ingress: &Ingress) -> impl Iterator<Item = &str> {
-    let spec = ingress.spec.as_ref();
-    let default = spec.and_then(|spec| spec.default_backend.as_ref());
-    let rules = spec
-        .into_iter()
-        .flat_map(|spec| spec.rules.iter().flatten());
-    let paths = rules.flat_map(|rule| rule.http.iter().flat_map(|http| &http.paths));
-    let backends = default.into_iter().chain(paths.map(|path| &path.backend));
-    backends.filter_map(|backend: &IngressBackend| {
-        backend
-            .service
-            .as_ref()
-            .map(|service| service.name.as_str())
-    })
 }
 
 /// Whether any Service of an Ingress is reached through instances. A value
@@ -226,7 +177,7 @@ fn has_instance_targets(name: &ObjectName, ingress: &Ingress, view: View<'_>) ->
     let of_ingress = annotations::value(ingress.metadata.annotations.as_ref(), "target-type");
     services_of(ingress).any(|service| {
         let service = ObjectName::new(name.namespace.clone(), service);
-        let of_service = view.snapshot.services.get(&service).and_then(|service| {
+        let of_service = view.known.services.get(&service).and_then(|service| {
             annotations::value(service.metadata.annotations.as_ref(), "target-type")
         });
         of_service
@@ -326,6 +277,10 @@ endpoints:
     targetRef: { kind: Pod, name: api-2 }
 ";
 
+    fn cluster() -> Indexed {
+        Indexed::of(snapshot_from_yaml(CLUSTER).unwrap(), &settings())
+    }
+
     fn shop(name: &str) -> ObjectName {
         ObjectName::new("shop", name)
     }
@@ -343,13 +298,13 @@ endpoints:
 
     #[test]
     fn an_ingress_wakes_the_groups_it_is_in_was_in_and_has_finalizers_of() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
-        let now = &snapshot.ingresses[&shop("api")];
+        let now = &known.ingresses[&shop("api")];
         check(ingress(None, Some(now), view), &[OLD, PUBLIC, BACKEND, DNS]);
         let mut before = Ingress::clone(now);
         before.metadata.annotations = None;
@@ -360,14 +315,14 @@ endpoints:
 
     #[test]
     fn an_ingress_that_is_not_ours_wakes_nobody_until_it_was_ours() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let mut settings = settings();
         settings.dns = None;
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
-        let other = &snapshot.ingresses[&shop("other")];
+        let other = &known.ingresses[&shop("other")];
         check(ingress(None, Some(other), view), &[]);
         let mut ours = Ingress::clone(other);
         ours.spec.as_mut().unwrap().ingress_class_name = Some("alb".to_owned());
@@ -380,26 +335,24 @@ endpoints:
 
     #[test]
     fn services_and_endpoints_wake_the_groups_that_use_them() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
         check(endpoints(&shop("web"), view), &[WEB, BACKEND]);
         check(endpoints(&shop("api"), view), &[OLD, PUBLIC, BACKEND]);
         check(endpoints(&shop("unused"), view), &[]);
         check(endpoints(&ObjectName::new("else", "web"), view), &[]);
-        let api = snapshot.services[&shop("api")].as_ref();
-        check(service(Some(api), view), &[OLD, PUBLIC, BACKEND]);
     }
 
     #[test]
     fn a_pod_matters_only_while_its_endpoint_waits() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
         check(pod(&shop("api-1"), view), &[OLD, PUBLIC, BACKEND]);
@@ -409,17 +362,17 @@ endpoints:
 
     #[test]
     fn a_node_wakes_groups_with_instances_and_those_whose_pods_wait_on_it() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let mut settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
         check(node("b", view), &[WEB, BACKEND]);
         check(node("a", view), &[OLD, PUBLIC, WEB, BACKEND]);
         settings.default_target_type = TargetType::Ip;
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
         check(node("b", view), &[BACKEND]);
@@ -427,13 +380,13 @@ endpoints:
 
     #[test]
     fn a_class_wakes_the_ingresses_that_name_it() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
-        let class = snapshot.ingress_classes["alb"].as_ref();
+        let class = known.ingress_classes["alb"].as_ref();
         let woken = ingress_class(Some(class), Some(class), view);
         check(woken, &[OLD, PUBLIC, WEB, BACKEND, DNS]);
         check(namespace("else", view), &[]);
@@ -441,10 +394,10 @@ endpoints:
 
     #[test]
     fn a_binding_wakes_the_group_of_its_labels_and_everything_is_all() {
-        let snapshot = snapshot_from_yaml(CLUSTER).unwrap();
+        let known = cluster();
         let settings = settings();
         let view = View {
-            snapshot: &snapshot,
+            known: &known,
             settings: &settings,
         };
         let binding = TargetGroupBinding {

@@ -85,10 +85,10 @@ fn facts() -> Facts {
             subnet("subnet-private-a", "us-west-2a", "internal-elb"),
             subnet("subnet-private-b", "us-west-2b", "internal-elb"),
         ],
-        security_groups: BTreeMap::from([
-            ("sg-nodes".to_owned(), security_group("nodes")),
-            ("sg-edge".to_owned(), security_group("edge")),
-        ]),
+        security_groups: [("sg-nodes", "nodes"), ("sg-edge", "edge")]
+            .map(|(id, name)| (id.to_owned(), security_group(name)))
+            .into_iter()
+            .collect(),
         instance_security_groups: ["i-a", "i-b"].map(|id| (id.to_owned(), on_nodes())).into(),
         pod_security_groups: (1..20)
             .map(|n| (format!("10.0.48.{n}"), on_nodes()))

@@ -164,7 +164,7 @@ struct RequestArgs {
     #[arg(long, value_name = "ADDRESS")]
     source: Option<String>,
 
-    /// Prints JSON, all of the body included.
+    /// Prints JSON in place of text.
     #[arg(long)]
     json: bool,
 

@@ -272,7 +272,7 @@ async fn a_group_that_aws_holds_nothing_for_any_more_is_forgotten() {
     memory.recall(&group()).await.unwrap();
     let gone = GroupId::Explicit("gone".to_owned());
     let made = memory.remembered(&group());
-    memory.remember(&gone, |observed| *observed = made);
+    memory.remember(&gone, |observed| observed.clone_from(&made));
     memory.remember(&gone, |observed| *observed = Observed::default());
     let known = || {
         lock(&memory.groups)
@@ -288,7 +288,7 @@ async fn a_group_that_aws_holds_nothing_for_any_more_is_forgotten() {
     lock(&memory.groups).forget_gone(Instant::now() + Duration::from_mins(11));
     assert_eq!(known(), [group()]);
     let before = server.seen().len();
-    assert_eq!(memory.recall(&gone).await.unwrap(), Observed::default());
+    assert!(memory.recall(&gone).await.unwrap().is_empty());
     assert_eq!(server.seen().len(), before, "the listing says so");
 }
 

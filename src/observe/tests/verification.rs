@@ -2,6 +2,7 @@
 
 use super::super::found::differences;
 use super::*;
+use std::sync::Arc;
 
 fn words(found: &BTreeSet<Found>) -> Vec<(&str, &str)> {
     let words = found.iter().map(|f| (f.kind, f.what.as_str()));
@@ -30,7 +31,7 @@ async fn differences_are_named_without_the_parts_of_what_is_gone_or_new() {
     let whole = memory.remembered(&group());
     let after = |change: fn(&mut Observed)| {
         let mut after = whole.clone();
-        change(&mut after);
+        change(Arc::make_mut(&mut after));
         after
     };
     let nothing = Observed::default();
@@ -109,7 +110,7 @@ async fn what_a_listing_leaves_out_is_there_if_it_is_there_by_its_name() {
         let mut groups = lock(&memory.groups);
         groups.tags.insert(arn, live.spec.tags.clone());
         let known = groups.known.get_mut(&group()).unwrap();
-        known.observed.target_groups = vec![live];
+        Arc::make_mut(&mut known.observed).target_groups = vec![live];
     }
     memory.facts().await.unwrap();
     let before = server.seen().len();

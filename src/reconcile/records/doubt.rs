@@ -1,11 +1,11 @@
 //! Hosts whose records may not be as they are remembered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::super::lock;
 use super::Records;
-use crate::model::desired::Desired;
 use crate::model::group::GroupId;
+use crate::model::membership::Membership;
 use crate::plan::dns::DnsPlan;
 
 impl Records {
@@ -25,9 +25,10 @@ impl Records {
 }
 
 /// Groups that somebody leaves: they may have waited for a look.
-pub(super) fn with_leavers(all: &BTreeMap<GroupId, Desired>) -> BTreeSet<GroupId> {
-    all.iter()
-        .filter(|(_, desired)| !desired.leavers.is_empty())
+pub(super) fn with_leavers(membership: &Membership) -> BTreeSet<GroupId> {
+    let groups = membership.groups.iter();
+    groups
+        .filter(|(_, group)| !group.leavers.is_empty())
         .map(|(group, _)| group.clone())
         .collect()
 }

@@ -1,16 +1,22 @@
 //! What records need to know of load balancers and of the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::Reconciler;
+use super::super::models::{FEW, Seen};
+use super::parting;
 use crate::aws::Error;
+use crate::model;
 use crate::model::desired::{Desired, Intent};
+use crate::model::facts::Facts;
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
 use crate::model::membership::Membership;
 use crate::model::records::{AliasTarget, Place};
 use crate::model::records_build::{self, HostRules, host_rules};
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, Observed, Scheme};
+use crate::model::spec::{LiveLoadBalancer, LoadBalancerState, ObjectName, Observed, Scheme};
 use crate::plan::dns::DnsContext;
 use crate::plan::{current, successor};
 
@@ -57,18 +63,95 @@ fn alias_of(lb: &LiveLoadBalancer) -> AliasTarget {
     }
 }
 
+/// What of a group matters for records, and what it was found by.
+struct Part {
+    observed: Arc<Observed>,
+    load_balancer: LoadBalancerOf,
+    keepers: BTreeSet<ObjectName>,
+    has_frozen: bool,
+}
+
+/// What of all groups matters for records: looked at again only where
+/// something has changed.
+#[derive(Default)]
+pub(in super::super) struct Groups {
+    parts: BTreeMap<GroupId, Part>,
+    seen: Option<Seen>,
+}
+
+impl Groups {
+    /// Looks at the groups for which something has changed.
+    pub(super) fn look(
+        &mut self,
+        cx: &Reconciler,
+        membership: &Membership,
+        snapshot: &Indexed,
+        facts: &Arc<Facts>,
+    ) {
+        let seen = self.seen.as_ref();
+        let changed = seen.and_then(|seen| seen.changed(snapshot, facts));
+        let groups = &membership.groups;
+        self.parts.retain(|group, _| groups.contains_key(group));
+        let stale = groups.iter().filter_map(|(group, placed)| {
+            let observed = cx.memory.remembered(group);
+            let is_known = self.parts.get(group).is_some_and(|part| {
+                // Of others' leavers AWS tells.
+                placed.leavers.is_empty() && Arc::ptr_eq(&part.observed, &observed)
+            });
+            let changed = changed
+                .as_ref()
+                .is_none_or(|changed| changed.contains(group));
+            (changed || !is_known).then_some((group, placed, observed))
+        });
+        let stale: Vec<_> = stale.collect();
+        let few = stale.len() <= FEW;
+        for (group, placed, observed) in stale {
+            let mut desired = if few {
+                Arc::unwrap_or_clone(cx.models.of(group, snapshot, facts, &cx.settings))
+            } else {
+                model::build_indexed(group, snapshot, facts, &cx.settings)
+            };
+            desired.leavers.clone_from(&placed.leavers);
+            let part = Part {
+                load_balancer: LoadBalancerOf::group(&desired, &observed),
+                keepers: parting::keepers(&desired),
+                has_frozen: !desired.frozen.is_empty(),
+                observed,
+            };
+            self.parts.insert(group.clone(), part);
+        }
+        self.seen = Some(Seen::now(snapshot, facts));
+    }
+
+    /// What of all groups' load balancers matters for records.
+    pub(super) fn live(&self) -> Live {
+        let parts = self.parts.iter();
+        Live(
+            parts
+                .map(|(group, part)| (group.clone(), part.load_balancer.clone()))
+                .collect(),
+        )
+    }
+
+    /// Ingresses whose records stay as they are.
+    pub(super) fn keepers(&self) -> BTreeSet<ObjectName> {
+        let parts = self.parts.values();
+        parts
+            .flat_map(|part| part.keepers.iter().cloned())
+            .collect()
+    }
+
+    /// Groups with frozen members.
+    pub(super) fn with_frozen(&self) -> Vec<GroupId> {
+        let parts = self.parts.iter().filter(|(_, part)| part.has_frozen);
+        parts.map(|(group, _)| group.clone()).collect()
+    }
+}
+
 /// What of all groups' load balancers matters for records.
 pub(super) struct Live(pub(super) BTreeMap<GroupId, LoadBalancerOf>);
 
 impl Live {
-    pub(super) fn of(cx: &Reconciler, all: &BTreeMap<GroupId, Desired>) -> Self {
-        let groups = all.iter().map(|(group, desired)| {
-            let observed = cx.memory.remembered(group);
-            (group.clone(), LoadBalancerOf::group(desired, &observed))
-        });
-        Self(groups.collect())
-    }
-
     pub(super) fn targets(&self) -> BTreeMap<GroupId, AliasTarget> {
         self.each(|of| of.target.clone())
     }
@@ -95,15 +178,15 @@ impl Live {
     }
 }
 
-/// Hosts that AWS serves for groups with frozen members.
+/// Hosts that AWS serves for these groups, which have frozen members.
 pub(super) async fn hosts_of_frozen(
     cx: &Reconciler,
-    all: &BTreeMap<GroupId, Desired>,
+    groups: Vec<GroupId>,
 ) -> Result<BTreeMap<GroupId, BTreeSet<String>>, Error> {
     let mut hosts = BTreeMap::new();
-    for (group, _) in all.iter().filter(|(_, desired)| !desired.frozen.is_empty()) {
-        let observed = cx.memory.recall(group).await?;
-        hosts.insert(group.clone(), records_build::live_hosts(&observed));
+    for group in groups {
+        let observed = cx.memory.recall(&group).await?;
+        hosts.insert(group, records_build::live_hosts(&observed));
     }
     Ok(hosts)
 }

@@ -143,6 +143,52 @@ async fn told(story: Story, side: Side, blow: Blow) -> [u64; 2] {
     met
 }
 
+/// Tells a story while no process runs, and kills each that starts at another
+/// of its calls, questions among them. Answers how many calls the last ones
+/// made.
+async fn told_to_the_next(story: Story) -> [u64; 2] {
+    let (mut stage, controller) = Stage::set(story, "started", Side::Aws).await;
+    controller.kill().await;
+    let mut calls = [0, 0];
+    let mut over = [false, false];
+    while over != [true, true] {
+        for to in [1, 0] {
+            stage.wishes[to].utter(&stage.scene).await;
+            let faults = stage.scene.aws.faults();
+            faults.add(Fault {
+                skip: calls[to],
+                delay_ms: HELD_MS,
+                ..Fault::default()
+            });
+            let first = stage.start(&[]);
+            let call = calls[to];
+            let what = format!("call {call} of a process that starts with wish {to}");
+            stage
+                .until(&what, async |glance| {
+                    if stage.waits() {
+                        glance.shows(&stage.worlds[to], &stage.scene).await
+                    } else {
+                        Ok(())
+                    }
+                })
+                .await;
+            let met = !stage.waits();
+            stage.spare();
+            first.kill().await;
+            over[to] |= !met;
+            calls[to] += u64::from(met);
+            let second = stage.start(&[]);
+            let what = format!("killed at {what}");
+            stage.settled(to, &what).await;
+            second.kill().await;
+        }
+    }
+    let last = stage.start(&[]);
+    stage.end().await;
+    drop(last);
+    calls
+}
+
 /// Tells a story with each kind of blow, side by side. Each kind meets at
 /// least so many writes back and there.
 async fn each(story: Story, side: Side, least: [u64; 2]) {
@@ -160,24 +206,24 @@ async fn at_each_write_to_aws_of_a_create_and_a_deletion() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_an_edit() {
-    each(Story::Edited, Side::Aws, [1, 1]).await;
+    each(Story::Edited, Side::Aws, [8, 10]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_a_member_that_leaves_and_comes_back() {
-    each(Story::Left, Side::Aws, [1, 1]).await;
+    each(Story::Left, Side::Aws, [4, 6]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_aws_of_a_rule_that_moves_and_of_a_pod_that_is_replaced() {
-    let moved = each(Story::Moved, Side::Aws, [1, 1]);
-    let replaced = each(Story::Replaced, Side::Aws, [1, 1]);
+    let moved = each(Story::Moved, Side::Aws, [2, 2]);
+    let replaced = each(Story::Replaced, Side::Aws, [2, 2]);
     tokio::join!(moved, replaced);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_kubernetes_of_a_create_and_a_deletion() {
-    each(Story::Made, Side::Kubernetes, [1, 1]).await;
+    each(Story::Made, Side::Kubernetes, [2, 4]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,5 +235,11 @@ async fn at_each_write_to_kubernetes_of_an_edit_and_of_a_rule_that_moves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_write_to_kubernetes_of_a_member_that_leaves_and_comes_back() {
-    each(Story::Left, Side::Kubernetes, [1, 1]).await;
+    each(Story::Left, Side::Kubernetes, [2, 4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_each_call_of_a_start() {
+    let calls = told_to_the_next(Story::Edited).await;
+    assert!(calls.iter().all(|calls| *calls >= 10), "{calls:?}");
 }

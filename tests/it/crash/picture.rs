@@ -171,6 +171,8 @@ pub async fn cluster(scene: &Scene) -> Vec<String> {
             continue;
         };
         let mut status = resource.status.unwrap_or_default();
+        // The way there differs, where it leads does not.
+        status.last_change = None;
         if let Some(record) = &mut status.applied {
             // Versions are in them, and they are written up to a minute late.
             record.targets.clear();

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::stories::Story;
 use super::{Side, Stage};
-use crate::support::Watches;
+use crate::support::{Proxy, Scene, Watches};
 
 /// The process gives up its Lease, and ends, after so long without Kubernetes.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
@@ -95,4 +95,20 @@ async fn kubernetes_away_for_a_moment_and_for_longer_than_a_lease() {
     let short = stories.map(|story| away(story, false));
     let long = stories.map(|story| away(story, true));
     futures::join!(join_all(short), join_all(long));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_list_that_is_never_answered_is_asked_for_again() {
+    let scene = Scene::new("crash-mute").await;
+    let proxy = Proxy::start(scene.client.clone()).await;
+    let flag = proxy.flag();
+    let kinds = ["/namespaces", "/ingresses"];
+    for (number, end) in kinds.into_iter().enumerate() {
+        proxy.mute(end);
+        let lease = format!("--leader-election-id=number-{number}");
+        let controller = scene.controller(&[&flag, &lease]).await;
+        assert!(!proxy.is_mute(), "{end}");
+        let said = controller.log();
+        assert!(said.contains("asking anew"), "{end}: {said}");
+    }
 }

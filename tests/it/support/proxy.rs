@@ -67,6 +67,8 @@ struct State {
     blow: Option<(Blow, u64)>,
     met: Option<String>,
     writes: Vec<String>,
+    /// End of a path; the next question that has it is never answered.
+    mute: Option<&'static str>,
 }
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -120,6 +122,16 @@ impl Proxy {
     /// All writes so far, those of Leases left out.
     pub fn writes(&self) -> Vec<String> {
         self.shared.state().writes.clone()
+    }
+
+    /// The next question whose path ends so is never answered.
+    pub fn mute(&self, end: &'static str) {
+        self.shared.state().mute = Some(end);
+    }
+
+    /// Whether that question has not come yet.
+    pub fn is_mute(&self) -> bool {
+        self.shared.state().mute.is_some()
     }
 
     /// Goes away, with every connection, or comes back.
@@ -181,6 +193,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a question is the one that is never answered.
+    fn falls_silent(&self, path: &str) -> bool {
+        let mut state = self.state();
+        state.mute.take_if(|end| path.ends_with(*end)).is_some()
+    }
+
     /// Notes a write, and answers the blow that it meets.
     fn blow(&self, write: &str) -> Option<Blow> {
         let mut state = self.state();
@@ -203,6 +221,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     let blow = if writes { shared.blow(&write) } else { None };
     if blow == Some(Blow::Before) {
         shared.state().met = Some(write);
+        return std::future::pending().await;
+    }
+    if !writes && shared.falls_silent(&path) {
         return std::future::pending().await;
     }
     let is_watch = request.uri().query().is_some_and(|q| q.contains("watch="));

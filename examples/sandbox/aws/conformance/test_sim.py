@@ -242,7 +242,8 @@ def test_a_call_is_held_up_or_its_answer_comes_slowly(aws, faults):
 def test_faults_that_make_no_sense_are_refused_whole(aws, faults):
     good = {"code": "X"}
     for wrong in [{}, {"code": "X", "probability": 1.5}, {"code": "X", "status": 302},
-                  {"delay_ms": 1, "after": True}, {"code": "X", "colour": "red"}]:
+                  {"delay_ms": 1, "after": True}, {"code": "X", "colour": "red"},
+                  {"code": "X", "times": 0}, {"code": "X", "service": "elbv2"}]:
         assert aws.sim.call("POST", "faults", [good, wrong])[0] == 400
     assert aws.sim.get("faults") == []
 

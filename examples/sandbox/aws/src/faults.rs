@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::chance::{Chance, Purpose};
-use crate::wire::incoming::is_read;
+use crate::wire::{incoming::is_read, service::Service};
 
 /// The code of a fault that loses the answer: the connection is cut.
 pub const CONNECTION_RESET: &str = "ConnectionReset";
@@ -63,6 +63,19 @@ impl Default for Fault {
 impl Fault {
     /// Says what is wrong with it, for people.
     pub fn check(&self) -> Result<(), String> {
+        if self.times == 0 {
+            return Err("times has to be at least 1: no call would meet the fault".to_owned());
+        }
+        let scopes = || Service::ALL.into_iter().map(Service::scope);
+        if let Some(service) = &self.service
+            && !scopes().any(|scope| wildcard(service.as_bytes(), scope.as_bytes()))
+        {
+            let scopes: Vec<&str> = scopes().collect();
+            return Err(format!(
+                "there is no service '{service}' in signatures; there are {}",
+                scopes.join(", ")
+            ));
+        }
         if self.status.is_some_and(|s| !(400..600).contains(&s)) {
             return Err("the status of a fault has to be from 400 to 599".to_owned());
         }
@@ -230,6 +243,8 @@ mod tests {
     fn a_fault_that_says_nothing_is_refused() {
         for text in [
             "{}",
+            r#"{"code":"X","times":0}"#,
+            r#"{"code":"X","service":"elbv2"}"#,
             r#"{"code":"X","probability":0}"#,
             r#"{"code":"X","status":200}"#,
             r#"{"delay_ms":5,"after":true}"#,

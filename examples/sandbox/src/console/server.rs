@@ -148,6 +148,14 @@ async fn log(
 ) -> Result<String, Refused> {
     let pods: Api<Pod> = Api::namespaced(site.client.clone(), &namespace);
     let missing = |why: String| refused(StatusCode::NOT_FOUND, &why);
+    // They become a path of the API server.
+    let is_name = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c))
+    };
+    if !is_name(&namespace) || !is_name(&name) {
+        return Err(missing(format!("'{namespace}/{name}' can be no Pod")));
+    }
     let pod = pods
         .get_opt(&name)
         .await

@@ -499,10 +499,11 @@ async fn logs_and_refusals(page: &Page) {
         assert_eq!(status, 200, "{pod}: {log}");
         assert!((1..=5).contains(&log.lines().count()), "{pod}: {log}");
     }
-    let (status, _) = page
-        .ask(Method::GET, "/api/pods/game/nobody/log", &Value::Null)
-        .await;
-    assert_eq!(status, 404);
+    for nobody in ["game/nobody", "game/..%2Fservices%2Fgame"] {
+        let path = format!("/api/pods/{nobody}/log");
+        let (status, _) = page.ask(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, 404, "{nobody}");
+    }
 
     let (status, actions) = page.ask(Method::GET, "/api/actions", &Value::Null).await;
     assert_eq!(status, 200);

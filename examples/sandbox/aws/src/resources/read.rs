@@ -194,7 +194,11 @@ fn target_group(state: &State, group: &TargetGroup) -> TargetGroupView {
         port: group.port,
         health_check: health_check(&group.health_check),
         attributes: group.attributes.clone(),
-        load_balancers: group.references.iter().cloned().collect(),
+        load_balancers: state
+            .load_balancer_of(group)
+            .map(|balancer| balancer.arn.clone())
+            .into_iter()
+            .collect(),
         tags: tags(state, &group.arn),
         targets: targets.collect(),
     }

@@ -345,10 +345,16 @@ impl State {
         ))
     }
 
-    /// DeleteCertificate: refused while a listener uses it.
+    /// DeleteCertificate: refused while a listener or the domain of a user pool
+    /// uses it.
     pub fn delete_certificate(&mut self, arn: &str) -> Answer<()> {
         self.certificate(arn)?;
-        if !self.users_of_certificate(arn).is_empty() {
+        let mut domains = self
+            .user_pools
+            .values()
+            .filter_map(|pool| pool.domain.as_ref());
+        let of_domain = domains.any(|domain| domain.certificate.as_deref() == Some(arn));
+        if of_domain || !self.users_of_certificate(arn).is_empty() {
             return Err(Refusal::new(
                 "ResourceInUseException",
                 format!("Certificate {arn} in account {} is in use.", self.account),

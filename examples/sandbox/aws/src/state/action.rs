@@ -305,9 +305,7 @@ impl State {
                 && group.references.is_empty()
             {
                 for target in group.targets.values_mut() {
-                    target.probed = super::Probed::Registering;
-                    target.settles = None;
-                    target.streak = 0;
+                    target.forget_probes();
                 }
             }
         }

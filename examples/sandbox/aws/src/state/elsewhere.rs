@@ -16,7 +16,7 @@ pub struct Place {
 }
 
 /// The other states.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Elsewhere(pub(crate) BTreeMap<Place, State>);
 
 impl Elsewhere {

@@ -2,7 +2,7 @@
 //! the same order get the same ids in every run.
 
 /// A small deterministic generator (SplitMix64).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
     seed: u64,
 }

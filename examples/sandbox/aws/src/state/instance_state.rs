@@ -145,6 +145,9 @@ impl State {
             if starts && instance.public {
                 self.give_public_address(id);
             }
+            if !starts {
+                self.forget_probes_of_instance(id);
+            }
             self.schedule(now, delay, Transition::Instance(id.clone(), state));
         }
         before.into_iter().collect()

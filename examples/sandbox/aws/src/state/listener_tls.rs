@@ -139,7 +139,12 @@ impl State {
                 }
             },
             mutual_authentication: match &new.mutual_authentication {
-                Some(mutual) => Some(self.checked_mutual(balancer, mutual, before)?),
+                // One that stands on the port already is not counted beside itself.
+                Some(mutual) => {
+                    let port = new.port.and_then(|port| u16::try_from(port).ok());
+                    let own = before.or_else(|| balancer.listeners.get(&port?));
+                    Some(self.checked_mutual(balancer, mutual, own)?)
+                }
                 None => secure_before
                     .and_then(|listener| listener.mutual_authentication.clone())
                     .or((protocol == Protocol::Https).then_some(MutualAuthentication::Off)),

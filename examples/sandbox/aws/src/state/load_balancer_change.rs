@@ -80,8 +80,14 @@ impl State {
         }
         self.readdress_interfaces(&after);
         let moved = after.subnets != before.subnets;
+        let groups: Vec<String> = after
+            .target_groups(None)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         *self.load_balancer_mut(arn)? = after;
         if moved {
+            self.forget_probes_of_unused(&groups);
             self.rebalance_capacity(arn, now);
         }
         Ok(())

@@ -136,7 +136,7 @@ pub use self::{
 };
 
 /// One AWS account in one region.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct State {
     /// Twelve digits.
     pub account: String,

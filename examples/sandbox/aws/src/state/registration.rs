@@ -1,12 +1,12 @@
 //! RegisterTargets and DeregisterTargets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Answer, Probed, Protocol, Refusal, State, Target, TargetGroup, TargetKey, TargetType,
-    Transition, listener::family,
+    Answer, HealthState, Probed, Protocol, Refusal, State, Target, TargetGroup, TargetKey,
+    TargetType, Transition, listener::family,
 };
 
 /// A target as a caller spells it.
@@ -80,8 +80,8 @@ impl State {
     }
 
     /// DeregisterTargets: a target in use drains for the group's delay, and
-    /// for the first moments of it still gets new requests; one that is not in
-    /// use is gone at once, one that is unknown is refused.
+    /// for the first moments of it still gets new requests; one that is unused
+    /// is gone at once, one that is unknown is refused.
     pub fn deregister_targets(
         &mut self,
         arn: &str,
@@ -106,7 +106,12 @@ impl State {
             }
             leaving.push(key);
         }
-        let in_use = self.load_balancer_of(group).is_some();
+        let health = self.group_health(group);
+        let unused: BTreeSet<TargetKey> = leaving
+            .iter()
+            .filter(|key| health.of(key).state == HealthState::Unused)
+            .cloned()
+            .collect();
         let delay = group
             .attributes
             .get("deregistration_delay.timeout_seconds")
@@ -125,7 +130,7 @@ impl State {
             if draining {
                 continue;
             }
-            if !in_use || delay == 0 {
+            if unused.contains(&key) || delay == 0 {
                 self.target_group_mut(arn)?.targets.remove(&key);
                 continue;
             }

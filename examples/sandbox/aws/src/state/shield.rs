@@ -12,7 +12,7 @@ const COMMITMENT_S: i64 = 365 * 24 * 60 * 60;
 const CHANGEABLE_S: i64 = 30 * 24 * 60 * 60;
 
 /// Everything that an account has in Shield.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Shield {
     /// The subscription, if there is one.
     pub subscription: Option<Subscription>,
@@ -110,12 +110,16 @@ impl State {
         Ok(())
     }
 
-    /// DeleteSubscription: not before its end.
+    /// DeleteSubscription: not before its end. Its protections end with it.
     pub fn delete_subscription(&mut self, now: Timestamp) -> Answer<()> {
         if self.subscription()?.end > now {
             return Err(locked());
         }
         self.shield.subscription = None;
+        for id in std::mem::take(&mut self.shield.protections).into_keys() {
+            let arn = self.protection_arn(&id);
+            self.tags.remove(&arn);
+        }
         Ok(())
     }
 

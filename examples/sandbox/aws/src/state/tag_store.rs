@@ -13,7 +13,7 @@ use super::Tags;
 
 /// Tags by ARN, EC2 id or zone id. It reads like a map; writes go through the
 /// methods here, which note what would be forgotten.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagStore {
     present: BTreeMap<String, Tags>,
     /// Keys whose tags were changed or replaced while there were some.

@@ -272,6 +272,46 @@ impl State {
         Ok(())
     }
 
+    /// Lets the targets of some groups that are unused now begin anew when they
+    /// are used again: nobody has checked them meanwhile.
+    pub(super) fn forget_probes_of_unused(&mut self, groups: &[String]) {
+        for arn in groups {
+            let Some(group) = self.target_groups.get(arn) else {
+                continue;
+            };
+            let health = self.group_health(group);
+            let unused: Vec<TargetKey> = group
+                .targets
+                .keys()
+                .filter(|key| health.of(key).state == HealthState::Unused)
+                .cloned()
+                .collect();
+            let Some(group) = self.target_groups.get_mut(arn) else {
+                continue;
+            };
+            for key in unused {
+                if let Some(target) = group.targets.get_mut(&key) {
+                    target.forget_probes();
+                }
+            }
+        }
+    }
+
+    /// As [`forget_probes_of_unused`](Self::forget_probes_of_unused), of an
+    /// instance that does not run any more.
+    pub(super) fn forget_probes_of_instance(&mut self, id: &str) {
+        for group in self.target_groups.values_mut() {
+            if group.target_type != TargetType::Instance {
+                continue;
+            }
+            for (key, target) in &mut group.targets {
+                if key.id == id {
+                    target.forget_probes();
+                }
+            }
+        }
+    }
+
     /// Takes an instance that is gone out of its groups.
     pub(super) fn forget_target(&mut self, instance: &str) {
         let groups = self.target_groups.values_mut();
@@ -291,6 +331,14 @@ impl State {
 }
 
 impl Target {
+    /// Nothing is known of its health any more.
+    pub(super) fn forget_probes(&mut self) {
+        self.probed = Probed::Registering;
+        self.settles = None;
+        self.streak = 0;
+        self.slow_start = None;
+    }
+
     /// Whether it serves by its health checks, as far as load balancers know.
     pub fn is_healthy(&self) -> bool {
         self.probed == Probed::Healthy && self.settles.is_none()

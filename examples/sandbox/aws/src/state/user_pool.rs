@@ -102,6 +102,7 @@ impl State {
                 "Only one of aliasAttributes or usernameAttributes can be set in a user pool.",
             ));
         }
+        self.check_pool_tags(&tags)?;
         let most = self.quotas.limit("user-pools");
         if self.user_pools.len() >= most {
             return Err(Refusal::new(
@@ -184,11 +185,45 @@ impl State {
         Ok(())
     }
 
-    /// UpdateUserPool: settings that are given replace those that were.
-    pub fn update_user_pool(&mut self, id: &str, settings: Settings, now: Timestamp) -> Answer<()> {
+    /// UpdateUserPool: settings that are given replace those that were, and so
+    /// do tags.
+    pub fn update_user_pool(
+        &mut self,
+        id: &str,
+        settings: Settings,
+        tags: Option<BTreeMap<String, String>>,
+        now: Timestamp,
+    ) -> Answer<()> {
+        let arn = self.user_pool(id)?.arn.clone();
+        if let Some(tags) = tags {
+            self.check_pool_tags(&tags)?;
+            self.tags.insert(arn, tags);
+        }
         let pool = self.user_pool_mut(id)?;
         pool.settings.extend(settings);
         pool.modified = now;
+        Ok(())
+    }
+
+    /// TagResource of Cognito, by the ARN of a pool that exists.
+    pub fn tag_user_pool(&mut self, arn: &str, tags: BTreeMap<String, String>) -> Answer<()> {
+        let mut after = self.tags.get(arn).cloned().unwrap_or_default();
+        after.extend(tags);
+        self.check_pool_tags(&after)?;
+        self.tags.insert(arn.to_owned(), after);
+        Ok(())
+    }
+
+    fn check_pool_tags(&self, tags: &BTreeMap<String, String>) -> Answer<()> {
+        for (key, value) in tags {
+            super::tags::check_lengths(key, value).map_err(parameter)?;
+        }
+        let most = self.quotas.limit("tags-per-resource");
+        if tags.len() > most {
+            return Err(parameter(format!(
+                "A user pool can have at most {most} tags."
+            )));
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Answer, Refusal, State, regions::partition, web_acl::AssociatedAcl};
 
 /// Everything that an account has in WAF Classic in one region.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WafRegional {
     /// Web ACLs by id.
     pub web_acls: BTreeMap<String, ClassicWebAcl>,

@@ -46,7 +46,7 @@ impl Scope {
 }
 
 /// Everything that an account has in WAFv2 in one region, by ARN.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wafv2 {
     /// Web ACLs.
     pub web_acls: BTreeMap<String, WebAcl>,

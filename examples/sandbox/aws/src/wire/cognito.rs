@@ -146,11 +146,7 @@ fn update_pool(input: &Input, state: &mut State, now: Timestamp) -> Answer<Value
     let given = settings(input, &POOL);
     let tags = input.has("UserPoolTags").then(|| input.map("UserPoolTags"));
     input.done()?;
-    state.update_user_pool(&id, given, now)?;
-    if let Some(tags) = tags {
-        let arn = state.user_pool(&id)?.arn.clone();
-        state.tags.insert(arn, tags);
-    }
+    state.update_user_pool(&id, given, tags, now)?;
     Ok(json!({}))
 }
 
@@ -331,7 +327,7 @@ fn tag(input: &Input, state: &mut State) -> Answer<Value> {
     let arn = pool_arn(input, state)?;
     let tags = input.map("Tags");
     input.done()?;
-    state.tags.entry(arn).or_default().extend(tags);
+    state.tag_user_pool(&arn, tags)?;
     Ok(json!({}))
 }
 

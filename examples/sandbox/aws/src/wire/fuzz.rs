@@ -7,7 +7,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use axum::{
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::State as Extract,
     http::Request,
 };
@@ -17,7 +17,8 @@ use serde_json::{Map, Value};
 
 use super::{
     cbor,
-    model::{Kind, Model, NAMESPACE, Protocol, Shape},
+    incoming::identify,
+    model::{Kind, Model, NAMESPACE, Protocol, Shape, decode::decode},
     service::Service,
 };
 use crate::{
@@ -26,9 +27,13 @@ use crate::{
 };
 
 /// Draws (xorshift), repeatable by seed.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
     fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -299,7 +304,7 @@ fn xml(out: &mut String, model: &Model, shape: &Shape, value: &Value) {
 }
 
 /// A request for a random operation.
-fn request(dice: &mut Dice, target: &Target) -> (String, Request<Body>) {
+fn request(dice: &mut Dice, names: &[String]) -> (String, Request<Vec<u8>>) {
     let service = *dice.pick(&Service::ALL);
     let model = service.model();
     let mut actions: Vec<&String> = model.operations.keys().collect();
@@ -310,9 +315,7 @@ fn request(dice: &mut Dice, target: &Target) -> (String, Request<Body>) {
         .input
         .as_deref()
         .and_then(|name| model.shape(name));
-    let value = shape.map_or(Value::Null, |shape| {
-        invent(dice, model, &target.names, shape, 0)
-    });
+    let value = shape.map_or(Value::Null, |shape| invent(dice, model, names, shape, 0));
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential=AKID/20261123/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=00",
         service.scope()
@@ -321,7 +324,7 @@ fn request(dice: &mut Dice, target: &Target) -> (String, Request<Body>) {
     if matches!(service, Service::Shield | Service::Tagging) && dice.one_in(2) {
         let uri = format!("/service/{}/operation/{action}", target_of(service));
         let body = cbor::write(&value, None);
-        let request = request.method("POST").uri(uri).body(Body::from(body));
+        let request = request.method("POST").uri(uri).body(body);
         return (format!("{action} in CBOR {value}"), request.unwrap());
     }
     let (request, mut body) = match service.protocol() {
@@ -375,7 +378,29 @@ fn request(dice: &mut Dice, target: &Target) -> (String, Request<Body>) {
         body = cut[..from].iter().chain(&cut[to..]).collect();
     }
     let shown = format!("{action} {body}");
-    (shown, request.body(Body::from(body)).unwrap())
+    (shown, request.body(body.into_bytes()).unwrap())
+}
+
+/// A call that fits the model of its operation, as a service reads it.
+pub(super) fn call(dice: &mut Dice, names: &[String]) -> (Service, String, Value) {
+    loop {
+        let (_, request) = request(dice, names);
+        let (parts, body) = request.into_parts();
+        let body = Bytes::from(body);
+        let Ok(incoming) = identify(&parts.method, &parts.uri, &parts.headers, &body, None) else {
+            continue;
+        };
+        let service = incoming.service;
+        let Some(operation) = service.model().operations.get(&incoming.action) else {
+            continue;
+        };
+        let Ok((tree, violations)) = decode(service.model(), operation, &incoming.content) else {
+            continue;
+        };
+        if service.complain(&violations).is_none() {
+            return (service, incoming.action, tree);
+        }
+    }
 }
 
 fn target_of(service: Service) -> &'static str {
@@ -418,11 +443,11 @@ proptest! {
 
     #[test]
     fn requests_by_the_models_are_never_a_fault_of_the_server(seed in any::<u64>()) {
-        let mut dice = Dice(seed | 1);
+        let mut dice = Dice::new(seed);
         let mut target = Target::new();
         for call in 0..250 {
-            let (shown, request) = request(&mut dice, &target);
-            let (status, body) = target.send(request);
+            let (shown, request) = request(&mut dice, &target.names);
+            let (status, body) = target.send(request.map(Body::from));
             let told = body.contains("InsufficientCapacity");
             prop_assert!(status < 500 || told, "{shown}\n{status} {body}");
             if call % 25 == 0 {

@@ -20,8 +20,10 @@ mod model;
 mod outgoing;
 mod page;
 mod params;
+#[cfg(test)]
+mod properties;
 mod route53;
-mod service;
+pub(crate) mod service;
 mod shield;
 mod signature;
 mod stray;

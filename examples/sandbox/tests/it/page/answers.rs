@@ -61,7 +61,13 @@ async fn situation(page: &Page, question: &str) -> &'static str {
             scores("--replicas=0").await;
             page.has(0, "[data-pod^='scores/'][data-health=healthy]")
                 .await;
-            page.request("https://scores.example.com/").await;
+            // Nodes go on for a moment with a target that has left, and that
+            // may answer 503 itself while it ends.
+            processes::eventually("no target answers", async || {
+                let answer = page.request("https://scores.example.com/").await;
+                has(&answer, "503 … No target answered:")
+            })
+            .await;
             "#answer"
         }
         "Why is this target unhealthy?" => {
@@ -75,15 +81,21 @@ async fn situation(page: &Page, question: &str) -> &'static str {
         "What happened when the pod died?" => {
             try_out(page, "heal").await;
             page.has(0, "[data-health=unhealthy]").await;
-            let pods = page.count("[data-pod^='game/']").await;
             try_out(page, "delete-pod").await;
-            page.has(pods, "[data-pod^='game/'][data-health=healthy]")
-                .await;
+            // As kubectl says it: pod "game-…" deleted.
+            let said = page.text("[data-id=delete-pod] output").await;
+            let pod = said.split('"').nth(1).unwrap();
+            page.has(0, &format!("[data-pod='game/{pod}']")).await;
             page.click("#tab-story").await;
+            page.says("#story", &format!("Pod game/{pod} is gone"))
+                .await;
             page.write("#filters [name=group]", "arcade").await;
             page.write("#filters [name=calls]", "write").await;
             assert!(page.count(".entry:not([hidden])").await > 0);
             page.has(0, ".entry:not([hidden], [data-write])").await;
+            let writes = page.text("#story").await;
+            let left = format!("DeregisterTargets: … pod game/{pod}");
+            assert!(has(&writes, &left), "{left} is not in\n{writes}");
             page.write("#filters [name=calls]", "").await;
             "#story"
         }

@@ -87,6 +87,9 @@ impl Page {
             screenshots,
         };
         page.browser.look(LOOKS[0].1).await.unwrap();
+        // Chromium's own first page is not what is looked at.
+        page.browser.open("about:blank").await.unwrap();
+        page.browser.requested().await.unwrap();
         page.browser.open(&page.console).await.unwrap();
         page
     }

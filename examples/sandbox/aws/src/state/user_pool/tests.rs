@@ -52,14 +52,14 @@ fn a_pool_goes_when_nothing_holds_it() {
     state.delete_user_pool_domain(&pool, "people").unwrap();
     let protect = |word: &str| settings(json!({ "DeletionProtection": word }));
     state
-        .update_user_pool(&pool, protect("ACTIVE"), NOW)
+        .update_user_pool(&pool, protect("ACTIVE"), None, NOW)
         .unwrap();
     assert_eq!(
         code(state.delete_user_pool(&pool)),
         "InvalidParameterException"
     );
     state
-        .update_user_pool(&pool, protect("INACTIVE"), NOW)
+        .update_user_pool(&pool, protect("INACTIVE"), None, NOW)
         .unwrap();
     state.delete_user_pool(&pool).unwrap();
     assert_eq!(
