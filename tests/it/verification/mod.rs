@@ -5,7 +5,6 @@ mod live;
 mod tiers;
 
 use sandbox_aws::State;
-use serde_json::json;
 
 use crate::support::{Controller, Scene};
 
@@ -161,16 +160,4 @@ fn written(scene: &Scene) -> Vec<String> {
     calls
         .filter(|action| !reads.iter().any(|read| action.starts_with(read)))
         .collect()
-}
-
-/// Everything of the account that a plan looks at.
-fn picture(scene: &Scene) -> serde_json::Value {
-    scene.account(|state| {
-        json!([
-            format!("{:#?}", state.load_balancers),
-            format!("{:#?}", state.target_groups),
-            format!("{:#?}", state.security_groups),
-            format!("{:#?}", state.tags),
-        ])
-    })
 }
