@@ -8,19 +8,24 @@ export async function post(path, body) {
     body: JSON.stringify(body ?? {}),
   }).catch(() => { throw new Error('The sandbox does not answer.'); });
   const text = await answer.text();
-  let said = null;
+  if (!answer.ok) throw new Error(refusal(answer, text));
+  return parsed(text);
+}
+
+function parsed(text) {
   try {
-    said = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     // Not JSON: a sentence for people, or nothing.
+    return null;
   }
-  if (!answer.ok) throw new Error(said?.error ?? (text.trim() || `The sandbox answered ${answer.status}.`));
-  return said;
 }
+
+const refusal = (answer, text) => parsed(text)?.error ?? (text.trim() || `The sandbox answered ${answer.status}.`);
 
 // Fetches JSON, or text.
 export async function get(path, kind = 'json') {
   const answer = await fetch(path).catch(() => { throw new Error('The sandbox does not answer.'); });
-  if (!answer.ok) throw new Error((await answer.text()).trim() || `The sandbox answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(refusal(answer, await answer.text()));
   return answer[kind]();
 }

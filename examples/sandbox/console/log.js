@@ -17,7 +17,7 @@ export function showLog(which) {
   pod = which;
   const [namespace, name] = pod.split('/');
   title.textContent = `Log of ${pod}`;
-  command.textContent = `$KUBECTL --namespace ${namespace} logs ${name} --tail 200`;
+  command.textContent = `kubectl logs -n ${namespace} ${name} --tail=200`;
   text.textContent = '';
   dialog.showModal();
   read();

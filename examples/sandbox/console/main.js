@@ -46,8 +46,9 @@ function suggest() {
 function showController(controller) {
   const pods = controller.pods ?? [];
   const place = document.getElementById('controller');
+  picture.setController(controller.present);
   if (!controller.present) {
-    place.replaceChildren(state('idle', 'no controller'));
+    place.replaceChildren(state('note', 'no Pod of a controller'));
     return;
   }
   place.replaceChildren(

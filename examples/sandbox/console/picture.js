@@ -25,8 +25,8 @@ let whole = false;
 const groupsPlace = el('div', { class: 'groups' });
 const restPlace = el('div', { class: 'rest' });
 const empty = el('div', { class: 'empty' },
-  el('p', {}, 'No load balancer group yet. An Ingress of class alb makes one; in a terminal of the sandbox:'),
-  el('pre', {}, '$KUBECTL apply -k examples/2048'));
+  el('p', { id: 'empty-text' }),
+  el('pre', {}, 'kubectl apply -k examples/2048'));
 place.append(empty, groupsPlace, restPlace);
 empty.hidden = true;
 
@@ -41,6 +41,13 @@ export function setPicture(picture) {
   showRest(whole);
   whole = true;
   showTotals();
+}
+
+// Says what is to be done where there is nothing yet.
+export function setController(present) {
+  document.getElementById('empty-text').textContent = present
+    ? 'No load balancer group yet. An Ingress of class alb makes one; in a terminal of the sandbox:'
+    : 'No load balancer group yet, and no Pod of a controller. Start a controller, as the sandbox has printed, and make an Ingress for it; in a terminal of the sandbox:';
 }
 
 // One group, new or changed.

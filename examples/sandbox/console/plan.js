@@ -37,8 +37,10 @@ form.addEventListener('submit', async (event) => {
   place.replaceChildren(el('p', { class: 'note' }, state('busy', 'asking'), ' The controller reads the cluster and the account.'));
   try {
     const plan = await post('/api/plan', { yaml: form.elements.yaml.value });
+    // A finding is no change, and yet no good news.
+    const found = plan.lines.some((line) => line.trimStart().startsWith('! '));
     place.replaceChildren(
-      el('p', { class: 'note verdict' }, state(plan.changes ? 'note' : 'good', plan.changes ? 'would change' : 'nothing would change'),
+      el('p', { class: 'note verdict' }, state(plan.changes || found ? 'note' : 'good', plan.changes ? 'would change' : 'nothing would change'),
         ` if this were applied: ${plan.objects.join(', ')}.`),
       el('pre', { class: 'lines', tabindex: 0 }, plan.lines.join('\n')));
   } catch (error) {

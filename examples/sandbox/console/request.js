@@ -69,7 +69,8 @@ function headers(text) {
 function show(request, answer) {
   const rules = answer.rules ?? [];
   const matched = rules.find((rule) => rule.matched);
-  const tone = answer.status >= 500 ? 'bad' : answer.status >= 400 ? 'note' : 'good';
+  // Without a status no connection came about.
+  const tone = !answer.status || answer.status >= 500 ? 'bad' : answer.status >= 400 ? 'note' : 'good';
   const target = answer.target && (answer.target.pod ? `pod ${answer.target.pod}` : `${answer.target.id}:${answer.target.port}`);
   const sentences = [
     matched && `${matched.priority === 'default' ? 'The default rule' : `Rule ${matched.priority}`} took it: ${answer.action}.`,
@@ -78,7 +79,7 @@ function show(request, answer) {
   ].filter(Boolean).map((sentence) => sentence.replace(/\.\.$/, '.'));
   place.replaceChildren(
     el('div', { class: 'item-head' },
-      el('h3', {}, state(tone, `${answer.status}`), ` ${request.method} ${request.url}`),
+      el('h3', {}, state(tone, `${answer.status ?? 'no answer'}`), ` ${request.method} ${request.url}`),
       el('div', { class: 'tools' },
         answer.listener && el('button', { type: 'button', 'data-action': 'show-trace' }, 'Show in the picture'),
         el('button', { type: 'button', 'data-action': 'clear-answer' }, 'Clear'))),

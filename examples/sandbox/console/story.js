@@ -75,7 +75,14 @@ function item(entry) {
     el('p', { class: 'title' }, entry.title),
     entry.kind === 'plan' ? el('pre', { class: 'lines', tabindex: lines.length > 12 ? 0 : null }, lines.join('\n'))
       : lines.map((line) => el('p', { class: 'quiet' }, line)),
+    about(entry) && el('p', { class: 'quiet' }, about(entry)),
     call && el('details', { 'data-id': entry.id }, el('summary', {}, 'parameters and answer')));
+}
+
+// The object of Kubernetes that an Event is about, where its title does not say so.
+function about(entry) {
+  const name = entry.resource?.split(' ')[1];
+  return entry.kind === 'event' && name && !entry.title.includes(name) ? `About ${entry.resource}` : null;
 }
 
 // What a call was asked and answered; made only when somebody unfolds it.

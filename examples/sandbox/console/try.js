@@ -15,6 +15,8 @@ export async function refresh() {
     list.replaceChildren(...actions.map((action) => item(action, said.get(action.id))));
     if (focused) list.querySelector(`[data-id="${CSS.escape(focused)}"] button`)?.focus();
   } catch (error) {
+    // What is shown stays, with what was said of each.
+    if (list.querySelector('[data-id]')) return;
     list.replaceChildren(el('li', { class: 'note' }, state('bad', 'unknown'), ' ', error.message));
   }
 }

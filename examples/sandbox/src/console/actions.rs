@@ -73,7 +73,8 @@ enum Deed {
     Kubectl(Vec<String>),
     Sim(&'static str, serde_json::Value),
     Throttle,
-    Reset,
+    /// All that puts things back.
+    Reset(Vec<Deed>),
 }
 
 /// A thing to try, with how it is done; why not, where it cannot be.
@@ -82,7 +83,8 @@ struct Trial {
     title: &'static str,
     watch: &'static str,
     undo: bool,
-    deed: Result<Deed, (String, String)>,
+    deed: Deed,
+    why_not: Option<String>,
 }
 
 /// Arguments of kubectl, as a shell splits them.
@@ -106,9 +108,10 @@ impl Deed {
                 THROTTLED.as_secs(),
                 sim("/_sim/limits", &throttled(false))
             ),
-            Self::Reset => "kubectl apply -k examples/2048 && kubectl apply -k examples/group && \
-                            kubectl delete ingress -n game extra --ignore-not-found"
-                .to_owned(),
+            Self::Reset(deeds) => {
+                let lines: Vec<String> = deeds.iter().map(|deed| deed.line(aws)).collect();
+                lines.join(" && ")
+            }
         }
     }
 }
@@ -126,37 +129,29 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
     let game =
         objects.services.contains_key("game/game") || objects.ingresses.contains_key("game/game");
     let scores = objects.ingresses.get("scores/scores");
-    let needs = |there: bool, example: &str, line: &str, deed: Deed| {
-        if there {
-            Ok(deed)
-        } else {
-            let why = format!(
-                "it needs the objects of examples/{example}: kubectl apply -k examples/{example}"
-            );
-            Err((why, line.to_owned()))
-        }
+    let needs = |example: &str| {
+        format!("it needs the objects of examples/{example}: kubectl apply -k examples/{example}")
     };
     let only = |line: &str, there: bool, why: &str| {
-        if there {
-            Ok(kubectl(line))
-        } else {
-            Err((why.to_owned(), format!("kubectl {line}")))
-        }
+        let why = (!there).then(|| why.to_owned());
+        (kubectl(line), why)
     };
-    let of_game = |line: &str| needs(game, "2048", &format!("kubectl {line}"), kubectl(line));
-    let delete_pod = match target_pod(picture, "game/") {
-        Some(pod) => Ok(kubectl(&format!("delete pod -n game {pod} --wait=false"))),
-        None => Err((
-            "no Pod of examples/2048 is a target: kubectl apply -k examples/2048".to_owned(),
-            "kubectl delete pod -n game POD".to_owned(),
-        )),
-    };
+    let of_game = |line: &str| only(line, game, &needs("2048"));
+    let target = target_pod(picture, "game/");
+    let delete_pod = only(
+        &format!(
+            "delete pod -n game {} --wait=false",
+            target.unwrap_or("POD")
+        ),
+        target.is_some(),
+        "no Pod of examples/2048 is a target: kubectl apply -k examples/2048",
+    );
     let broken = scores
         .and_then(|ingress| ingress.metadata.annotations.as_ref()?.get(ANNOTATION))
         .is_some_and(|value| value == NONSENSE);
     let annotate =
         |value: &str| format!("annotate ingress -n scores scores {ANNOTATION}={value} --overwrite");
-    let missing = "it needs the objects of examples/group: kubectl apply -k examples/group";
+    let missing = needs("group");
     let service = objects.services.contains_key("scores/scores");
     let extra = objects.ingresses.contains_key("game/extra");
     let leader = picture.controller.leader.as_deref();
@@ -172,27 +167,28 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
         match found {
             Some((group, target)) => {
                 let target = format!("{}:{}", target.id, target.port);
-                Ok(Deed::Sim("/_sim/health", body(&group.arn, &target)))
+                (Deed::Sim("/_sim/health", body(&group.arn, &target)), None)
             }
-            None => Err((
-                why.to_owned(),
-                Deed::Sim("/_sim/health", body("ARN", "ID:PORT")).line(""),
-            )),
+            None => (
+                Deed::Sim("/_sim/health", body("ARN", "ID:PORT")),
+                Some(why.to_owned()),
+            ),
         }
     };
-    let trial = |id, title, watch, undo, deed| Trial {
+    let trial = |id, title, watch, undo, (deed, why_not): (Deed, Option<String>)| Trial {
         id,
         title,
         watch,
         undo,
         deed,
+        why_not,
     };
     vec![
         trial(
             "scale-up",
             "Scale the game to eight Pods",
             "New targets come as initial and become healthy; the story has one RegisterTargets for \
-             each Pod or fewer, and no other write.",
+             each Pod or fewer, and no other write. Targets follow their Pods without a plan.",
             false,
             of_game("scale deployment -n game game --replicas=8"),
         ),
@@ -206,8 +202,8 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
         trial(
             "roll",
             "Replace all Pods of the game, one after the other",
-            "New targets are healthy before old ones drain; a Pod is not ready before its target is \
-             registered.",
+            "New Pods are registered as they become ready. Old targets drain, and their Pods answer \
+             for 2 s more, so that no request is lost while AWS answers at once.",
             false,
             of_game("rollout restart deployment -n game game"),
         ),
@@ -230,7 +226,7 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
                 if broken {
                     "it is broken already"
                 } else {
-                    missing
+                    &missing
                 },
             ),
         ),
@@ -247,7 +243,7 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
             "Ingress scores has the finding ServiceNotFound, and requests for it are answered 503; \
              the game beside it is served on.",
             false,
-            only("delete service -n scores scores", service, missing),
+            only("delete service -n scores scores", service, &missing),
         ),
         trial(
             "restore-service",
@@ -257,23 +253,24 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
             only(
                 "apply -f examples/group/service.yaml",
                 !service && scores.is_some(),
-                "it is there",
+                if service { "it is there" } else { &missing },
             ),
         ),
         trial(
             "add-ingress",
             "Add an Ingress to the group",
-            "A plan of rules for extra.example.com on the listeners that are there, and a record: no \
+            "A plan of a rule for extra.example.com on the listener that is there, and a record: no \
              other load balancer.",
             false,
             only(
                 ADD,
                 game && !extra,
                 if extra {
-                    "it is there already"
+                    "it is there already".to_owned()
                 } else {
-                    "it needs the objects of examples/2048: kubectl apply -k examples/2048"
-                },
+                    needs("2048")
+                }
+                .as_str(),
             ),
         ),
         trial(
@@ -292,13 +289,11 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
             "Kill the leading controller",
             "Another replica leads within seconds and reads what it needs; nothing is written in AWS.",
             false,
-            match leader {
-                Some(leader) => Ok(kubectl(&kill(leader))),
-                None => Err((
-                    "no controller of deploy/ leads".to_owned(),
-                    format!("kubectl {}", kill("POD")),
-                )),
-            },
+            only(
+                &kill(leader.unwrap_or("POD")),
+                leader.is_some(),
+                "no controller of deploy/ leads",
+            ),
         ),
         trial(
             "fail-health",
@@ -319,24 +314,47 @@ fn trials(picture: &Picture, resources: &Resources, objects: &Objects) -> Vec<Tr
             "Make AWS throttle for a minute",
             "Calls are refused with Throttling while the controller goes slower; all is done in the end.",
             false,
-            Ok(Deed::Throttle),
+            (Deed::Throttle, None),
         ),
         trial(
             "reset",
             "Reset: apply both examples as they are, and let AWS be",
-            "All is as at the end of the demo's beginning: five Pods of the game, two of the scores.",
+            "There are five Pods of the game and two of the scores, and no finding; the Ingress extra \
+             goes, AWS throttles nobody and holds no target's health.",
             true,
-            Ok(Deed::Reset),
+            (Deed::Reset(everything_back(resources)), None),
         ),
     ]
 }
 
-/// The Ingress that is added.
+/// What puts everything back, in this order.
+fn everything_back(resources: &Resources) -> Vec<Deed> {
+    let mut deeds = vec![Deed::Sim("/_sim/limits", throttled(false))];
+    for group in &resources.target_groups {
+        for target in group.targets.iter().filter(|target| target.held) {
+            let target = format!("{}:{}", target.id, target.port);
+            let body = json!({ "target_group": group.arn, "target": target, "state": null });
+            deeds.push(Deed::Sim("/_sim/health", body));
+        }
+    }
+    deeds.extend([
+        kubectl("apply -k examples/2048"),
+        kubectl("apply -k examples/group"),
+        kubectl("delete ingress -n game extra --ignore-not-found --wait=false"),
+    ]);
+    deeds
+}
+
+/// The Ingress that is added. It agrees with the others of the group about
+/// listeners and certificate.
 const ADD: &str = "create ingress -n game extra --class=alb \
                    --annotation=alb.ingress.kubernetes.io/group.name=arcade \
                    --annotation=alb.ingress.kubernetes.io/group.order=30 \
                    --annotation=alb.ingress.kubernetes.io/scheme=internet-facing \
                    --annotation=alb.ingress.kubernetes.io/target-type=ip \
+                   --annotation=alb.ingress.kubernetes.io/listen-ports=[{\"HTTP\":80},{\"HTTPS\":443}] \
+                   --annotation=alb.ingress.kubernetes.io/ssl-redirect=443 \
+                   --annotation=alb.ingress.kubernetes.io/certificate-arn=arn:aws:acm:us-west-2:123456789012:certificate/00000000-0000-0000-0000-000000000000 \
                    --rule=extra.example.com/*=game:http";
 
 /// The name of a Pod that is a target, of those whose full name begins so.
@@ -356,20 +374,14 @@ impl Actions {
         let trials = hub.look(trials);
         trials
             .into_iter()
-            .map(|trial| {
-                let (command, why) = match trial.deed {
-                    Ok(deed) => (deed.line(&self.aws), None),
-                    Err((why, line)) => (line, Some(why)),
-                };
-                Action {
-                    id: trial.id,
-                    title: trial.title,
-                    command,
-                    watch: trial.watch,
-                    undo: trial.undo,
-                    available: why.is_none(),
-                    why,
-                }
+            .map(|trial| Action {
+                id: trial.id,
+                title: trial.title,
+                command: trial.deed.line(&self.aws),
+                watch: trial.watch,
+                undo: trial.undo,
+                available: trial.why_not.is_none(),
+                why: trial.why_not,
             })
             .collect()
     }
@@ -381,9 +393,9 @@ impl Actions {
     pub async fn try_out(&self, hub: &Hub, id: &str) -> Option<anyhow::Result<String>> {
         let trials = hub.look(trials);
         let trial = trials.into_iter().find(|trial| trial.id == id)?;
-        Some(match trial.deed {
-            Ok(deed) => self.run(deed).await,
-            Err((why, _)) => Err(anyhow::anyhow!(why)),
+        Some(match trial.why_not {
+            None => self.run(trial.deed).await,
+            Some(why) => Err(anyhow::anyhow!(why)),
         })
     }
 
@@ -406,29 +418,19 @@ impl Actions {
                 self.end_throttling(Some(AbortOnDropHandle::new(ending)));
                 Ok("AWS throttles for a minute.".to_owned())
             }
-            Deed::Reset => self.reset().await,
+            Deed::Reset(deeds) => self.reset(deeds).await,
         }
     }
 
-    async fn reset(&self) -> anyhow::Result<String> {
+    async fn reset(&self, deeds: Vec<Deed>) -> anyhow::Result<String> {
         self.end_throttling(None);
-        self.tell("/_sim/limits", &throttled(false)).await?;
-        let resources = super::account::resources(&self.aws).await?;
-        for group in &resources.target_groups {
-            for target in group.targets.iter().filter(|target| target.held) {
-                let target = format!("{}:{}", target.id, target.port);
-                let body = json!({ "target_group": group.arn, "target": target, "state": null });
-                self.tell("/_sim/health", &body).await?;
-            }
-        }
         let mut said = String::new();
-        for line in [
-            "apply -k examples/2048",
-            "apply -k examples/group",
-            "delete ingress -n game extra --ignore-not-found --wait=false",
-        ] {
-            let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            said.push_str(&self.kubectl(&arguments).await?);
+        for deed in deeds {
+            match deed {
+                Deed::Kubectl(arguments) => said.push_str(&self.kubectl(&arguments).await?),
+                Deed::Sim(path, body) => self.tell(path, &body).await?,
+                Deed::Throttle | Deed::Reset(_) => {}
+            }
         }
         Ok(said)
     }

@@ -178,8 +178,13 @@ impl Hub {
             (picture::draw(place, objects, &shown.resources), news)
         });
         let mut messages = changes(&shown.picture, &drawn);
+        let leader = drawn.controller.leader.clone();
+        let led = leader == shown.picture.controller.leader;
         shown.picture = drawn;
-        let entries = shown.tell(news, calls);
+        let mut entries = shown.tell(news, calls);
+        if !led {
+            entries.extend(shown.story.leads(leader.as_deref(), Timestamp::now()));
+        }
         if !entries.is_empty() {
             messages.push(Message::new("story", &entries));
         }

@@ -196,11 +196,13 @@ struct Manifests {
     yaml: String,
 }
 
-/// What would change if these manifests were applied.
-async fn plan(
-    State(site): State<Arc<Site>>,
-    Json(manifests): Json<Manifests>,
-) -> Result<Json<Plan>, Refused> {
+/// What would change if these manifests were applied. The body is read as JSON
+/// whatever its media type says.
+async fn plan(State(site): State<Arc<Site>>, body: String) -> Result<Json<Plan>, Refused> {
+    let manifests: Manifests = serde_json::from_str(&body).map_err(|error| {
+        let why = format!("cannot read what would be applied: {error}");
+        refused(StatusCode::BAD_REQUEST, &why)
+    })?;
     let planner = site.planner.as_ref().ok_or_else(|| {
         let why = "the program of the controller is not known here";
         refused(StatusCode::NOT_FOUND, why)

@@ -38,6 +38,8 @@ pub struct Story {
     hosts: BTreeMap<String, String>,
     /// The group of an object of Kubernetes, as `Kind/namespace/name`.
     objects: BTreeMap<String, String>,
+    /// The first record of a change that Route 53 was asked for.
+    changes: BTreeMap<String, String>,
     /// The Pod at an address: also of one that is gone.
     pods: BTreeMap<String, String>,
     /// What each IngressGroup said last, by key.
@@ -107,6 +109,25 @@ impl Story {
         self.keep(vec![entry])
     }
 
+    /// Another Pod of the controller leads, or none.
+    pub fn leads(&mut self, leader: Option<&str>, at: Timestamp) -> Vec<Entry> {
+        self.counter += 1;
+        let title = match leader {
+            Some(pod) => format!("Pod {pod} of the controller leads"),
+            None => "No Pod of the controller leads".to_owned(),
+        };
+        let entry = Entry {
+            id: format!("leader:{}", self.counter),
+            at: at.to_string(),
+            kind: "event",
+            group: SHARED.to_owned(),
+            title,
+            outcome: "ok",
+            ..Entry::default()
+        };
+        self.keep(vec![entry])
+    }
+
     /// The group of an object of Kubernetes, as `Kind/namespace/name`.
     fn of_object(&self, object: &str) -> Option<String> {
         let known = self.objects.get(object);
@@ -126,11 +147,10 @@ impl Story {
 
     /// Learns from the picture and what AWS holds whose a thing is.
     pub fn learn(&mut self, picture: &Picture, resources: &Resources) {
-        if self.owners.len() > NAMES {
-            self.owners.clear();
-        }
-        if self.objects.len() > NAMES {
-            self.objects.clear();
+        for names in [&mut self.owners, &mut self.objects, &mut self.changes] {
+            if names.len() > NAMES {
+                names.clear();
+            }
         }
         for group in &picture.groups {
             for ingress in &group.ingresses {
@@ -280,9 +300,15 @@ impl Story {
         now: &IngressGroupStatus,
     ) -> Vec<Entry> {
         let of = |status: &IngressGroupStatus| -> BTreeSet<(bool, String)> {
-            let waits = status.waiting_for.iter().map(|it| (false, it.clone()));
+            let waits = status.waiting_for.iter();
+            let waits = waits.map(|it| (false, format!("Waits for {it}")));
             let failures = status.failures.iter().map(|it| (true, it.clone()));
-            waits.chain(failures).collect()
+            let records = status.records.iter().filter(|it| it.state != "in sync");
+            let records = records.map(|it| {
+                let text = format!("Record of {}: {}", it.host, it.state);
+                (it.state.starts_with("refused"), text)
+            });
+            waits.chain(failures).chain(records).collect()
         };
         let (before, now) = (of(before), of(now));
         let mut entries = Vec::new();
@@ -291,15 +317,10 @@ impl Story {
             let id = format!("wait:{}:{}", told.key, self.counter);
             self.open
                 .insert((told.key.to_owned(), text.clone()), id.clone());
-            let (title, outcome) = if *failed {
-                (text.clone(), "failed")
-            } else {
-                (format!("Waits for {text}"), "pending")
-            };
             entries.push(Entry {
                 kind: "wait",
-                title,
-                outcome,
+                title: text.clone(),
+                outcome: if *failed { "failed" } else { "pending" },
                 ..told.entry(id)
             });
         }

@@ -45,13 +45,33 @@ impl Drawing<'_> {
                 hosts.push(path.host.clone());
             }
         }
-        let (served, served_text) = served(
-            address.as_deref(),
-            balancer,
-            &own,
-            deleting,
-            self.has_controller(),
-        );
+        let (served, served_text) = match balancer {
+            // A finding says more.
+            Some(balancer)
+                if own.is_empty()
+                    && !deleting
+                    && address.is_some()
+                    && balancer.state == "active"
+                    && has_no_rule(ingress, &paths, balancer) =>
+            {
+                (
+                    false,
+                    format!(
+                        "Not served: no rule of load balancer {} is for its hosts. Look at its \
+                         listen-ports annotation: a listener that redirects all to HTTPS has no \
+                         rules.",
+                        balancer.name
+                    ),
+                )
+            }
+            _ => served(
+                address.as_deref(),
+                balancer,
+                &own,
+                deleting,
+                self.has_controller(),
+            ),
+        };
         let mut annotations = ingress.metadata.annotations.clone().unwrap_or_default();
         annotations.remove(LAST_APPLIED);
         Ingress {
@@ -97,6 +117,28 @@ impl Drawing<'_> {
             })
             .collect()
     }
+}
+
+/// Whether no rule can be one of the Ingress: it has hosts only, and no rule is
+/// for any of them.
+fn has_no_rule(ingress: &networking::Ingress, paths: &[Path], balancer: &LoadBalancerView) -> bool {
+    let spec = ingress.spec.as_ref();
+    let rules = balancer.listeners.iter().flat_map(|it| &it.rules);
+    let conditions = rules.flat_map(|rule| &rule.conditions);
+    let hosts: Vec<&String> = conditions
+        .filter(|condition| condition.field == "host-header")
+        .flat_map(|condition| &condition.values)
+        .collect();
+    let is_of = |path: &Path| {
+        hosts
+            .iter()
+            .any(|host| host.eq_ignore_ascii_case(&path.host))
+    };
+    spec.is_some_and(|spec| spec.default_backend.is_none())
+        && !paths.is_empty()
+        && paths
+            .iter()
+            .all(|path| !path.host.is_empty() && !is_of(path))
 }
 
 /// Whether an Ingress is served, in a sentence.

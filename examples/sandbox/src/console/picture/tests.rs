@@ -161,6 +161,31 @@ fn from_ingress_to_pod() {
 }
 
 #[test]
+fn an_ingress_without_a_rule_is_not_served() {
+    let served = |hosts: Value, with: Value| {
+        let mut resources = resources();
+        let rule = &mut resources.load_balancers[0].listeners[0].rules[0];
+        rule.conditions[0].values = serde_json::from_value(hosts).unwrap();
+        let mut objects = objects();
+        let cart = objects.ingresses.get_mut("shop/cart").unwrap();
+        cart.spec.as_mut().unwrap().default_backend = serde_json::from_value(with).unwrap();
+        let picture = draw(&place(), &objects, &resources);
+        let ingress = &picture.groups[0].ingresses[0];
+        (ingress.served, ingress.served_text.clone())
+    };
+    let (without, text) = served(json!(["other.example.com"]), Value::Null);
+    assert!(!without);
+    assert!(
+        text.starts_with("Not served: no rule of load balancer k8s-shop is for its hosts."),
+        "{text}"
+    );
+    assert!(served(json!(["a.com", "Shop.example.com"]), Value::Null).0);
+    // The default rule may be its own.
+    let backend = json!({ "service": { "name": "web", "port": { "number": 80 } } });
+    assert!(served(json!(["other.example.com"]), backend).0);
+}
+
+#[test]
 fn records_say_who_owns_them() {
     let picture = draw(&place(), &objects(), &resources());
     let text = |name: &str| {

@@ -21,6 +21,11 @@ impl Story {
                 self.owners.entry(name).or_insert_with(|| group.clone());
             }
         }
+        if let (Some(answer), Some(record)) = (&call.answer, changed_record(call)) {
+            for change in made(&call.action, answer) {
+                self.changes.insert(change, record.to_owned());
+            }
+        }
         let throttled = call.code.as_deref().is_some_and(is_throttling);
         self.recent.push_back(Recent {
             at: call.at,
@@ -37,9 +42,15 @@ impl Story {
         let targets = self.targets(call);
         if !targets.is_empty() {
             title = format!("{title}: {}", targets.join("; "));
+        } else if let Some(record) = change_of(call).and_then(|it| self.changes.get(it)) {
+            title = format!("{title} of {record}");
         } else if !resource.is_empty() {
             title.push(' ');
             title.push_str(short(&resource));
+            let more = others(call);
+            if more > 0 {
+                title = format!("{title} and {more} more");
+            }
         }
         if let Some(code) = &call.code {
             title.push_str(": ");
@@ -104,13 +115,13 @@ impl Story {
             if let Some(group) = self.owner(value) {
                 groups.insert(group);
             }
+        }
+        if call.service == "route53" {
             // A change of a record, `CREATE A shop.example.com.`
-            if let Some(name) = value.split(' ').nth(2)
-                && call.service == "route53"
-                && let Some(group) = self.host(name)
-            {
-                groups.insert(group);
-            }
+            let changed = parameters.values().filter_map(|it| it.split(' ').nth(2));
+            let read = parameters.get("name").map(String::as_str);
+            groups.extend(changed.chain(read).filter_map(|name| self.host(name)));
+            groups.extend(change_of(call).and_then(|it| self.owners.get(it)));
         }
         match groups.first() {
             Some(group) if groups.len() == 1 => (*group).clone(),
@@ -176,6 +187,7 @@ fn is_throttling(code: &str) -> bool {
 fn made<'a>(action: &str, answer: &'a str) -> impl Iterator<Item = String> + 'a {
     let begin = match action {
         "CreateSecurityGroup" => "sg-",
+        "ChangeResourceRecordSets" => CHANGE,
         action if action.starts_with("Create") => "arn:aws:elasticloadbalancing:",
         _ => "\0",
     };
@@ -185,8 +197,43 @@ fn made<'a>(action: &str, answer: &'a str) -> impl Iterator<Item = String> + 'a 
         .map(str::to_owned)
 }
 
+/// The id of a change of records begins so.
+const CHANGE: &str = "/change/";
+
+/// The change that a call asks after, as answers name it.
+fn change_of(call: &Call) -> Option<&str> {
+    let path = call.parameters.get("path")?;
+    path.find(CHANGE).map(|at| &path[at..])
+}
+
+/// The name of the first record that a call changes.
+fn changed_record(call: &Call) -> Option<&str> {
+    let change = call.parameters.get("change.001")?;
+    change.split(' ').nth(2)
+}
+
+/// How many things like the first a call names beside it.
+fn others(call: &Call) -> usize {
+    let is_list = |name: &str| {
+        let (list, number) = name.rsplit_once('.').unwrap_or_default();
+        number != "1" && TELLING.iter().any(|it| it.strip_suffix(".1") == Some(list))
+    };
+    let named = call.parameters.keys().filter(|name| is_list(name)).count();
+    // The TXT record of an owner comes with the record that it is about.
+    let is_change = |name: &str| name.starts_with("change.") && name != "change.001";
+    let mut changes: Vec<&str> = call
+        .parameters
+        .iter()
+        .filter(|(name, change)| is_change(name) && change.split(' ').nth(1) != Some("TXT"))
+        .filter_map(|(_, change)| change.split(' ').nth(2))
+        .filter(|name| Some(*name) != changed_record(call))
+        .collect();
+    changes.dedup();
+    named + changes.len()
+}
+
 /// Parameters that say best what a call is about.
-const TELLING: [&str; 12] = [
+const TELLING: [&str; 13] = [
     "RuleArn",
     "ListenerArn",
     "TargetGroupArn",
@@ -199,21 +246,25 @@ const TELLING: [&str; 12] = [
     "TargetGroupArns.member.1",
     "ResourceArns.member.1",
     "ResourceId.1",
+    // Of the first record that is read.
+    "name",
 ];
 
 fn main_resource(call: &Call) -> String {
     let parameters = &call.parameters;
     let found = TELLING.iter().find_map(|name| parameters.get(*name));
-    let change = || {
-        let change = parameters.get("change.001")?;
-        change.split(' ').nth(2).map(str::to_owned)
-    };
-    let path = || parameters.get("path").cloned();
+    let change = || changed_record(call).map(str::to_owned);
+    let in_path = || parameters.get("path").and_then(|path| named_in(path));
     found
         .cloned()
         .or_else(change)
-        .or_else(path)
+        .or_else(|| in_path().map(str::to_owned))
         .unwrap_or_default()
+}
+
+/// What a path of Route 53 names: of `/2013-04-01/hostedzone/Z1/rrset` the zone.
+fn named_in(path: &str) -> Option<&str> {
+    path.split('/').nth(3).filter(|name| !name.is_empty())
 }
 
 /// The telling part of an ARN.

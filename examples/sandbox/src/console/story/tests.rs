@@ -120,6 +120,15 @@ fn waits_and_findings_end() {
         (over[0].id.as_str(), over[0].outcome),
         (found[1].id.as_str(), "ok")
     );
+    let record = |state: &str| says(json!({ "records": [{ "host": "a.com", "state": state }] }));
+    let waits = story.group(&record("waits for the load balancer"), at(3));
+    assert_eq!(
+        waits[0].title,
+        "Record of a.com: waits for the load balancer"
+    );
+    let synced = story.group(&record("in sync"), at(3));
+    assert_eq!((&synced[0].id, synced[0].outcome), (&waits[0].id, "ok"));
+    assert_eq!(synced.len(), 1);
     // The same again is a new line.
     let again = story.group(&says(json!({ "findings": [finding] })), at(4));
     assert_ne!(again[0].id, found[1].id);
@@ -192,6 +201,75 @@ fn a_call_belongs_to_the_group_of_what_it_names_or_makes() {
         change.service = "route53".to_owned();
         assert_eq!(group(&mut story, &change), owner, "{record}");
     }
+}
+
+#[test]
+fn calls_of_route_53_are_named_by_their_records() {
+    let mut story = story();
+    let route53 = |number: u64, action: &str, parameters: Value| Call {
+        service: "route53".to_owned(),
+        ..call(number, action, parameters)
+    };
+    let mut told = |call: &Call| {
+        let entry = story.call(call).remove(0);
+        (entry.title, entry.group)
+    };
+    let arcade = |title: &str| (title.to_owned(), "arcade".to_owned());
+    let shared = |title: &str| (title.to_owned(), SHARED.to_owned());
+    let zone = "/2013-04-01/hostedzone/Z1/rrset";
+    let read = |name: Option<&str>| {
+        let mut parameters = json!({ "path": zone });
+        if let Some(name) = name {
+            parameters["name"] = name.into();
+        }
+        route53(1, "ListResourceRecordSets", parameters)
+    };
+    assert_eq!(
+        told(&read(Some("game.example.com"))),
+        arcade("ListResourceRecordSets game.example.com")
+    );
+    assert_eq!(told(&read(None)), shared("ListResourceRecordSets Z1"));
+    let all = route53(
+        2,
+        "ListHostedZones",
+        json!({ "path": "/2013-04-01/hostedzone" }),
+    );
+    assert_eq!(told(&all), shared("ListHostedZones"));
+
+    let mut change = route53(
+        3,
+        "ChangeResourceRecordSets",
+        json!({ "path": zone, "change.001": "CREATE A game.example.com",
+                "change.002": "CREATE TXT _albc-a.game.example.com",
+                "change.003": "CREATE A *.x.com" }),
+    );
+    change.answer = Some("<ChangeInfo><Id>/change/C1</Id></ChangeInfo>".to_owned());
+    let title = "ChangeResourceRecordSets game.example.com and 1 more";
+    assert_eq!(told(&change), arcade(title));
+    let ask = |id: &str| {
+        route53(
+            4,
+            "GetChange",
+            json!({ "path": format!("/2013-04-01/change/{id}") }),
+        )
+    };
+    assert_eq!(told(&ask("C1")), arcade("GetChange of game.example.com"));
+    assert_eq!(told(&ask("C2")), shared("GetChange C2"));
+
+    let both = json!({ "ResourceArns.member.1": BALANCER, "ResourceArns.member.2": TARGETS });
+    let title = "DescribeTags k8s-arcade and 1 more";
+    assert_eq!(told(&call(5, "DescribeTags", both)), arcade(title));
+}
+
+#[test]
+fn who_leads_is_told() {
+    let mut story = story();
+    let told = story.leads(Some("web-1"), at(1)).remove(0);
+    assert_eq!(told.title, "Pod web-1 of the controller leads");
+    assert_eq!((told.group.as_str(), told.kind), (SHARED, "event"));
+    let nobody = story.leads(None, at(2)).remove(0);
+    assert_ne!(nobody.id, told.id);
+    assert_eq!(story.newest().len(), 2);
 }
 
 #[test]
