@@ -142,9 +142,9 @@ impl Reconciler {
                 applied,
             };
             let complete = done.applied.is_complete();
-            let desired = done.desired.clone();
+            let members = done.desired.members.clone();
             let again = self.publish(done, &plan, &snapshot).await?;
-            self.note_mended(&desired, begun, wrote, complete, &snapshot)
+            self.note_mended(group, &members, begun, wrote, complete, &snapshot)
                 .await;
             anyhow::ensure!(noted != Some(false), "the IngressGroup cannot be written");
             return Ok(again);

@@ -131,6 +131,9 @@ pub enum RecordState {
     Pending,
     /// Waits for the load balancer.
     WaitingForLoadBalancer,
+    /// Nobody states the host any more; the record, if it is the group's, is
+    /// still to be deleted.
+    Leaving,
     /// Not written while everyone who wants it is frozen; one of those.
     Frozen(ObjectName),
     /// Not written, as the load balancer gets no rule for the host: AWS takes
@@ -146,6 +149,7 @@ impl fmt::Display for RecordState {
             Self::InSync => f.write_str("in sync"),
             Self::Pending => f.write_str("pending"),
             Self::WaitingForLoadBalancer => f.write_str("waits for the load balancer"),
+            Self::Leaving => f.write_str("to be deleted"),
             Self::Frozen(ingress) => write!(f, "not made while Ingress {ingress} is frozen"),
             Self::WithoutRule => {
                 f.write_str("not made: the load balancer gets no rule for the host")

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::{Reconciler, lock};
-use crate::model::desired::Desired;
 use crate::model::group::GroupId;
 use crate::model::records::Place;
 use crate::model::snapshot::Snapshot;
@@ -66,16 +65,16 @@ impl Reconciler {
     }
 
     /// A run of a group that began then has written something or not, and has
-    /// done all that was to be done or not. Tells what is mended by it.
+    /// done all that was to be done or not. Tells its members what is mended.
     pub(super) async fn note_mended(
         &self,
-        desired: &Desired,
+        group: &GroupId,
+        members: &[ObjectName],
         begun: Instant,
         wrote: bool,
         complete: bool,
         snapshot: &Snapshot,
     ) {
-        let group = &desired.group;
         let mended = {
             let mut unmended = lock(&self.found);
             let Some(entry) = unmended.groups.get_mut(group) else {
@@ -105,9 +104,7 @@ impl Reconciler {
         let what = in_words(&found);
         tracing::info!(%group, "mended what verification found: {what}");
         let reporter = &self.parts.reporter;
-        reporter
-            .tell_mended(&desired.members, &what, snapshot)
-            .await;
+        reporter.tell_mended(members, &what, snapshot).await;
     }
 
     /// The shared backend group, or its rules, are not as they were.

@@ -170,7 +170,9 @@ impl Records {
     }
 
     /// The records of a group with their states, and what is wrong with them.
-    /// The former are `None` while nobody has looked.
+    /// The former are `None` while nobody has looked. Those that are on their
+    /// way out are among them until they are gone: the next process looks for
+    /// what is shown.
     pub fn of_group(&self, desired: &Desired) -> OfGroup {
         let book = lock(&self.book);
         if !book.looked {
@@ -179,7 +181,15 @@ impl Records {
         let of_group = |(host, (group, state)): (&String, &(GroupId, RecordState))| {
             (*group == desired.group).then(|| (host.clone(), state.clone()))
         };
-        let records = book.states.iter().filter_map(of_group).collect();
+        let mut records: Vec<_> = book.states.iter().filter_map(of_group).collect();
+        let held = book.held.iter();
+        let held = held.filter(|(_, group)| **group == desired.group);
+        let going = held.map(|(place, _)| &place.host);
+        let going = going.chain(book.unstated.of_group(&desired.group));
+        let going: BTreeSet<&String> = going.collect();
+        let going = going.into_iter().filter(|h| !book.states.contains_key(*h));
+        records.extend(going.map(|host| (host.clone(), RecordState::Leaving)));
+        records.sort_by(|(a, _), (b, _)| a.cmp(b));
         let findings = book.findings.iter();
         let findings = findings.filter(|(group, _)| *group == desired.group);
         OfGroup {

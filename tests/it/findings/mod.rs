@@ -11,8 +11,12 @@ mod refusals;
 mod unsupported;
 mod wishes;
 
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
 use sandbox_aws::State;
 use sandbox_aws::state::{ActionKind, Condition, LoadBalancer, Rule};
+use serde_json::json;
 
 use crate::support::{Controller, Scene};
 
@@ -172,17 +176,7 @@ async fn settled(scene: &Scene, controller: &Controller, namespace: &str, name: 
         total(controller, WRITES).await,
     );
     scene.forget_calls();
-    let nudge = format!("test/nudge={runs}");
-    let arguments = [
-        "annotate",
-        "--overwrite",
-        "-n",
-        namespace,
-        "ingress",
-        name,
-        &nudge,
-    ];
-    scene.kubectl(&arguments).await;
+    nudge(scene, namespace, name).await;
     scene
         .eventually("the change is looked at", async || {
             let now = total(controller, RUNS).await;
@@ -206,6 +200,20 @@ async fn settled(scene: &Scene, controller: &Controller, namespace: &str, name: 
         more <= 8,
         "{more} runs after one change of {namespace}/{name}"
     );
+}
+
+/// States a default on an Ingress, or states it no longer: a change that is
+/// looked at and means nothing.
+async fn nudge(scene: &Scene, namespace: &str, name: &str) {
+    const DEFAULT: &str = "alb.ingress.kubernetes.io/unhealthy-threshold-count";
+    let ingresses: Api<Ingress> = Api::namespaced(scene.client.clone(), namespace);
+    let there = ingresses.get(name).await.unwrap();
+    let is_stated = there.annotations().contains_key(DEFAULT);
+    let value = (!is_stated).then_some("2");
+    let patch = json!({ "metadata": { "annotations": { DEFAULT: value } } });
+    let patch = Patch::Merge(patch);
+    let parameters = PatchParams::default();
+    ingresses.patch(name, &parameters, &patch).await.unwrap();
 }
 
 /// Warnings about an Ingress with one reason.

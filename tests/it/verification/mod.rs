@@ -5,7 +5,6 @@ mod live;
 mod tiers;
 
 use sandbox_aws::State;
-use serde_json::json;
 
 use crate::support::{Controller, Scene};
 
@@ -58,6 +57,13 @@ async fn served(name: &str, arguments: &[&str]) -> (Scene, Controller) {
             } else {
                 Err(made)
             }
+        })
+        .await;
+    scene
+        .eventually("the host has its record", async || {
+            let ours = scene.ours();
+            let there = ours.iter().any(|thing| thing.starts_with("A shop."));
+            if there { Ok(()) } else { Err(ours) }
         })
         .await;
     scene.quiet().await;
@@ -154,16 +160,4 @@ fn written(scene: &Scene) -> Vec<String> {
     calls
         .filter(|action| !reads.iter().any(|read| action.starts_with(read)))
         .collect()
-}
-
-/// Everything of the account that a plan looks at.
-fn picture(scene: &Scene) -> serde_json::Value {
-    scene.account(|state| {
-        json!([
-            format!("{:#?}", state.load_balancers),
-            format!("{:#?}", state.target_groups),
-            format!("{:#?}", state.security_groups),
-            format!("{:#?}", state.tags),
-        ])
-    })
 }

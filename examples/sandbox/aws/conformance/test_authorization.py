@@ -303,11 +303,33 @@ def test_conditions_on_the_tags_that_a_call_carries(aws):
 def test_the_tagging_api_needs_the_rights_of_the_service(aws):
     arn = create_group(aws)
     tag = lambda who: who.tagging.tag_resources(ResourceARNList=[arn], Tags={"a": "b"})
+    neither = caller(aws, allow("elasticloadbalancing:AddTags"))
+    error = refused("AccessDeniedException", lambda: tag(neither), 400)
+    assert "tag:TagResources" in error.message
     only = caller(aws, allow("tag:TagResources"))
-    error = refused("AccessDeniedException", lambda: tag(only), 400)
-    assert "elasticloadbalancing:AddTags" in error.message and tags_of(aws, arn) == {}
-    tag(caller(aws, allow("tag:TagResources", "elasticloadbalancing:AddTags")))
+    failed = tag(only)["FailedResourcesMap"][arn]
+    assert "elasticloadbalancing:AddTags" in failed["ErrorMessage"], failed
+    assert failed["StatusCode"] == 400 and tags_of(aws, arn) == {}
+    both = caller(aws, allow("tag:TagResources", "elasticloadbalancing:AddTags"))
+    assert tag(both)["FailedResourcesMap"] == {}
     assert tags_of(aws, arn) == {"a": "b"}
+
+
+@rule("authorization.tagging_api")
+def test_resources_that_are_denied_to_the_tagging_api_fail_one_by_one(aws):
+    mine, other = create_group(aws), create_group(aws)
+    arns = [mine, other]
+    rights = ["elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"]
+    who = caller(
+        aws,
+        allow("tag:*"),
+        {"Effect": "Allow", "Action": rights, "Resource": mine},
+    )
+    tagged = who.tagging.tag_resources(ResourceARNList=arns, Tags={"a": "b"})
+    assert list(tagged["FailedResourcesMap"]) == [other]
+    assert tags_of(aws, mine) == {"a": "b"} and tags_of(aws, other) == {}
+    removed = who.tagging.untag_resources(ResourceARNList=arns, TagKeys=["a"])
+    assert list(removed["FailedResourcesMap"]) == [other] and tags_of(aws, mine) == {}
 
 
 # Rights of others that a call uses

@@ -101,7 +101,10 @@ def test_ipv6(elb, aws):
                               AvailabilityZone=f"us-east-1{'ab'[n]}")["Subnet"]["SubnetId"]
         for n in (0, 1)]
     group = elb.group(VpcId=vpc["VpcId"], IpAddressType="ipv6")
-    register(elb, group, str(parts[0][0x77]))
+    address = parts[0][0x77]
+    for spelling in (str(address), address.exploded, address.exploded.upper()):
+        register(elb, group, spelling)
+    assert [target["Target"]["Id"] for target in elb.health(group)] == [str(address)]
     for bad in ("10.0.0.77", "2001:db8::1"):
         refused("ValidationError", lambda b=bad: register(elb, group, {"Id": b, "AvailabilityZone": "all"}))
     balancer = elb.balancer(Subnets=subnets, Scheme="internal", IpAddressType="dualstack")

@@ -495,6 +495,9 @@ def test_pages_of_aws_query(aws, vpc):
     assert set(names) <= set(found)
     refused("ValidationError", lambda: aws.elbv2.describe_target_groups(Marker="nonsense"))
     refused("ValidationError", lambda: aws.unchecked.elbv2.describe_target_groups(PageSize=401))
+    # A token leads on in the operation that gave it out.
+    token = aws.elbv2.describe_target_groups(PageSize=1)["NextMarker"]
+    refused("ValidationError", lambda: aws.elbv2.describe_load_balancers(Marker=token))
 
 
 @rule("wire.pages.ec2")

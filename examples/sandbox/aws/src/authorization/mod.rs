@@ -113,27 +113,50 @@ pub fn authorize(
     if caller.policies.is_empty() {
         return Ok(());
     }
-    for mut need in needs::of(service, operation, input, state) {
-        need.context.extend(of_caller(caller, state));
-        // Each policy binds: a session may do what its role and its own policy
-        // both allow.
-        for policy in &caller.policies {
-            let decision = decide(policy, &need.action, &need.resource, &need.context);
-            if decision != Decision::Allowed {
-                return Err(Box::new(Denial {
-                    action: need.action,
-                    resource: need.resource,
-                    caller: caller.arn.clone(),
-                    reason: if decision == Decision::Denied {
-                        Reason::Explicit
-                    } else {
-                        Reason::NotAllowed
-                    },
-                }));
-            }
-        }
+    let needs = needs::of(service, operation, input, state);
+    let denial = needs
+        .into_iter()
+        .find_map(|need| denial(caller, need, state));
+    denial.map_or(Ok(()), |denial| Err(Box::new(denial)))
+}
+
+/// The resources of a TagResources or UntagResources call whose own service
+/// denies the change to the caller. They fail one by one; the others are
+/// changed.
+pub fn denied_resources(
+    caller: &Caller,
+    operation: &str,
+    input: &Value,
+    state: &State,
+) -> BTreeMap<String, Denial> {
+    if caller.policies.is_empty() {
+        return BTreeMap::new();
     }
-    Ok(())
+    needs::of_each_tagged(operation, input, state)
+        .into_iter()
+        .filter_map(|need| denial(caller, need, state))
+        .map(|denial| (denial.resource.clone(), denial))
+        .collect()
+}
+
+/// Why a caller may not do one action, if it may not.
+fn denial(caller: &Caller, mut need: Need, state: &State) -> Option<Denial> {
+    need.context.extend(of_caller(caller, state));
+    // Each policy binds: a session may do what its role and its own policy
+    // both allow.
+    let reason = caller.policies.iter().find_map(|policy| {
+        match decide(policy, &need.action, &need.resource, &need.context) {
+            Decision::Allowed => None,
+            Decision::Denied => Some(Reason::Explicit),
+            Decision::NotAllowed => Some(Reason::NotAllowed),
+        }
+    })?;
+    Some(Denial {
+        action: need.action,
+        resource: need.resource,
+        caller: caller.arn.clone(),
+        reason,
+    })
 }
 
 /// The condition keys of every call.

@@ -37,11 +37,22 @@ pub(super) fn of(service: &str, operation: &str, input: &Value, state: &State) -
         "route53" => call.of_route53(),
         "acm" => call.of_acm(),
         "wafv2" | "waf-regional" => call.of_waf(service),
-        "tagging" => call.of_tagging(),
+        "tagging" => vec![call.unbound(&format!("tag:{operation}"))],
         "cognito-idp" => call.of_cognito(),
         "sts" => call.of_sts(),
         other => vec![call.need(&format!("{other}:{operation}"), "*")],
     }
+}
+
+/// What TagResources and UntagResources need beside their own right: that of
+/// the service that holds each resource.
+pub(super) fn of_each_tagged(operation: &str, input: &Value, state: &State) -> Vec<Need> {
+    let call = Call {
+        operation,
+        input,
+        state,
+    };
+    call.of_each_tagged()
 }
 
 struct Call<'a> {
@@ -397,13 +408,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn of_tagging(&self) -> Vec<Need> {
-        let mut needs = vec![self.unbound(&format!("tag:{}", self.operation))];
+    fn of_each_tagged(&self) -> Vec<Need> {
         let tags = self.operation == "TagResources";
-        if !tags && self.operation != "UntagResources" {
-            return needs;
-        }
-        for arn in self.texts("ResourceARNList") {
+        let need = |arn: String| {
             let service = arn.split(':').nth(2).unwrap_or_default();
             let action = match (service, tags) {
                 ("elasticloadbalancing", true) => "AddTags",
@@ -416,9 +423,10 @@ impl<'a> Call<'a> {
                 (_, true) => "TagResource",
                 (_, false) => "UntagResource",
             };
-            needs.push(self.need(&format!("{service}:{action}"), &arn));
-        }
-        needs
+            self.need(&format!("{service}:{action}"), &arn)
+        };
+        let arns = self.texts("ResourceARNList");
+        arns.into_iter().map(need).collect()
     }
 
     fn of_cognito(&self) -> Vec<Need> {

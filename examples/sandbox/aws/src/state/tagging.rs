@@ -78,25 +78,32 @@ impl State {
     }
 
     /// TagResources: sets tags on what can be tagged; answers the refusals of
-    /// the others by ARN.
+    /// the others by ARN, those of `denied` as they are.
     pub fn tag_resources(
         &mut self,
         arns: &[String],
         tags: &[(String, String)],
+        denied: &BTreeMap<String, Refusal>,
     ) -> Answer<BTreeMap<String, Refusal>> {
         for (key, value) in tags {
             check_lengths(key, value).map_err(|text| invalid(&text))?;
         }
-        self.on_each(arns, |state, arn, parts| state.tag_one(arn, parts, tags))
+        self.on_each(arns, denied, |state, arn, parts| {
+            state.tag_one(arn, parts, tags)
+        })
     }
 
-    /// UntagResources: absent keys count as removed; answers the refusals by ARN.
+    /// UntagResources: absent keys count as removed; answers the refusals by ARN,
+    /// those of `denied` as they are.
     pub fn untag_resources(
         &mut self,
         arns: &[String],
         keys: &[String],
+        denied: &BTreeMap<String, Refusal>,
     ) -> Answer<BTreeMap<String, Refusal>> {
-        self.on_each(arns, |state, arn, parts| state.untag_one(arn, parts, keys))
+        self.on_each(arns, denied, |state, arn, parts| {
+            state.untag_one(arn, parts, keys)
+        })
     }
 
     /// GetTagKeys.
@@ -121,6 +128,7 @@ impl State {
     fn on_each(
         &mut self,
         arns: &[String],
+        denied: &BTreeMap<String, Refusal>,
         mut change: impl FnMut(&mut Self, &str, ArnParts<'_>) -> Answer<()>,
     ) -> Answer<BTreeMap<String, Refusal>> {
         for arn in arns {
@@ -131,7 +139,9 @@ impl State {
             let parts = self.checked_arn(arn)?;
             let here = parts.region.is_empty() || parts.region == self.region;
             let ours = parts.account.is_empty() || parts.account == self.account;
-            let done = if here && ours {
+            let done = if let Some(denial) = denied.get(arn) {
+                Err(denial.clone())
+            } else if here && ours {
                 change(self, arn, parts)
             } else {
                 Err(invalid(&format!(
@@ -402,11 +412,12 @@ mod tests {
     #[test]
     fn failures_are_told_by_arn() {
         let mut state = State::new("123456789012", "eu-west-1", Timing::default());
+        let none = BTreeMap::new();
         let tags = [("a".to_owned(), "1".to_owned())];
         let absent = "arn:aws:ec2:eu-west-1:123456789012:vpc/vpc-0123456789abcdef0".to_owned();
         let elsewhere = "arn:aws:ec2:eu-west-2:123456789012:vpc/vpc-0123456789abcdef0".to_owned();
         let failed = state
-            .tag_resources(&[absent.clone(), elsewhere.clone()], &tags)
+            .tag_resources(&[absent.clone(), elsewhere.clone()], &tags, &none)
             .unwrap();
         assert_eq!(failed[&absent].code, "InvalidVpcID.NotFound");
         assert_eq!(failed[&elsewhere].code, "InvalidParameterException");
@@ -415,11 +426,11 @@ mod tests {
             "arn:aws-cn:ec2:eu-west-1:123456789012:vpc/vpc-1",
         ] {
             let refusal = state
-                .tag_resources(&[whole.to_owned(), absent.clone()], &tags)
+                .tag_resources(&[whole.to_owned(), absent.clone()], &tags, &none)
                 .unwrap_err();
             assert_eq!(refusal.code, "InvalidParameterException");
         }
         let reserved = [("aws:a".to_owned(), "1".to_owned())];
-        assert!(state.tag_resources(&[absent], &reserved).is_err());
+        assert!(state.tag_resources(&[absent], &reserved, &none).is_err());
     }
 }

@@ -303,7 +303,7 @@ fn carry_out(
         calling.denied.set(Some(denial.text()));
         return Err(service.denied(&denial));
     }
-    let params = Params::new(service, tree);
+    let params = Params::new(service, action, tree);
     let answer = |state: &mut State| {
         let input = params.root();
         dispatch(service, action, &input, calling, state, now)
@@ -341,7 +341,7 @@ fn exists(service: Service, action: &str) -> bool {
         callers: &callers,
         denied: &Cell::default(),
     };
-    let nothing = Params::new(service, json!({}));
+    let nothing = Params::new(service, action, json!({}));
     let now = Timestamp::UNIX_EPOCH;
     dispatch(service, action, &nothing.root(), &calling, &mut state, now).is_some()
 }
@@ -366,7 +366,7 @@ fn dispatch(
         Service::WafV2 => wafv2::handle(action, input, state, now).map(json),
         Service::WafRegional => waf_regional::handle(action, input, state, now).map(json),
         Service::Shield => shield::handle(action, input, state, now).map(json),
-        Service::Tagging => tagging::handle(action, input, state, now).map(json),
+        Service::Tagging => tagging::handle(action, input, calling, state, now).map(json),
         Service::Iam => iam::handle(action, input, state, now).map(xml),
         Service::Cognito => cognito::handle(action, input, state, now).map(json),
     }

@@ -1,5 +1,6 @@
 //! Pages of a listing. A token names the last element that was shown, so that
-//! changes in between neither repeat nor skip the others.
+//! changes in between neither repeat nor skip the others. It leads on in the
+//! operation that gave it out, and in no other.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -33,15 +34,16 @@ impl<T> Page<T> {
 }
 
 /// Cuts a page out of elements that are sorted by key; `None` when the token
-/// was not one of ours.
+/// was not given out by this operation.
 pub fn cut<T>(
+    operation: &str,
     items: impl IntoIterator<Item = T>,
     key: impl Fn(&T) -> String,
     token: Option<&str>,
     size: usize,
 ) -> Option<Page<T>> {
     let after = match token.filter(|token| !token.is_empty()) {
-        Some(token) => Some(open(token)?),
+        Some(token) => Some(open(operation, token)?),
         None => None,
     };
     let mut rest = items
@@ -50,28 +52,31 @@ pub fn cut<T>(
         .peekable();
     let items: Vec<T> = rest.by_ref().take(size).collect();
     let more = rest.peek().is_some();
-    let next = items.last().filter(|_| more).map(|last| seal(&key(last)));
+    let next = items
+        .last()
+        .filter(|_| more)
+        .map(|last| seal(operation, &key(last)));
     Some(Page { items, next })
 }
 
-fn check(key: &str) -> [u8; CHECK] {
-    let digest = Sha256::digest(format!("page after {key}"));
+fn check(operation: &str, key: &str) -> [u8; CHECK] {
+    let digest = Sha256::digest(format!("page of {operation} after {key}"));
     let mut check = [0; CHECK];
     check.copy_from_slice(&digest[..CHECK]);
     check
 }
 
-fn seal(key: &str) -> String {
-    let mut bytes = check(key).to_vec();
+fn seal(operation: &str, key: &str) -> String {
+    let mut bytes = check(operation, key).to_vec();
     bytes.extend(key.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn open(token: &str) -> Option<String> {
+fn open(operation: &str, token: &str) -> Option<String> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (found, key) = bytes.split_at_checked(CHECK)?;
     let key = String::from_utf8(key.to_vec()).ok()?;
-    (check(&key) == found).then_some(key)
+    (check(operation, &key) == found).then_some(key)
 }
 
 /// What a call asks for: how much, and after what.
@@ -102,7 +107,8 @@ impl Paging {
         items: impl IntoIterator<Item = T>,
         key: impl Fn(&T) -> String,
     ) -> Answer<Page<T>> {
-        cut(items, key, self.token.as_deref(), self.size)
+        let token = self.token.as_deref();
+        cut(input.operation(), items, key, token, self.size)
             .ok_or_else(|| input.bad_token(self.token.as_deref()))
     }
 
@@ -116,7 +122,8 @@ impl Paging {
     ) -> Answer<Page<T>> {
         let mut page = self.cut(input, items, &key)?;
         if page.items.len() == self.size {
-            page.next = page.items.last().map(|last| seal(&key(last)));
+            let last = page.items.last();
+            page.next = last.map(|last| seal(input.operation(), &key(last)));
         }
         Ok(page)
     }
@@ -134,11 +141,11 @@ mod tests {
     fn pages_follow_each_other() {
         let items = ["a", "b", "c", "d", "e"];
         let key = |item: &&str| (*item).to_owned();
-        let first = cut(items, key, None, 2).unwrap();
+        let first = cut("ListThings", items, key, None, 2).unwrap();
         assert_eq!(first.items, ["a", "b"]);
-        let second = cut(items, key, first.next.as_deref(), 2).unwrap();
+        let second = cut("ListThings", items, key, first.next.as_deref(), 2).unwrap();
         assert_eq!(second.items, ["c", "d"]);
-        let third = cut(items, key, second.next.as_deref(), 2).unwrap();
+        let third = cut("ListThings", items, key, second.next.as_deref(), 2).unwrap();
         assert_eq!(third.items, ["e"]);
         assert_eq!(third.next, None);
         let shown = |items: Vec<&str>| json!({ "Items": items });
@@ -147,8 +154,10 @@ mod tests {
         let answer = json!({ "Items": ["c", "d"], "Next": token });
         assert_eq!(second.answer("Next", shown), answer);
         for foreign in ["%", "YQ", "YWFhYWFhYWFhYWE", "token"] {
-            assert_eq!(cut(items, key, Some(foreign), 2), None);
+            assert_eq!(cut("ListThings", items, key, Some(foreign), 2), None);
         }
+        let token = first.next.as_deref();
+        assert_eq!(cut("ListOthers", items, key, token, 2), None);
     }
 
     #[test]
@@ -159,7 +168,7 @@ mod tests {
             (Service::WafV2, "WAFInvalidParameterException"),
             (Service::Shield, "InvalidPaginationTokenException"),
         ] {
-            let params = Params::new(service, json!({ "Size": 2, "Next": "abcd" }));
+            let params = Params::new(service, "ListThings", json!({ "Size": 2, "Next": "abcd" }));
             let input = params.root();
             let paging = Paging::read(&input, "Size", "Next", 100).unwrap();
             let refused = paging.cut(&input, ["a"], |item| (*item).to_owned());
@@ -171,7 +180,11 @@ mod tests {
     #[test]
     fn a_full_page_may_lead_to_nothing() {
         let page = |token: &str| {
-            let params = Params::new(Service::WafV2, json!({ "Size": 2, "Next": token }));
+            let params = Params::new(
+                Service::WafV2,
+                "ListThings",
+                json!({ "Size": 2, "Next": token }),
+            );
             let input = params.root();
             let paging = Paging::read(&input, "Size", "Next", 100).unwrap();
             paging.cut_full(&input, ["a", "b"], |item| (*item).to_owned())

@@ -19,16 +19,18 @@ use crate::url_encoding;
 #[derive(Debug)]
 pub struct Params {
     service: Service,
+    operation: String,
     tree: Value,
     /// Places of values that were read.
     read: RefCell<BTreeSet<String>>,
 }
 
 impl Params {
-    /// Parameters that were decoded for a service.
-    pub fn new(service: Service, tree: Value) -> Self {
+    /// Parameters that were decoded for an operation of a service.
+    pub fn new(service: Service, operation: &str, tree: Value) -> Self {
         Self {
             service,
+            operation: operation.to_owned(),
             tree,
             read: RefCell::default(),
         }
@@ -82,6 +84,16 @@ impl<'a> Input<'a> {
     /// The service that was called.
     pub fn service(&self) -> Service {
         self.params.service
+    }
+
+    /// All parameters of the call as they were decoded.
+    pub fn tree(&self) -> &'a Value {
+        &self.params.tree
+    }
+
+    /// The operation that was called.
+    pub fn operation(&self) -> &'a str {
+        &self.params.operation
     }
 
     /// A text, number or boolean as text, if given.
@@ -319,6 +331,7 @@ mod tests {
     fn lists_structures_and_what_is_left_over() {
         let params = Params::new(
             Service::Elb,
+            "CreateThing",
             json!({
                 "Tags": [{ "Key": "a b", "Value": "/c" }, { "Key": "m" }],
                 "Names": [],

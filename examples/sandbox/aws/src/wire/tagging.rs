@@ -7,10 +7,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{answers::tag_list, params::Input};
-use crate::state::{
-    Answer, Refusal, State,
-    tagging::{TagFilter, Tagged},
+use super::{Calling, answers::tag_list, params::Input};
+use crate::{
+    authorization::{Denial, denied_resources},
+    state::{
+        Answer, Refusal, State,
+        tagging::{TagFilter, Tagged},
+    },
 };
 
 /// Resources on a page when the call does not say.
@@ -26,13 +29,14 @@ const MOST_TYPES: usize = 100;
 pub fn handle(
     action: &str,
     input: &Input,
+    calling: &Calling,
     state: &mut State,
     now: Timestamp,
 ) -> Option<Answer<Value>> {
     Some(match action {
         "GetResources" => get_resources(input, state, now),
-        "TagResources" => tag_resources(input, state),
-        "UntagResources" => untag_resources(input, state),
+        "TagResources" => tag_resources(input, calling, state),
+        "UntagResources" => untag_resources(input, calling, state),
         "GetTagKeys" => tag_keys(input, state, now),
         "GetTagValues" => tag_values(input, state, now),
         _ => return None,
@@ -148,18 +152,32 @@ fn check_types(input: &Input, types: &[String]) -> Answer<()> {
     Ok(())
 }
 
-fn tag_resources(input: &Input, state: &mut State) -> Answer<Value> {
+fn tag_resources(input: &Input, calling: &Calling, state: &mut State) -> Answer<Value> {
     let arns = input.texts("ResourceARNList");
     let tags: Vec<(String, String)> = input.map("Tags").into_iter().collect();
     input.done()?;
-    Ok(failed(&state.tag_resources(&arns, &tags)?))
+    let denied = denied(input, calling, state);
+    Ok(failed(&state.tag_resources(&arns, &tags, &denied)?))
 }
 
-fn untag_resources(input: &Input, state: &mut State) -> Answer<Value> {
+fn untag_resources(input: &Input, calling: &Calling, state: &mut State) -> Answer<Value> {
     let arns = input.texts("ResourceARNList");
     let keys = input.texts("TagKeys");
     input.done()?;
-    Ok(failed(&state.untag_resources(&arns, &keys)?))
+    let denied = denied(input, calling, state);
+    Ok(failed(&state.untag_resources(&arns, &keys, &denied)?))
+}
+
+/// The resources that the caller may not change in their own services. The
+/// last denial is logged.
+fn denied(input: &Input, calling: &Calling, state: &State) -> BTreeMap<String, Refusal> {
+    let (caller, operation) = (calling.caller, input.operation());
+    let denials = denied_resources(caller, operation, input.tree(), state);
+    let refuse = |(arn, denial): (String, Denial)| {
+        calling.denied.set(Some(denial.text()));
+        (arn, Refusal::new("AccessDeniedException", denial.text()))
+    };
+    denials.into_iter().map(refuse).collect()
 }
 
 /// The model has two codes for failures; the refusing service speaks in the text.

@@ -132,6 +132,7 @@ impl Paging {
         key: impl Fn(&T) -> String,
     ) -> Answer<Page<T>> {
         page::cut(
+            input.operation(),
             items,
             key,
             self.token.as_deref(),

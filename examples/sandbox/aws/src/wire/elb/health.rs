@@ -1,5 +1,7 @@
 //! Operations on targets.
 
+use std::net::Ipv6Addr;
+
 use jiff::Timestamp;
 
 use super::nothing;
@@ -25,13 +27,17 @@ pub fn handle(
     })
 }
 
+/// Targets as they are named; an IPv6 address in its shortest spelling, so that
+/// it is one target however it is written.
 fn read_targets(input: &Input) -> Answer<Vec<NewTarget>> {
     input
         .list("Targets")
         .iter()
         .map(|target| {
+            let id = target.need("Id")?;
+            let address = id.parse::<Ipv6Addr>().ok();
             Ok(NewTarget {
-                id: target.need("Id")?,
+                id: address.map_or(id, |address| address.to_string()),
                 port: target.number("Port")?,
                 availability_zone: target.text("AvailabilityZone"),
                 quic_server_id: target.text("QuicServerId"),

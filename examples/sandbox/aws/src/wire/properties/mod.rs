@@ -235,7 +235,7 @@ impl Game {
     }
 
     fn carry_out(&mut self, service: Service, action: &str, input: &Value) -> Answer<String> {
-        let params = Params::new(service, input.clone());
+        let params = Params::new(service, action, input.clone());
         let calling = Calling {
             caller: &self.callers.root(),
             callers: &self.callers,

@@ -68,6 +68,7 @@ pub fn list_authorized(input: &Input, state: &State) -> Answer<Xml> {
     input.done()?;
     let zone = state.hosted_zone(&id)?;
     let page = page::cut(
+        input.operation(),
         &zone.authorized,
         |(vpc, region)| format!("{vpc} {region}"),
         token.as_deref(),
@@ -88,6 +89,7 @@ pub fn list_zones(input: &Input, state: &State) -> Answer<Xml> {
     let token = input.text("NextToken");
     input.done()?;
     let page = page::cut(
+        input.operation(),
         state.zones_of_vpc(&vpc, &region)?,
         |zone| zone.id.clone(),
         token.as_deref(),
