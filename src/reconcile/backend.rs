@@ -48,8 +48,6 @@ impl Reconciler {
             let groups = groups.into_iter().map(Key::Group);
             self.parts.queue.wake_all(groups, lane::current());
         }
-        // Of a group that is read and needs no change nobody tells.
-        let waits = !applied.skipped.is_empty() || shares.are_unread();
-        self.again(&plan, &applied, waits)
+        self.again(&plan, &applied, !applied.skipped.is_empty())
     }
 }
