@@ -316,7 +316,7 @@ impl Reconciler {
         }
         let mut more_findings = findings;
         more_findings.extend(words::protected(&desired, plan, &applied));
-        more_findings.extend(blocking(&desired, &observed));
+        more_findings.extend(words::blocking(&desired, &observed));
         let taken = lock(&self.backend_name_taken).clone();
         more_findings.extend(words::without_backend(&desired, &applied, taken.as_deref()));
         let report = GroupReport {
@@ -436,27 +436,6 @@ struct Done {
     /// The change, if it was noted before it began.
     tried: Option<Tried>,
     applied: Applied,
-}
-
-/// What stands in the way of a load balancer that is not made yet.
-fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
-    let Intent::Serve(stack) = &desired.intent else {
-        return Vec::new();
-    };
-    // While a member is frozen, or a leaver held, the load balancer that is there is kept, whatever
-    // its scheme: the wish of the others alone does not count.
-    if desired.keeps_live_parts() && !observed.load_balancers.is_empty() {
-        return Vec::new();
-    }
-    let wished = stack.load_balancer.scheme;
-    if observed
-        .load_balancers
-        .iter()
-        .any(|lb| lb.spec.scheme == wished)
-    {
-        return Vec::new();
-    }
-    desired.blocks_creation.clone()
 }
 
 impl Work for Reconciler {

@@ -2,6 +2,8 @@
 //! security group with its rules on nodes and pods, and the verdicts that AWS
 //! gave.
 
+mod pods;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use ipnet::Ipv4Net;
 use tokio::time::Instant;
 
 use super::ec2;
-use super::interfaces::{self, Instance};
+use super::interfaces::Instance;
 use super::listing::is_backend;
 use super::merge::TRUST;
 use super::verdicts::Verdicts;
@@ -25,12 +27,11 @@ use crate::model::map::Map;
 use crate::model::ownership;
 use crate::model::spec::{Live, Permission, SecurityGroup, SecurityGroupRef, Source};
 
+pub use pods::PodAddress;
+
 /// Facts are read again for somebody who misses something no sooner than
 /// this after the last read.
 const AGAIN: Duration = Duration::from_mins(1);
-/// An instance that does not have an address is read again for it no sooner
-/// than this after it was read.
-const INSTANCE_AGE: Duration = Duration::from_mins(10);
 
 /// What is remembered of the account.
 #[derive(Debug, Default)]
@@ -56,18 +57,6 @@ pub(super) struct Account {
     /// Whether a read found what groups choose from to be other than before.
     facts_drifted: bool,
     verdicts: Verdicts,
-}
-
-/// A pod whose security groups are asked for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PodAddress {
-    /// Its IPv4 address.
-    pub address: String,
-    /// The instance that it runs on; `None` where its node is no instance.
-    pub instance: Option<String>,
-    /// Whether it has an interface of its own (annotation
-    /// `vpc.amazonaws.com/pod-eni`), apart from the instance's.
-    pub own_interface: bool,
 }
 
 impl Account {
@@ -280,82 +269,6 @@ impl Memory {
         self.note_backend(backend);
     }
 
-    /// Facts with the security groups of these instances and pods in them.
-    /// What is not known yet is read: instances first, then by address what
-    /// is on none of their interfaces. All of it is remembered until it is
-    /// [forgotten](Self::forget_endpoints).
-    pub async fn backend_facts(
-        &self,
-        instances: &BTreeSet<String>,
-        pods: &BTreeSet<PodAddress>,
-    ) -> Result<Facts, Error> {
-        let mut facts = Facts::clone(&*self.facts().await?);
-        let reading = self.reading.begin().await;
-        let now = Instant::now();
-        let unknown: BTreeSet<String> = {
-            let account = lock(&self.account);
-            let on_instances = pods.iter().filter_map(|p| p.instance.as_ref());
-            let wanted = instances.iter().chain(on_instances);
-            let unknown = wanted.filter(|id| !account.instances.contains_key(*id));
-            let outdated = account.outdated(pods, now);
-            unknown.cloned().chain(outdated).collect()
-        };
-        if !unknown.is_empty() {
-            let read = reading.run(interfaces::instances(&self.aws, &unknown));
-            let read = read.await?;
-            let mut account = lock(&self.account);
-            for id in unknown {
-                let instance = read.get(&id).cloned().unwrap_or_default();
-                account.instances.insert(id, (now, instance));
-            }
-        }
-        let missing: BTreeSet<String> = {
-            let mut account = lock(&self.account);
-            let unknown = pods.iter().filter(|pod| !account.knows(pod));
-            let unknown: Vec<&PodAddress> = unknown.collect();
-            let missing = unknown.into_iter().filter(|pod| !account.find(pod));
-            missing.map(|pod| pod.address.clone()).collect()
-        };
-        if !missing.is_empty() {
-            let read = interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing);
-            let read = reading.run(read).await?;
-            let mut account = lock(&self.account);
-            for (address, groups) in read {
-                account.remember_pod(address, groups);
-            }
-        }
-        let account = lock(&self.account);
-        for id in instances {
-            if let Some((_, instance)) = account.instances.get(id) {
-                let groups = instance.primary.clone();
-                facts.instance_security_groups.insert(id.clone(), groups);
-            }
-        }
-        for PodAddress { address, .. } in pods {
-            if let Some(groups) = account.pods.get(address) {
-                let groups = BTreeSet::clone(groups);
-                facts.pod_security_groups.insert(address.clone(), groups);
-            }
-        }
-        Ok(facts)
-    }
-
-    /// Nobody asks for these instances and addresses any more: whoever does
-    /// next may be another one.
-    pub fn forget_endpoints(&self, instances: &BTreeSet<String>, addresses: &BTreeSet<String>) {
-        let mut account = lock(&self.account);
-        for id in instances {
-            account.instances.remove(id);
-        }
-        for address in addresses {
-            account.pods.remove(address);
-        }
-        // What only the forgotten had.
-        account
-            .groups_of_pods
-            .retain(|groups| Arc::strong_count(groups) > 1);
-    }
-
     /// What AWS holds of the shared backend group.
     pub async fn recall_backend(&self) -> Result<ObservedBackend, Error> {
         self.facts().await?;
@@ -466,59 +379,5 @@ impl Memory {
     /// since this was last asked.
     pub(super) fn take_facts_drift(&self) -> bool {
         std::mem::take(&mut lock(&self.account).facts_drifted)
-    }
-}
-
-impl Account {
-    /// Whether the security groups of a pod were found before.
-    fn knows(&self, pod: &PodAddress) -> bool {
-        self.pods.contains_key(&pod.address)
-    }
-
-    /// Finds the security groups of a pod as far as its instance tells.
-    fn find(&mut self, pod: &PodAddress) -> bool {
-        let Some(groups) = self.groups_of(pod) else {
-            return false;
-        };
-        self.remember_pod(pod.address.clone(), groups);
-        true
-    }
-
-    fn remember_pod(&mut self, address: String, groups: BTreeSet<String>) {
-        // Most pods have the same.
-        let groups = if let Some(known) = self.groups_of_pods.get(&groups) {
-            Arc::clone(known)
-        } else {
-            let groups = Arc::new(groups);
-            self.groups_of_pods.insert(Arc::clone(&groups));
-            groups
-        };
-        self.pods.insert(address, groups);
-    }
-
-    /// Instances that were read before a pod came to them whose address they
-    /// do not have, if that was long ago.
-    fn outdated(&self, pods: &BTreeSet<PodAddress>, now: Instant) -> BTreeSet<String> {
-        pods.iter()
-            .filter(|pod| !pod.own_interface && !self.knows(pod))
-            .filter_map(|pod| {
-                let id = pod.instance.as_ref()?;
-                let (read, instance) = self.instances.get(id)?;
-                let miss = instance.groups_of(&pod.address).is_none();
-                (miss && *read + INSTANCE_AGE <= now).then(|| id.clone())
-            })
-            .collect()
-    }
-
-    /// Security groups of a pod as far as its instance tells.
-    fn groups_of(&self, pod: &PodAddress) -> Option<BTreeSet<String>> {
-        if pod.own_interface {
-            return None;
-        }
-        let (_, instance) = self.instances.get(pod.instance.as_ref()?)?;
-        instance
-            .groups_of(&pod.address)
-            .or_else(|| instance.uniform())
-            .cloned()
     }
 }

@@ -29,7 +29,7 @@ impl Reconciler {
             }
             let plan = plan::diff(&desired, &observed, &self.plan_context(&desired, &observed));
             page.section(format_args!("group {group}"), &plan, plan.steps.len())?;
-            let blocking = super::blocking(&desired, &observed);
+            let blocking = super::words::blocking(&desired, &observed);
             print_findings(desired.findings.iter().chain(&blocking))?;
         }
         let membership = self.membership(&snapshot).await?;

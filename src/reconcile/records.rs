@@ -34,6 +34,7 @@ use crate::model::spec::Observed;
 use crate::observe::{self, Dns, Recalled, Zones};
 use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
 use book::Book;
+pub(super) use book::OfGroup;
 use findings::{Owners, by_group, denied, in_words};
 use live::{Groups, Live, LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
@@ -54,15 +55,6 @@ pub(super) struct Records {
     look_again: (Duration, Duration),
     book: Mutex<Book>,
     groups: Mutex<Groups>,
-}
-
-/// What is known of a group's records.
-#[derive(Default)]
-pub(super) struct OfGroup {
-    /// Hosts with the states of their records; `None` while nobody has looked.
-    pub records: Option<Vec<(String, RecordState)>>,
-    /// What is wrong with them.
-    pub findings: Vec<Finding>,
 }
 
 /// Something in DNS that a group waits for.
@@ -169,33 +161,9 @@ impl Records {
         waits
     }
 
-    /// The records of a group with their states, and what is wrong with them.
-    /// The former are `None` while nobody has looked. Those that are on their
-    /// way out are among them until they are gone: the next process looks for
-    /// what is shown.
+    /// What is known of the records of a group.
     pub fn of_group(&self, desired: &Desired) -> OfGroup {
-        let book = lock(&self.book);
-        if !book.looked {
-            return OfGroup::default();
-        }
-        let of_group = |(host, (group, state)): (&String, &(GroupId, RecordState))| {
-            (*group == desired.group).then(|| (host.clone(), state.clone()))
-        };
-        let mut records: Vec<_> = book.states.iter().filter_map(of_group).collect();
-        let held = book.held.iter();
-        let held = held.filter(|(_, group)| **group == desired.group);
-        let going = held.map(|(place, _)| &place.host);
-        let going = going.chain(book.unstated.of_group(&desired.group));
-        let going: BTreeSet<&String> = going.collect();
-        let going = going.into_iter().filter(|h| !book.states.contains_key(*h));
-        records.extend(going.map(|host| (host.clone(), RecordState::Leaving)));
-        records.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let findings = book.findings.iter();
-        let findings = findings.filter(|(group, _)| *group == desired.group);
-        OfGroup {
-            records: Some(records),
-            findings: findings.map(|(_, finding)| finding.clone()).collect(),
-        }
+        lock(&self.book).of_group(&desired.group)
     }
 
     /// Whether a group's load balancer is other than at the last look at

@@ -4,7 +4,7 @@ use crate::apply::{Applied, Failure as Failed};
 use crate::aws::Class;
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Effect, Finding, Reason};
-use crate::model::spec::ObjectName;
+use crate::model::spec::{ObjectName, Observed};
 use crate::plan::step::{Need, Plan, Step};
 use crate::report::Failure;
 
@@ -128,6 +128,27 @@ pub fn protected(desired: &Desired, plan: &Plan, applied: &Applied) -> Vec<Findi
             ),
         })
         .collect()
+}
+
+/// What stands in the way of a load balancer that is not made yet.
+pub(super) fn blocking(desired: &Desired, observed: &Observed) -> Vec<Finding> {
+    let Intent::Serve(stack) = &desired.intent else {
+        return Vec::new();
+    };
+    // While a member is frozen, or a leaver held, the load balancer that is there is kept, whatever
+    // its scheme: the wish of the others alone does not count.
+    if desired.keeps_live_parts() && !observed.load_balancers.is_empty() {
+        return Vec::new();
+    }
+    let wished = stack.load_balancer.scheme;
+    if observed
+        .load_balancers
+        .iter()
+        .any(|lb| lb.spec.scheme == wished)
+    {
+        return Vec::new();
+    }
+    desired.blocks_creation.clone()
 }
 
 #[cfg(test)]

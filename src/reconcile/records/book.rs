@@ -46,6 +46,15 @@ pub(super) struct Book {
     pub(super) denied: bool,
 }
 
+/// What is known of a group's records.
+#[derive(Default)]
+pub(in super::super) struct OfGroup {
+    /// Hosts with the states of their records; `None` while nobody has looked.
+    pub records: Option<Vec<(String, RecordState)>>,
+    /// What is wrong with them.
+    pub findings: Vec<Finding>,
+}
+
 /// What a group can see of the book.
 pub(super) type View = BTreeMap<GroupId, BTreeSet<String>>;
 
@@ -63,6 +72,30 @@ impl Book {
         self.denied
             || self.findings.iter().any(|(_, finding)| zone(finding))
             || self.states.values().any(refused)
+    }
+
+    /// The records of a group with their states, and what is wrong with them.
+    /// The former are `None` while nobody has looked. Those that are on their
+    /// way out are among them until they are gone: the next process looks for
+    /// what is shown.
+    pub(super) fn of_group(&self, group: &GroupId) -> OfGroup {
+        if !self.looked {
+            return OfGroup::default();
+        }
+        let stated = self.states.iter().filter(|(_, (of, _))| of == group);
+        let stated = stated.map(|(host, (_, state))| (host.clone(), state.clone()));
+        let mut records: BTreeMap<String, RecordState> = stated.collect();
+        let held = self.held.iter().filter(|(_, of)| *of == group);
+        let going = held.map(|(place, _)| &place.host);
+        let going = going.chain(self.unstated.of_group(group));
+        for host in going.filter(|host| !self.states.contains_key(*host)) {
+            records.insert(host.clone(), RecordState::Leaving);
+        }
+        let findings = self.findings.iter().filter(|(of, _)| of == group);
+        OfGroup {
+            records: Some(records.into_iter().collect()),
+            findings: findings.map(|(_, finding)| finding.clone()).collect(),
+        }
     }
 
     pub(super) fn view(&self) -> View {

@@ -72,17 +72,7 @@ async fn stopped(story: Story, write: Option<u64>) {
 }
 
 async fn leads(stage: &Stage, controller: &Controller) {
-    stage
-        .scene
-        .eventually("it leads and has looked", async || {
-            let log = controller.log();
-            if log.contains("the account is listed") {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        })
-        .await;
+    stage.scene.listed(controller).await;
     stage.scene.quiet().await;
 }
 

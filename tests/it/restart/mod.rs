@@ -71,16 +71,7 @@ impl Leaders {
     async fn settled(&mut self, scene: &Scene, arguments: &[&str]) -> Controller {
         scene.forget_calls();
         let controller = self.next(scene, arguments).await;
-        scene
-            .eventually("the account is listed", async || {
-                let log = controller.log();
-                if log.contains("the account is listed") {
-                    Ok(())
-                } else {
-                    Err(log)
-                }
-            })
-            .await;
+        scene.listed(&controller).await;
         scene.quiet().await;
         controller
     }

@@ -77,16 +77,7 @@ async fn an_edit_passes_groups_that_were_found_half_made() {
     }
     scene.forget_calls();
     let controller = leaders.next(&scene, &["--disable-route53"]).await;
-    scene
-        .eventually("it has begun to read", async || {
-            let log = controller.log();
-            if log.contains("the account is listed") {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        })
-        .await;
+    scene.listed(&controller).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     // Not by kubectl: what is read until that has started is not after the edit.
     let path = json!({

@@ -230,6 +230,19 @@ impl Scene {
         }
     }
 
+    /// Waits until a controller that leads has listed the account.
+    pub async fn listed(&self, controller: &Controller) {
+        self.eventually("the account is listed", async || {
+            let log = controller.log();
+            if log.contains("the account is listed") {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        })
+        .await;
+    }
+
     /// Waits until there was no call to AWS for a while.
     pub async fn quiet(&self) {
         let mut seen = (usize::MAX, Instant::now());

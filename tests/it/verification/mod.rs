@@ -72,16 +72,7 @@ async fn served(name: &str, arguments: &[&str]) -> (Scene, Controller) {
     all.extend(arguments);
     scene.forget_calls();
     let controller = scene.controller(&all).await;
-    scene
-        .eventually("the account is listed", async || {
-            let log = controller.log();
-            if log.contains("the account is listed") {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        })
-        .await;
+    scene.listed(&controller).await;
     (scene, controller)
 }
 
