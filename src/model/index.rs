@@ -298,6 +298,14 @@ impl Index {
         users.flat_map(|ingress| self.groups_of(ingress))
     }
 
+    /// Whether an Ingress with groups names a Service of a namespace.
+    pub fn is_used(&self, namespace: &str) -> bool {
+        // Before every name in it.
+        let first = ObjectName::new(namespace, "");
+        let next = self.users.after(&first).next();
+        next.is_some_and(|(service, _)| service.namespace == namespace)
+    }
+
     /// The Services that have an endpoint of this pod which is not ready.
     pub fn waiting_for_pod(&self, pod: &ObjectName) -> impl Iterator<Item = &ObjectName> {
         self.of_pod

@@ -327,7 +327,7 @@ impl Kind for Pod {
     }
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
-        routes::pod(of.id, view)
+        routes::pod(of.id, of.old, of.new, view)
     }
 }
 

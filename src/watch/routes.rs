@@ -7,12 +7,14 @@
 //! or groups may differ, the records wherever hosts may.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt as _;
 
 use crate::key::Key;
 use crate::model::annotations;
+use crate::model::endpoints::Pod;
 use crate::model::group::GroupId;
 use crate::model::index::{Indexed, services_of};
 use crate::model::membership::{self, Place};
@@ -95,12 +97,30 @@ pub fn endpoints(service: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
 
 /// A pod changed. What targets need is in EndpointSlices, which change of
 /// their own; a pod matters while it is not ready there, since one that waits
-/// for nothing but a readiness gate is a target already.
-pub fn pod(pod: &ObjectName, view: View<'_>) -> BTreeSet<Key> {
-    let services = view.known.index().waiting_for_pod(pod);
-    services
+/// for nothing but a readiness gate is a target already. One that comes to an
+/// address, maybe later than its endpoint, matters to the backend security
+/// group: by the pod it is known where its address is let in to.
+pub fn pod(
+    name: &ObjectName,
+    old: Option<&Pod>,
+    new: Option<&Pod>,
+    view: View<'_>,
+) -> BTreeSet<Key> {
+    let index = view.known.index();
+    let services = index.waiting_for_pod(name);
+    let mut keys: BTreeSet<Key> = services
         .flat_map(|service| endpoints(service, view))
-        .collect()
+        .collect();
+    let new = new.filter(|new| new.address.is_some()).map(place);
+    if new.is_some() && new != old.map(place) && index.is_used(&name.namespace) {
+        keys.insert(Key::Backend);
+    }
+    keys
+}
+
+/// Where a pod is reached.
+fn place(pod: &Pod) -> (Option<IpAddr>, Option<&str>, bool) {
+    (pod.address, pod.node.as_deref(), pod.own_interface)
 }
 
 /// A node came, went, or changed in what decisions look at: the groups with
@@ -124,11 +144,10 @@ pub fn node(node: &str, view: View<'_>) -> BTreeSet<Key> {
 
 /// A namespace's labels changed: a class may choose its Ingresses by them.
 pub fn namespace(namespace: &str, view: View<'_>) -> BTreeSet<Key> {
-    let concerned = view
-        .known
-        .ingresses
-        .iter()
-        .filter(|(name, _)| name.namespace == namespace);
+    // Before every name in it.
+    let first = ObjectName::new(namespace, "");
+    let from_here = view.known.ingresses.after(&first);
+    let concerned = from_here.take_while(|(name, _)| name.namespace == namespace);
     concerned
         .flat_map(|(_, changed)| ingress(None, Some(changed), view))
         .collect()
@@ -355,9 +374,41 @@ endpoints:
             known: &known,
             settings: &settings,
         };
-        check(pod(&shop("api-1"), view), &[OLD, PUBLIC, BACKEND]);
-        check(pod(&shop("api-2"), view), &[]);
-        check(pod(&shop("unknown"), view), &[]);
+        let changed = |name: &str| pod(&shop(name), None, None, view);
+        check(changed("api-1"), &[OLD, PUBLIC, BACKEND]);
+        check(changed("api-2"), &[]);
+        check(changed("unknown"), &[]);
+    }
+
+    #[test]
+    fn a_pod_that_comes_later_than_its_endpoint_is_told_to_who_opens_its_port() {
+        let known = cluster();
+        let settings = settings();
+        let view = View {
+            known: &known,
+            settings: &settings,
+        };
+        let at = |address: &str| Pod {
+            address: address.parse().ok(),
+            node: Some("b".into()),
+            ..Pod::default()
+        };
+        let (none, here, there) = (at(""), at("10.0.0.2"), at("10.0.0.3"));
+        let own = Pod {
+            own_interface: true,
+            ..here.clone()
+        };
+        let name = shop("api-2");
+        check(pod(&name, None, Some(&none), view), &[]);
+        check(pod(&name, None, Some(&here), view), &[BACKEND]);
+        check(pod(&name, Some(&none), Some(&here), view), &[BACKEND]);
+        check(pod(&name, Some(&here), Some(&here), view), &[]);
+        check(pod(&name, Some(&here), Some(&there), view), &[BACKEND]);
+        check(pod(&name, Some(&here), Some(&own), view), &[BACKEND]);
+        check(pod(&name, Some(&here), None, view), &[]);
+        // Nobody sends requests to that namespace.
+        let elsewhere = ObjectName::new("else", "api-2");
+        check(pod(&elsewhere, None, Some(&here), view), &[]);
     }
 
     #[test]
