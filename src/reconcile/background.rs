@@ -124,12 +124,13 @@ impl Reconciler {
         }
         if drift.facts {
             tracing::info!("subnets or security groups of the VPC are not as they were remembered");
-            match self.memory.groups().await {
+            // Those too that wait for a subnet and have nothing in AWS yet.
+            match self.all_groups(&self.parts.stores.snapshot()).await {
                 Ok(groups) => {
-                    let groups = groups.into_iter().map(Key::Group);
-                    self.parts.queue.wake_all(groups, Lane::Restart);
+                    let keys = groups.into_iter().map(Key::Group).chain([Key::Backend]);
+                    self.parts.queue.wake_all(keys, Lane::Restart);
                 }
-                Err(error) => tracing::warn!(%error, "verification failed"),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "verification failed"),
             }
         }
         if drift.backend {
