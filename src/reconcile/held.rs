@@ -115,9 +115,11 @@ impl Reconciler {
     pub(super) fn deferred(&self, work: WorkOf<'_>, plan: &Plan) -> BTreeMap<StepId, Error> {
         let now = Instant::now();
         self.note_let_go(plan);
-        if matches!(work, WorkOf::Backend) && self.memory.is_backend_carried() {
+        if matches!(work, WorkOf::Backend) {
             for planned in &plan.steps {
-                if let Step::DeleteSecurityGroup { id, .. } = &planned.step {
+                if let Step::DeleteSecurityGroup { id, .. } = &planned.step
+                    && self.memory.is_backend_carried()
+                {
                     self.held.let_go(id, now);
                 }
             }

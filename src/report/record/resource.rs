@@ -103,6 +103,9 @@ impl Resource {
     /// made from may become what it was (nodes do), and the next process must
     /// not take that for nothing having happened.
     pub(super) fn due(&self, now: Instant, all: bool) -> Option<BTreeMap<String, String>> {
+        if self.changed.is_empty() && self.late.is_none() {
+            return None;
+        }
         let since = |at: &Instant| now.saturating_duration_since(*at);
         let said = self.targets()?;
         if all && self.late.is_some() {
