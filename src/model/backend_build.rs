@@ -75,20 +75,39 @@ impl Reached {
     }
 }
 
-/// What of what is live counts.
-fn counted<'a>(desired: &Desired, observed: Option<&'a Observed>) -> Option<&'a Observed> {
-    observed.filter(|observed| {
-        keeps_live(desired)
-            && observed.load_balancers.iter().any(|live| {
-                let groups = &live.spec.security_groups;
-                groups.contains(&SecurityGroupRef::Backend)
-            })
-    })
+/// Whether a load balancer of a group has the shared group.
+fn is_carried(observed: &Observed) -> bool {
+    let mut lbs = observed.load_balancers.iter();
+    lbs.any(|lb| lb.spec.security_groups.contains(&SecurityGroupRef::Backend))
 }
 
-/// All that the shared group must reach for a group: what is desired, and,
-/// where that [counts too](keeps_live), what is live. What is left to know are
-/// the security groups of nodes and pods.
+/// Live target groups that are not as wished yet: requests go to them until
+/// they are.
+fn on_the_way<'a>(
+    desired: &'a Desired,
+    observed: &'a Observed,
+) -> impl Iterator<Item = &'a LiveTargetGroup> {
+    let is_reached = move |live: &LiveTargetGroup| {
+        let mut wished = desired.target_groups();
+        wished.any(|wished| {
+            let targets: BTreeSet<(&str, u16)> = wished.targets.iter().map(identity).collect();
+            wished.target_group.name == live.spec.name
+                && wished.target_group.health_check.port == live.spec.health_check.port
+                && live.targets.iter().all(|t| targets.contains(&identity(t)))
+        })
+    };
+    let live = observed.target_groups.iter();
+    live.filter(move |live| !is_reached(live))
+}
+
+fn identity(target: &Target) -> (&str, u16) {
+    (&target.id, target.port)
+}
+
+/// All that the shared group must reach for a group: what is desired, and what
+/// is live: all of it where that [stays](keeps_live), else what is not as
+/// desired yet, so that no port is closed that requests still go to. What is
+/// left to know are the security groups of nodes and pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reach {
     needs_group: bool,
@@ -106,11 +125,15 @@ pub fn reach(desired: &Desired, observed: Option<&Observed>) -> Reach {
         needs_group = groups.contains(&SecurityGroupRef::Backend);
         reached.extend(stack.target_groups.values().map(Reached::wished));
     }
-    if let Some(observed) = counted(desired, observed) {
+    if let Some(observed) = observed.filter(|observed| is_carried(observed)) {
         needs_group = true;
-        let held = desired.held_target_groups();
-        reached.extend(held.map(|(_, group)| Reached::wished(group)));
-        reached.extend(observed.target_groups.iter().map(Reached::live));
+        if keeps_live(desired) {
+            let held = desired.held_target_groups();
+            reached.extend(held.map(|(_, group)| Reached::wished(group)));
+            reached.extend(observed.target_groups.iter().map(Reached::live));
+        } else {
+            reached.extend(on_the_way(desired, observed).map(Reached::live));
+        }
     }
     reached.retain(|reached| !reached.ports.is_empty());
     Reach {
@@ -163,9 +186,9 @@ pub fn endpoints(desired: &Desired, observed: Option<&Observed>) -> Endpoints {
     reach(desired, observed).endpoints()
 }
 
-/// What a group needs: of what is desired, and, where that [counts
-/// too](keeps_live), of what is live. `observed` is `None` while AWS was not
-/// read. `facts` must tell of the group's [`endpoints`].
+/// What a group needs: of what is desired, and of what is live, as
+/// [`reach`] says. `observed` is `None` while AWS was not read. `facts` must
+/// tell of the group's [`endpoints`].
 pub fn group_ports(
     desired: &Desired,
     observed: Option<&Observed>,
@@ -417,6 +440,31 @@ mod tests {
         let needed = group_ports(&partly, Some(&observed), &known, &settings());
         assert!(!needed.incomplete);
         assert_eq!(ports(&needed), [7000, 8080, 9000]);
+    }
+
+    #[test]
+    fn what_requests_go_to_is_let_in_until_it_is_as_wished() {
+        let desired = desired(&[member("web", "")]);
+        let ports_of = |live: &Observed| {
+            let needed = group_ports(&desired, Some(live), &known(), &settings());
+            assert!(needed.needs_group && !needed.incomplete);
+            ports(&needed)
+        };
+        // Another target group: rules lead to it until they are changed.
+        assert_eq!(ports_of(&live()), [7000, 8080, 9000]);
+        let wished = desired.target_groups().next().unwrap();
+        let mut live = live();
+        live.target_groups[0].spec = wished.target_group.clone();
+        // The same one, with a target that is to go.
+        assert_eq!(ports_of(&live), [7000, 8080]);
+        live.target_groups[0].targets.clone_from(&wished.targets);
+        assert_eq!(ports_of(&live), [8080]);
+        // Its health is asked at another port.
+        live.target_groups[0].spec.health_check.port = "9000".to_owned();
+        assert_eq!(ports_of(&live), [8080, 9000]);
+        // Without the shared group nothing comes from it.
+        live.load_balancers[0].spec.security_groups.clear();
+        assert_eq!(ports_of(&live), [8080]);
     }
 
     #[test]

@@ -315,13 +315,24 @@ impl Groups {
             if merge::other_state(&merged, &known.observed) {
                 self.other_state.insert(id);
             }
-            known.observed = Arc::new(merged);
+            // Who works with it need not look at the same again.
+            if *known.observed != merged {
+                known.observed = Arc::new(merged);
+            }
         }
         self.forget_gone(begun);
         self.backend = listing.backend.or_else(|| self.backend.take());
         self.tags = listing.tags;
         self.by_name = listing.by_name;
         self.listed = Some(begun);
+    }
+
+    /// Those of a group's load balancers and target groups whose tags were not
+    /// read.
+    pub(super) fn of_those_by_name(&self, held: &Observed) -> BTreeSet<Arn> {
+        let arns = marked(held).map(|(arn, _)| arn);
+        let by_name = arns.filter(|arn| self.by_name.contains(*arn));
+        by_name.cloned().collect()
     }
 
     /// Takes in the tags that a read of a group has found on what it has by

@@ -222,7 +222,9 @@ impl Memory {
                 known.belief = None;
                 return Ok(true);
             }
-            (Arc::clone(&known.observed), groups.by_name.clone(), begun)
+            let held = Arc::clone(&known.observed);
+            let by_name = groups.of_those_by_name(&held);
+            (held, by_name, begun)
         };
         let read = elb::group(&self.aws, &held, &by_name, settled).await?;
         let mut groups = lock(&self.groups);
@@ -323,6 +325,32 @@ impl Memory {
         let groups = lock(&self.groups);
         let known = groups.known.get(group);
         known.map(|k| Arc::clone(&k.observed)).unwrap_or_default()
+    }
+
+    /// As [`Memory::remembered`], with whether the insides of load balancers
+    /// and target groups are known, read or believed.
+    pub fn live(&self, group: &GroupId) -> (Arc<Observed>, bool) {
+        let groups = lock(&self.groups);
+        let Some(known) = groups.known.get(group) else {
+            return (Arc::default(), true);
+        };
+        let observed = &known.observed;
+        let has_none = observed.load_balancers.is_empty() && observed.target_groups.is_empty();
+        (Arc::clone(observed), has_none || known.read.is_some())
+    }
+
+    /// The groups of which something else is remembered by now than this.
+    pub fn others_than(&self, seen: &BTreeMap<GroupId, Arc<Observed>>) -> BTreeSet<GroupId> {
+        let groups = lock(&self.groups);
+        let is_other = |(group, known): &(&GroupId, &Remembered)| match seen.get(*group) {
+            Some(before) => !Arc::ptr_eq(before, &known.observed),
+            None => !known.observed.is_empty(),
+        };
+        let others = groups.known.iter().filter(is_other).map(|(group, _)| group);
+        let gone = seen
+            .keys()
+            .filter(|group| !groups.known.contains_key(*group));
+        others.chain(gone).cloned().collect()
     }
 
     /// How many load balancers were provisioning when last seen.

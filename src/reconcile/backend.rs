@@ -48,6 +48,8 @@ impl Reconciler {
             let groups = groups.into_iter().map(Key::Group);
             self.parts.queue.wake_all(groups, lane::current());
         }
-        self.again(&plan, &applied, !applied.skipped.is_empty())
+        // Of a group that is read and needs no change nobody tells.
+        let waits = !applied.skipped.is_empty() || shares.are_unread();
+        self.again(&plan, &applied, waits)
     }
 }

@@ -16,7 +16,7 @@ use crate::model::group::GroupId;
 use crate::model::index::Indexed;
 use crate::model::spec::Observed;
 use crate::model::targets::instance_id;
-use crate::observe::PodAddress;
+use crate::observe::{Memory, PodAddress};
 
 /// Groups that are read at the same time: more would leave none of AWS's calls
 /// to others.
@@ -28,27 +28,44 @@ pub struct Shares {
     /// What they need together.
     pub union: Union,
     seen: Option<Seen>,
+    /// What was live of each group when it was last looked at.
+    live: BTreeMap<GroupId, Arc<Observed>>,
     /// Groups that need what is not watched: what AWS holds, or an interface
     /// that was not found.
     open: BTreeSet<GroupId>,
+    /// Groups whose insides were not read: they may need more than is known.
+    unread: BTreeSet<GroupId>,
 }
 
 impl Shares {
-    /// The groups that may need something else than they did. AWS holds
-    /// something for those of `held`.
+    /// The groups that may need something else than they did; `None`: all of
+    /// them.
     fn stale(
         &self,
         snapshot: &Indexed,
         facts: &Arc<Facts>,
-        held: &BTreeSet<GroupId>,
-    ) -> BTreeSet<GroupId> {
-        let seen = self.seen.as_ref();
-        if let Some(mut stale) = seen.and_then(|seen| seen.changed(snapshot, facts)) {
-            stale.extend(self.open.iter().cloned());
-            return stale;
+        memory: &Memory,
+    ) -> Option<BTreeSet<GroupId>> {
+        let mut stale = self.seen.as_ref()?.changed(snapshot, facts)?;
+        stale.extend(self.open.iter().cloned());
+        stale.extend(memory.others_than(&self.live));
+        Some(stale)
+    }
+
+    /// Whether some group may need more than is known because it was not read.
+    pub fn are_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Notes what the groups that were looked at had in AWS then.
+    fn note(&mut self, live: BTreeMap<GroupId, Arc<Observed>>) {
+        for (group, observed) in live {
+            if observed.is_empty() {
+                self.live.remove(&group);
+            } else {
+                self.live.insert(group, observed);
+            }
         }
-        let groups = snapshot.index().groups().chain(self.union.groups());
-        groups.chain(held).cloned().collect()
     }
 }
 
@@ -59,6 +76,8 @@ struct Looked {
     ports: BTreeSet<u16>,
     /// Whether it counts what is live or stands still.
     is_special: bool,
+    /// Whether what is live was not read.
+    is_unread: bool,
 }
 
 fn counts(desired: &Desired) -> bool {
@@ -66,6 +85,7 @@ fn counts(desired: &Desired) -> bool {
 }
 
 impl Looked {
+    /// `observed` is `None` where it was not read.
     fn new(desired: &Desired, observed: Option<&Observed>, is_special: bool) -> Self {
         // What is not made yet needs nothing.
         let is_made = desired.blocks_creation.is_empty()
@@ -82,6 +102,7 @@ impl Looked {
                 .flat_map(|group| group.backend_ports.iter().copied())
                 .collect(),
             is_special,
+            is_unread: observed.is_none(),
         }
     }
 }
@@ -94,10 +115,20 @@ impl Reconciler {
         snapshot: &Indexed,
     ) -> anyhow::Result<()> {
         let facts = self.memory.facts().await?;
-        let stale = shares.stale(snapshot, &facts, &self.memory.groups().await?);
+        let stale = if let Some(stale) = shares.stale(snapshot, &facts, &self.memory) {
+            stale
+        } else {
+            let mut all = self.all_groups(snapshot).await?;
+            all.extend(shares.union.groups().cloned());
+            all
+        };
         let mut looked = Vec::new();
         let mut special = Vec::new();
+        let mut live = BTreeMap::new();
         for group in &stale {
+            // Before it is looked at: what comes meanwhile is for the next time.
+            let (observed, is_read) = self.memory.live(group);
+            live.insert(group.clone(), Arc::clone(&observed));
             let desired = if stale.len() <= FEW {
                 let desired = self.models.of(group, snapshot, &facts, &self.settings);
                 let mut desired = Arc::unwrap_or_clone(desired);
@@ -110,7 +141,10 @@ impl Reconciler {
                 Some(desired) if counts(&desired) || !desired.leavers.is_empty() => {
                     special.push(desired);
                 }
-                Some(desired) => looked.push(Looked::new(&desired, None, false)),
+                Some(desired) => {
+                    let observed = is_read.then_some(observed.as_ref());
+                    looked.push(Looked::new(&desired, observed, false));
+                }
                 None => {}
             }
         }
@@ -120,10 +154,10 @@ impl Reconciler {
             if let (Some(observed), false) = (observed, desired.leavers.is_empty()) {
                 self.records_first(&mut desired, observed, snapshot);
             }
-            let observed = observed.filter(|_| counts(&desired));
             looked.push(Looked::new(&desired, observed, true));
         }
         self.share(shares, &stale, looked, snapshot).await?;
+        shares.note(live);
         shares.seen = Some(Seen::now(snapshot, &facts));
         Ok(())
     }
@@ -145,7 +179,9 @@ impl Reconciler {
             asked.addresses.extend(endpoints.addresses);
         }
         let pods = pods(&asked.addresses, snapshot);
-        let known = self.memory.backend_facts(&asked.instances, &pods).await?;
+        let mut known = self.memory.backend_facts(&asked.instances, &pods).await?;
+        self.memory
+            .add_remembered_pods(&asked.addresses, &mut known);
         let instances: BTreeMap<&String, &String> = pods
             .iter()
             .filter_map(|pod| Some((&pod.address, pod.instance.as_ref()?)))
@@ -157,20 +193,26 @@ impl Reconciler {
         };
         let mut left = stale.clone();
         shares.open.retain(|group| !stale.contains(group));
+        shares.unread.retain(|group| !stale.contains(group));
         for Looked {
             group,
             reach,
             ports,
             is_special,
+            is_unread,
         } in looked
         {
             let mut endpoints = reach.endpoints();
             let on = endpoints.addresses.iter();
             let on = on.filter_map(|address| instances.get(address));
             endpoints.instances.extend(on.map(|id| (*id).clone()));
-            let needed = reach.ports(&known, &self.settings);
+            let mut needed = reach.ports(&known, &self.settings);
             if is_special || needed.incomplete {
                 shares.open.insert(group.clone());
+            }
+            if is_unread {
+                needed.incomplete = true;
+                shares.unread.insert(group.clone());
             }
             left.remove(&group);
             let share = Share {

@@ -80,13 +80,14 @@ impl Memory {
                 facts.instance_security_groups.insert(id.clone(), groups);
             }
         }
-        for PodAddress { address, .. } in pods {
-            if let Some(groups) = account.pods.get(address) {
-                let groups = BTreeSet::clone(groups);
-                facts.pod_security_groups.insert(address.clone(), groups);
-            }
-        }
+        account.tell_of_pods(pods.iter().map(|pod| &pod.address), &mut facts);
         Ok(facts)
+    }
+
+    /// Adds the security groups of pods at these addresses that are remembered:
+    /// those of pods that are gone, while something goes to them still.
+    pub fn add_remembered_pods(&self, addresses: &BTreeSet<String>, facts: &mut Facts) {
+        lock(&self.account).tell_of_pods(addresses, facts);
     }
 
     /// Nobody asks for these instances and addresses any more: whoever does
@@ -107,6 +108,16 @@ impl Memory {
 }
 
 impl Account {
+    /// Adds the security groups of pods at these addresses that are remembered.
+    fn tell_of_pods<'a>(&self, addresses: impl IntoIterator<Item = &'a String>, facts: &mut Facts) {
+        for address in addresses {
+            if let Some(groups) = self.pods.get(address) {
+                let groups = BTreeSet::clone(groups);
+                facts.pod_security_groups.insert(address.clone(), groups);
+            }
+        }
+    }
+
     /// Whether the security groups of a pod were found before.
     fn knows(&self, pod: &PodAddress) -> bool {
         self.pods.contains_key(&pod.address)

@@ -76,6 +76,33 @@ async fn a_restart_reads_the_account_once_and_each_group_once() {
 }
 
 #[tokio::test]
+async fn only_what_is_other_than_before_is_looked_at_again() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.groups().await.unwrap();
+    assert!(!memory.live(&group()).1, "only a listing is known");
+    let listed = BTreeMap::from([(group(), memory.live(&group()).0)]);
+    let observed = memory.recall(&group()).await.unwrap();
+    assert_eq!(memory.others_than(&listed), BTreeSet::from([group()]));
+    assert_eq!(memory.live(&group()), (Arc::clone(&observed), true));
+
+    let seen = BTreeMap::from([(group(), observed)]);
+    assert!(memory.others_than(&seen).is_empty());
+    // A listing that shows the same.
+    memory.list_since(Some(Instant::now())).await.unwrap();
+    assert!(memory.others_than(&seen).is_empty());
+    let all = memory.others_than(&BTreeMap::new());
+    assert_eq!(all, BTreeSet::from([group()]));
+    memory.remember(&group(), |observed| observed.security_groups.clear());
+    assert_eq!(memory.others_than(&seen), BTreeSet::from([group()]));
+
+    let gone = GroupId::Explicit("gone".to_owned());
+    assert_eq!(memory.live(&gone), (Arc::default(), true));
+    let seen = BTreeMap::from([(gone.clone(), Arc::default())]);
+    assert!(memory.others_than(&seen).contains(&gone));
+}
+
+#[tokio::test]
 async fn many_who_want_the_listing_share_one() {
     let server = Server::start(account).await;
     let memory = Memory::new(server.aws.clone(), scope());

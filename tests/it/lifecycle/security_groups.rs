@@ -152,6 +152,41 @@ async fn given_groups_become_managed_ones_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
+    let name = "lifecycle-ports";
+    let scene = Scene::new(name).await;
+    no_delays(&scene);
+    let controller = scene.controller(&["--disable-route53"]).await;
+    scene.service(name, "web", &["10.0.48.11"]).await;
+    let probed = |port: u16| {
+        let port = format!("alb.ingress.kubernetes.io/healthcheck-port: '{port}'");
+        ingress("web", &[&port])
+    };
+    scene.apply(&probed(9000)).await;
+    scene.address(name, "web").await;
+    has_opened(&scene, &[(8080, 9000)]).await;
+    scene.quiet().await;
+
+    // The load balancer asks at the old port until this is answered.
+    scene.forget_calls();
+    scene.aws.faults().add(Fault {
+        action: Some("ModifyTargetGroup".to_owned()),
+        delay_ms: 2_000,
+        ..Fault::default()
+    });
+    scene.apply(&probed(8090)).await;
+    has_opened(&scene, &[(8080, 8090)]).await;
+    let calls = scene.calls();
+    let call = |action: &str| calls.iter().find(|call| call.action == action).unwrap();
+    let asks_elsewhere = call("ModifyTargetGroup").ended;
+    let closes = call("RevokeSecurityGroupIngress").started;
+    assert!(asks_elsewhere < closes, "{:#?}", scene.actions());
+    scene.delete_ingresses(name).await;
+    scene.empty().await;
+    drop(controller);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_shared_group_serves_all_and_goes_with_the_last() {
     let name = "lifecycle-shared";
     let scene = Scene::new(name).await;
