@@ -302,6 +302,8 @@ impl Work<'_> {
             security_groups.insert(SecurityGroupRef::Backend);
         }
         let listeners = self.listeners(redirect);
+        let away = listeners::redirected_away(&self.served, &self.merged, redirect);
+        self.findings.extend(away);
         let mut target_groups = BTreeMap::new();
         for member in &self.served {
             target_groups.extend(member.target_groups.clone());

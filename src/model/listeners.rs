@@ -55,6 +55,49 @@ pub(super) fn redirects_to_nowhere(
         .collect()
 }
 
+/// Members whose HTTP requests lead to a port on which they do not listen: a
+/// redirect that one member asks for takes the rules of all from the HTTP
+/// listeners, as aws-load-balancer-controller has it.
+pub(super) fn redirected_away(
+    served: &[&Member],
+    merged: &Merged,
+    redirect: Option<u16>,
+) -> Vec<Finding> {
+    let (Some(to), Some(by)) = (redirect, merged.ssl_redirect_by()) else {
+        return Vec::new();
+    };
+    let serves = |member: &Member| !member.rules.is_empty() || member.default_action.is_some();
+    served
+        .iter()
+        .filter(|member| serves(member) && !member.wishes.ports.contains_key(&to))
+        .filter_map(|member| {
+            let ports = member.wishes.ports.iter();
+            let http: Vec<String> = ports
+                .filter(|(_, protocol)| **protocol == Protocol::Http)
+                .map(|(port, _)| port.to_string())
+                .collect();
+            let whose = if *by == member.name {
+                "of this Ingress".to_owned()
+            } else {
+                format!("of Ingress {by}")
+            };
+            (!http.is_empty()).then(|| Finding {
+                ingress: member.name.clone(),
+                effect: Effect::Degraded,
+                reason: Reason::ConflictingAnnotation,
+                message: format!(
+                    "it gets no rule for HTTP (port {}): annotation {PREFIX}ssl-redirect {whose} \
+                     has every HTTP listener of the group redirect to HTTPS port {to}, and there \
+                     this Ingress does not listen; add {{\"HTTPS\": {to}}} to its annotation \
+                     {PREFIX}listen-ports, with a certificate for its hosts, or remove the \
+                     redirect, or put one of the two into another group",
+                    http.join(", ")
+                ),
+            })
+        })
+        .collect()
+}
+
 /// A listener, without its rules.
 pub(super) fn listener(
     cx: &Context<'_>,

@@ -85,6 +85,11 @@ impl Merged {
         self.ssl_redirect.as_ref().map(|held| held.value)
     }
 
+    /// The first member that asks for a redirect.
+    pub fn ssl_redirect_by(&self) -> Option<&ObjectName> {
+        self.ssl_redirect.as_ref().map(|held| &held.by)
+    }
+
     /// Tags of all members; of two values for a key the first stated.
     pub fn tags(&self) -> Tags {
         self.tags

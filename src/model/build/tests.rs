@@ -248,6 +248,45 @@ fn a_redirect_to_nowhere_freezes_who_states_it() {
 }
 
 #[test]
+fn who_listens_with_http_alone_is_told_of_the_redirect_of_another() {
+    let ports = "listen-ports: '[{\"HTTP\": 80}, {\"HTTPS\": 8443}]'\ncertificate-arn: arn:c";
+    let desired = desired(&[
+        secure_member("web", "ssl-redirect: '443'"),
+        member("api", ""),
+        member("both", ports),
+        secure_member("too", ""),
+    ]);
+    let degraded = |name| (name, Effect::Degraded, Reason::ConflictingAnnotation);
+    assert_eq!(found(&desired), [degraded("api"), degraded("both")]);
+    for finding in &desired.findings {
+        for words in [
+            "ssl-redirect of Ingress shop/web",
+            "HTTPS port 443",
+            "port 80)",
+        ] {
+            assert!(finding.message.contains(words), "{words}: {finding}");
+        }
+    }
+    assert_eq!(rules(&desired, 80), [""; 0]);
+    assert_eq!(rules(&desired, 443).len(), 2);
+    assert_eq!(rules(&desired, 8443).len(), 1);
+    // Its own redirect, to what only another listens on.
+    let own = self::desired(&[
+        member("web", "ssl-redirect: '443'"),
+        secure_member("api", ""),
+    ]);
+    assert_eq!(found(&own), [degraded("web")]);
+    assert!(
+        own.findings[0]
+            .message
+            .contains("ssl-redirect of this Ingress")
+    );
+    // Where nobody redirects, nothing is wrong.
+    let without = self::desired(&[secure_member("web", ""), member("api", "")]);
+    assert_eq!(found(&without), []);
+}
+
+#[test]
 fn a_redirect_to_a_port_of_a_frozen_member_is_that_members_fault() {
     let desired = desired(&[
         member("web", "ssl-redirect: '443'"),
