@@ -255,9 +255,9 @@ pub(super) struct VerificationArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = RUNNING)]
 pub(super) struct RunningArgs {
-    /// Print what would be done in AWS and exit: 0 when nothing, 2 when
-    /// something, 1 on error. Nothing is written, neither to AWS nor to
-    /// Kubernetes.
+    /// Print what would be done in AWS, a numbered line for each step and how
+    /// many there are, and exit: 0 when nothing, 2 when something, 1 on error.
+    /// Nothing is written, neither to AWS nor to Kubernetes.
     #[arg(long, env = "ALB_INGRESS_DRY_RUN", value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1,
           default_value = "false", default_missing_value = "true", require_equals = true,
           value_parser = FalseyValueParser::new())]

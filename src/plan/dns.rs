@@ -93,6 +93,12 @@ impl DnsPlan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
+
+    /// How many record sets are written: the lines of its text.
+    pub fn record_changes(&self) -> usize {
+        let changes = self.changes.iter();
+        changes.map(|change| change.changes.len()).sum()
+    }
 }
 
 /// Decides for all hosts that were read. A host that was not read where its

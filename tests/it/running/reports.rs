@@ -73,6 +73,13 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
     ] {
         assert!(text.contains(line), "{line} not in\n{text}");
     }
+    let is_numbered = |line: &&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let (above, end) = text.trim_end().rsplit_once('\n').unwrap();
+    let steps = above.lines().filter(is_numbered).count();
+    assert!(
+        end.starts_with(&format!("{steps} steps would be taken")),
+        "{text}"
+    );
     assert_eq!(objects(&scene).await, before);
     let writes: Vec<String> = scene.actions();
     let reads = |action: &&String| action.contains(" Describe") || action.contains(" List");
