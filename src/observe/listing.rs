@@ -373,7 +373,7 @@ impl Groups {
 }
 
 /// Load balancers and target groups with their tags.
-fn marked(observed: &Observed) -> impl Iterator<Item = (&Arn, &Tags)> {
+pub(super) fn marked(observed: &Observed) -> impl Iterator<Item = (&Arn, &Tags)> {
     let lbs = observed.load_balancers.iter();
     let tgs = observed.target_groups.iter();
     lbs.map(|lb| (&lb.arn, &lb.spec.tags))

@@ -263,6 +263,14 @@ impl Memory {
         let before = Arc::clone(&known.observed);
         change(Arc::make_mut(&mut known.observed));
         known.stamps.note(&before, &known.observed, now);
+        for (arn, tags) in listing::marked(&known.observed) {
+            // Listings do not read them again.
+            if let Some(listed) = groups.tags.get_mut(arn)
+                && listed != tags
+            {
+                listed.clone_from(tags);
+            }
+        }
         for live in &known.observed.target_groups {
             let mut old = before.target_groups.iter();
             let old = old.find(|old| old.arn == live.arn);
@@ -328,7 +336,8 @@ impl Memory {
     }
 
     /// As [`Memory::remembered`], with whether the insides of load balancers
-    /// and target groups are known, read or believed.
+    /// and target groups are known, read or believed, and not in doubt: after
+    /// a write of which nobody knows how far it came they may be others.
     pub fn live(&self, group: &GroupId) -> (Arc<Observed>, bool) {
         let groups = lock(&self.groups);
         let Some(known) = groups.known.get(group) else {
@@ -336,7 +345,8 @@ impl Memory {
         };
         let observed = &known.observed;
         let has_none = observed.load_balancers.is_empty() && observed.target_groups.is_empty();
-        (Arc::clone(observed), has_none || known.read.is_some())
+        let is_known = known.doubt.is_none() && (has_none || known.read.is_some());
+        (Arc::clone(observed), is_known)
     }
 
     /// The groups of which something else is remembered by now than this.

@@ -181,8 +181,9 @@ impl Memory {
         let doubtful = lock(&self.groups).other_tags(cluster, listed.as_ref(), begun);
         let mut moved = false;
         for chunk in doubtful.chunks(elb::CHUNK) {
+            let begun = Instant::now();
             let read = elb::tags(&self.aws, chunk).await?;
-            moved |= lock(&self.groups).take_in_tags(read);
+            moved |= lock(&self.groups).take_in_tags(read, begun);
         }
         if moved {
             let now = Some(Instant::now());
@@ -265,8 +266,7 @@ impl Groups {
         listed: Option<&BTreeMap<Arn, Tags>>,
         begun: Instant,
     ) -> Vec<Arn> {
-        let known = self.known.values();
-        let young: BTreeSet<&Arn> = known.flat_map(|known| known.stamps.young(begun)).collect();
+        let young = self.young(begun);
         let is_ours = |tags: &Tags| {
             let of = tags.get(ownership::CLUSTER_TAG);
             of.is_some_and(|of| of == cluster)
@@ -298,9 +298,21 @@ impl Groups {
         other
     }
 
-    /// Takes in tags that were read. Those of load balancers and target groups
-    /// say whose they are: answers whether the account is to be listed again.
-    fn take_in_tags(&mut self, read: BTreeMap<Arn, Tags>) -> bool {
+    /// What this process wrote so lately that a read that begins now may not
+    /// show it.
+    fn young(&self, begun: Instant) -> BTreeSet<Arn> {
+        let known = self.known.values();
+        let young = known.flat_map(|known| known.stamps.young(begun));
+        young.cloned().collect()
+    }
+
+    /// Takes in tags of a read that began then; what this process wrote since,
+    /// or a moment before, stays as it is remembered. Those of load balancers
+    /// and target groups say whose they are: answers whether the account is to
+    /// be listed again.
+    fn take_in_tags(&mut self, mut read: BTreeMap<Arn, Tags>, begun: Instant) -> bool {
+        let young = self.young(begun);
+        read.retain(|arn, _| !young.contains(arn));
         let mut moved = false;
         let mut of_insides = BTreeMap::new();
         for (arn, tags) in read {

@@ -285,3 +285,58 @@ async fn tags_that_somebody_changed_are_found() {
     assert_eq!(now.load_balancers[0].spec.tags["more"], "1");
     assert_eq!(now.target_groups[0].spec.tags["more"], "1");
 }
+
+fn tag(observed: &mut Observed, key: &str) {
+    let lb = &mut observed.load_balancers[0];
+    let more = || (key.to_owned(), "1".to_owned());
+    lb.spec.tags.extend([more()]);
+    let listener = lb.listeners.values_mut().next().unwrap();
+    listener.spec.tags.extend([more()]);
+    listener
+        .rules
+        .values_mut()
+        .next()
+        .unwrap()
+        .spec
+        .tags
+        .extend([more()]);
+    observed.target_groups[0].spec.tags.extend([more()]);
+}
+
+#[tokio::test]
+async fn a_read_of_tags_that_began_before_our_own_write_undoes_nothing() {
+    let memory: Arc<std::sync::OnceLock<Arc<Memory>>> = Arc::default();
+    let writer = Arc::clone(&memory);
+    let server = Server::start(move |request| {
+        if request.starts_with("POST") {
+            return index(&[]);
+        }
+        if let (true, Some(memory)) = (request.contains("DescribeTags"), writer.get()) {
+            // Answered when the read is on its way already.
+            memory.remember(&group(), |observed| tag(observed, "ours"));
+        }
+        account(request)
+    })
+    .await;
+    let known = known(&server, |p| p.tag = Some(Duration::from_mins(5))).await;
+    let known = memory.get_or_init(|| Arc::new(known));
+    let drift = known.verify_tick(later(6)).await;
+    assert_eq!(drift.read, [Tier::Tag]);
+    assert!(drift.is_empty(), "{drift:?}");
+    let mut expected = Observed::clone(&known.remembered(&group()));
+    tag(&mut expected, "ours");
+    assert_eq!(*known.remembered(&group()), expected);
+}
+
+#[tokio::test]
+async fn a_listing_knows_the_tags_that_we_wrote() {
+    let server = Server::start(account).await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.recall(&group()).await.unwrap();
+    memory.remember(&group(), |observed| tag(observed, "ours"));
+    let written = memory.remembered(&group());
+    // Long ago.
+    lock(&memory.groups).known.get_mut(&group()).unwrap().stamps = Stamps::default();
+    memory.list_since(Some(Instant::now())).await.unwrap();
+    assert_eq!(memory.remembered(&group()), written);
+}
