@@ -7,8 +7,10 @@
 //! exit 0. Any task that ends by itself ends the process with an error: a
 //! watch that died silently would be the worst of failures.
 
+mod client;
+
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,8 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +39,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How long what is written at the end may take.
 const LAST_WRITES: Duration = Duration::from_secs(5);
-
-/// An answer of the API server of which nothing comes for this long is lost:
-/// without it a connection that was cut without a word would hold its group
-/// for ever.
-const NO_ANSWER: Duration = Duration::from_mins(2);
 
 /// A dry run gives up when the stores are not full after this time.
 const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
@@ -195,7 +191,7 @@ where
     W: Work,
 {
     let settings = Arc::new(settings);
-    let client = client(settings.kubeconfig.as_deref()).await?;
+    let client = client::connect(settings.kubeconfig.as_deref()).await?;
     let metrics = Arc::new(Metrics::new());
     let (queue, queue_work) = Queue::new(Pace {
         concurrency: settings.concurrency,
@@ -462,31 +458,4 @@ async fn verify<W: Work>(work: &W) {
 /// not take each other for themselves.
 fn identity(settings: &Settings) -> String {
     format!("{}_{:08x}", settings.instance, rand::random::<u32>())
-}
-
-/// A client by kubeconfig files (several as in KUBECONFIG, the first wins), or
-/// as the usual places say.
-async fn client(kubeconfig: Option<&OsStr>) -> anyhow::Result<Client> {
-    let mut config = match kubeconfig {
-        None => Config::infer().await.context(
-            "no cluster: neither in a Pod nor with a kubeconfig; set KUBECONFIG or --kubeconfig",
-        )?,
-        Some(files) => {
-            let mut merged = Kubeconfig::default();
-            for file in std::env::split_paths(files) {
-                let read = Kubeconfig::read_from(&file)
-                    .with_context(|| format!("cannot read the kubeconfig {}", file.display()))?;
-                merged = merged
-                    .merge(read)
-                    .with_context(|| format!("cannot use the kubeconfig {}", file.display()))?;
-            }
-            Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default())
-                .await
-                .with_context(|| format!("cannot use the kubeconfig {}", files.display()))?
-        }
-    };
-    // Watches hear more often than that, by bookmarks.
-    config.read_timeout = Some(NO_ANSWER);
-    config.reset_reader_on_write = true;
-    Client::try_from(config).context("cannot make a client of the API server")
 }

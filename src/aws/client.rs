@@ -87,14 +87,10 @@ impl Aws {
     /// identity, container or instance; `AWS_ENDPOINT_URL` is honoured.
     /// Makes no call.
     pub async fn connect(options: Options) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(CALL_TIMEOUT)
-            .build();
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .http_client(http_client())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts);
+            .timeout_config(timeouts(ATTEMPT_TIMEOUT, CALL_TIMEOUT));
         // A name with bad characters would be refused; this one has none.
         if let Ok(name) = AppName::new("alb-ingress-controller") {
             loader = loader.app_name(name);
@@ -224,6 +220,14 @@ pub async fn vpc_from_metadata() -> Result<String, String> {
         "/latest/meta-data/network/interfaces/macs/{mac}/vpc-id"
     ))
     .await
+}
+
+/// How long a request may take, and a call with its retries.
+pub(super) fn timeouts(attempt: Duration, call: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(call)
+        .build()
 }
 
 /// One HTTP stack, with ring for TLS: plain HTTP works with it too.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
 use axum::Router;
@@ -17,7 +18,11 @@ use super::{Aws, Class, Options};
 /// A request as the server saw it: the action and its parameters, or method
 /// and path with query for Route 53, then the body.
 pub(crate) type Seen = String;
-type Answer = Box<dyn Fn(&str) -> (u16, String) + Send + Sync>;
+type Answer = Box<dyn Fn(&str) -> Option<(u16, String)> + Send + Sync>;
+
+/// As those of the running controller, but shorter.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(200);
+const CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// An AWS that answers what a test says.
 pub(crate) struct Server {
@@ -41,6 +46,23 @@ impl Server {
     pub(crate) async fn start(
         answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static,
     ) -> Self {
+        let answer = move |request: &str| Some(answer(request));
+        // A busy machine is not one that does not answer.
+        Self::with_timeouts(answer, Duration::from_mins(5), Duration::from_mins(5)).await
+    }
+
+    /// Starts one that never answers where `answer` gives `None`.
+    pub(crate) async fn start_silent(
+        answer: impl Fn(&str) -> Option<(u16, String)> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_timeouts(answer, ATTEMPT_TIMEOUT, CALL_TIMEOUT).await
+    }
+
+    async fn with_timeouts(
+        answer: impl Fn(&str) -> Option<(u16, String)> + Send + Sync + 'static,
+        attempt: Duration,
+        call: Duration,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let answer: Arc<Answer> = Arc::new(Box::new(answer));
         let log = Arc::clone(&seen);
@@ -52,9 +74,14 @@ impl Server {
                     format!("{method} {uri} {body}")
                 };
                 log.lock().unwrap().push(request.clone());
-                let (status, body) = answer(&request);
+                let answer = answer(&request);
                 let headers = [("x-amzn-requestid", "req-1"), ("content-type", "text/xml")];
-                async move { (StatusCode::from_u16(status).unwrap(), headers, body) }
+                async move {
+                    let Some((status, body)) = answer else {
+                        return std::future::pending().await;
+                    };
+                    (StatusCode::from_u16(status).unwrap(), headers, body)
+                }
             },
         );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -65,10 +92,11 @@ impl Server {
             .region(Region::new("eu-west-1"))
             .endpoint_url(url)
             .http_client(super::client::http_client())
+            .timeout_config(super::client::timeouts(attempt, call))
             .retry_config(
                 aws_config::retry::RetryConfig::standard()
                     .with_max_attempts(3)
-                    .with_initial_backoff(std::time::Duration::from_millis(1)),
+                    .with_initial_backoff(Duration::from_millis(1)),
             )
             .load()
             .await;
@@ -203,6 +231,16 @@ async fn no_answer_is_transient_and_says_why() {
         .unwrap_err();
     assert_eq!(error.class, Class::Transient);
     assert!(error.message.contains("refused"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_answered_ends_in_doubt() {
+    let server = Server::start_silent(|_| None).await;
+    let error = delete_rule(&server).await.unwrap_err();
+    assert_eq!(error.class, Class::Transient);
+    assert!(error.class.leaves_doubt());
+    assert!(error.message.contains("time"), "{}", error.message);
+    assert!(server.seen().len() > 1, "it is tried again");
 }
 
 #[tokio::test]

@@ -17,10 +17,10 @@ use crate::model::ownership;
 use crate::model::records::RecordSet;
 use crate::model::spec::{
     Action, Arn, Condition, Listener, LoadBalancer, Protocol, Rule, Scheme, SecurityGroup,
-    SecurityGroupRef, Tags, TargetGroupKey, TargetGroupRef,
+    SecurityGroupRef, Tags, Target, TargetGroupKey, TargetGroupRef,
 };
 use crate::observe::Dns;
-use crate::observe::tests::{ARN, ec2 as ec2_answer, elb as elb_answer, group, scope};
+use crate::observe::tests::{ARN, account, ec2 as ec2_answer, elb as elb_answer, group, scope};
 use crate::observe::tests::{tags_answer, target_group};
 use crate::plan::dns::{DnsPlan, HostChange, RecordChange};
 use crate::plan::step::{ListenerRef, LoadBalancerRef};
@@ -176,7 +176,10 @@ struct Bench {
 
 impl Bench {
     async fn new(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
-        let server = Server::start(answer).await;
+        Self::of(Server::start(answer).await)
+    }
+
+    fn of(server: Server) -> Self {
         let memory = Memory::new(server.aws.clone(), scope());
         let (backend, _) = watch::channel(BackendReady {
             group: Some("sg-back".to_owned()),
@@ -421,4 +424,52 @@ async fn an_answer_that_is_lost_leaves_a_doubt_and_a_refusal_does_not() {
         bench.memory.recall(&group()).await.unwrap();
         assert_eq!(bench.server.seen().len() > before, reads, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_write_that_is_never_answered_is_looked_at_before_the_next() {
+    let carried_out = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = Arc::clone(&carried_out);
+    let server = Server::start_silent(move |request| match action(request) {
+        // AWS does it, and never says so.
+        "RegisterTargets" => {
+            flag.store(true, Ordering::SeqCst);
+            None
+        }
+        "DescribeTargetHealth" => {
+            let target = "<member><Target><Id>10.0.0.1</Id><Port>80</Port></Target>\
+                          <TargetHealth><State>healthy</State></TargetHealth></member>";
+            let there = if flag.load(Ordering::SeqCst) {
+                target
+            } else {
+                ""
+            };
+            let inner = format!("<TargetHealthDescriptions>{there}</TargetHealthDescriptions>");
+            Some(elb_answer("DescribeTargetHealth", &inner))
+        }
+        _ => Some(account(request)),
+    })
+    .await;
+    let bench = Bench::of(server);
+    let before = bench.memory.recall(&group()).await.unwrap();
+    assert!(before.target_groups[0].targets.is_empty());
+    let register = plan(vec![planned(
+        Step::RegisterTargets {
+            target_group: TargetGroupRef::Arn(before.target_groups[0].arn.clone()),
+            key: key(),
+            targets: [Target {
+                id: "10.0.0.1".to_owned(),
+                port: 80,
+                outside_vpc: false,
+            }]
+            .into(),
+        },
+        &[],
+    )]);
+    let applied = bench.run(&register).await;
+    assert!(applied.failed[0].error.class.leaves_doubt());
+    // What it has come to is known before anybody plans again.
+    assert!(!bench.memory.live(&group()).1);
+    let after = bench.memory.recall(&group()).await.unwrap();
+    assert_eq!(after.target_groups[0].targets.len(), 1);
 }

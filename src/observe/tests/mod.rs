@@ -192,7 +192,7 @@ fn security_groups() -> (u16, String) {
 }
 
 /// An account with one group of ours, and others' things beside it.
-fn account(request: &str) -> (u16, String) {
+pub(crate) fn account(request: &str) -> (u16, String) {
     let rule = |n: u32, path: &str, target: &str| {
         format!(
             "<RuleArn>{ARN}listener-rule/app/k8s-a/50dc/f2f7/{n}</RuleArn><Priority>{n}</Priority>\
