@@ -5,6 +5,7 @@
 //! `records`. What all of them are asked to do at the start, in the
 //! background and in a dry run is in `background` and `dry_run`.
 
+mod access;
 mod backend;
 mod background;
 mod connect;
@@ -25,10 +26,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::apply::{self, Announced, Applied, BackendReady, Work as WorkOf};
+use crate::apply::{self, Announced, Applied, Work as WorkOf};
 use crate::aws::{Aws, Class, Error};
 use crate::key::Key;
 use crate::lane::{self, Lane, Turn};
@@ -50,6 +50,7 @@ use crate::plan::{self, PlanContext};
 use crate::report::{Failure, GroupReport, Tried};
 use crate::run::{Changes, Parts, Work};
 
+use access::Access;
 use background::Background;
 use held::{Held, is_held};
 use models::Models;
@@ -73,7 +74,7 @@ pub struct Reconciler {
     memory: Memory,
     /// `None` where records are switched off.
     records: Option<Records>,
-    backend: watch::Sender<BackendReady>,
+    access: Access,
     /// What failed when the backend key last ran.
     backend_failures: Mutex<Vec<Failure>>,
     /// Why the backend group cannot be made, where its name is taken.
@@ -115,7 +116,9 @@ impl Reconciler {
             let before = self.held_by_aws(&desired).await?;
             self.drop_anothers(&mut desired, &before, &snapshot);
             let waiting = self.records_first(&mut desired, &before, &snapshot);
+            let mut under_way = self.under_way(group, &desired, &before);
             let plan = self.plan(&desired, &before, &waiting);
+            under_way.wrote = !plan.is_empty();
             if !plan.is_empty() && self.memory.is_believed(group) {
                 // Nothing is written by belief.
                 self.memory.recall(group).await?;
@@ -127,7 +130,7 @@ impl Reconciler {
             let work = WorkOf::Group(group);
             let applied = self.apply(work, &plan, announced.clone()).await;
             let noted = announced.peek().copied();
-            drop(announced);
+            drop((announced, under_way));
             wrote |= !applied.done.is_empty();
             if self.judge(&desired, &before, &plan, &applied) {
                 log_failed(applied.failed.iter().filter(|f| !is_held(&plan, f)));
@@ -212,7 +215,7 @@ impl Reconciler {
         let records = self.records.as_ref();
         PlanContext {
             backend: self.memory.backend_id(),
-            open_ports: self.backend.borrow().ports.clone(),
+            open_ports: self.access.ready().ports,
             limits: Limits::said(&desired.members, &self.memory.verdicts()),
             records_go_first: records.is_some_and(|r| r.strands(desired, observed)),
         }
@@ -239,7 +242,7 @@ impl Reconciler {
         let cx = apply::Context {
             aws: &self.aws,
             memory: &self.memory,
-            backend: self.backend.subscribe(),
+            backend: self.access.subscribe(),
             patience: PATIENCE,
             deferred: &deferred,
             announced,

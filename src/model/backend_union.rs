@@ -150,6 +150,20 @@ impl Union {
         }
     }
 
+    /// The groups that have something at one of these addresses.
+    pub fn at(&self, addresses: &BTreeSet<String>) -> BTreeSet<GroupId> {
+        let known = addresses.iter();
+        let known: Vec<&String> = known
+            .filter(|address| self.addresses.0.contains_key(*address))
+            .collect();
+        if known.is_empty() {
+            return BTreeSet::new();
+        }
+        let has_one = |share: &Share| known.iter().any(|a| share.endpoints.addresses.contains(*a));
+        let here = self.shares.iter().filter(|(_, share)| has_one(share));
+        here.map(|(group, _)| group.clone()).collect()
+    }
+
     /// The groups that add something.
     pub fn groups(&self) -> impl Iterator<Item = &GroupId> {
         self.shares.keys()
@@ -252,6 +266,12 @@ mod tests {
                 let gone = union.set(&group, share);
                 prop_assert!(before.instances.difference(&after.instances).eq(&gone.instances));
                 prop_assert!(before.addresses.difference(&after.addresses).eq(&gone.addresses));
+                for address in ["a", "b", "c"] {
+                    let here = shares.iter();
+                    let here = here.filter(|(_, s)| s.endpoints.addresses.contains(address));
+                    let at = BTreeSet::from([address.to_owned()]);
+                    prop_assert!(union.at(&at).iter().eq(here.map(|(group, _)| group)));
+                }
                 let snapshot = Snapshot::default();
                 let needed: Vec<GroupPorts> =
                     shares.values().map(|share| share.needed.clone()).collect();

@@ -20,7 +20,8 @@ const POD_INTERFACE: &str = "vpc.amazonaws.com/pod-eni";
 pub struct Pod {
     /// Its UID.
     pub uid: Option<Box<str>>,
-    /// Its first address.
+    /// Its first address. One that has finished for good keeps it in its status
+    /// and has it no more: it is another's, maybe.
     pub address: Option<IpAddr>,
     /// Name of its node.
     pub node: Option<Box<str>>,
@@ -39,15 +40,29 @@ pub struct ContainersReady {
     pub since: Option<Timestamp>,
 }
 
+impl Pod {
+    /// Whether it is reached somewhere, and the pod that had its name before
+    /// was not there or was another one.
+    pub fn has_come(&self, before: Option<&Self>) -> bool {
+        let place = |pod: &Self| (pod.address, pod.own_interface);
+        let is_same = |before: &Self| {
+            place(before) == place(self) && before.node == self.node && before.uid == self.uid
+        };
+        self.address.is_some() && !before.is_some_and(is_same)
+    }
+}
+
 impl From<core::Pod> for Pod {
     fn from(pod: core::Pod) -> Self {
         let annotations = pod.metadata.annotations.as_ref();
         let status = pod.status.unwrap_or_default();
+        let has_finished = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let address = status.pod_ip.filter(|_| !has_finished);
         let mut conditions = status.conditions.into_iter().flatten();
         let ready = conditions.find(|condition| condition.type_ == "ContainersReady");
         Self {
             uid: pod.metadata.uid.map(Into::into),
-            address: status.pod_ip.and_then(|address| address.parse().ok()),
+            address: address.and_then(|address| address.parse().ok()),
             node: pod.spec.and_then(|spec| spec.node_name).map(Into::into),
             containers_ready: ready.map(|condition| ContainersReady {
                 is_true: condition.status == "True",
@@ -85,8 +100,6 @@ pub struct Endpoint {
     pub address: Option<Box<str>>,
     /// The pod behind it.
     pub pod: Option<ObjectName>,
-    /// Name of its node.
-    pub node: Option<Box<str>>,
     /// Whether it is ready; unknown counts as that.
     pub is_ready: bool,
     /// Whether it is on its way out.
@@ -120,7 +133,6 @@ impl From<discovery::EndpointSlice> for EndpointSlice {
                     let namespace = pod.namespace.unwrap_or_else(|| namespace.to_owned());
                     ObjectName::new(namespace, pod.name.unwrap_or_default())
                 }),
-                node: endpoint.node_name.map(Into::into),
                 is_ready: conditions.ready.unwrap_or(true),
                 is_terminating: conditions.terminating.unwrap_or(false),
             }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 
+use super::arrivals::Arrivals;
 use super::endpoints::{EndpointSlice, Pod};
 use super::finding::{Finding, Reason};
 use super::group::GroupId;
@@ -27,6 +28,7 @@ pub struct Indexed {
     pub snapshot: Snapshot,
     index: Index,
     changes: Changes,
+    arrivals: Arrivals,
     /// How many Ingresses have gone so far.
     removed: u64,
 }
@@ -47,6 +49,7 @@ impl Indexed {
             snapshot,
             index,
             changes: Changes::default(),
+            arrivals: Arrivals::default(),
             removed: 0,
         }
     }
@@ -59,6 +62,11 @@ impl Indexed {
     /// When which group changed.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// The addresses that pods came to.
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
     }
 
     /// How many Ingresses have gone since the process began.
@@ -101,11 +109,21 @@ impl Indexed {
     pub fn endpoints_changed(&mut self, service: &ObjectName) {
         let slices = self.snapshot.endpoint_slices.get(service);
         let slices = slices.map(Vec::as_slice).unwrap_or_default();
-        self.index.endpoints(service, slices);
+        self.index.endpoints(service, slices, &self.snapshot);
     }
 
-    /// A pod came, went or changed.
+    /// A pod came, went or changed, and the snapshot has it so.
     pub fn pod_changed(&mut self, name: &ObjectName, old: Option<&Pod>, new: Option<&Pod>) {
+        let node = |pod: Option<&Pod>| pod.and_then(|pod| pod.node.clone());
+        if node(old) != node(new) {
+            let waiting: Vec<_> = self.index.waiting_for_pod(name).cloned().collect();
+            for service in waiting {
+                self.endpoints_changed(&service);
+            }
+        }
+        if let Some(new) = new.filter(|new| new.has_come(old)) {
+            self.arrivals.note(new.address);
+        }
         let address = |pod: Option<&Pod>| pod.and_then(|pod| pod.address);
         let (old, new) = (address(old), address(new));
         if old == new {
@@ -158,7 +176,8 @@ pub struct Index {
     waiting: Map<ObjectName, Arc<Waiting>>,
     /// The Services that have an endpoint of a pod which is not ready.
     of_pod: Map<ObjectName, Names>,
-    /// The Services that have an endpoint on a node which is not ready.
+    /// The Services that have an endpoint which is not ready, by the node of
+    /// its pod: a slice need not name nodes.
     of_node: Map<String, Names>,
     /// The pods by their addresses.
     addresses: Map<(IpAddr, ObjectName), ()>,
@@ -178,7 +197,7 @@ impl Index {
     pub fn of(snapshot: &Snapshot, settings: &Settings) -> Self {
         let mut index = Self::of_ingresses(snapshot, settings);
         for (service, slices) in snapshot.endpoint_slices.iter() {
-            index.endpoints(service, slices);
+            index.endpoints(service, slices, snapshot);
         }
         let pods = snapshot.pods.iter();
         let addresses = pods.filter_map(|(name, pod)| Some(((pod.address?, name.clone()), ())));
@@ -239,7 +258,12 @@ impl Index {
         }
     }
 
-    fn endpoints(&mut self, service: &ObjectName, slices: &[Arc<EndpointSlice>]) {
+    fn endpoints(
+        &mut self,
+        service: &ObjectName,
+        slices: &[Arc<EndpointSlice>],
+        snapshot: &Snapshot,
+    ) {
         if let Some(before) = self.waiting.remove(service) {
             for pod in &before.pods {
                 take(&mut self.of_pod, pod, service);
@@ -250,9 +274,11 @@ impl Index {
         }
         let mut now = Waiting::default();
         for endpoint in slices.iter().flat_map(|slice| slice.waiting()) {
-            now.nodes
-                .extend(endpoint.node.as_deref().map(str::to_owned));
-            now.pods.extend(endpoint.pod.clone());
+            let pod = endpoint.pod.as_ref();
+            let known = pod.and_then(|pod| snapshot.pods.get(pod));
+            let node = known.and_then(|pod| pod.node.as_deref());
+            now.nodes.extend(node.map(str::to_owned));
+            now.pods.extend(pod.cloned());
         }
         if now == Waiting::default() {
             return;
@@ -314,7 +340,8 @@ impl Index {
             .flat_map(|names| names.iter())
     }
 
-    /// The Services that have an endpoint on this node which is not ready.
+    /// The Services that have an endpoint which is not ready, of a pod on this
+    /// node.
     pub fn waiting_on_node(&self, node: &str) -> impl Iterator<Item = &ObjectName> {
         self.of_node
             .get(node)

@@ -10,6 +10,7 @@
 
 pub mod annotations;
 pub mod applied;
+pub mod arrivals;
 pub mod backend;
 pub mod backend_build;
 pub mod backend_union;

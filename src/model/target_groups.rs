@@ -193,13 +193,14 @@ impl<'a> Backends<'a> {
                 nodes.targets(group_port)
             }
         };
-        let mut backend_ports: BTreeSet<u16> = match (target_type, &port.target_port) {
-            // A named port has the numbers that the pods give it.
-            (TargetType::Ip, Some(IntOrString::String(_))) => {
-                targets.iter().map(|target| target.port).collect()
-            }
-            _ => BTreeSet::from([group_port]),
-        };
+        // Pods may have another port than the Service for a moment, when it has
+        // just changed.
+        let mut backend_ports: BTreeSet<u16> = targets.iter().map(|target| target.port).collect();
+        // A named port has only the numbers that the pods give it.
+        let is_named = matches!(port.target_port, Some(IntOrString::String(_)));
+        if target_type == TargetType::Instance || !is_named {
+            backend_ports.insert(group_port);
+        }
         backend_ports.extend(health_check.port.parse::<u16>().ok());
         let identity = TargetGroupIdentity {
             cluster: &self.cx.settings.cluster_name,

@@ -43,7 +43,7 @@ pub(super) struct Account {
     in_doubt: bool,
     instances: BTreeMap<String, (Instant, Instance)>,
     /// Security groups of pods by their addresses.
-    pods: BTreeMap<String, Arc<BTreeSet<String>>>,
+    pods: BTreeMap<String, pods::Found>,
     /// All that pods have, each once.
     groups_of_pods: BTreeSet<Arc<BTreeSet<String>>>,
     backend: ObservedBackend,

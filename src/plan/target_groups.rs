@@ -85,14 +85,16 @@ pub(super) fn diff(
             .insert(key.clone(), TargetGroupRef::Arn(live.arn.clone()));
         in_use.insert(live.arn.clone());
         if live.spec.health_check != group.target_group.health_check {
-            draft.add(
-                Step::ModifyTargetGroup {
-                    arn: live.arn.clone(),
-                    key: key.clone(),
-                    health_check: group.target_group.health_check.clone(),
-                },
-                [],
-            );
+            let port = group.target_group.health_check.port.parse().ok();
+            let asked = port.map(Need::BackendPort);
+            let asked = asked.filter(|need| needs.contains(need));
+            let step = Step::ModifyTargetGroup {
+                arn: live.arn.clone(),
+                key: key.clone(),
+                health_check: group.target_group.health_check.clone(),
+            };
+            // Targets that nobody can ask are not healthy for long.
+            draft.add_needing(step, [], asked.into_iter().collect());
         }
         let changes = targets::Changes::new(&live.targets, &group.targets);
         changes.add(&live.arn, key, &needs, cx.limits.targets, draft);

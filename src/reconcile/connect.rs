@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::sync::watch;
 
 use super::Reconciler;
+use super::access::Access;
 use super::background::Background;
 use super::held::Held;
 use super::models::Models;
@@ -98,7 +98,7 @@ impl Reconciler {
             aws,
             memory,
             records,
-            backend: watch::Sender::default(),
+            access: Access::default(),
             backend_failures: Mutex::default(),
             backend_name_taken: Mutex::default(),
             held: Held::default(),

@@ -22,6 +22,7 @@ const KEPT: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Seen {
     change: u64,
+    arrival: u64,
     facts: Arc<Facts>,
 }
 
@@ -30,8 +31,15 @@ impl Seen {
     pub fn now(snapshot: &Indexed, facts: &Arc<Facts>) -> Self {
         Self {
             change: snapshot.changes().last(),
+            arrival: snapshot.arrivals().last(),
             facts: Arc::clone(facts),
         }
+    }
+
+    /// Where pods have come to; `None` where it cannot be told.
+    pub fn arrived(&self, snapshot: &Indexed) -> Option<BTreeSet<String>> {
+        let addresses = snapshot.arrivals().since(self.arrival)?;
+        Some(addresses.map(|address| address.to_string()).collect())
     }
 
     /// The groups whose models may be others now; `None`: all of them.

@@ -2,11 +2,13 @@
 //! only for those that something has changed for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Reconciler;
+use super::access::Look;
 use super::models::{FEW, Seen};
 use crate::model::backend_build::{Endpoints, Reach, keeps_live, reach};
 use crate::model::backend_union::{Share, Union};
@@ -28,12 +30,15 @@ pub struct Shares {
     /// What they need together.
     pub union: Union,
     seen: Option<Seen>,
+    /// The moment of the last look at the runs that are under way.
+    runs_at: u64,
     /// What was live of each group when it was last looked at.
     live: BTreeMap<GroupId, Arc<Observed>>,
     /// Groups that need what is not watched: what AWS holds, or an interface
     /// that was not found.
     open: BTreeSet<GroupId>,
-    /// Groups whose insides were not read: they may need more than is known.
+    /// Groups whose insides were not read, or are in doubt: they may need more
+    /// than is known.
     unread: BTreeSet<GroupId>,
 }
 
@@ -45,11 +50,20 @@ impl Shares {
         snapshot: &Indexed,
         facts: &Arc<Facts>,
         memory: &Memory,
+        look: &Look,
     ) -> Option<BTreeSet<GroupId>> {
         let mut stale = self.seen.as_ref()?.changed(snapshot, facts)?;
         stale.extend(self.open.iter().cloned());
+        // Who has an address now may have other security groups.
+        stale.extend(self.union.at(&self.seen.as_ref()?.arrived(snapshot)?));
         stale.extend(memory.others_than(&self.live));
+        stale.extend(look.others.iter().cloned());
         Some(stale)
+    }
+
+    /// The moment of the last look at the runs that are under way.
+    pub fn runs_at(&self) -> u64 {
+        self.runs_at
     }
 
     /// Whether some group may need more than is known because it was not read.
@@ -105,6 +119,23 @@ impl Looked {
             is_unread: observed.is_none(),
         }
     }
+
+    /// Of a group for which nothing is desired.
+    fn nothing(group: &GroupId) -> Self {
+        Self {
+            group: group.clone(),
+            reach: Reach::default(),
+            ports: BTreeSet::new(),
+            is_special: false,
+            is_unread: false,
+        }
+    }
+
+    /// What a run of it that is under way may come to reach is needed, too.
+    fn join(&mut self, under_way: &Reach) {
+        self.reach.join(under_way);
+        self.ports.extend(under_way.all_ports());
+    }
 }
 
 impl Reconciler {
@@ -115,11 +146,14 @@ impl Reconciler {
         snapshot: &Indexed,
     ) -> anyhow::Result<()> {
         let facts = self.memory.facts().await?;
-        let stale = if let Some(stale) = shares.stale(snapshot, &facts, &self.memory) {
+        // First: whoever ends after it has left what he wrote in what is live.
+        let look = self.access.look(shares.runs_at);
+        let stale = if let Some(stale) = shares.stale(snapshot, &facts, &self.memory, &look) {
             stale
         } else {
             let mut all = self.all_groups(snapshot).await?;
             all.extend(shares.union.groups().cloned());
+            all.extend(look.under_way.keys().cloned());
             all
         };
         let mut looked = Vec::new();
@@ -145,6 +179,9 @@ impl Reconciler {
                     let observed = is_read.then_some(observed.as_ref());
                     looked.push(Looked::new(&desired, observed, false));
                 }
+                None if look.under_way.contains_key(group) => {
+                    looked.push(Looked::nothing(group));
+                }
                 None => {}
             }
         }
@@ -156,8 +193,15 @@ impl Reconciler {
             }
             looked.push(Looked::new(&desired, observed, true));
         }
+        for looked in &mut looked {
+            if let Some(under_way) = look.under_way.get(&looked.group) {
+                looked.join(under_way);
+            }
+        }
         self.share(shares, &stale, looked, snapshot).await?;
         shares.note(live);
+        shares.runs_at = look.at;
+        self.access.noted(look.at, &shares.unread);
         shares.seen = Some(Seen::now(snapshot, &facts));
         Ok(())
     }
@@ -257,15 +301,23 @@ fn pods(addresses: &BTreeSet<String>, snapshot: &Indexed) -> BTreeSet<PodAddress
             continue;
         };
         let at = snapshot.index().pods_at(parsed);
-        for pod in at.filter_map(|name| snapshot.pods.get(name)) {
-            let node = pod.node.as_deref();
-            let node = node.and_then(|node| snapshot.nodes.get(node));
-            pods.insert(PodAddress {
-                address: address.clone(),
-                instance: node.and_then(|node| instance_id(node).ok()),
-                own_interface: pod.own_interface,
-            });
+        // Several on the network of one node.
+        let here: Vec<_> = at.filter_map(|name| snapshot.pods.get(name)).collect();
+        if here.is_empty() {
+            continue;
         }
+        let mut whose = DefaultHasher::new();
+        for pod in &here {
+            pod.uid.hash(&mut whose);
+        }
+        let nodes = here.iter().filter_map(|pod| pod.node.as_deref());
+        let mut nodes = nodes.filter_map(|node| snapshot.nodes.get(node));
+        pods.insert(PodAddress {
+            address: address.clone(),
+            whose: whose.finish(),
+            instance: nodes.find_map(|node| instance_id(node).ok()),
+            own_interface: here.iter().any(|pod| pod.own_interface),
+        });
     }
     pods
 }

@@ -7,7 +7,6 @@
 //! or groups may differ, the records wherever hosts may.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::ResourceExt as _;
@@ -111,16 +110,11 @@ pub fn pod(
     let mut keys: BTreeSet<Key> = services
         .flat_map(|service| endpoints(service, view))
         .collect();
-    let new = new.filter(|new| new.address.is_some()).map(place);
-    if new.is_some() && new != old.map(place) && index.is_used(&name.namespace) {
+    let has_come = new.is_some_and(|new| new.has_come(old));
+    if has_come && index.is_used(&name.namespace) {
         keys.insert(Key::Backend);
     }
     keys
-}
-
-/// Where a pod is reached.
-fn place(pod: &Pod) -> (Option<IpAddr>, Option<&str>, bool) {
-    (pod.address, pod.node.as_deref(), pod.own_interface)
 }
 
 /// A node came, went, or changed in what decisions look at: the groups with
@@ -287,13 +281,17 @@ metadata:
 addressType: IPv4
 endpoints:
   - addresses: [10.0.0.1]
-    nodeName: a
     conditions: { ready: false }
     targetRef: { kind: Pod, name: api-1 }
   - addresses: [10.0.0.2]
     nodeName: b
     conditions: { ready: true }
     targetRef: { kind: Pod, name: api-2 }
+---
+kind: Pod
+apiVersion: v1
+metadata: { name: api-1, namespace: shop }
+spec: { nodeName: a, containers: [] }
 ";
 
     fn cluster() -> Indexed {
@@ -405,6 +403,11 @@ endpoints:
         check(pod(&name, Some(&here), Some(&here), view), &[]);
         check(pod(&name, Some(&here), Some(&there), view), &[BACKEND]);
         check(pod(&name, Some(&here), Some(&own), view), &[BACKEND]);
+        let another = Pod {
+            uid: Some("another".into()),
+            ..here.clone()
+        };
+        check(pod(&name, Some(&here), Some(&another), view), &[BACKEND]);
         check(pod(&name, Some(&here), None, view), &[]);
         // Nobody sends requests to that namespace.
         let elsewhere = ObjectName::new("else", "api-2");

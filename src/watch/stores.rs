@@ -311,6 +311,13 @@ mod tests {
             own_interface: true,
         };
         assert_eq!(*pod, expected);
+        for phase in ["Succeeded", "Failed"] {
+            let (_, finished) = object::<Pod>(json!({
+                "metadata": { "name": "job-1", "namespace": "shop" },
+                "status": { "podIP": "10.0.0.1", "phase": phase },
+            }));
+            assert_eq!(finished.address, None, "{phase}");
+        }
         // There are many.
         assert!(
             size_of::<endpoints::Pod>() <= 120,

@@ -155,6 +155,7 @@ impl Bench {
     async fn backend(&self, desired: &Desired, snapshot: &Snapshot) {
         let pods: BTreeSet<PodAddress> = (0..SERVICES * 2)
             .map(|n| PodAddress {
+                whose: 0,
                 address: pod_address(n),
                 instance: Some(self.ids.nodes[0].clone()),
                 own_interface: false,

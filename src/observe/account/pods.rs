@@ -1,7 +1,7 @@
 //! The security groups of nodes and pods, on which the rules of the shared
 //! backend group stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +21,22 @@ const INSTANCE_AGE: Duration = Duration::from_mins(10);
 pub struct PodAddress {
     /// Its IPv4 address.
     pub address: String,
+    /// A hash of the uids of all pods that have the address: by another one it
+    /// is seen that it has become another pod's.
+    pub whose: u64,
     /// The instance that it runs on; `None` where its node is no instance.
     pub instance: Option<String>,
     /// Whether it has an interface of its own (annotation
     /// `vpc.amazonaws.com/pod-eni`), apart from the instance's.
     pub own_interface: bool,
+}
+
+/// What was found at an address.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Whose it was.
+    whose: u64,
+    groups: Arc<BTreeSet<String>>,
 }
 
 impl Memory {
@@ -58,19 +69,26 @@ impl Memory {
                 account.instances.insert(id, (now, instance));
             }
         }
-        let missing: BTreeSet<String> = {
+        let missing: BTreeMap<&String, u64> = {
             let mut account = lock(&self.account);
             let unknown = pods.iter().filter(|pod| !account.knows(pod));
             let unknown: Vec<&PodAddress> = unknown.collect();
+            for pod in &unknown {
+                // What is remembered is of a pod that had the address before.
+                account.pods.remove(&pod.address);
+            }
             let missing = unknown.into_iter().filter(|pod| !account.find(pod));
-            missing.map(|pod| pod.address.clone()).collect()
+            missing.map(|pod| (&pod.address, pod.whose)).collect()
         };
         if !missing.is_empty() {
-            let read = interfaces::groups_by_address(&self.aws, &self.scope.vpc, &missing);
+            let addresses = missing.keys().copied().cloned().collect();
+            let read = interfaces::groups_by_address(&self.aws, &self.scope.vpc, &addresses);
             let read = reading.run(read).await?;
             let mut account = lock(&self.account);
             for (address, groups) in read {
-                account.remember_pod(address, groups);
+                if let Some(whose) = missing.get(&address) {
+                    account.remember_pod(address, *whose, groups);
+                }
             }
         }
         let account = lock(&self.account);
@@ -111,16 +129,17 @@ impl Account {
     /// Adds the security groups of pods at these addresses that are remembered.
     fn tell_of_pods<'a>(&self, addresses: impl IntoIterator<Item = &'a String>, facts: &mut Facts) {
         for address in addresses {
-            if let Some(groups) = self.pods.get(address) {
+            if let Some(Found { groups, .. }) = self.pods.get(address) {
                 let groups = BTreeSet::clone(groups);
                 facts.pod_security_groups.insert(address.clone(), groups);
             }
         }
     }
 
-    /// Whether the security groups of a pod were found before.
+    /// Whether the security groups of this very pod were found before.
     fn knows(&self, pod: &PodAddress) -> bool {
-        self.pods.contains_key(&pod.address)
+        let found = self.pods.get(&pod.address);
+        found.is_some_and(|found| found.whose == pod.whose)
     }
 
     /// Finds the security groups of a pod as far as its instance tells.
@@ -128,11 +147,11 @@ impl Account {
         let Some(groups) = self.groups_of(pod) else {
             return false;
         };
-        self.remember_pod(pod.address.clone(), groups);
+        self.remember_pod(pod.address.clone(), pod.whose, groups);
         true
     }
 
-    fn remember_pod(&mut self, address: String, groups: BTreeSet<String>) {
+    fn remember_pod(&mut self, address: String, whose: u64, groups: BTreeSet<String>) {
         // Most pods have the same.
         let groups = if let Some(known) = self.groups_of_pods.get(&groups) {
             Arc::clone(known)
@@ -141,11 +160,12 @@ impl Account {
             self.groups_of_pods.insert(Arc::clone(&groups));
             groups
         };
-        self.pods.insert(address, groups);
+        self.pods.insert(address, Found { whose, groups });
     }
 
-    /// Instances that were read before a pod came to them whose address they
-    /// do not have, if that was long ago.
+    /// Instances that were read before a pod came to them: whose address they
+    /// do not have, if that was long ago; whose address another pod had before,
+    /// where their interfaces have different groups.
     fn outdated(&self, pods: &BTreeSet<PodAddress>, now: Instant) -> BTreeSet<String> {
         pods.iter()
             .filter(|pod| !pod.own_interface && !self.knows(pod))
@@ -153,7 +173,10 @@ impl Account {
                 let id = pod.instance.as_ref()?;
                 let (read, instance) = self.instances.get(id)?;
                 let miss = instance.groups_of(&pod.address).is_none();
-                (miss && *read + INSTANCE_AGE <= now).then(|| id.clone())
+                let is_old = miss && *read + INSTANCE_AGE <= now;
+                let may_move = instance.uniform().is_none();
+                let has_moved = may_move && self.pods.contains_key(&pod.address);
+                (is_old || has_moved).then(|| id.clone())
             })
             .collect()
     }

@@ -245,6 +245,7 @@ async fn nodes_and_pods_cost_one_call_and_a_new_pod_on_a_known_node_none() {
     memory.facts().await.unwrap();
     let pod = |address: &str, instance: Option<&str>| PodAddress {
         address: address.to_owned(),
+        whose: 1,
         instance: instance.map(str::to_owned),
         own_interface: false,
     };
@@ -270,6 +271,61 @@ async fn nodes_and_pods_cost_one_call_and_a_new_pod_on_a_known_node_none() {
     );
     assert_eq!(server.actions().last().unwrap(), "DescribeVpcs");
     assert_eq!(server.seen().len(), before + 2);
+}
+
+#[tokio::test]
+async fn an_address_that_is_another_pods_now_is_looked_up_again() {
+    let held = Arc::new(Mutex::new("sg-old"));
+    let now = Arc::clone(&held);
+    let server = Server::start(move |request| {
+        if request.starts_with("Action=DescribeNetworkInterfaces") {
+            if now.lock().unwrap().is_empty() {
+                return ec2("DescribeNetworkInterfaces", "<networkInterfaceSet/>");
+            }
+            let item = format!(
+                "<item><groupSet><item><groupId>{}</groupId></item></groupSet>\
+                 <privateIpAddressesSet><item><privateIpAddress>10.0.7.7</privateIpAddress></item>\
+                 </privateIpAddressesSet></item>",
+                now.lock().unwrap()
+            );
+            let list = format!("<networkInterfaceSet>{item}</networkInterfaceSet>");
+            return ec2("DescribeNetworkInterfaces", &list);
+        }
+        account(request)
+    })
+    .await;
+    let memory = Memory::new(server.aws.clone(), scope());
+    memory.facts().await.unwrap();
+    let groups_of = async |whose: u64, address: &str| {
+        let pod = PodAddress {
+            address: address.to_owned(),
+            whose,
+            instance: Some("i-1".to_owned()),
+            own_interface: true,
+        };
+        let facts = memory.backend_facts(&BTreeSet::new(), &[pod].into()).await;
+        let groups = facts.unwrap().pod_security_groups.remove(address);
+        groups.map(|groups| groups.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(groups_of(1, "10.0.7.7").await.unwrap(), ["sg-old"]);
+    let before = server.seen().len();
+    *held.lock().unwrap() = "sg-new";
+    assert_eq!(groups_of(1, "10.0.7.7").await.unwrap(), ["sg-old"]);
+    assert_eq!(server.seen().len(), before);
+    // It had security groups of its own, and so has who came after it.
+    assert_eq!(groups_of(2, "10.0.7.7").await.unwrap(), ["sg-new"]);
+    assert_eq!(server.seen().len(), before + 1);
+    // Of who is gone it is known until somebody else comes.
+    let addresses = BTreeSet::from(["10.0.7.7".to_owned()]);
+    let mut gone = crate::model::facts::Facts::default();
+    memory.add_remembered_pods(&addresses, &mut gone);
+    assert_eq!(
+        gone.pod_security_groups["10.0.7.7"],
+        ["sg-new".to_owned()].into()
+    );
+    // AWS knows nothing of it: what it was before is not what it is.
+    *held.lock().unwrap() = "";
+    assert_eq!(groups_of(3, "10.0.7.7").await, None);
 }
 
 #[tokio::test]

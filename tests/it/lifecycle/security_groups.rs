@@ -181,6 +181,25 @@ async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
     let asks_elsewhere = call("ModifyTargetGroup").ended;
     let closes = call("RevokeSecurityGroupIngress").started;
     assert!(asks_elsewhere < closes, "{:#?}", scene.actions());
+    scene.quiet().await;
+
+    // An edit comes while the one before it is carried out.
+    scene.forget_calls();
+    scene.aws.faults().add(Fault {
+        action: Some("ModifyTargetGroup".to_owned()),
+        delay_ms: 3_000,
+        ..Fault::default()
+    });
+    scene.apply(&probed(9000)).await;
+    has_opened(&scene, &[(8080, 9000)]).await;
+    scene.apply(&probed(8090)).await;
+    has_opened(&scene, &[(8080, 8090)]).await;
+    let calls = scene.calls();
+    let of = |action: &'static str| calls.iter().filter(move |call| call.action == action);
+    let closes = of("RevokeSecurityGroupIngress").next().unwrap().started;
+    let before = of("ModifyTargetGroup").all(|call| call.ended < closes);
+    assert_eq!(of("ModifyTargetGroup").count(), 2, "{:#?}", scene.actions());
+    assert!(before, "{:#?}", scene.actions());
     scene.delete_ingresses(name).await;
     scene.empty().await;
     drop(controller);

@@ -84,12 +84,17 @@ fn service_of(name: usize, mut variant: usize) -> Value {
 
 fn slice_of(name: usize, mut variant: usize) -> Value {
     let service = pick(&mut variant, &["a", "b"]);
+    // Who writes a slice need not say on which node an endpoint is.
+    let names_node = pick(&mut variant, &[true, false]);
     let endpoint = |pod: usize, ready: bool| {
-        json!({
+        let mut endpoint = json!({
             "addresses": [format!("10.0.0.{pod}")], "conditions": { "ready": ready },
-            "nodeName": format!("node{}", pod % 2),
             "targetRef": { "kind": "Pod", "namespace": "n", "name": format!("p{pod}") },
-        })
+        });
+        if names_node {
+            endpoint["nodeName"] = format!("node{}", pod % 2).into();
+        }
+        endpoint
     };
     let endpoints = [
         endpoint(name, pick(&mut variant, &[false, true])),
@@ -105,9 +110,10 @@ fn slice_of(name: usize, mut variant: usize) -> Value {
 
 fn pod_of(name: usize, mut variant: usize) -> Value {
     let ready = pick(&mut variant, &["True", "False"]);
+    let node = pick(&mut variant, &[name % 2, 1]);
     json!({
         "metadata": { "namespace": "n", "name": format!("p{name}") },
-        "spec": { "nodeName": format!("node{}", name % 2), "containers": [] },
+        "spec": { "nodeName": format!("node{node}"), "containers": [] },
         "status": { "podIP": format!("10.0.0.{name}"),
             "conditions": [{ "type": "ContainersReady", "status": ready }] },
     })
