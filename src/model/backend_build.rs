@@ -165,6 +165,11 @@ pub fn to_come(desired: &Desired, observed: &Observed) -> Reach {
             |group: &DesiredTargetGroup| Reached::asked(&group.target_group, &group.targets);
         reach.reached.extend(desired.target_groups().map(asked));
     }
+    if reach.needs_group {
+        // What is live may get the shared group only by this run.
+        let live = observed.target_groups.iter().map(Reached::live);
+        reach.reached.extend(live);
+    }
     reach.reached.retain(|reached| !reached.ports.is_empty());
     reach
 }
