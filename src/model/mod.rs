@@ -42,6 +42,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod spec;
 mod subnets;
+mod tags;
 mod target_groups;
 pub mod targets;
 pub mod values;

@@ -223,7 +223,7 @@ fn tags_in(tags: &BTreeMap<Arn, Tags>, arn: Option<&str>) -> Tags {
 /// Whether a security group is the one that the cluster's load balancers
 /// share. One of a group is not, whatever tags its Ingresses ask for.
 pub fn is_backend(cluster: &str, group: &Live<SecurityGroup>) -> bool {
-    let tag = |key| group.spec.tags.get(key).map(String::as_str);
+    let tag = |key| group.spec.tags.get(key);
     tag(ownership::CLUSTER_TAG) == Some(cluster)
         && tag(ownership::SHARED_RESOURCE_TAG) == Some(ownership::BACKEND_RESOURCE)
         && tag(ownership::STACK_TAG).is_none()
@@ -374,7 +374,7 @@ impl Groups {
                 continue;
             };
             let before = self.tags.insert(arn.clone(), (*tags).clone());
-            let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).cloned();
+            let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).map(str::to_owned);
             let same = before.is_some_and(|before| resource(&before) == resource(tags));
             right &= same && owner(cluster, tags).as_ref() == Some(group);
         }

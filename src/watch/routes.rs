@@ -189,7 +189,7 @@ mod tests {
             default_scheme: Scheme::Internal,
             default_target_type: TargetType::Instance,
             default_ssl_policy: "ELBSecurityPolicy-2016-08".to_owned(),
-            default_tags: std::collections::BTreeMap::new(),
+            default_tags: crate::model::spec::Tags::new(),
             dns: Some(DnsSettings::default()),
         }
     }

@@ -268,9 +268,9 @@ async fn tags_that_somebody_changed_are_found() {
                     _ => marks("LoadBalancer"),
                 };
                 if arn.contains("not-ours") {
-                    tags.clear();
+                    tags = Tags::new();
                 } else {
-                    tags.insert("more".to_owned(), "1".to_owned());
+                    tags.insert("more", "1");
                 }
                 tags
             });
@@ -287,6 +287,6 @@ async fn tags_that_somebody_changed_are_found() {
     assert_eq!(kinds, all.into(), "{found:?}");
     assert!(drift.groups[&group()].iter().all(|f| f.tier == Tier::Tag));
     let now = memory.remembered(&group());
-    assert_eq!(now.load_balancers[0].spec.tags["more"], "1");
-    assert_eq!(now.target_groups[0].spec.tags["more"], "1");
+    assert_eq!(now.load_balancers[0].spec.tags.get("more"), Some("1"));
+    assert_eq!(now.target_groups[0].spec.tags.get("more"), Some("1"));
 }
