@@ -11,7 +11,7 @@ use super::desired::{Desired, DesiredTargetGroup, Intent, Stack};
 use super::endpoints::{EndpointSlice, Pod};
 use super::snapshot::Snapshot;
 use super::spec::{
-    Action, Condition, HealthCheck, Listener, LoadBalancer, ObjectName, Permission, Rule,
+    Action, Arn, Condition, HealthCheck, Listener, LoadBalancer, ObjectName, Permission, Rule,
     SecurityGroup, SecurityGroupRef, Source, Tags, TargetGroup, TargetGroupRef, TargetType,
 };
 use super::targets::Nodes;
@@ -247,8 +247,8 @@ impl Canon {
         } = listener;
         self.number((*port).into());
         self.text(protocol.as_str());
-        self.optional(default_certificate.as_ref().map(|arn| arn.0.as_str()));
-        self.each(sni_certificates, |canon, arn| canon.text(&arn.0));
+        self.optional(default_certificate.as_ref().map(Arn::as_str));
+        self.each(sni_certificates, |canon, arn| canon.text(arn.as_str()));
         self.optional(ssl_policy.as_deref());
         self.action(default_action);
         self.tags(tags);
@@ -281,7 +281,7 @@ impl Canon {
             }
             Action::Forward(TargetGroupRef::Arn(arn)) => {
                 self.text("forward to");
-                self.text(&arn.0);
+                self.text(arn.as_str());
             }
             Action::RedirectHttps { port, status_code } => {
                 self.text("redirect");

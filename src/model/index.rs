@@ -482,9 +482,10 @@ fn has_instance_targets(
     let of_ingress = annotations::value(ingress.metadata.annotations.as_ref(), "target-type");
     services_of(ingress).any(|service| {
         let service = ObjectName::new(name.namespace.clone(), service);
-        let of_service = snapshot.services.get(&service).and_then(|service| {
-            annotations::value(service.metadata.annotations.as_ref(), "target-type")
-        });
+        let of_service = snapshot
+            .services
+            .get(&service)
+            .and_then(|service| annotations::value(service.annotations.as_deref(), "target-type"));
         of_service
             .or(of_ingress)
             .unwrap_or(settings.default_target_type.as_str())

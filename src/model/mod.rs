@@ -38,6 +38,7 @@ pub mod relation;
 mod rules;
 mod security_groups;
 mod service_ports;
+pub mod services;
 pub mod settings;
 pub mod snapshot;
 pub mod spec;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{self as core, Namespace, Node, Service};
+use k8s_openapi::api::core::v1::{self as core, Namespace, Node};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::endpoints::{EndpointSlice, Pod};
 use super::map::Map;
 use super::membership::STACK_LABEL;
+use super::services::Service;
 use super::spec::ObjectName;
 
 /// All objects that decisions depend on; cheap to clone.
@@ -126,8 +127,9 @@ impl Snapshot {
                     .insert(named(&object.metadata).name, object.into());
             }
             "Service" => {
-                let object: Service = read(&kind, document)?;
-                self.services.insert(named(&object.metadata), object.into());
+                let object: core::Service = read(&kind, document)?;
+                let name = named(&object.metadata);
+                self.services.insert(name, Arc::new(object.into()));
             }
             "EndpointSlice" => {
                 let object: EndpointSlice = read(&kind, document)?;

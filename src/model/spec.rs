@@ -9,6 +9,7 @@ mod live;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 pub use live::{
     Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed,
@@ -16,9 +17,16 @@ pub use live::{
 
 pub use super::tags::Tags;
 
-/// An Amazon Resource Name, as AWS answered it.
+/// An Amazon Resource Name, as AWS answered it; cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arn(pub String);
+pub struct Arn(Arc<str>);
+
+impl Arn {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +36,13 @@ impl fmt::Display for Arn {
 
 impl From<&str> for Arn {
     fn from(value: &str) -> Self {
-        Self(value.to_owned())
+        Self(value.into())
+    }
+}
+
+impl From<String> for Arn {
+    fn from(value: String) -> Self {
+        Self(value.into())
     }
 }
 

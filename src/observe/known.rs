@@ -250,7 +250,7 @@ mod tests {
             }
         });
         let tgs = step.target_groups.iter().map(|name| LiveTargetGroup {
-            arn: Arn(format!("{} {name}", step.group)),
+            arn: Arn::from(format!("{} {name}", step.group)),
             spec: target_group("shop/web:80"),
             targets: BTreeSet::new(),
         });

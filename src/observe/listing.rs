@@ -100,7 +100,7 @@ impl Memory {
         let missing = {
             let lbs = lbs.iter().filter_map(sdk::LoadBalancer::load_balancer_arn);
             let tgs = tgs.iter().filter_map(sdk::TargetGroup::target_group_arn);
-            let sgs = sgs.iter().map(|group| group.arn.0.as_str());
+            let sgs = sgs.iter().map(|group| group.arn.as_str());
             let seen = lbs.chain(tgs).chain(sgs).collect();
             lock(&self.groups).missing(&seen, begun)
         };
@@ -133,7 +133,7 @@ impl Memory {
         let mut backend = None;
         for group in &sgs {
             if is_backend(cluster, group) {
-                backend = Some(group.arn.0.clone());
+                backend = Some(group.arn.to_string());
             } else if let Some(id) = owner(cluster, &group.spec.tags)
                 && group.spec.tags.contains_key(ownership::RESOURCE_TAG)
             {
@@ -231,7 +231,7 @@ pub fn is_backend(cluster: &str, group: &Live<SecurityGroup>) -> bool {
 
 /// Security groups of load balancers by their role, where they have one.
 fn name_security_groups(observed: &mut Observed, backend: Option<&str>) {
-    let frontend = observed.security_groups.first().map(|g| g.arn.0.clone());
+    let frontend = observed.security_groups.first().map(|g| g.arn.to_string());
     for lb in &mut observed.load_balancers {
         let groups = std::mem::take(&mut lb.spec.security_groups);
         lb.spec.security_groups = groups
@@ -293,7 +293,7 @@ impl Groups {
         let mut missing = Missing::default();
         for known in self.known.values() {
             let is_missing = |kind, arn: &&Arn| {
-                !seen.contains(arn.0.as_str()) && !known.stamps.beats(kind, arn, begun)
+                !seen.contains(arn.as_str()) && !known.stamps.beats(kind, arn, begun)
             };
             let observed = &known.observed;
             let lbs = observed.load_balancers.iter().map(|lb| &lb.arn);
@@ -304,7 +304,7 @@ impl Groups {
             missing.target_groups.extend(tgs.cloned());
             let sgs = observed.security_groups.iter().map(|group| &group.arn);
             let sgs = sgs.filter(|arn| is_missing(Kind::SecurityGroup, arn));
-            missing.security_groups.extend(sgs.map(|id| id.0.clone()));
+            missing.security_groups.extend(sgs.map(ToString::to_string));
         }
         let backend = self.backend.iter();
         let backend = backend.filter(|id| !seen.contains(id.as_str()));

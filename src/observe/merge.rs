@@ -132,9 +132,9 @@ pub fn with_places(observed: &Observed) -> Observed {
     let mut observed = observed.clone();
     for lb in &mut observed.load_balancers {
         for (port, listener) in &mut lb.listeners {
-            listener.arn = Arn(format!("{} {port}", lb.arn));
+            listener.arn = Arn::from(format!("{} {port}", lb.arn));
             for (priority, rule) in &mut listener.rules {
-                rule.arn = Arn(format!("{} {port} {priority}", lb.arn));
+                rule.arn = Arn::from(format!("{} {port} {priority}", lb.arn));
             }
         }
     }
@@ -390,7 +390,7 @@ mod tests {
                 LoadBalancerState::Provisioning
             };
             let mut lb = crate::report::tests::live(state).load_balancers.remove(0);
-            lb.arn = Arn(format!("lb-{id}"));
+            lb.arn = Arn::from(format!("lb-{id}"));
             lb.spec.name = name.to_string();
             lb
         };
@@ -398,7 +398,7 @@ mod tests {
             let mut spec = crate::observe::tests::target_group("ns/web-svc:80");
             spec.port = port;
             LiveTargetGroup {
-                arn: Arn(format!("tg-{id}")),
+                arn: Arn::from(format!("tg-{id}")),
                 spec,
                 targets: std::collections::BTreeSet::new(),
             }

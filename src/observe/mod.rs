@@ -444,7 +444,7 @@ fn carried<'a>(
     backend: Option<&str>,
 ) -> BTreeSet<String> {
     let groups = load_balancers.flat_map(|lb| &lb.spec.security_groups);
-    let frontend = || observed.security_groups.first().map(|g| g.arn.0.clone());
+    let frontend = || observed.security_groups.first().map(|g| g.arn.to_string());
     groups
         .filter_map(|group| match group {
             SecurityGroupRef::Id(id) => Some(id.clone()),

@@ -29,7 +29,7 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
         (Some(wished), Some(live)) => {
             let tags = missing(Carrier::SecurityGroup, &live.spec.tags, &wished.tags);
             if !tags.is_empty() {
-                let id = live.arn.0.clone();
+                let id = live.arn.to_string();
                 draft.add(Step::TagSecurityGroup { id, tags }, []);
             }
         }
@@ -70,7 +70,7 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
         .collect();
     if let (None, Some(live), false) = (&desired.group, &observed.group, desired.add_only) {
         let step = Step::DeleteSecurityGroup {
-            id: live.arn.0.clone(),
+            id: live.arn.to_string(),
             name: live.spec.name.clone(),
         };
         draft.add(step, closed);

@@ -123,7 +123,7 @@ impl Blame<'_> {
             Step::CreateListener { listener, .. } | Step::ModifyListener { listener, .. } => {
                 self.of_listener(listener)
             }
-            Step::AddListenerCertificate { certificate, .. } => self.stating(&certificate.0),
+            Step::AddListenerCertificate { certificate, .. } => self.stating(certificate.as_str()),
             Step::AuthorizeIngress {
                 group: SecurityGroupRef::Frontend,
                 permissions,
@@ -256,7 +256,7 @@ impl Blame<'_> {
     fn of_listener(&self, listener: &Listener) -> Vec<Origin> {
         let about = |text: &str| self.code.contains(text);
         let policy = listener.ssl_policy.iter().cloned();
-        let certificate = listener.default_certificate.iter().map(|c| c.0.clone());
+        let certificate = listener.default_certificate.iter().map(ToString::to_string);
         if about("SSLPolicy") {
             return policy.flat_map(|policy| self.stating(&policy)).collect();
         }

@@ -67,7 +67,9 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
             }
         }
         Step::DeleteSecurityGroup { id, .. } => {
-            observed.security_groups.retain(|live| live.arn.0 != *id);
+            observed
+                .security_groups
+                .retain(|live| live.arn.as_str() != *id);
         }
         Step::CreateLoadBalancer(_)
         | Step::SetSubnets { .. }
@@ -382,7 +384,7 @@ fn security_group<'a>(
     let mut groups = observed.security_groups.iter_mut();
     match group {
         SecurityGroupRef::Frontend => groups.next(),
-        SecurityGroupRef::Id(id) => groups.find(|live| live.arn.0 == *id),
+        SecurityGroupRef::Id(id) => groups.find(|live| live.arn.as_str() == *id),
         SecurityGroupRef::Backend => None,
     }
 }

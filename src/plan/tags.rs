@@ -223,7 +223,7 @@ mod tests {
         for n in 0..21 {
             changes.compare(
                 Carrier::Rule,
-                &Arn(format!("arn:{n}")),
+                &Arn::from(format!("arn:{n}")),
                 &format!("80/{n}"),
                 &Tags::new(),
                 &tags(&[("team", "a")]),

@@ -182,7 +182,7 @@ fn another_default_certificate_keeps_the_first_for_sni() {
     assert_eq!(plan.steps.len(), 2, "{plan}");
     assert!(matches!(
         &plan.steps[0].step,
-        Step::AddListenerCertificate { certificate, .. } if certificate.0 == "arn:cert"
+        Step::AddListenerCertificate { certificate, .. } if certificate.as_str() == "arn:cert"
     ));
     assert!(plan.steps[1].after.contains(&0));
     settle(&wished, &mut observed);

@@ -25,7 +25,7 @@ pub fn assumed(desired: &Desired, listed: &Observed, cx: &PlanContext) -> Option
             return None;
         }
         let made = Made {
-            arn: Some(Arn(format!("assumed:{number}"))),
+            arn: Some(Arn::from(format!("assumed:{number}"))),
             ..Made::default()
         };
         effect(&planned.step, &made, &mut assumed);

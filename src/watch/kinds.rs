@@ -1,14 +1,12 @@
 //! The kinds that are watched: what is kept of each object, where it stands in
 //! the snapshot, and when two versions of it say the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{
-    Namespace, Node, NodeSpec, NodeStatus, Pod, Service, ServiceSpec,
-};
+use k8s_openapi::api::core::v1::{Namespace, Node, NodeSpec, NodeStatus, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -23,6 +21,7 @@ use crate::lane::Lane;
 use crate::model::annotations::{CLASS_ANNOTATION, PREFIX};
 use crate::model::endpoints;
 use crate::model::index::Indexed;
+use crate::model::services;
 use crate::model::settings::Settings;
 use crate::model::snapshot::TargetGroupBinding;
 use crate::model::spec::ObjectName;
@@ -203,25 +202,10 @@ impl Kind for IngressClass {
 }
 
 impl Kind for Service {
-    stored_in!(services, ObjectName, namespaced, Self);
+    stored_in!(services, ObjectName, namespaced, services::Service);
 
-    fn kept(mut self) -> Self {
-        bare(&mut self.metadata, |all, kept| {
-            let annotations = all.annotations.iter().flatten();
-            let ours = annotations.filter(|(key, _)| key.starts_with(PREFIX));
-            let ours: BTreeMap<_, _> = ours
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect();
-            kept.annotations = Some(ours).filter(|ours| !ours.is_empty());
-        });
-        self.spec = self.spec.take().map(|spec| ServiceSpec {
-            type_: spec.type_,
-            ports: spec.ports,
-            ip_families: spec.ip_families,
-            ..ServiceSpec::default()
-        });
-        self.status = None;
-        self
+    fn kept(self) -> Self::Kept {
+        self.into()
     }
 
     fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {

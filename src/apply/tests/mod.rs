@@ -237,7 +237,7 @@ async fn what_a_plan_makes_has_the_names_that_its_steps_use() {
     assert_eq!(lb.dns_name, "k8s-a.elb");
     assert_eq!(lb.state, LoadBalancerState::Provisioning);
     assert_eq!(lb.listeners[&80].rules.len(), 2);
-    let tg = Arn(format!("{ARN}targetgroup/t/1"));
+    let tg = Arn::from(format!("{ARN}targetgroup/t/1"));
     assert_eq!(
         lb.listeners[&80].rules[&1].spec.action,
         Action::Forward(TargetGroupRef::Arn(tg))

@@ -22,7 +22,7 @@ fn groups(count: usize) -> Vec<GroupId> {
 }
 
 fn arns(count: usize) -> Vec<Arn> {
-    (0..count).map(|n| Arn(format!("tg{n}"))).collect()
+    (0..count).map(|n| Arn::from(format!("tg{n}"))).collect()
 }
 
 /// All of these groups, last read at the same time.

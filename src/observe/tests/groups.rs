@@ -52,7 +52,7 @@ async fn a_restart_reads_the_account_once_and_each_group_once() {
         rule.conditions,
         [Condition::PathPattern(vec!["/a".to_owned()])]
     );
-    let tg = Arn(format!("{ARN}targetgroup/k8s-tg/73e2"));
+    let tg = Arn::from(format!("{ARN}targetgroup/k8s-tg/73e2"));
     assert_eq!(
         rule.action,
         Action::Forward(TargetGroupRef::Arn(tg.clone()))
@@ -233,7 +233,7 @@ async fn facts_are_read_once_and_again_at_most_once_a_minute() {
     assert!(memory.facts_again().await.unwrap().is_none());
     let backend = memory.recall_backend().await.unwrap();
     assert_eq!(server.seen().len(), 5);
-    assert_eq!(backend.group.unwrap().arn.0, "sg-back");
+    assert_eq!(backend.group.unwrap().arn.as_str(), "sg-back");
     let rules = &backend.rules["sg-node"];
     assert_eq!(rules.len(), 1, "a rule by hand is not ours");
     assert_eq!(rules.first().unwrap().ports, Some((8080, 8080)));

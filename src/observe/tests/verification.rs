@@ -96,7 +96,7 @@ async fn what_a_listing_leaves_out_is_there_if_it_is_there_by_its_name() {
     let memory = Memory::new(server.aws.clone(), scope());
     // It was seen once.
     memory.recall(&group()).await.unwrap();
-    let arn = Arn(format!("{ARN}targetgroup/k8s-tg/73e2"));
+    let arn = Arn::from(format!("{ARN}targetgroup/k8s-tg/73e2"));
     let live = crate::model::spec::LiveTargetGroup {
         arn: arn.clone(),
         spec: {

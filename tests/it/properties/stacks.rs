@@ -170,7 +170,7 @@ fn build(
         let https = *port == 443 || seed.https;
         let extra: BTreeSet<Arn> = (0..3)
             .filter(|n| https && seed.certificates & (1 << n) != 0)
-            .map(|n| Arn(format!("arn:cert/{n}")))
+            .map(|n| Arn::from(format!("arn:cert/{n}")))
             .collect();
         let default = extra
             .first()
@@ -370,7 +370,7 @@ pub fn drift(observed: &mut Observed, deeds: &[(u8, usize)]) {
                 if let Some(listener) = listeners.get_mut(which % count)
                     && let Some(mut rule) = listener.rules.values().next().cloned()
                 {
-                    rule.arn = Arn(format!("{}-foreign", rule.arn));
+                    rule.arn = Arn::from(format!("{}-foreign", rule.arn));
                     rule.spec.conditions = vec![Condition::Other("source-ip".to_owned())];
                     rule.spec.action = Action::Other("weighted".to_owned());
                     listener.rules.insert(7, rule);
