@@ -61,10 +61,12 @@ impl Facts {
         if !same_network || changed.iter().any(|group| of_cluster(group)) {
             return None;
         }
-        let (ours, theirs) = (&self.verdicts, &other.verdicts);
-        let new = ours.iter().filter(|verdict| !theirs.contains(verdict));
-        let old = theirs.iter().filter(|verdict| !ours.contains(verdict));
-        let ingresses = new.chain(old).map(|verdict| verdict.ingress.clone());
+        let (ours, theirs) = (by_ingress(&self.verdicts), by_ingress(&other.verdicts));
+        let all: BTreeSet<&ObjectName> = ours.keys().chain(theirs.keys()).copied().collect();
+        let other = all
+            .into_iter()
+            .filter(|name| ours.get(name) != theirs.get(name));
+        let ingresses = other.cloned();
         Some(Concerned {
             ingresses: ingresses.collect(),
             security_groups: !changed.is_empty(),
@@ -86,6 +88,18 @@ impl Facts {
             .filter(|(id, group)| ours.get(*id) != Some(group));
         new.chain(old).map(|(_, group)| group).collect()
     }
+}
+
+/// Verdicts by the Ingress that they are about.
+fn by_ingress(verdicts: &[Verdict]) -> BTreeMap<&ObjectName, Vec<&Verdict>> {
+    let mut by_ingress: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for verdict in verdicts {
+        by_ingress
+            .entry(&verdict.ingress)
+            .or_default()
+            .push(verdict);
+    }
+    by_ingress
 }
 
 /// A subnet of the VPC.
@@ -150,7 +164,7 @@ mod tests {
     fn group(tag: &str) -> KnownSecurityGroup {
         KnownSecurityGroup {
             name: "sg".to_owned(),
-            tags: [(tag.to_owned(), "x".to_owned())].into(),
+            tags: [(tag, "x")].into_iter().collect(),
         }
     }
 

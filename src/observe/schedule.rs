@@ -300,7 +300,11 @@ impl Schedule {
         now: &BTreeSet<Arn>,
     ) {
         for gone in before.difference(now) {
-            self.targets.forget(gone);
+            // It may have been found to be another group's.
+            let placed = self.targets.known.get(gone);
+            if placed.is_some_and(|placed| *placed.of == *group) {
+                self.targets.forget(gone);
+            }
         }
         let Some(read) = read else {
             self.groups.forget(group);

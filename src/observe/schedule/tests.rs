@@ -262,6 +262,21 @@ fn what_is_off_never_comes() {
     assert!(schedule.groups().is_empty() && schedule.target_groups().is_empty());
 }
 
+#[test]
+fn a_target_group_that_is_found_to_be_anothers_is_read_as_such() {
+    let begun = Instant::now();
+    let target = Duration::from_hours(10);
+    let mut schedule = Schedule::new(periods(|p| p.target = Some(target)), begun, 1);
+    let (none, one) = (BTreeSet::new(), BTreeSet::from([Arn::from("tg")]));
+    let all = groups(2);
+    let read = Some(begun - DAY);
+    schedule.know(&all[1], read, &none, &one);
+    schedule.know(&all[0], read, &none, &one);
+    schedule.know(&all[1], read, &one, &none);
+    let next = schedule.next_targets(begun);
+    assert_eq!(next, Some((Arn::from("tg"), Arc::new(all[0].clone()))));
+}
+
 /// A round as it would be without an order that is kept.
 struct Plain {
     period: Duration,
