@@ -19,6 +19,9 @@ const QUIET: Duration = Duration::from_secs(5);
 /// Edits of the case of many edits: the clock of a process' CPU time ticks in
 /// hundredths of a second, too coarse for one of them.
 pub(super) const EDITS: u8 = 50;
+/// So long a process that has just been started may be silent before its first
+/// call.
+const START: Duration = Duration::from_mins(1);
 /// A case takes no longer than this, and so much for each group.
 const LIMIT: (Duration, Duration) = (Duration::from_mins(3), Duration::from_secs(6));
 
@@ -148,7 +151,12 @@ impl Bench<'_> {
             let calls = self.calls(number);
             let last = calls.iter().map(|call| call.ended).fold(0.0, f64::max);
             let silent_ms = journal.now() - last;
-            if began.elapsed() > QUIET && silent_ms > QUIET.as_secs_f64() * 1000.0 {
+            let quiet = if since.started && calls.is_empty() {
+                START
+            } else {
+                QUIET
+            };
+            if began.elapsed() > quiet && silent_ms > QUIET.as_secs_f64() * 1000.0 {
                 break;
             }
             pause(running, began, self.limit, name).await?;
@@ -177,6 +185,7 @@ impl Bench<'_> {
         Ok(Since {
             number: self.sandbox.account.journal().begun(),
             began: Instant::now(),
+            started: running.is_none(),
             cpu_seconds: match running {
                 Some(running) => running.usage()?.cpu_seconds,
                 None => 0.0,
@@ -189,6 +198,8 @@ impl Bench<'_> {
 struct Since {
     number: u64,
     began: Instant,
+    /// The process has just been started, or is about to.
+    started: bool,
     cpu_seconds: f64,
 }
 
