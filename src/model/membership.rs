@@ -53,6 +53,14 @@ pub struct GroupMembers {
     pub leavers: Vec<Leaver>,
 }
 
+impl GroupMembers {
+    /// Whether an Ingress is of the group, or on its way out of it.
+    pub fn has(&self, ingress: &ObjectName) -> bool {
+        let mut leavers = self.leavers.iter();
+        self.members.contains(ingress) || leavers.any(|leaver| leaver.ingress == *ingress)
+    }
+}
+
 impl Membership {
     /// Findings of Ingresses that are in no group: nobody else reports them.
     /// The index has [the same](super::index::Index::strays), kept up to date.

@@ -20,6 +20,7 @@ mod belief;
 mod dns;
 pub mod ec2;
 pub mod elb;
+mod forgotten;
 mod found;
 mod interfaces;
 mod known;

@@ -152,5 +152,6 @@ impl Reconciler {
             }
             Err(error) => tracing::warn!(tier = "record", %error, "verification failed"),
         }
+        self.look_for_forgotten(records, now).await;
     }
 }

@@ -88,7 +88,12 @@ impl Reconciler {
         );
         let records = model.dns.as_ref().map(|_| {
             let interval = settings.verify_records;
-            let dns = Dns::new(aws.clone(), interval, first_verification);
+            let dns = Dns::new(
+                aws.clone(),
+                &model.cluster_name,
+                interval,
+                first_verification,
+            );
             Records::new(dns, settings.dns_delete_grace, interval)
         });
         Ok(Self {
