@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::DesiredBackend;
 use super::desired::{Desired, DesiredTargetGroup, Intent};
-use super::facts::Facts;
+use super::facts::{CLUSTER_TAG_PREFIX, Facts};
 use super::names;
 use super::ownership::{self, BACKEND_DESCRIPTION, BACKEND_RULE_DESCRIPTION};
 use super::settings::Settings;
@@ -14,9 +14,6 @@ use super::spec::{
     LiveTargetGroup, Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target,
     TargetGroup, TargetType,
 };
-
-/// Prefix of the tag that tells a node's own security group from others.
-const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 
 /// What one load balancer group needs of the shared backend group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -98,7 +98,7 @@ fn of_several_security_groups_the_clusters_own_counts() {
     assert!(group_ports(&desired, None, &facts, &settings()).incomplete);
     let own = KnownSecurityGroup {
         name: "nodes".into(),
-        tags: Tags::from([("kubernetes.io/cluster/harbor".into(), "owned".into())]),
+        tags: Tags::from([("kubernetes.io/cluster/harbor", "owned")]),
     };
     facts.security_groups.insert("sg-9".into(), own);
     let needed = group_ports(&desired, None, &facts, &settings());
@@ -206,7 +206,7 @@ fn the_union_is_one_rule_from_the_lowest_to_the_highest_port() {
     );
     let group = backend.group.unwrap();
     assert_eq!(group.name, "k8s-traffic-harbor-c1d64b2d4c");
-    assert_eq!(group.tags["elbv2.k8s.aws/resource"], "backend-sg");
+    assert_eq!(group.tags.get("elbv2.k8s.aws/resource"), Some("backend-sg"));
     assert!(group.ingress.is_empty());
 }
 

@@ -39,7 +39,7 @@ fn facts() -> Facts {
         locale: "availability-zone".to_owned(),
         available_addresses: 100,
         routed_to_internet: false,
-        tags: Tags::from([("kubernetes.io/role/internal-elb".into(), "1".into())]),
+        tags: Tags::from([("kubernetes.io/role/internal-elb", "1")]),
     };
     let given = KnownSecurityGroup {
         name: "edge".to_owned(),
