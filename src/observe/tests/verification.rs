@@ -341,7 +341,10 @@ async fn a_listing_knows_the_tags_that_we_wrote() {
     memory.remember(&group(), |observed| tag(observed, "ours"));
     let written = memory.remembered(&group());
     // Long ago.
-    lock(&memory.groups).known.get_mut(&group()).unwrap().stamps = Stamps::default();
+    {
+        let known = &mut lock(&memory.groups).known;
+        known.change(&group(), |known| known.stamps = Stamps::default());
+    }
     memory.list_since(Some(Instant::now())).await.unwrap();
     assert_eq!(memory.remembered(&group()), written);
 }
