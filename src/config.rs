@@ -44,7 +44,7 @@ pub struct Settings {
     /// The one namespace that is watched; `None` watches all.
     pub watch_namespace: Option<String>,
     /// The leader election's Lease.
-    pub lease: LeaseName,
+    pub lease: LeaseSettings,
     /// What this process is called in the Lease and in events: its Pod, else
     /// its host.
     pub instance: String,
@@ -71,13 +71,15 @@ pub struct Settings {
     changed: BTreeMap<String, String>,
 }
 
-/// Namespace and name of the Lease.
+/// The leader election's Lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseName {
+pub struct LeaseSettings {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// How long it holds after its last renewal.
+    pub holds: Duration,
 }
 
 impl fmt::Display for Settings {
@@ -128,6 +130,7 @@ impl Args {
                     watch_namespace,
                     leader_election_namespace,
                     leader_election_id,
+                    leader_election_lease,
                     pod_namespace,
                     pod_name,
                 },
@@ -200,11 +203,12 @@ impl Args {
             aws_rate_limits,
             kubeconfig: kubeconfig.filter(|files| !files.is_empty()),
             watch_namespace: given(watch_namespace),
-            lease: LeaseName {
+            lease: LeaseSettings {
                 namespace: given(leader_election_namespace)
                     .or(given(pod_namespace))
                     .unwrap_or_else(|| "kube-system".to_owned()),
                 name: leader_election_id,
+                holds: leader_election_lease.0,
             },
             instance: given(pod_name).unwrap_or_else(host_name),
             dns_delete_grace: dns_delete_grace.0,
@@ -358,6 +362,7 @@ mod tests {
         assert_eq!(settings.verification, standard);
         assert_eq!(settings.verify_records, Some(Duration::from_mins(10)));
         assert_eq!(settings.first_verification, Duration::from_mins(5));
+        assert_eq!(settings.lease.holds, Duration::from_secs(15));
         assert_eq!(settings.kubeconfig, None);
         assert!(!settings.dry_run && !settings.aws_debug);
     }
@@ -378,13 +383,7 @@ mod tests {
         ])
         .unwrap();
         let tags: Vec<_> = settings.model.default_tags.iter().collect();
-        assert_eq!(
-            tags,
-            [
-                (&"cost".into(), &"1".into()),
-                (&"team".into(), &"web".into())
-            ]
-        );
+        assert_eq!(tags, [("cost", "1"), ("team", "web")]);
         assert_eq!(settings.model.default_scheme, Scheme::InternetFacing);
         assert_eq!(settings.model.default_target_type, TargetType::Ip);
         let dns = settings.model.dns.unwrap();
@@ -430,6 +429,8 @@ mod tests {
             (&["--default-tags=a=1,a=2"], "given twice"),
             (&["--verify-interval=10"], "such as 90s"),
             (&["--verify-interval=10ms"], "at least 1s"),
+            (&["--leader-election-lease=0"], "whole seconds, at least 1s"),
+            (&["--leader-election-lease=2s500ms"], "whole seconds"),
             (&["--log-level=loud"], "no log level"),
             (
                 &["--disable-route53", "--dns-domain-filter=example.org"],
@@ -486,5 +487,6 @@ mod tests {
         assert!(table.contains("**Kubernetes**"), "{table}");
         assert!(!table.contains("pod-name"), "{table}");
         assert!(!table.contains("first-verification"), "{table}");
+        assert!(!table.contains("leader-election-lease"), "{table}");
     }
 }

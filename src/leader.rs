@@ -21,8 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_error::ApiError;
 
-/// Times of the election; the defaults are those of Kubernetes' own
-/// components.
+/// Times of the election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// How long a Lease holds after its last renewal.
@@ -33,12 +32,14 @@ pub struct Timing {
     pub retry: Duration,
 }
 
-impl Default for Timing {
-    fn default() -> Self {
+impl Timing {
+    /// The times that go with how long a Lease holds, in the proportions of
+    /// Kubernetes' own components (15, 10 and 2 s).
+    pub fn of(lease: Duration) -> Self {
         Self {
-            lease: Duration::from_secs(15),
-            renew_deadline: Duration::from_secs(10),
-            retry: Duration::from_secs(2),
+            lease,
+            renew_deadline: lease * 2 / 3,
+            retry: lease * 2 / 15,
         }
     }
 }
@@ -422,7 +423,10 @@ mod tests {
 
     #[test]
     fn leadership_ends_with_the_renew_deadline_not_with_the_lease() {
-        let leadership = Leadership::none(Timing::default());
+        let timing = Timing::of(LEASE);
+        let times = [timing.lease, timing.renew_deadline, timing.retry];
+        assert_eq!(times.map(|time| time.as_secs()), [15, 10, 2]);
+        let leadership = Leadership::none(timing);
         assert!(!leadership.valid());
         leadership.set(Some(Instant::now()));
         assert!(leadership.valid());

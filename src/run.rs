@@ -233,7 +233,7 @@ where
         &settings.lease.namespace,
         &settings.lease.name,
         identity(&settings),
-        Timing::default(),
+        Timing::of(settings.lease.holds),
     );
     let parts = Parts {
         settings: Arc::clone(&settings),

@@ -159,7 +159,7 @@ impl Calls<'_> {
             .aws
             .elb
             .set_subnets()
-            .load_balancer_arn(&arn.0)
+            .load_balancer_arn(arn.as_str())
             .set_subnets(Some(subnets.iter().cloned().collect()))
             .send();
         self.cx.aws.call(&operations::SET_SUBNETS, call).await?;
@@ -177,7 +177,7 @@ impl Calls<'_> {
             .aws
             .elb
             .set_security_groups()
-            .load_balancer_arn(&arn.0)
+            .load_balancer_arn(arn.as_str())
             .set_security_groups(Some(self.group_ids(&operation, groups)?))
             .send();
         self.cx.aws.call(&operation, call).await?;
@@ -190,7 +190,7 @@ impl Calls<'_> {
             .aws
             .elb
             .delete_load_balancer()
-            .load_balancer_arn(&arn.0)
+            .load_balancer_arn(arn.as_str())
             .send();
         self.cx
             .aws
@@ -250,7 +250,7 @@ impl Calls<'_> {
             .aws
             .elb
             .modify_target_group()
-            .target_group_arn(&arn.0)
+            .target_group_arn(arn.as_str())
             .health_check_protocol(protocol(check.protocol))
             .health_check_port(&check.port)
             .health_check_path(&check.path)
@@ -284,7 +284,7 @@ impl Calls<'_> {
             .aws
             .elb
             .delete_target_group()
-            .target_group_arn(&arn.0)
+            .target_group_arn(arn.as_str())
             .send();
         self.cx
             .aws
@@ -305,7 +305,7 @@ impl Calls<'_> {
             .aws
             .elb
             .register_targets()
-            .target_group_arn(&group.0)
+            .target_group_arn(group.as_str())
             .set_targets(Some(descriptions(targets)))
             .send();
         self.cx.aws.call(&operation, call).await?;
@@ -318,7 +318,7 @@ impl Calls<'_> {
             .aws
             .elb
             .deregister_targets()
-            .target_group_arn(&group.0)
+            .target_group_arn(group.as_str())
             .set_targets(Some(descriptions(targets)))
             .send();
         match self
@@ -339,7 +339,7 @@ impl Calls<'_> {
             .aws
             .elb
             .add_tags()
-            .set_resource_arns(Some(resources.iter().map(|arn| arn.0.clone()).collect()))
+            .set_resource_arns(Some(resources.iter().map(ToString::to_string).collect()))
             .set_tags(tag_list(tags))
             .send();
         self.cx.aws.call(&operations::ADD_TAGS, call).await?;
@@ -356,7 +356,7 @@ impl Calls<'_> {
             .aws
             .elb
             .remove_tags()
-            .set_resource_arns(Some(resources.iter().map(|arn| arn.0.clone()).collect()))
+            .set_resource_arns(Some(resources.iter().map(ToString::to_string).collect()))
             .set_tag_keys(Some(keys.iter().cloned().collect()))
             .send();
         self.cx.aws.call(&operations::REMOVE_TAGS, call).await?;

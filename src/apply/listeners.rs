@@ -25,7 +25,7 @@ impl Calls<'_> {
             .aws
             .elb
             .create_listener()
-            .load_balancer_arn(&parent.0)
+            .load_balancer_arn(parent.as_str())
             .port(i32::from(listener.port))
             .protocol(protocol(listener.protocol))
             .set_ssl_policy(listener.ssl_policy.clone())
@@ -53,7 +53,7 @@ impl Calls<'_> {
             .aws
             .elb
             .modify_listener()
-            .listener_arn(&arn.0)
+            .listener_arn(arn.as_str())
             .port(i32::from(listener.port))
             .protocol(protocol(listener.protocol))
             .set_ssl_policy(listener.ssl_policy.clone())
@@ -76,7 +76,7 @@ impl Calls<'_> {
             .aws
             .elb
             .add_listener_certificates()
-            .listener_arn(&listener.0)
+            .listener_arn(listener.as_str())
             .set_certificates(certificates(Some(certificate)))
             .send();
         self.cx.aws.call(&operation, call).await?;
@@ -95,7 +95,7 @@ impl Calls<'_> {
             .aws
             .elb
             .remove_listener_certificates()
-            .listener_arn(&listener.0)
+            .listener_arn(listener.as_str())
             .set_certificates(certificates(Some(certificate)))
             .send();
         self.cx.aws.call(&operation, call).await?;
@@ -108,7 +108,7 @@ impl Calls<'_> {
             .aws
             .elb
             .delete_listener()
-            .listener_arn(&arn.0)
+            .listener_arn(arn.as_str())
             .send();
         self.cx.aws.call(&operations::DELETE_LISTENER, call).await?;
         Ok(Made::default())
@@ -127,7 +127,7 @@ impl Calls<'_> {
             .aws
             .elb
             .create_rule()
-            .listener_arn(&listener.0)
+            .listener_arn(listener.as_str())
             .priority(number(&operation, priority)?)
             .set_conditions(Some(conditions(&operation, &rule.conditions)?))
             .actions(self.action(&operation, &rule.action)?)
@@ -149,7 +149,7 @@ impl Calls<'_> {
             .aws
             .elb
             .modify_rule()
-            .rule_arn(&arn.0)
+            .rule_arn(arn.as_str())
             .set_conditions(Some(conditions(&operation, &rule.conditions)?))
             .actions(self.action(&operation, &rule.action)?)
             .set_reset_transforms(self.has_transforms(arn).then_some(true))
@@ -186,7 +186,7 @@ impl Calls<'_> {
         let pairs = priorities
             .map(|(arn, priority)| {
                 Ok(sdk::RulePriorityPair::builder()
-                    .rule_arn(&arn.0)
+                    .rule_arn(arn.as_str())
                     .priority(number(&operation, priority)?)
                     .build())
             })
@@ -203,7 +203,7 @@ impl Calls<'_> {
     }
 
     pub(super) async fn delete_rule(&self, arn: &Arn) -> Result<Made, Error> {
-        let call = self.cx.aws.elb.delete_rule().rule_arn(&arn.0).send();
+        let call = self.cx.aws.elb.delete_rule().rule_arn(arn.as_str()).send();
         self.cx.aws.call(&operations::DELETE_RULE, call).await?;
         Ok(Made::default())
     }
@@ -213,7 +213,7 @@ impl Calls<'_> {
         Ok(match action {
             Action::Forward(group) => base
                 .r#type(sdk::ActionTypeEnum::Forward)
-                .target_group_arn(self.names.target_group(operation, group)?.0),
+                .target_group_arn(self.names.target_group(operation, group)?.as_str()),
             Action::RedirectHttps { port, status_code } => {
                 base.r#type(sdk::ActionTypeEnum::Redirect).redirect_config(
                     sdk::RedirectActionConfig::builder()

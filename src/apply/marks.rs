@@ -39,13 +39,13 @@ pub fn deleted(step: &Step) -> Option<Deleted> {
 /// `…:listener/app/<name>/<id>/<listener>`,
 /// `…:listener-rule/app/<name>/<id>/<listener>/<rule>`.
 fn load_balancer_of(arn: &Arn) -> Arn {
-    let Some((prefix, path)) = arn.0.rsplit_once(':') else {
+    let Some((prefix, path)) = arn.as_str().rsplit_once(':') else {
         return arn.clone();
     };
     let mut parts = path.split('/');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some("listener" | "listener-rule"), Some(kind), Some(name), Some(id)) => {
-            Arn(format!("{prefix}:loadbalancer/{kind}/{name}/{id}"))
+            Arn::from(format!("{prefix}:loadbalancer/{kind}/{name}/{id}"))
         }
         _ => arn.clone(),
     }
@@ -100,7 +100,7 @@ impl Marks {
         };
         Ok(Self {
             tags,
-            groups: groups.into_iter().map(|g| (g.arn.0.clone(), g)).collect(),
+            groups: groups.into_iter().map(|g| (g.arn.to_string(), g)).collect(),
             owner,
         })
     }
@@ -113,7 +113,7 @@ impl Marks {
                 let Some(tags) = self.tags.get(arn) else {
                     return Ok(false);
                 };
-                (arn.0.as_str(), &operations::DESCRIBE_TAGS, self.owns(tags))
+                (arn.as_str(), &operations::DESCRIBE_TAGS, self.owns(tags))
             }
             Deleted::SecurityGroup(id) => {
                 let Some(group) = self.groups.get(id) else {

@@ -31,7 +31,7 @@ impl Names {
             Work::Group(group) => {
                 let observed = cx.memory.remembered(group);
                 let groups = &observed.security_groups;
-                groups.first().map(|group| group.arn.0.clone())
+                groups.first().map(|group| group.arn.to_string())
             }
             Work::Backend => None,
         };
@@ -56,8 +56,8 @@ impl Names {
                 known.target_groups.insert(group.key.clone(), arn.clone());
             }
             Step::CreateSecurityGroup { group, .. } => match group {
-                SecurityGroupRef::Frontend => known.frontend = Some(arn.0.clone()),
-                SecurityGroupRef::Backend => known.backend = Some(arn.0.clone()),
+                SecurityGroupRef::Frontend => known.frontend = Some(arn.to_string()),
+                SecurityGroupRef::Backend => known.backend = Some(arn.to_string()),
                 SecurityGroupRef::Id(_) => {}
             },
             _ => {}
@@ -80,8 +80,8 @@ impl Names {
             _ => None,
         };
         let security_group = |reference: &SecurityGroupRef| match reference {
-            SecurityGroupRef::Id(id) => Some(Arn(id.clone())),
-            SecurityGroupRef::Frontend => known.frontend.clone().map(Arn),
+            SecurityGroupRef::Id(id) => Some(Arn::from(id.clone())),
+            SecurityGroupRef::Frontend => known.frontend.clone().map(Arn::from),
             SecurityGroupRef::Backend => None,
         };
         let some = |arns: [Option<Arn>; 2]| arns.into_iter().flatten().collect();
@@ -92,7 +92,7 @@ impl Names {
             }
             Step::TagSecurityGroup { id, .. }
             | Step::UntagSecurityGroup { id, .. }
-            | Step::DeleteSecurityGroup { id, .. } => vec![Arn(id.clone())],
+            | Step::DeleteSecurityGroup { id, .. } => vec![Arn::from(id.clone())],
             Step::CreateLoadBalancer(spec) => spec
                 .security_groups
                 .iter()

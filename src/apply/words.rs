@@ -53,7 +53,7 @@ pub fn certificates(certificate: Option<&Arn>) -> Option<Vec<sdk::Certificate>> 
     certificate.map(|arn| {
         vec![
             sdk::Certificate::builder()
-                .certificate_arn(arn.0.as_str())
+                .certificate_arn(arn.as_str())
                 .build(),
         ]
     })

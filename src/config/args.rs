@@ -8,8 +8,8 @@ use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Parser};
 
 use super::values::{
-    Period, Time, domain, log_filter, nonempty, period, scheme, tags, target_type, time, vpc_id,
-    zone_id,
+    Period, Time, domain, lease, log_filter, nonempty, period, scheme, tags, target_type, time,
+    vpc_id, zone_id,
 };
 use crate::model::spec::{Scheme, Tags, TargetType};
 use crate::telemetry::{LogFilter, LogFormat};
@@ -127,6 +127,11 @@ pub(super) struct KubernetesArgs {
         value_parser = nonempty
     )]
     pub(super) leader_election_id: String,
+
+    /// How long the Lease holds after its last renewal; for tests.
+    #[arg(long, env = "ALB_INGRESS_LEADER_ELECTION_LEASE", value_name = "TIME", default_value = "15s",
+          value_parser = lease, hide = true)]
+    pub(super) leader_election_lease: Time,
 
     /// Namespace that the controller runs in.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE", hide = true)]

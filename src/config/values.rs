@@ -47,6 +47,14 @@ pub(super) fn period(text: &str) -> Result<Period, String> {
     }
 }
 
+/// How long a Lease holds, which has whole seconds.
+pub(super) fn lease(text: &str) -> Result<Time, String> {
+    time(text)
+        .ok()
+        .filter(|Time(lease)| lease.subsec_nanos() == 0 && !lease.is_zero())
+        .ok_or_else(|| "expected whole seconds, at least 1s".to_owned())
+}
+
 pub(super) fn nonempty(text: &str) -> Result<String, String> {
     if text.is_empty() {
         Err("it must not be empty".to_owned())
@@ -124,9 +132,10 @@ pub(super) fn tags(text: &str) -> Result<Tags, String> {
         if TRACKING.contains(&key) || key.starts_with("aws:") {
             return Err(format!("the tag key {key} is reserved; choose another one"));
         }
-        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+        if tags.contains_key(key) {
             return Err(format!("the tag key {key} is given twice"));
         }
+        tags.insert(key, value);
     }
     Ok(tags)
 }

@@ -11,7 +11,7 @@ use super::desired::{Desired, DesiredTargetGroup, Intent, Stack};
 use super::endpoints::{EndpointSlice, Pod};
 use super::snapshot::Snapshot;
 use super::spec::{
-    Action, Condition, HealthCheck, Listener, LoadBalancer, ObjectName, Permission, Rule,
+    Action, Arn, Condition, HealthCheck, Listener, LoadBalancer, ObjectName, Permission, Rule,
     SecurityGroup, SecurityGroupRef, Source, Tags, TargetGroup, TargetGroupRef, TargetType,
 };
 use super::targets::Nodes;
@@ -247,8 +247,8 @@ impl Canon {
         } = listener;
         self.number((*port).into());
         self.text(protocol.as_str());
-        self.optional(default_certificate.as_ref().map(|arn| arn.0.as_str()));
-        self.each(sni_certificates, |canon, arn| canon.text(&arn.0));
+        self.optional(default_certificate.as_ref().map(Arn::as_str));
+        self.each(sni_certificates, |canon, arn| canon.text(arn.as_str()));
         self.optional(ssl_policy.as_deref());
         self.action(default_action);
         self.tags(tags);
@@ -281,7 +281,7 @@ impl Canon {
             }
             Action::Forward(TargetGroupRef::Arn(arn)) => {
                 self.text("forward to");
-                self.text(&arn.0);
+                self.text(arn.as_str());
             }
             Action::RedirectHttps { port, status_code } => {
                 self.text("redirect");
@@ -352,10 +352,11 @@ impl Canon {
     }
 
     fn tags(&mut self, tags: &Tags) {
-        self.each(tags, |canon, (key, value)| {
-            canon.text(key);
-            canon.text(value);
-        });
+        self.count(tags.len());
+        for (key, value) in tags {
+            self.text(key);
+            self.text(value);
+        }
     }
 }
 
@@ -383,7 +384,7 @@ mod tests {
             |stack| stack.load_balancer.name.push('x'),
             |stack| drop(stack.load_balancer.subnets.pop_first()),
             |stack| drop(stack.load_balancer.security_groups.pop_first()),
-            |stack| drop(stack.load_balancer.tags.pop_first()),
+            |stack| stack.load_balancer.tags.insert("team", "a"),
             |stack| stack.subnets_discovered ^= true,
             |stack| drop(stack.frontend.take()),
             |stack| drop(stack.listeners.pop_first()),

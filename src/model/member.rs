@@ -224,7 +224,7 @@ impl Reader<'_> {
         }
         for certificate in self.list("certificate-arn") {
             self.state("certificate-arn", &certificate);
-            let certificate = Arn(certificate);
+            let certificate = Arn::from(certificate);
             if !wishes.certificates.contains(&certificate) {
                 wishes.certificates.push(certificate);
             }

@@ -92,10 +92,12 @@ pub fn tags(
     annotated: &Tags,
 ) -> Tags {
     let mut tags = annotated.clone();
-    tags.extend(defaults.clone());
-    tags.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
-    tags.insert(STACK_TAG.to_owned(), group.to_string());
-    tags.insert(RESOURCE_TAG.to_owned(), resource.to_owned());
+    tags.extend(defaults);
+    tags.extend([
+        (CLUSTER_TAG, cluster),
+        (STACK_TAG, &group.to_string()),
+        (RESOURCE_TAG, resource),
+    ]);
     tags
 }
 
@@ -119,8 +121,10 @@ pub fn overruled(cluster: &str, defaults: &Tags, key: &str, value: &str) -> Opti
 /// All tags of the shared backend security group.
 pub fn backend_tags(cluster: &str, defaults: &Tags) -> Tags {
     let mut tags = defaults.clone();
-    tags.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
-    tags.insert(SHARED_RESOURCE_TAG.to_owned(), BACKEND_RESOURCE.to_owned());
+    tags.extend([
+        (CLUSTER_TAG, cluster),
+        (SHARED_RESOURCE_TAG, BACKEND_RESOURCE),
+    ]);
     tags
 }
 
@@ -152,13 +156,13 @@ pub fn is_kept(key: &str) -> bool {
 /// nobody's. The group is the value of `ingress.k8s.aws/stack`: with a slash
 /// it is an Ingress alone, for group names have none.
 pub fn group_of_tags(cluster: &str, tags: &Tags) -> Option<GroupId> {
-    if tags.get(CLUSTER_TAG).map(String::as_str) != Some(cluster) {
+    if tags.get(CLUSTER_TAG) != Some(cluster) {
         return None;
     }
     let stack = tags.get(STACK_TAG)?;
     Some(match stack.split_once('/') {
         Some((namespace, name)) => GroupId::Implicit(ObjectName::new(namespace, name)),
-        None => GroupId::Explicit(stack.clone()),
+        None => GroupId::Explicit(stack.to_owned()),
     })
 }
 
@@ -183,6 +187,21 @@ pub fn record_resource(group: &GroupId) -> String {
     format!("{readable}~{}", &hash[..10])
 }
 
+/// The group that a TXT record calls so; `None` for what is no group, and for
+/// one whose name was cut.
+pub fn group_of_resource(resource: &str) -> Option<GroupId> {
+    let group = match resource.split_once('/')? {
+        ("ingressgroup", name) => GroupId::Explicit(name.to_owned()),
+        ("ingress", ingress) => {
+            let (namespace, name) = ingress.split_once('/')?;
+            GroupId::Implicit(ObjectName::new(namespace, name))
+        }
+        _ => return None,
+    };
+    let is_whole = !resource.contains('~') && record_resource(&group) == resource;
+    is_whole.then_some(group)
+}
+
 /// With the longest owner id and without the cluster's UID the whole text
 /// stays below 255 bytes.
 const RESOURCE_LIMIT: usize = 120;
@@ -196,6 +215,16 @@ pub fn txt_name(host: &str) -> String {
         Some(rest) => format!("_albc-a._wildcard.{rest}"),
         None => format!("_albc-a.{host}"),
     }
+}
+
+/// The host whose owner a TXT record of this name tells; `None` where it is no
+/// such name.
+pub fn host_of_txt(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("_albc-a.")?;
+    Some(match rest.strip_prefix("_wildcard.") {
+        Some(rest) => format!("*.{rest}"),
+        None => rest.to_owned(),
+    })
 }
 
 /// Text of the TXT record, in the quotes that Route 53 wants. `cluster_uid` is
@@ -331,6 +360,27 @@ mod tests {
     fn txt_names() {
         assert_eq!(txt_name("app.example.com"), "_albc-a.app.example.com");
         assert_eq!(txt_name("*.example.com"), "_albc-a._wildcard.example.com");
+        for host in ["app.example.com", "*.example.com", "example.com"] {
+            assert_eq!(host_of_txt(&txt_name(host)).as_deref(), Some(host));
+        }
+        assert_eq!(host_of_txt("a-app.example.com"), None);
+    }
+
+    #[test]
+    fn a_group_is_read_back_from_its_resource() {
+        let implicit = GroupId::Implicit(ObjectName::new("shop", "web"));
+        for group in [implicit, GroupId::Explicit("finance".into())] {
+            assert_eq!(group_of_resource(&record_resource(&group)), Some(group));
+        }
+        let long = GroupId::Implicit(ObjectName::new("n".repeat(63), "i".repeat(253)));
+        for other in [
+            &record_resource(&long),
+            "service/shop/web",
+            "ingress/web",
+            "web",
+        ] {
+            assert_eq!(group_of_resource(other), None, "{other}");
+        }
     }
 
     #[test]

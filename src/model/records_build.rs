@@ -277,6 +277,22 @@ pub fn zones_that_may_hold(host: &str, settings: &Settings, zones: &[Zone]) -> B
         .collect()
 }
 
+/// Whether a zone may hold records of ours at all.
+pub fn may_be_ours(zone: &Zone, settings: &Settings) -> bool {
+    let Some(dns) = settings.dns.as_ref() else {
+        return false;
+    };
+    let chosen = dns.zone_id_filter.is_empty() || dns.zone_id_filter.contains(&zone.id);
+    let overlaps = |domain: &String| is_in(&zone.name, domain) || is_in(domain, &zone.name);
+    chosen && (dns.domain_filter.is_empty() || dns.domain_filter.iter().any(overlaps))
+}
+
+/// Whether a host is of the domains in which records are ours to write.
+pub fn is_of_our_domains(host: &str, settings: &Settings) -> bool {
+    let dns = settings.dns.as_ref();
+    dns.is_some_and(|dns| is_allowed(host, dns))
+}
+
 /// The zone of a host, or why there is none.
 fn zone_of(
     host: &str,

@@ -1,29 +1,26 @@
 //! Ports of Services, by the number or the name that Ingresses and
 //! annotations use.
 
-use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::services::{Service, ServicePort};
 use super::spec::TargetType;
 use super::values::{self, Expected};
 
 /// Health check port that is the port of each target.
 pub(super) const TRAFFIC_PORT: &str = "traffic-port";
 
-/// All ports.
-pub(super) fn all(service: &Service) -> impl Iterator<Item = &ServicePort> {
-    service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten())
-}
-
 /// The port that a backend means: by number, else by name.
 pub(super) fn find<'s>(service: &'s Service, spelled: &str) -> Option<&'s ServicePort> {
     match spelled.parse::<i32>() {
-        Ok(number) => all(service).find(|port| port.port == number),
-        Err(_) => all(service).find(|port| port.name.as_deref() == Some(spelled)),
+        Ok(number) => service.ports.iter().find(|port| port.port == number),
+        Err(_) => named(service, spelled),
     }
+}
+
+fn named<'s>(service: &'s Service, name: &str) -> Option<&'s ServicePort> {
+    let mut ports = service.ports.iter();
+    ports.find(|port| port.name.as_deref() == Some(name))
 }
 
 /// A port in words.
@@ -45,9 +42,8 @@ pub(super) fn health_check_port(
         return Ok(raw.to_owned());
     }
     let expected = || {
-        let names: Vec<_> = all(service)
-            .filter_map(|port| port.name.as_deref())
-            .collect();
+        let ports = service.ports.iter();
+        let names: Vec<_> = ports.filter_map(|port| port.name.as_deref()).collect();
         format!(
             "\"{TRAFFIC_PORT}\", a port number from 1 to 65535, or the name of a port of the \
              Service (it has: {})",
@@ -58,9 +54,7 @@ pub(super) fn health_check_port(
             }
         )
     };
-    let port = all(service)
-        .find(|port| port.name.as_deref() == Some(raw))
-        .ok_or_else(expected)?;
+    let port = named(service, raw).ok_or_else(expected)?;
     let number = match (target_type, &port.target_port) {
         (TargetType::Instance, _) => port.node_port,
         (TargetType::Ip, Some(IntOrString::Int(number))) => Some(*number),

@@ -7,19 +7,26 @@
 
 mod live;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 pub use live::{
     Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed,
 };
 
-/// Tags of an AWS resource, key to value.
-pub type Tags = BTreeMap<String, String>;
+pub use super::tags::Tags;
 
-/// An Amazon Resource Name, as AWS answered it.
+/// An Amazon Resource Name, as AWS answered it; cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arn(pub String);
+pub struct Arn(Arc<str>);
+
+impl Arn {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,7 +36,13 @@ impl fmt::Display for Arn {
 
 impl From<&str> for Arn {
     fn from(value: &str) -> Self {
-        Self(value.to_owned())
+        Self(value.into())
+    }
+}
+
+impl From<String> for Arn {
+    fn from(value: String) -> Self {
+        Self(value.into())
     }
 }
 

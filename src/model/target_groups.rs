@@ -8,7 +8,6 @@ mod health_check;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -19,6 +18,7 @@ use super::finding::{Effect, Finding, Reason};
 use super::names::{self, TargetGroupIdentity};
 use super::ownership;
 use super::service_ports;
+use super::services::{Service, ServicePort};
 use super::snapshot::named;
 use super::spec::{
     Action, ObjectName, Protocol, Tags, TargetGroup, TargetGroupKey, TargetGroupRef, TargetType,
@@ -143,9 +143,8 @@ impl<'a> Backends<'a> {
         spelled: &str,
     ) -> Option<DesiredTargetGroup> {
         let Some(port) = service_ports::find(service, spelled) else {
-            let ports: Vec<_> = service_ports::all(service)
-                .map(service_ports::describe)
-                .collect();
+            let ports = service.ports.iter();
+            let ports: Vec<_> = ports.map(service_ports::describe).collect();
             self.freeze(
                 Reason::ServicePortNotFound,
                 format!(
@@ -206,7 +205,7 @@ impl<'a> Backends<'a> {
             group: self.cx.group,
             ingress: &self.name,
             service: &service_name.name,
-            service_uid: service.metadata.uid.as_deref().unwrap_or_default(),
+            service_uid: service.uid.as_deref().unwrap_or_default(),
             port_as_spelled: spelled,
             port: group_port,
             target_type,
@@ -245,11 +244,7 @@ impl<'a> Backends<'a> {
         port: &ServicePort,
         target_type: TargetType,
     ) -> Option<u16> {
-        let spec = service.spec.as_ref();
-        if spec
-            .and_then(|spec| spec.ip_families.as_ref())
-            .is_some_and(|families| families.iter().any(|family| family == "IPv6"))
-        {
+        if service.has_ipv6 {
             self.freeze(
                 Reason::NotSupportedYet,
                 format!(
@@ -266,7 +261,7 @@ impl<'a> Backends<'a> {
                 None => self.fitting(port.port, service_name, port),
             },
             TargetType::Instance => {
-                let kind = spec.and_then(|spec| spec.type_.as_deref());
+                let kind = service.type_.as_deref();
                 let node_port = port.node_port.and_then(|number| u16::try_from(number).ok());
                 match node_port.filter(|number| *number != 0) {
                     Some(number) if matches!(kind, Some("NodePort" | "LoadBalancer")) => {
@@ -319,7 +314,7 @@ impl<'a> Backends<'a> {
         let mut tags = own
             .and_then(|raw| values::string_map(raw).ok())
             .unwrap_or_default();
-        let of_service = annotations::value(service.metadata.annotations.as_ref(), name);
+        let of_service = annotations::value(service.annotations.as_deref(), name);
         if let Some(raw) = of_service {
             match values::string_map(raw) {
                 Ok(more) => {
@@ -327,7 +322,7 @@ impl<'a> Backends<'a> {
                     for message in annotations::overruled_tags(self.cx.settings, &more, &place) {
                         self.find(Effect::Note, Reason::InvalidAnnotation, message);
                     }
-                    tags.extend(more);
+                    tags.extend(&more);
                 }
                 Err(expected) => self.invalid(
                     &Stated {
@@ -360,7 +355,7 @@ impl<'a> Backends<'a> {
                 on_service,
             })
         };
-        on(service.metadata.annotations.as_ref(), Some(service_name))
+        on(service.annotations.as_deref(), Some(service_name))
             .or_else(|| on(self.ingress.metadata.annotations.as_ref(), None))
     }
 
@@ -388,7 +383,7 @@ impl<'a> Backends<'a> {
         if !self.scanned.insert(service_name.clone()) {
             return;
         }
-        for (name, value) in annotations::ours(service.metadata.annotations.as_ref()) {
+        for (name, value) in annotations::ours(service.annotations.as_deref()) {
             match annotations::lookup(name) {
                 Some(row) if row.on_service && row.support == Support::NotYet => self.freeze(
                     Reason::NotSupportedYet,

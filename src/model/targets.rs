@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use k8s_openapi::api::core::v1::{Node, ServicePort};
+use k8s_openapi::api::core::v1::Node;
 
 use super::endpoints::{Endpoint, EndpointSlice, Pod};
 use super::facts::Facts;
+use super::services::ServicePort;
 use super::snapshot::Snapshot;
 use super::spec::{ObjectName, Target};
 
@@ -267,7 +268,7 @@ status: {conditions: [{type: Ready, status: 'True'}]}
 
     fn named(name: Option<&str>) -> ServicePort {
         ServicePort {
-            name: name.map(str::to_owned),
+            name: name.map(Into::into),
             port: 80,
             ..ServicePort::default()
         }

@@ -141,7 +141,7 @@ fn are_alike(a: &[Subnet], b: &[Subnet]) -> bool {
 }
 
 fn is_of_group(backend: &ObservedBackend, id: &str) -> bool {
-    backend.group.as_ref().is_some_and(|g| g.arn.0 == id)
+    backend.group.as_ref().is_some_and(|g| g.arn.as_str() == id)
 }
 
 fn known_groups(groups: &[Live<SecurityGroup>]) -> Map<String, KnownSecurityGroup> {
@@ -149,13 +149,16 @@ fn known_groups(groups: &[Live<SecurityGroup>]) -> Map<String, KnownSecurityGrou
         name: g.spec.name.clone(),
         tags: g.spec.tags.clone(),
     };
-    groups.iter().map(|g| (g.arn.0.clone(), known(g))).collect()
+    groups
+        .iter()
+        .map(|g| (g.arn.to_string(), known(g)))
+        .collect()
 }
 
 /// The backend group and our marked rules, out of all groups of the VPC.
 fn backend_in(cluster: &str, groups: &[Live<SecurityGroup>]) -> ObservedBackend {
     let group = groups.iter().find(|g| is_backend(cluster, g)).cloned();
-    let id = group.as_ref().map(|g| g.arn.0.as_str());
+    let id = group.as_ref().map(|g| g.arn.as_str());
     let mut rules: BTreeMap<String, BTreeSet<Permission>> = BTreeMap::new();
     for group in groups {
         let marked = group
@@ -169,7 +172,7 @@ fn backend_in(cluster: &str, groups: &[Live<SecurityGroup>]) -> ObservedBackend 
                 && Some(source.as_str()) == id
             {
                 rules
-                    .entry(group.arn.0.clone())
+                    .entry(group.arn.to_string())
                     .or_default()
                     .insert(Permission {
                         source: Source::Group(SecurityGroupRef::Backend),
@@ -264,7 +267,7 @@ impl Memory {
     pub(super) fn take_in_security_groups(&self, groups: &[Live<SecurityGroup>], begun: Instant) {
         let mut account = lock(&self.account);
         account.take_in(&self.scope.cluster, groups, begun);
-        let backend = account.backend.group.as_ref().map(|g| g.arn.0.clone());
+        let backend = account.backend.group.as_ref().map(|g| g.arn.to_string());
         drop(account);
         self.note_backend(backend);
     }
@@ -298,8 +301,9 @@ impl Memory {
         let before = std::mem::replace(&mut groups.backend, id);
         if before.is_some() && before != groups.backend {
             let now = Instant::now();
-            for known in groups.known.values_mut() {
-                known.doubt = Some(now);
+            let all: Vec<GroupId> = groups.known.keys().cloned().collect();
+            for group in all {
+                groups.known.change(&group, |known| known.doubt = Some(now));
             }
         }
     }
@@ -319,11 +323,11 @@ impl Memory {
         }
         if before.group != after.group {
             for group in before.group.iter().chain(&after.group) {
-                account.backend_stamps.insert(group.arn.0.clone(), now);
+                account.backend_stamps.insert(group.arn.to_string(), now);
             }
         }
         drop(account);
-        self.note_backend(after.group.map(|g| g.arn.0));
+        self.note_backend(after.group.map(|g| g.arn.to_string()));
     }
 
     /// What is remembered of the backend group may be wrong, also where this

@@ -9,6 +9,7 @@ use aws_sdk_route53::types as sdk;
 use futures::future::join_all;
 use tokio::time::Instant;
 
+use super::forgotten::Forgotten;
 use super::{lock, zones};
 use crate::aws::{Aws, Class, Error, operations};
 use crate::model::ownership;
@@ -18,10 +19,13 @@ use crate::model::records::{HostRecords, ObservedRecords, Place, RawAlias, Recor
 #[derive(Debug)]
 pub struct Dns {
     pub(super) aws: Aws,
+    /// Name of the cluster.
+    pub(super) cluster: String,
     pub(super) zones: Mutex<zones::Known>,
     /// Held while zones are read, so that all who want them share it.
     pub(super) reading_zones: tokio::sync::Mutex<()>,
     records: Mutex<Records>,
+    pub(super) forgotten: Mutex<Forgotten>,
     /// `None`: records are not read again.
     pub(super) verify_interval: Option<Duration>,
 }
@@ -76,18 +80,26 @@ impl Dns {
     /// Knows nothing yet and makes no call. Records are read again in the
     /// background once in `verify_interval`, no sooner than
     /// `first_verification` after the start.
-    pub fn new(aws: Aws, verify_interval: Option<Duration>, first_verification: Duration) -> Self {
+    pub fn new(
+        aws: Aws,
+        cluster: &str,
+        verify_interval: Option<Duration>,
+        first_verification: Duration,
+    ) -> Self {
+        let first = Instant::now() + first_verification;
         Self {
             aws,
+            cluster: cluster.to_owned(),
             zones: Mutex::default(),
             reading_zones: tokio::sync::Mutex::default(),
             records: Mutex::new(Records {
                 known: ObservedRecords::new(),
                 at: BTreeMap::new(),
                 stale: BTreeSet::new(),
-                next_verification: Instant::now() + first_verification,
+                next_verification: first,
                 long_zones: BTreeSet::new(),
             }),
+            forgotten: Mutex::new(Forgotten::from(first)),
             verify_interval,
         }
     }
@@ -116,7 +128,7 @@ impl Dns {
         let begun = Instant::now();
         let zones = by_zone.into_iter().map(|(zone, hosts)| async move {
             let mut found = if hosts.len() > MANY {
-                list(&self.aws, zone, &hosts).await
+                self.list(zone, &hosts).await
             } else {
                 BTreeMap::new()
             };
@@ -211,7 +223,7 @@ impl Dns {
         let zone = &place.zone.clone();
         let begun = Instant::now();
         let hosts = together.iter().map(String::as_str).collect();
-        let listed = list(&self.aws, zone, &hosts).await;
+        let listed = self.list(zone, &hosts).await;
         if listed.is_empty() {
             if !together.is_empty() {
                 lock(&self.records).long_zones.insert(zone.clone());
@@ -256,37 +268,39 @@ impl Dns {
     pub fn remembered(&self) -> ObservedRecords {
         lock(&self.records).known.clone()
     }
+
+    /// Lists a zone for the sake of many hosts, as long as that is cheaper than
+    /// to ask for each: hosts that it did not get to are missing, and all of
+    /// them where it failed.
+    async fn list(
+        &self,
+        zone: &str,
+        hosts: &BTreeSet<&str>,
+    ) -> BTreeMap<String, Result<HostRecords, Error>> {
+        let begun = Instant::now();
+        let mut sets = Vec::new();
+        let mut start = Start::default();
+        for _ in 0..hosts.len() {
+            let Ok(page) = page(&self.aws, zone, &start).await else {
+                return BTreeMap::new();
+            };
+            sets.extend(page.resource_record_sets().iter().map(record_set));
+            let next = page.is_truncated().then(|| Start::next(&page)).flatten();
+            let Some(next) = next else {
+                self.note_whole(zone, &sets, hosts, begun);
+                return hosts
+                    .iter()
+                    .map(|host| ((*host).to_owned(), Ok(records_of(host, &sets))))
+                    .collect();
+            };
+            start = next;
+        }
+        BTreeMap::new()
+    }
 }
 
 /// From more unknown hosts than this on, their zone is listed.
 const MANY: usize = 3;
-
-/// Lists a zone for the sake of many hosts, as long as that is cheaper than
-/// to ask for each: hosts that it did not get to are missing, and all of them
-/// where it failed.
-async fn list(
-    aws: &Aws,
-    zone: &str,
-    hosts: &BTreeSet<&str>,
-) -> BTreeMap<String, Result<HostRecords, Error>> {
-    let mut sets = Vec::new();
-    let mut start = Start::default();
-    for _ in 0..hosts.len() {
-        let Ok(page) = page(aws, zone, &start).await else {
-            return BTreeMap::new();
-        };
-        sets.extend(page.resource_record_sets().iter().map(record_set));
-        let next = page.is_truncated().then(|| Start::next(&page)).flatten();
-        let Some(next) = next else {
-            return hosts
-                .iter()
-                .map(|host| ((*host).to_owned(), Ok(records_of(host, &sets))))
-                .collect();
-        };
-        start = next;
-    }
-    BTreeMap::new()
-}
 
 /// The record sets of one host out of all of a zone.
 fn records_of(host: &str, sets: &[RecordSet]) -> HostRecords {
@@ -343,8 +357,8 @@ fn reversed(name: &str) -> Vec<&str> {
 }
 
 /// Where a page of records begins; the default is the zone's beginning.
-#[derive(Default)]
-struct Start {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
     name: Option<String>,
     kind: Option<sdk::RrType>,
     identifier: Option<String>,
@@ -358,7 +372,7 @@ impl Start {
         }
     }
 
-    fn next(page: &Page) -> Option<Self> {
+    pub(super) fn next(page: &Page) -> Option<Self> {
         Some(Self {
             name: Some(page.next_record_name()?.to_owned()),
             kind: page.next_record_type().cloned(),
@@ -367,9 +381,10 @@ impl Start {
     }
 }
 
-type Page = aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
+pub(super) type Page =
+    aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
 
-async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
+pub(super) async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
     let call = aws
         .route53
         .list_resource_record_sets()
@@ -381,7 +396,7 @@ async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
     aws.call(&operations::LIST_RESOURCE_RECORD_SETS, call).await
 }
 
-fn record_set(set: &sdk::ResourceRecordSet) -> RecordSet {
+pub(super) fn record_set(set: &sdk::ResourceRecordSet) -> RecordSet {
     RecordSet {
         name: plain_name(set.name()),
         kind: set.r#type().as_str().to_owned(),

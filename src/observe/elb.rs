@@ -9,7 +9,9 @@ use futures::future::try_join_all;
 
 use super::normal;
 use crate::aws::{Aws, Class, Error, operations};
-use crate::model::spec::{Arn, Live, LiveListener, LiveTargetGroup, Observed, Rule, Tags};
+use crate::model::spec::{
+    Action, Arn, Live, LiveListener, LiveTargetGroup, Observed, Rule, Tags, TargetGroupRef,
+};
 
 /// How many resources `DescribeTags` and `DescribeLoadBalancers` take.
 pub const CHUNK: usize = 20;
@@ -46,7 +48,7 @@ pub async fn load_balancers_by_arn(
     let call = aws
         .elb
         .describe_load_balancers()
-        .set_load_balancer_arns(Some(arns.iter().map(|a| a.0.clone()).collect()))
+        .set_load_balancer_arns(Some(arns.iter().map(ToString::to_string).collect()))
         .send();
     let page = aws.call(&operations::DESCRIBE_LOAD_BALANCERS, call).await?;
     Ok(page.load_balancers.unwrap_or_default())
@@ -90,7 +92,7 @@ pub async fn existing_target_groups(
         let call = aws
             .elb
             .describe_target_groups()
-            .set_target_group_arns(Some(arns.into_iter().map(|a| a.0).collect()))
+            .set_target_group_arns(Some(arns.iter().map(ToString::to_string).collect()))
             .send();
         let page = aws.call(&operations::DESCRIBE_TARGET_GROUPS, call).await?;
         Ok(page.target_groups.unwrap_or_default())
@@ -134,7 +136,7 @@ async fn tags_of_chunk(aws: &Aws, arns: &[Arn]) -> Result<Vec<(Arn, Tags)>, Erro
         let call = aws
             .elb
             .describe_tags()
-            .set_resource_arns(Some(arns.into_iter().map(|a| a.0).collect()))
+            .set_resource_arns(Some(arns.iter().map(ToString::to_string).collect()))
             .send();
         let answer = aws.call(&operations::DESCRIBE_TAGS, call).await?;
         Ok(answer.tag_descriptions.unwrap_or_default())
@@ -180,7 +182,29 @@ pub async fn group(
         }
     }
     put_tags(aws, &mut observed, by_name).await?;
+    share_arns(&mut observed);
     Ok(observed)
+}
+
+/// Has the actions of a group name its target groups by the very ARNs that these
+/// have: there are many more rules than target groups.
+fn share_arns(observed: &mut Observed) {
+    let arns = observed.target_groups.iter().map(|group| group.arn.clone());
+    let arns: BTreeSet<Arn> = arns.collect();
+    let share = |action: &mut Action| {
+        if let Action::Forward(TargetGroupRef::Arn(arn)) = action
+            && let Some(shared) = arns.get(arn)
+        {
+            arn.clone_from(shared);
+        }
+    };
+    let lbs = observed.load_balancers.iter_mut();
+    for listener in lbs.flat_map(|lb| lb.listeners.values_mut()) {
+        share(&mut listener.spec.default_action);
+        for rule in listener.rules.values_mut() {
+            share(&mut rule.spec.action);
+        }
+    }
 }
 
 /// Tags of listeners and rules, and of what is there by its name, in as few
@@ -236,7 +260,7 @@ async fn listeners(aws: &Aws, load_balancer: &Arn) -> Result<Option<Listeners>, 
         let call = aws
             .elb
             .describe_listeners()
-            .load_balancer_arn(&load_balancer.0)
+            .load_balancer_arn(load_balancer.as_str())
             .page_size(PAGE)
             .set_marker(marker)
             .send();
@@ -292,7 +316,7 @@ async fn rules(aws: &Aws, listener: &Arn) -> Result<BTreeMap<u32, Live<Rule>>, E
         let call = aws
             .elb
             .describe_rules()
-            .listener_arn(&listener.0)
+            .listener_arn(listener.as_str())
             .page_size(PAGE)
             .set_marker(marker)
             .send();
@@ -320,7 +344,7 @@ async fn sni_certificates(aws: &Aws, listener: &Arn) -> Result<BTreeSet<Arn>, Er
         let call = aws
             .elb
             .describe_listener_certificates()
-            .listener_arn(&listener.0)
+            .listener_arn(listener.as_str())
             .page_size(PAGE)
             .set_marker(marker)
             .send();
@@ -345,7 +369,7 @@ pub async fn targets(aws: &Aws, group: &LiveTargetGroup) -> Result<Option<LiveTa
     let call = aws
         .elb
         .describe_target_health()
-        .target_group_arn(&group.arn.0)
+        .target_group_arn(group.arn.as_str())
         .send();
     match aws.call(&operations::DESCRIBE_TARGET_HEALTH, call).await {
         Err(error) if error.class == Class::Gone => Ok(None),

@@ -51,7 +51,7 @@ pub(super) fn differences(tier: Tier, before: &Observed, after: &Observed) -> BT
     let (old, new) = (merge::parts(&before), merge::parts(&after));
     let names = names(&before, &after);
     let found = |(kind, arn): (Kind, &Arn), how: &str| {
-        let name = names.get(arn).map_or(arn.0.as_str(), String::as_str);
+        let name = names.get(arn).map_or(arn.as_str(), String::as_str);
         Found {
             tier,
             kind: kind.as_str(),

@@ -34,7 +34,7 @@ pub fn load_balancer(lb: &sdk::LoadBalancer, tags: Tags) -> Option<LiveLoadBalan
         _ => return None,
     };
     Some(LiveLoadBalancer {
-        arn: Arn(lb.load_balancer_arn()?.to_owned()),
+        arn: Arn::from(lb.load_balancer_arn()?.to_owned()),
         spec: LoadBalancer {
             name: lb.load_balancer_name()?.to_owned(),
             scheme,
@@ -193,7 +193,7 @@ pub fn target_group(group: &sdk::TargetGroup, tags: Tags) -> Option<(Arn, Target
         sdk::TargetTypeEnum::Ip => TargetType::Ip,
         _ => return None,
     };
-    let key = TargetGroupKey(tags.get(ownership::RESOURCE_TAG)?.clone());
+    let key = TargetGroupKey(tags.get(ownership::RESOURCE_TAG)?.to_owned());
     let matcher = group.matcher();
     let spec = TargetGroup {
         key,
@@ -223,7 +223,7 @@ pub fn target_group(group: &sdk::TargetGroup, tags: Tags) -> Option<(Arn, Target
         },
         tags,
     };
-    Some((Arn(group.target_group_arn()?.to_owned()), spec))
+    Some((Arn::from(group.target_group_arn()?.to_owned()), spec))
 }
 
 /// Registered targets; those that drain count as gone, so that one that comes

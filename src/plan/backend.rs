@@ -29,7 +29,7 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
         (Some(wished), Some(live)) => {
             let tags = missing(Carrier::SecurityGroup, &live.spec.tags, &wished.tags);
             if !tags.is_empty() {
-                let id = live.arn.0.clone();
+                let id = live.arn.to_string();
                 draft.add(Step::TagSecurityGroup { id, tags }, []);
             }
         }
@@ -70,7 +70,7 @@ pub fn diff_backend(desired: &DesiredBackend, observed: &ObservedBackend) -> Pla
         .collect();
     if let (None, Some(live), false) = (&desired.group, &observed.group, desired.add_only) {
         let step = Step::DeleteSecurityGroup {
-            id: live.arn.0.clone(),
+            id: live.arn.to_string(),
             name: live.spec.name.clone(),
         };
         draft.add(step, closed);
@@ -89,7 +89,7 @@ pub fn effect_backend(step: &Step, made: &Made, observed: &mut ObservedBackend) 
         }
         Step::TagSecurityGroup { tags, .. } => {
             if let Some(live) = &mut observed.group {
-                live.spec.tags.extend(tags.clone());
+                live.spec.tags.extend(tags);
             }
         }
         Step::AuthorizeIngress {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn foreign_tags_stay() {
         let mut spec = group();
-        spec.tags.insert("team".to_owned(), "net".to_owned());
+        spec.tags.insert("team", "net");
         let observed = ObservedBackend {
             group: Some(Live {
                 arn: Arn::from("sg-shared"),

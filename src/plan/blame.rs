@@ -123,7 +123,7 @@ impl Blame<'_> {
             Step::CreateListener { listener, .. } | Step::ModifyListener { listener, .. } => {
                 self.of_listener(listener)
             }
-            Step::AddListenerCertificate { certificate, .. } => self.stating(&certificate.0),
+            Step::AddListenerCertificate { certificate, .. } => self.stating(certificate.as_str()),
             Step::AuthorizeIngress {
                 group: SecurityGroupRef::Frontend,
                 permissions,
@@ -209,7 +209,7 @@ impl Blame<'_> {
     /// of them, as it cannot be told.
     fn of_tags(&self, tags: &Tags) -> Vec<Origin> {
         let quotes = |text: &str| !text.is_empty() && self.message.contains(&format!("'{text}'"));
-        let stated = |(key, value): (&String, &String)| {
+        let stated = |(key, value): (&str, &str)| {
             let value = format!("{key}={value}");
             let mut origins = self.stating(&value);
             origins.retain(|origin| origin.subject == TAGS_SUBJECT);
@@ -256,7 +256,7 @@ impl Blame<'_> {
     fn of_listener(&self, listener: &Listener) -> Vec<Origin> {
         let about = |text: &str| self.code.contains(text);
         let policy = listener.ssl_policy.iter().cloned();
-        let certificate = listener.default_certificate.iter().map(|c| c.0.clone());
+        let certificate = listener.default_certificate.iter().map(ToString::to_string);
         if about("SSLPolicy") {
             return policy.flat_map(|policy| self.stating(&policy)).collect();
         }

@@ -57,7 +57,7 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
         Step::TagSecurityGroup { id, tags } => {
             let group = SecurityGroupRef::Id(id.clone());
             if let Some(live) = security_group(observed, &group) {
-                live.spec.tags.extend(tags.clone());
+                live.spec.tags.extend(tags);
             }
         }
         Step::UntagSecurityGroup { id, keys } => {
@@ -67,7 +67,9 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
             }
         }
         Step::DeleteSecurityGroup { id, .. } => {
-            observed.security_groups.retain(|live| live.arn.0 != *id);
+            observed
+                .security_groups
+                .retain(|live| live.arn.as_str() != *id);
         }
         Step::CreateLoadBalancer(_)
         | Step::SetSubnets { .. }
@@ -92,7 +94,7 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
         } => {
             for arn in resources {
                 if let Some(live) = tags_of(observed, arn) {
-                    live.extend(tags.clone());
+                    live.extend(tags);
                 }
             }
         }
@@ -382,7 +384,7 @@ fn security_group<'a>(
     let mut groups = observed.security_groups.iter_mut();
     match group {
         SecurityGroupRef::Frontend => groups.next(),
-        SecurityGroupRef::Id(id) => groups.find(|live| live.arn.0 == *id),
+        SecurityGroupRef::Id(id) => groups.find(|live| live.arn.as_str() == *id),
         SecurityGroupRef::Backend => None,
     }
 }

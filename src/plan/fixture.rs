@@ -221,7 +221,7 @@ pub(super) fn take(step: &Step, observed: &mut Observed) {
         step => format!("arn:{}:{number}:{step}", step.kind()),
     };
     let made = Made {
-        arn: Some(Arn(arn)),
+        arn: Some(Arn::from(arn)),
         state: Some(LoadBalancerState::Active),
         ..Made::default()
     };

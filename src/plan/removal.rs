@@ -87,7 +87,7 @@ pub(super) fn security_groups(wished: bool, observed: &Observed, draft: &mut Dra
     for live in observed.security_groups.iter().skip(usize::from(wished)) {
         draft.add(
             Step::DeleteSecurityGroup {
-                id: live.arn.0.clone(),
+                id: live.arn.to_string(),
                 name: live.spec.name.clone(),
             },
             after.iter().copied(),

@@ -159,7 +159,7 @@ mod tests {
         (1..)
             .zip(rules)
             .map(|(p, spec)| {
-                let arn = Arn(format!("arn:{p}"));
+                let arn = Arn::from(format!("arn:{p}"));
                 let spec = spec.clone();
                 (p, Live { arn, spec })
             })

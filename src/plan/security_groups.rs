@@ -23,7 +23,7 @@ pub(super) fn logical(
     cx: &PlanContext,
 ) -> SecurityGroupRef {
     match group {
-        SecurityGroupRef::Id(id) if frontend.is_some_and(|live| live.arn.0 == *id) => {
+        SecurityGroupRef::Id(id) if frontend.is_some_and(|live| live.arn.as_str() == *id) => {
             SecurityGroupRef::Frontend
         }
         SecurityGroupRef::Id(id) if cx.backend.as_ref() == Some(id) => SecurityGroupRef::Backend,
@@ -64,7 +64,7 @@ pub(super) fn diff(
     if !tags.is_empty() {
         draft.add(
             Step::TagSecurityGroup {
-                id: live.arn.0.clone(),
+                id: live.arn.to_string(),
                 tags,
             },
             [],
@@ -74,7 +74,7 @@ pub(super) fn diff(
     if !keys.is_empty() {
         draft.add(
             Step::UntagSecurityGroup {
-                id: live.arn.0.clone(),
+                id: live.arn.to_string(),
                 keys,
             },
             [],

@@ -182,7 +182,7 @@ fn another_default_certificate_keeps_the_first_for_sni() {
     assert_eq!(plan.steps.len(), 2, "{plan}");
     assert!(matches!(
         &plan.steps[0].step,
-        Step::AddListenerCertificate { certificate, .. } if certificate.0 == "arn:cert"
+        Step::AddListenerCertificate { certificate, .. } if certificate.as_str() == "arn:cert"
     ));
     assert!(plan.steps[1].after.contains(&0));
     settle(&wished, &mut observed);
@@ -398,15 +398,12 @@ fn a_group_that_is_another_controllers_is_left_alone() {
 fn tags_are_reconciled_and_those_that_a_rule_moves_with_come_last() {
     let mut wished = with_rules(three(), |_| ());
     let mut observed = made(&wished);
-    observed.load_balancers[0]
-        .spec
-        .tags
-        .insert("old".into(), "1".into());
+    observed.load_balancers[0].spec.tags.insert("old", "1");
     let Intent::Serve(stack) = &mut wished.intent else {
         panic!("not served");
     };
     for rule in &mut stack.listeners.get_mut(&80).unwrap().rules {
-        rule.rule.tags.insert("team".into(), "a".into());
+        rule.rule.tags.insert("team", "a");
     }
     assert_eq!(
         settle(&wished, &mut observed),

@@ -225,7 +225,7 @@ fn short<'a>(arn: &'a Arn, names: &'a Names) -> &'a str {
     if let Some(name) = names.get(arn) {
         return name;
     }
-    let resource = arn.0.rsplit(':').next().unwrap_or(&arn.0);
+    let resource = arn.as_str().rsplit(':').next().unwrap_or(arn.as_str());
     let parts: Vec<&str> = resource.split('/').collect();
     match parts.as_slice() {
         ["targetgroup", name, _] | ["loadbalancer", "app", name, _] => name,
@@ -260,7 +260,7 @@ fn listener_text(listener: &Listener, names: &Names) -> String {
     let mut text = format!("listener {} {}", listener.port, listener.protocol);
     if let Some(certificate) = &listener.default_certificate {
         text.push_str(" certificate ");
-        text.push_str(&certificate.0);
+        text.push_str(certificate.as_str());
     }
     if let Some(policy) = &listener.ssl_policy {
         text.push_str(" policy ");

@@ -25,7 +25,7 @@ pub fn assumed(desired: &Desired, listed: &Observed, cx: &PlanContext) -> Option
             return None;
         }
         let made = Made {
-            arn: Some(Arn(format!("assumed:{number}"))),
+            arn: Some(Arn::from(format!("assumed:{number}"))),
             ..Made::default()
         };
         effect(&planned.step, &made, &mut assumed);
@@ -134,7 +134,7 @@ mod tests {
                 o.load_balancers[0].spec.security_groups.clear();
             }),
             ("tags", |o| {
-                o.load_balancers[0].spec.tags.clear();
+                o.load_balancers[0].spec.tags = crate::model::spec::Tags::new();
             }),
             ("a target group too few", |o| {
                 o.target_groups.pop();

@@ -1,6 +1,5 @@
 //! From settings to a working [`Reconciler`].
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -89,7 +88,12 @@ impl Reconciler {
         );
         let records = model.dns.as_ref().map(|_| {
             let interval = settings.verify_records;
-            let dns = Dns::new(aws.clone(), interval, first_verification);
+            let dns = Dns::new(
+                aws.clone(),
+                &model.cluster_name,
+                interval,
+                first_verification,
+            );
             Records::new(dns, settings.dns_delete_grace, interval)
         });
         Ok(Self {
@@ -108,7 +112,7 @@ impl Reconciler {
             start: Start::default(),
             models: Models::default(),
             shares: tokio::sync::Mutex::default(),
-            removed: AtomicU64::default(),
+            removed: Mutex::default(),
         })
     }
 }

@@ -168,7 +168,9 @@ pub(super) fn carried(plan: &Plan) -> impl Iterator<Item = (StepId, &str)> {
 /// What a step takes away that something else may hold.
 fn deleted(step: &Step) -> Option<&str> {
     match step {
-        Step::DeleteLoadBalancer { arn, .. } | Step::DeleteTargetGroup { arn, .. } => Some(&arn.0),
+        Step::DeleteLoadBalancer { arn, .. } | Step::DeleteTargetGroup { arn, .. } => {
+            Some(arn.as_str())
+        }
         Step::DeleteSecurityGroup { id, .. } => Some(id),
         _ => None,
     }

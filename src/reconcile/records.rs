@@ -21,7 +21,7 @@ use super::{Reconciler, lock};
 use crate::apply;
 use crate::aws::Error;
 use crate::key::Key;
-use crate::lane;
+use crate::lane::{self, Lane};
 use crate::model::desired::{Desired, Intent};
 use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
@@ -241,7 +241,7 @@ impl Records {
         }
         let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
         places.extend(asked.iter().cloned());
-        let more = Self::places(&unstated, &places, &cx.settings, &zones.zones);
+        let more = self.places(&unstated, &places, &cx.settings, &zones.zones);
         places.extend(more.iter().cloned());
         let Recalled {
             mut records,
@@ -430,6 +430,7 @@ impl Reconciler {
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
         let membership = self.membership(&snapshot).await?;
+        self.take_forgotten(records, &membership, &snapshot).await?;
         let looked = records.look(self, &membership, &snapshot).await?;
         records.in_doubt(&looked.plan);
         let known = records.looked_at();
@@ -456,6 +457,10 @@ impl Reconciler {
         self.parts
             .queue
             .wake_all(news.into_iter().map(Key::Group), lane);
+        if records.dns.has_forgotten() {
+            // A zone was listed whole.
+            self.parts.queue.wake(Key::Dns, Lane::Restart);
+        }
         let next = records.next();
         let written = applied.submitted.iter().flat_map(|change| &change.places);
         let written = written.cloned().collect();

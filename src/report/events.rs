@@ -203,7 +203,7 @@ fn transitions(
         observed
             .load_balancers
             .iter()
-            .map(|live| (live.arn.0.clone(), live.spec.name.clone()))
+            .map(|live| (live.arn.to_string(), live.spec.name.clone()))
             .collect()
     };
     let (before, now) = (names(report.before), names(report.observed));
@@ -221,7 +221,7 @@ fn transitions(
     // said: that is no transition.
     let met = told.state.is_some() || before.is_empty();
     let mut active = told.said.active.clone();
-    active.retain(|arn| now.contains_key(&arn.0));
+    active.retain(|arn| now.contains_key(arn.as_str()));
     for live in &report.observed.load_balancers {
         let is_active = live.state == LoadBalancerState::Active;
         if is_active && active.insert(live.arn.clone()) && met {

@@ -25,7 +25,7 @@ fn load_balancer() -> LoadBalancer {
         scheme: Scheme::Internal,
         subnets: BTreeSet::new(),
         security_groups: BTreeSet::new(),
-        tags: BTreeMap::new(),
+        tags: crate::model::spec::Tags::new(),
     }
 }
 
@@ -113,7 +113,7 @@ fn the_load_balancer_that_people_are_told_is_the_one_that_serves() {
         spec: crate::model::spec::Rule {
             conditions: Vec::new(),
             action: crate::model::spec::Action::Other("forward".to_owned()),
-            tags: BTreeMap::new(),
+            tags: crate::model::spec::Tags::new(),
         },
     };
     let mut observed = live(LoadBalancerState::Active);
@@ -127,11 +127,11 @@ fn the_load_balancer_that_people_are_told_is_the_one_that_serves() {
     observed.load_balancers.push(new);
     // Its target groups are still the old one's: so are the rules.
     let told = report(&desired, &observed, &observed);
-    assert_eq!(told.load_balancer().unwrap().arn.0, "arn:lb");
+    assert_eq!(told.load_balancer().unwrap().arn.as_str(), "arn:lb");
     let mut then = observed.clone();
     then.load_balancers.remove(0);
     let told = report(&desired, &then, &then);
-    assert_eq!(told.load_balancer().unwrap().arn.0, "arn:new");
+    assert_eq!(told.load_balancer().unwrap().arn.as_str(), "arn:new");
 }
 
 #[test]

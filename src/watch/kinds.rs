@@ -1,14 +1,12 @@
 //! The kinds that are watched: what is kept of each object, where it stands in
 //! the snapshot, and when two versions of it say the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{
-    Namespace, Node, NodeSpec, NodeStatus, Pod, Service, ServiceSpec,
-};
+use k8s_openapi::api::core::v1::{Namespace, Node, NodeSpec, NodeStatus, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -23,6 +21,7 @@ use crate::lane::Lane;
 use crate::model::annotations::{CLASS_ANNOTATION, PREFIX};
 use crate::model::endpoints;
 use crate::model::index::Indexed;
+use crate::model::services;
 use crate::model::settings::Settings;
 use crate::model::snapshot::TargetGroupBinding;
 use crate::model::spec::ObjectName;
@@ -193,8 +192,8 @@ impl Kind for IngressClass {
         old != new
     }
 
-    fn index(known: &mut Indexed, _: &Of<'_, Self>, settings: &Settings) {
-        known.classes_changed(settings);
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, settings: &Settings) {
+        known.class_changed(of.old, of.new, settings);
     }
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
@@ -203,29 +202,18 @@ impl Kind for IngressClass {
 }
 
 impl Kind for Service {
-    stored_in!(services, ObjectName, namespaced, Self);
+    stored_in!(services, ObjectName, namespaced, services::Service);
 
-    fn kept(mut self) -> Self {
-        bare(&mut self.metadata, |all, kept| {
-            let annotations = all.annotations.iter().flatten();
-            let ours = annotations.filter(|(key, _)| key.starts_with(PREFIX));
-            let ours: BTreeMap<_, _> = ours
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect();
-            kept.annotations = Some(ours).filter(|ours| !ours.is_empty());
-        });
-        self.spec = self.spec.take().map(|spec| ServiceSpec {
-            type_: spec.type_,
-            ports: spec.ports,
-            ip_families: spec.ip_families,
-            ..ServiceSpec::default()
-        });
-        self.status = None;
-        self
+    fn kept(self) -> Self::Kept {
+        self.into()
     }
 
     fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
         old != new
+    }
+
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, settings: &Settings) {
+        known.service_changed(of.id, settings);
     }
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
@@ -437,50 +425,19 @@ impl Resource for Binding {
 }
 
 impl Kind for Binding {
-    type Kept = TargetGroupBinding;
-    type Id = ObjectName;
-
-    fn id(metadata: &ObjectMeta) -> Self::Id {
-        namespaced(metadata)
-    }
+    stored_in!(
+        target_group_bindings,
+        ObjectName,
+        namespaced,
+        TargetGroupBinding
+    );
 
     fn kept(self) -> Self::Kept {
-        TargetGroupBinding {
-            name: namespaced(&self.metadata),
-            labels: self.metadata.labels.unwrap_or_default(),
-        }
+        TargetGroupBinding::of(&self.metadata)
     }
 
     fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
         old != new
-    }
-
-    fn ids(kept: &Kept) -> BTreeSet<Self::Id> {
-        let bindings = &kept.known.target_group_bindings;
-        bindings
-            .iter()
-            .map(|binding| binding.name.clone())
-            .collect()
-    }
-
-    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>> {
-        let bindings = &kept.known.target_group_bindings;
-        let binding = bindings.iter().find(|binding| binding.name == *id)?;
-        Some(Arc::new(binding.clone()))
-    }
-
-    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>) {
-        Self::forget(kept, &id);
-        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
-        let binding = Arc::unwrap_or_clone(object);
-        snapshot.target_group_bindings.push(binding);
-    }
-
-    fn forget(kept: &mut Kept, id: &Self::Id) {
-        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
-        snapshot
-            .target_group_bindings
-            .retain(|binding| binding.name != *id);
     }
 
     fn index(known: &mut Indexed, of: &Of<'_, Self>, _: &Settings) {
@@ -489,6 +446,6 @@ impl Kind for Binding {
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
         let versions = [of.old, of.new].into_iter().flatten();
-        routes::bindings(versions.cloned().collect(), view)
+        routes::bindings(versions, view)
     }
 }

@@ -154,7 +154,7 @@ impl World {
     fn context(&self, members: &[ObjectName]) -> PlanContext {
         let limits = Limits::said(members, &self.facts.verdicts);
         PlanContext {
-            backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
+            backend: self.backend.group.as_ref().map(|live| live.arn.to_string()),
             open_ports: self
                 .backend
                 .rules
@@ -207,7 +207,7 @@ impl World {
         for desired in self.desired() {
             let aws = self.groups.entry(desired.group.clone()).or_default();
             let cx = PlanContext {
-                backend: self.backend.group.as_ref().map(|live| live.arn.0.clone()),
+                backend: self.backend.group.as_ref().map(|live| live.arn.to_string()),
                 limits: Limits::said(&desired.members, &self.facts.verdicts),
                 ..PlanContext::default()
             };

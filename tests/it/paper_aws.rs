@@ -55,7 +55,7 @@ impl PaperAws {
             }
             step => format!("arn:aws:elb:r:1:{}/{number}", step.kind()),
         };
-        let arn = Arn(arn);
+        let arn = Arn::from(arn);
         let parent = match step {
             Step::CreateRule { listener, .. } | Step::AddListenerCertificate { listener, .. } => {
                 self.listener_arn(listener)
@@ -195,7 +195,7 @@ impl PaperAws {
             Step::DeleteSecurityGroup { id, .. } => {
                 let group = SecurityGroupRef::Id(id.clone());
                 self.permissions(&group)?;
-                let is_frontend = self.observed.security_groups[0].arn.0 == *id;
+                let is_frontend = self.observed.security_groups[0].arn.as_str() == *id;
                 let mut live = self.observed.load_balancers.iter();
                 let used = live.any(|l| {
                     l.spec.security_groups.contains(&group)
@@ -231,7 +231,7 @@ impl PaperAws {
         let mut live = self.observed.security_groups.iter();
         let found = match group {
             SecurityGroupRef::Frontend => live.next(),
-            SecurityGroupRef::Id(id) => live.find(|l| l.arn.0 == *id),
+            SecurityGroupRef::Id(id) => live.find(|l| l.arn.as_str() == *id),
             SecurityGroupRef::Backend => None,
         };
         found

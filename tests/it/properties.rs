@@ -186,7 +186,7 @@ fn named(step: &Step) -> BTreeSet<Arn> {
         Step::DeleteSecurityGroup { id, .. }
         | Step::TagSecurityGroup { id, .. }
         | Step::UntagSecurityGroup { id, .. } => {
-            named.insert(Arn(id.clone()));
+            named.insert(Arn::from(id.clone()));
         }
         _ => {}
     }

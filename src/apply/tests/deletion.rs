@@ -6,7 +6,7 @@ fn deletion() -> Plan {
     plan(vec![
         planned(
             Step::DeleteLoadBalancer {
-                arn: Arn(format!("{ARN}loadbalancer/app/k8s-a/1")),
+                arn: Arn::from(format!("{ARN}loadbalancer/app/k8s-a/1")),
                 name: "k8s-a".to_owned(),
                 scheme: Scheme::Internal,
             },
@@ -14,7 +14,7 @@ fn deletion() -> Plan {
         ),
         planned(
             Step::DeleteTargetGroup {
-                arn: Arn(format!("{ARN}targetgroup/t/1")),
+                arn: Arn::from(format!("{ARN}targetgroup/t/1")),
                 key: key(),
             },
             &[0],

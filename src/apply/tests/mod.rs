@@ -237,7 +237,7 @@ async fn what_a_plan_makes_has_the_names_that_its_steps_use() {
     assert_eq!(lb.dns_name, "k8s-a.elb");
     assert_eq!(lb.state, LoadBalancerState::Provisioning);
     assert_eq!(lb.listeners[&80].rules.len(), 2);
-    let tg = Arn(format!("{ARN}targetgroup/t/1"));
+    let tg = Arn::from(format!("{ARN}targetgroup/t/1"));
     assert_eq!(
         lb.listeners[&80].rules[&1].spec.action,
         Action::Forward(TargetGroupRef::Arn(tg))
@@ -319,9 +319,9 @@ async fn a_listener_that_is_not_visible_yet_is_waited_for() {
 /// `None`, without it.
 fn marks_but(key_of_tag: &str, value: Option<&str>) -> Tags {
     let mut marks = marks("shop/web");
-    marks.insert(ownership::RESOURCE_TAG.to_owned(), key().0);
-    marks.remove(key_of_tag);
-    marks.extend(value.map(|value| (key_of_tag.to_owned(), value.to_owned())));
+    marks.insert(ownership::RESOURCE_TAG, &key().0);
+    marks.retain(|key, _| key != key_of_tag);
+    marks.extend(value.map(|value| (key_of_tag, value)));
     marks
 }
 

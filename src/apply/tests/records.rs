@@ -43,6 +43,7 @@ async fn one_host_that_is_refused_does_not_hold_up_its_neighbours() {
     .await;
     let dns = Dns::new(
         server.aws.clone(),
+        "demo",
         Some(Duration::from_hours(1)),
         Duration::from_mins(5),
     );

@@ -4,12 +4,11 @@
 
 use std::ops::RangeInclusive;
 
-use k8s_openapi::api::core::v1::Service;
-
 use super::Backends;
 use crate::model::annotations::{PREFIX, shown};
 use crate::model::finding::Reason;
 use crate::model::service_ports::{self, TRAFFIC_PORT};
+use crate::model::services::Service;
 use crate::model::spec::{HealthCheck, ObjectName, Protocol, TargetType};
 use crate::model::values;
 

@@ -52,7 +52,7 @@ async fn a_restart_reads_the_account_once_and_each_group_once() {
         rule.conditions,
         [Condition::PathPattern(vec!["/a".to_owned()])]
     );
-    let tg = Arn(format!("{ARN}targetgroup/k8s-tg/73e2"));
+    let tg = Arn::from(format!("{ARN}targetgroup/k8s-tg/73e2"));
     assert_eq!(
         rule.action,
         Action::Forward(TargetGroupRef::Arn(tg.clone()))
@@ -81,25 +81,26 @@ async fn only_what_is_other_than_before_is_looked_at_again() {
     let memory = Memory::new(server.aws.clone(), scope());
     memory.groups().await.unwrap();
     assert!(!memory.live(&group()).1, "only a listing is known");
-    let listed = BTreeMap::from([(group(), memory.live(&group()).0)]);
+    let (listed, all) = memory.others_since(None);
+    assert_eq!(all, None, "nobody has looked");
+    let others = |seen: u64| memory.others_since(Some(seen)).1.unwrap();
     let observed = memory.recall(&group()).await.unwrap();
-    assert_eq!(memory.others_than(&listed), BTreeSet::from([group()]));
-    assert_eq!(memory.live(&group()), (Arc::clone(&observed), true));
+    assert_eq!(others(listed), BTreeSet::from([group()]));
+    assert_eq!(memory.live(&group()), (observed, true));
 
-    let seen = BTreeMap::from([(group(), observed)]);
-    assert!(memory.others_than(&seen).is_empty());
+    let (seen, _) = memory.others_since(Some(listed));
+    assert!(others(seen).is_empty());
     // A listing that shows the same.
     memory.list_since(Some(Instant::now())).await.unwrap();
-    assert!(memory.others_than(&seen).is_empty());
-    let all = memory.others_than(&BTreeMap::new());
-    assert_eq!(all, BTreeSet::from([group()]));
+    assert!(others(seen).is_empty());
     memory.remember(&group(), |observed| observed.security_groups.clear());
-    assert_eq!(memory.others_than(&seen), BTreeSet::from([group()]));
+    assert_eq!(others(seen), BTreeSet::from([group()]));
+    assert_eq!(others(listed), BTreeSet::from([group()]));
 
     let gone = GroupId::Explicit("gone".to_owned());
     assert_eq!(memory.live(&gone), (Arc::default(), true));
-    let seen = BTreeMap::from([(gone.clone(), Arc::default())]);
-    assert!(memory.others_than(&seen).contains(&gone));
+    memory.mark_stale(&gone);
+    assert!(!others(seen).contains(&gone), "there is nothing still");
 }
 
 #[tokio::test]
@@ -232,7 +233,7 @@ async fn facts_are_read_once_and_again_at_most_once_a_minute() {
     assert!(memory.facts_again().await.unwrap().is_none());
     let backend = memory.recall_backend().await.unwrap();
     assert_eq!(server.seen().len(), 5);
-    assert_eq!(backend.group.unwrap().arn.0, "sg-back");
+    assert_eq!(backend.group.unwrap().arn.as_str(), "sg-back");
     let rules = &backend.rules["sg-node"];
     assert_eq!(rules.len(), 1, "a rule by hand is not ours");
     assert_eq!(rules.first().unwrap().ports, Some((8080, 8080)));

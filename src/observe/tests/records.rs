@@ -33,6 +33,7 @@ fn records(sets: &[(&str, &str)], next: Option<&str>) -> (u16, String) {
 fn dns(server: &Server) -> Dns {
     Dns::new(
         server.aws.clone(),
+        "demo",
         Some(Duration::from_hours(1)),
         Duration::from_mins(5),
     )
@@ -211,4 +212,86 @@ async fn a_zone_that_is_gone_has_no_records() {
     let recalled = dns.recall(&wanted(host)).await;
     assert!(recalled.records.is_empty() && recalled.failed.contains_key(&place(host)));
     assert!(dns.remembered().is_empty());
+}
+
+/// The answer with which a TXT of this cluster's is at the mark of a host.
+fn marked(hosts: &[&str], next: Option<&str>) -> (u16, String) {
+    let group = crate::model::group::GroupId::Explicit("web".to_owned());
+    let value = ownership::txt_value("demo", None, &group);
+    let names: Vec<String> = hosts.iter().map(|host| ownership::txt_name(host)).collect();
+    let sets: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "TXT")).collect();
+    let (status, body) = records(&sets, next);
+    let value = format!("<Value>{}</Value>", value.replace('"', "&quot;"));
+    (status, body.replace("<Value>v</Value>", &value))
+}
+
+fn hosts_of(found: BTreeMap<Place, ownership::TxtOwner>) -> Vec<String> {
+    found.into_keys().map(|place| place.host).collect()
+}
+
+#[tokio::test]
+async fn marks_that_nobody_asks_for_are_found_page_by_page() {
+    let server = Server::start(|request| {
+        if request.contains("/rrset") {
+            if request.contains("name=z.example.com") {
+                marked(&["z.example.com"], None)
+            } else {
+                marked(&["app.example.com", "b.example.com"], Some("z.example.com."))
+            }
+        } else {
+            let body = "<ListHostedZonesResponse xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+                 <HostedZones><HostedZone><Id>/hostedzone/Z1</Id><Name>example.com.</Name>\
+                 <CallerReference>r</CallerReference></HostedZone></HostedZones>\
+                 <IsTruncated>false</IsTruncated><MaxItems>100</MaxItems></ListHostedZonesResponse>";
+            (200, body.to_owned())
+        }
+    })
+    .await;
+    let dns = dns(&server);
+    dns.recall(&wanted("app.example.com")).await;
+    let any = |_: &crate::model::records::Zone| true;
+    let start = Instant::now();
+    // Not before the first verification, and no page sooner than a part of the
+    // interval after the one before it.
+    assert!(!dns.look_for_forgotten(any, start).await.unwrap());
+    let first = start + Duration::from_mins(6);
+    assert!(dns.look_for_forgotten(any, first).await.unwrap());
+    assert!(!dns.look_for_forgotten(any, first).await.unwrap());
+    assert_eq!(hosts_of(dns.take_forgotten()), ["b.example.com"]);
+    assert!(!dns.has_forgotten());
+    let second = first + Duration::from_mins(1);
+    assert!(dns.look_for_forgotten(any, second).await.unwrap());
+    assert_eq!(hosts_of(dns.take_forgotten()), ["z.example.com"]);
+    // The whole zone again after the interval.
+    assert!(
+        !dns.look_for_forgotten(any, second + Duration::from_mins(1))
+            .await
+            .unwrap()
+    );
+    let again = first + Duration::from_hours(1);
+    assert!(dns.look_for_forgotten(any, again).await.unwrap());
+    assert!(dns.has_forgotten());
+    // Not in zones that are not ours to look through.
+    let later = again + Duration::from_hours(1);
+    assert!(!dns.look_for_forgotten(|_| false, later).await.unwrap());
+}
+
+#[tokio::test]
+async fn marks_in_a_zone_that_is_listed_anyway_are_found_then() {
+    let asked = [
+        "a.example.com",
+        "b.example.com",
+        "c.example.com",
+        "d.example.com",
+    ];
+    let server = Server::start(move |_| {
+        let all: Vec<&str> = asked.into_iter().chain(["left.example.com"]).collect();
+        marked(&all, None)
+    })
+    .await;
+    let dns = dns(&server);
+    dns.recall(&asked.iter().map(|host| place(host)).collect())
+        .await;
+    assert_eq!(server.seen().len(), 1);
+    assert_eq!(hosts_of(dns.take_forgotten()), ["left.example.com"]);
 }

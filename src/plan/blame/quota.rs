@@ -28,7 +28,7 @@ impl Blame<'_> {
                 ..
             } => self.owner_of(*port, *priority, rule),
             Step::AddListenerCertificate { certificate, .. } => {
-                self.last_of(&self.stating(&certificate.0))
+                self.last_of(&self.stating(certificate.as_str()))
             }
             Step::CreateListener { listener, .. } | Step::ModifyListener { listener, .. } => {
                 self.last_of(&self.listening(listener))

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::Reconciler;
-use super::super::models::{FEW, Seen};
+use super::super::models::Seen;
 use super::parting;
 use crate::aws::Error;
-use crate::model;
 use crate::model::desired::{Desired, Intent};
 use crate::model::facts::Facts;
 use crate::model::group::GroupId;
@@ -104,13 +103,10 @@ impl Groups {
             (changed || !is_known).then_some((group, placed, observed))
         });
         let stale: Vec<_> = stale.collect();
-        let few = stale.len() <= FEW;
+        let count = stale.len();
         for (group, placed, observed) in stale {
-            let mut desired = if few {
-                Arc::unwrap_or_clone(cx.models.of(group, snapshot, facts, &cx.settings))
-            } else {
-                model::build_indexed(group, snapshot, facts, &cx.settings)
-            };
+            let models = &cx.models;
+            let mut desired = models.one_of(count, group, snapshot, facts, &cx.settings);
             desired.leavers.clone_from(&placed.leavers);
             let part = Part {
                 load_balancer: LoadBalancerOf::group(&desired, &observed),

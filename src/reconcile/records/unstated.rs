@@ -1,22 +1,34 @@
-//! Hosts that a group serves, or was last said to have a record for, and that
-//! none of its Ingresses states: taken out while no process ran, or by one that
-//! was killed between the rule and the record, so that none remembers their
-//! records.
+//! Hosts that a group serves, was last said to have a record for, or has one
+//! for by its mark in Route 53, and that none of its Ingresses states: taken out
+//! while no process ran, or by one that was killed between the rule and the
+//! record, so that none remembers their records.
 //!
 //! Each group's rules, and what its `IngressGroup` shows, are compared with
 //! what its Ingresses state once, when the process meets it; where they agree,
-//! as they do at most starts, nothing is read for it. A record found this way
-//! goes only if its TXT names the very group, and only a few go at once: many
-//! hosts without an Ingress rather are a snapshot that is not whole.
+//! as they do at most starts, nothing is read for it. Marks in Route 53 that
+//! nobody asks for are looked for in the background (`observe::forgotten`). A
+//! record found in one of these ways goes only if its TXT names the very group,
+//! and only a few go at once: many hosts without an Ingress rather are a
+//! snapshot that is not whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::lock;
+use tokio::time::Instant;
+
+use super::super::{Reconciler, lock};
 use super::Records;
+use crate::aws::Error;
+use crate::key::Key;
+use crate::lane::Lane;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
+use crate::model::membership::Membership;
+use crate::model::ownership::{TxtOwner, group_of_resource, record_resource};
 use crate::model::records::{ObservedRecords, Place, Zone};
-use crate::model::records_build::{is_host, live_hosts, zones_that_may_hold};
+use crate::model::records_build::{
+    is_host, is_of_our_domains, live_hosts, may_be_ours, zones_that_may_hold,
+};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
@@ -39,6 +51,8 @@ pub(super) struct Unstated {
     met: BTreeSet<GroupId>,
     /// What is to be looked at.
     hosts: Hosts,
+    /// Where records of theirs were found by their mark.
+    marked: BTreeSet<Place>,
 }
 
 impl Unstated {
@@ -60,6 +74,8 @@ impl Unstated {
             }
         }
         self.hosts.retain(|_, hosts| !hosts.is_empty());
+        let hosts: BTreeSet<&String> = self.hosts.values().flatten().collect();
+        self.marked.retain(|place| hosts.contains(&place.host));
     }
 
     /// Compares a group at the first meeting; answers whether there is
@@ -71,9 +87,7 @@ impl Unstated {
         shown: impl FnOnce() -> BTreeSet<String>,
         snapshot: &Snapshot,
     ) -> bool {
-        // What is live may be a frozen member's; and of others nothing is ours.
-        let is_kept = !desired.frozen.is_empty() || desired.intent == Intent::LeaveAlone;
-        if is_kept || !self.met.insert(desired.group.clone()) {
+        if is_kept(desired) || !self.met.insert(desired.group.clone()) {
             return false;
         }
         let leavers = desired.leavers.iter().map(|leaver| &leaver.ingress);
@@ -87,6 +101,94 @@ impl Unstated {
         }
         self.hosts.insert(desired.group.clone(), hosts);
         true
+    }
+}
+
+/// Whether what is live may be a frozen member's; and of others nothing is
+/// ours.
+fn is_kept(desired: &Desired) -> bool {
+    !desired.frozen.is_empty() || desired.intent == Intent::LeaveAlone
+}
+
+/// The group that a mark names, if its records are this process's to look
+/// after: those of a group that it knows; and of one that is no more only where
+/// no other installation can have it, which might not say the same.
+fn group_of(
+    mark: &TxtOwner,
+    membership: &Membership,
+    snapshot: &Snapshot,
+    cx: &DnsContext,
+    watched: Option<&str>,
+) -> Option<GroupId> {
+    if let (Some(theirs), Some(ours)) = (&mark.cluster_uid, &cx.cluster_uid)
+        && theirs != ours
+    {
+        return None;
+    }
+    let resource = mark.resource.as_deref()?;
+    let mut known = membership.groups.keys();
+    if let Some(group) = known.find(|group| record_resource(group) == resource) {
+        return Some(group.clone());
+    }
+    let group = group_of_resource(resource)?;
+    let is_nobodys = match &group {
+        _ if membership.left_alone.contains(&group) => false,
+        _ if cx.sees_all => true,
+        GroupId::Explicit(_) => false,
+        GroupId::Implicit(ingress) => {
+            let is_there = snapshot.ingresses.contains_key(ingress);
+            let is_ours = || membership.groups.values().any(|of| of.has(ingress));
+            watched.is_none_or(|watched| watched == ingress.namespace) && (!is_there || is_ours())
+        }
+    };
+    is_nobodys.then_some(group)
+}
+
+impl Reconciler {
+    /// Looks through a part of the zones for records that carry our mark and
+    /// that nobody asks for, if one is due.
+    pub(in super::super) async fn look_for_forgotten(&self, records: &Records, now: Instant) {
+        let may_be_ours = |zone: &Zone| may_be_ours(zone, &self.settings);
+        let looked = records.dns.look_for_forgotten(may_be_ours, now).await;
+        if let Err(error) = looked {
+            tracing::warn!(tier = "record", %error, "verification failed");
+        }
+        if records.dns.has_forgotten() {
+            self.parts.queue.wake(Key::Dns, Lane::Restart);
+        }
+    }
+
+    /// Has the next look at records look at those too that were found by their
+    /// mark.
+    pub(super) async fn take_forgotten(
+        &self,
+        records: &Records,
+        membership: &Membership,
+        snapshot: &Indexed,
+    ) -> Result<(), Error> {
+        let mut found = records.dns.take_forgotten();
+        found.retain(|place, _| is_of_our_domains(&place.host, &self.settings));
+        if found.is_empty() {
+            return Ok(());
+        }
+        let facts = self.memory.facts().await?;
+        let cx = super::live::context(self, snapshot, membership, BTreeSet::new());
+        let watched = self.parts.settings.watch_namespace.as_deref();
+        for (place, mark) in found {
+            let Some(group) = group_of(&mark, membership, snapshot, &cx, watched) else {
+                continue;
+            };
+            let desired = self.models.of(&group, snapshot, &facts, &self.settings);
+            if is_kept(&desired) {
+                continue;
+            }
+            tracing::info!(%place, %group, "a record carries our mark and nobody asks for it");
+            let mut book = lock(&records.book);
+            let hosts = book.unstated.hosts.entry(group).or_default();
+            hosts.insert(place.host.clone());
+            book.unstated.marked.insert(place);
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +211,7 @@ impl Records {
     /// The places to look at for them, apart from those that are asked for
     /// anyway.
     pub(super) fn places(
+        &self,
         hosts: &Hosts,
         asked: &BTreeSet<Place>,
         settings: &Settings,
@@ -119,6 +222,8 @@ impl Records {
             let zones = zones_that_may_hold(host, settings, zones);
             zones.into_iter().map(move |zone| Place::new(host, zone))
         });
+        let marked = lock(&self.book).unstated.marked.clone();
+        let places = places.chain(marked);
         places.filter(|place| !asked.contains(place)).collect()
     }
 
@@ -174,9 +279,13 @@ fn may_go(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::model::ownership::{record_resource, txt_name, txt_value};
+    use crate::model::membership::GroupMembers;
+    use crate::model::ownership::{record_owner, txt_name, txt_value};
     use crate::model::records::{HostRecords, RecordSet};
+    use crate::model::spec::ObjectName;
 
     fn group(name: &str) -> GroupId {
         GroupId::Explicit(name.to_owned())
@@ -225,6 +334,53 @@ mod tests {
         let cx = context(&["web"]);
         assert_eq!(may_go(&places, &hosts, &records, &cx), goes);
         assert_eq!(record_resource(&group("web")), "ingressgroup/web");
+    }
+
+    #[test]
+    fn a_mark_of_a_group_that_is_no_more_counts_where_nobody_else_can_have_it() {
+        let ingress = |name: &str| ObjectName::new("shop", name);
+        let mut membership = Membership::default();
+        let members = GroupMembers {
+            members: vec![ingress("member")],
+            ..GroupMembers::default()
+        };
+        membership.groups.insert(group("web"), members);
+        let mut snapshot = Snapshot::default();
+        for name in ["member", "anothers"] {
+            snapshot.ingresses.insert(ingress(name), Arc::default());
+        }
+        let of = |resource: &str, sees_all: bool, watched: Option<&str>| {
+            let cx = DnsContext {
+                sees_all,
+                cluster_uid: Some("u1".to_owned()),
+                ..context(&[])
+            };
+            let mark = |uid: &str| TxtOwner {
+                owner: record_owner("demo"),
+                resource: Some(resource.to_owned()),
+                cluster_uid: Some(uid.to_owned()),
+            };
+            let other = group_of(&mark("u2"), &membership, &snapshot, &cx, watched);
+            assert_eq!(other, None, "of another cluster");
+            group_of(&mark("u1"), &membership, &snapshot, &cx, watched).is_some()
+        };
+        for (resource, narrow, wide) in [
+            ("ingressgroup/web", true, true),
+            ("ingressgroup/gone", false, true),
+            ("ingress/shop/gone", true, true),
+            // It is in another group now.
+            ("ingress/shop/member", true, true),
+            ("ingress/shop/anothers", false, true),
+            ("ingress/elsewhere/gone", false, true),
+            ("service/shop/web", false, false),
+        ] {
+            assert_eq!(of(resource, false, Some("shop")), narrow, "{resource}");
+            assert_eq!(of(resource, true, None), wide, "{resource}");
+        }
+        assert!(
+            of("ingress/elsewhere/gone", false, None),
+            "of a class alone"
+        );
     }
 
     #[test]

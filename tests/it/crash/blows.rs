@@ -7,14 +7,21 @@ use sandbox_aws::faults::{CONNECTION_RESET, Fault};
 
 use super::stories::Story;
 use super::{Side, Stage};
-use crate::support::{Blow, Controller};
+use crate::support::{Blow, Controller, Proxy, Write};
 
 /// How long a held call is held: longer than any test.
-const HELD_MS: u64 = 600_000;
+pub const HELD_MS: u64 = 600_000;
 
-const BLOWS: [Blow; 3] = [Blow::Before, Blow::After, Blow::Lost];
+pub const BLOWS: [Blow; 3] = [Blow::Before, Blow::After, Blow::Lost];
 
 impl Stage {
+    /// The proxy, where it is what deals blows.
+    fn struck_proxy(&self) -> Option<&Proxy> {
+        self.proxy
+            .as_ref()
+            .filter(|_| self.struck == Side::Kubernetes)
+    }
+
     /// Deals a blow to a write to come.
     fn strike(&self, blow: Blow, skip: u64) {
         let fault = Fault {
@@ -37,15 +44,15 @@ impl Stage {
                 ..fault
             },
         };
-        match &self.proxy {
+        match self.struck_proxy() {
             None => self.scene.aws.faults().add(fault),
-            Some(proxy) => proxy.strike(blow, skip),
+            Some(proxy) => proxy.strike(Write::Any, blow, skip),
         }
     }
 
     /// The write that met the last blow, in words.
     fn met(&self, before: usize) -> Option<String> {
-        match &self.proxy {
+        match self.struck_proxy() {
             None if self.scene.aws.faults().all().is_empty() => {
                 Some(format!("after {:?}", &self.writes()[before..]))
             }
@@ -56,7 +63,7 @@ impl Stage {
 
     /// Whether the last blow still waits for its write.
     fn waits(&self) -> bool {
-        match &self.proxy {
+        match self.struck_proxy() {
             None => !self.scene.aws.faults().all().is_empty(),
             Some(proxy) => proxy.waits(),
         }
@@ -64,7 +71,7 @@ impl Stage {
 
     /// Takes back a blow that nobody met.
     fn spare(&self) {
-        match &self.proxy {
+        match self.struck_proxy() {
             None => self.scene.aws.faults().clear(),
             Some(proxy) => proxy.spare(),
         }
@@ -79,9 +86,23 @@ impl Stage {
         blow: Blow,
         write: u64,
     ) -> bool {
+        let uttered = async |stage: &Self| stage.wishes[to].utter(&stage.scene).await;
+        self.struck_after(uttered, controller, to, blow, write)
+            .await
+    }
+
+    /// The same after something else than an uttered wish.
+    pub async fn struck_after(
+        &mut self,
+        happens: impl AsyncFnOnce(&Self),
+        controller: &mut Controller,
+        to: usize,
+        blow: Blow,
+        write: u64,
+    ) -> bool {
         let before = self.writes().len();
         self.strike(blow, write);
-        self.wishes[to].utter(&self.scene).await;
+        happens(self).await;
         let what = format!("write {write} on the way to wish {to} comes, or there is none");
         let mut met = None;
         self.until(&what, async |glance| {
@@ -102,7 +123,7 @@ impl Stage {
         let Some(met) = met else {
             return false;
         };
-        if blow == Blow::After && self.proxy.is_none() {
+        if blow == Blow::After && self.struck == Side::Aws {
             // It is carried out in the moment in which it is met.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -120,7 +141,12 @@ impl Stage {
 /// answers how many writes back and there met one.
 async fn told(story: Story, side: Side, blow: Blow) -> [u64; 2] {
     let label = format!("{side:?}-{blow:?}").to_lowercase();
-    let (mut stage, mut controller) = Stage::set(story, &label, side).await;
+    let (stage, controller) = Stage::set(story, &label, side).await;
+    told_on(stage, controller, blow).await
+}
+
+/// The same on a stage that is set.
+pub async fn told_on(mut stage: Stage, mut controller: Controller, blow: Blow) -> [u64; 2] {
     let mut met = [0, 0];
     let mut over = [false, false];
     for write in 0.. {

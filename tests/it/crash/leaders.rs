@@ -7,7 +7,7 @@ use futures::future::join_all;
 use sandbox_aws::faults::Fault;
 
 use super::stories::Story;
-use super::{Side, Stage};
+use super::{SHORT_LEASE, Side, Stage};
 use crate::support::Controller;
 
 /// For how long the woken one is watched after the end of its process, should
@@ -20,8 +20,8 @@ async fn stopped(story: Story, write: Option<u64>) {
     let label = write.map_or("idle".to_owned(), |write| format!("stopped-{write}"));
     let (mut stage, first) = Stage::set(story, &label, Side::Kubernetes).await;
     drop(first);
-    let lease = "--leader-election-id=shared";
-    let old = stage.start(&[lease]);
+    let lease = ["--leader-election-id=shared", SHORT_LEASE];
+    let old = stage.start(&lease);
     leads(&stage, &old).await;
     if let Some(skip) = write {
         stage.scene.aws.faults().add(Fault {
@@ -47,7 +47,7 @@ async fn stopped(story: Story, write: Option<u64>) {
     }
 
     // Not through the proxy: what goes through it is the old one's alone.
-    let new = Controller::start(&stage.scene, &[lease]);
+    let new = Controller::start(&stage.scene, &lease);
     let what = format!("{story:?} stopped at write {write:?}, another takes over");
     stage.settled(1, &what).await;
     stage.scene.quiet().await;

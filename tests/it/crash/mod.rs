@@ -3,12 +3,17 @@
 //! out of nothing, leaves nothing over, and touches nothing of others.
 
 mod blows;
+mod drift;
 mod foreign;
+mod late;
 mod leaders;
+mod leases;
 mod picture;
 mod stories;
+mod unrecorded;
 mod watches;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::support::{Controller, Proxy, Scene};
@@ -33,19 +38,22 @@ impl World {
 }
 
 /// Looks at the world again and again, and at the account only when somebody
-/// called it, or it may have changed by itself.
+/// wrote to it, or it may have changed by itself.
 #[derive(Default)]
 struct Glance {
-    account: Option<(u64, Instant, Result<(), String>)>,
+    account: Option<(usize, Instant, Result<(), String>)>,
 }
 
-/// The account may have changed by itself after this time.
+/// The account may have changed by itself, or by a test's hand, after this
+/// time.
 const BY_ITSELF: Duration = Duration::from_millis(500);
+/// A Lease that is soon over, and not too soon for a busy machine to renew it.
+const SHORT_LEASE: &str = "--leader-election-lease=6s";
 
 impl Glance {
     /// Whether the world is this; says what is different.
     async fn shows(&mut self, world: &World, scene: &Scene) -> Result<(), String> {
-        let calls = scene.aws.journal().begun();
+        let calls = scene.aws.journal().writes().len();
         let known = self.account.as_ref();
         let known = known.filter(|(at, when, _)| *at == calls && when.elapsed() < BY_ITSELF);
         let account = if let Some((_, _, known)) = known {
@@ -89,23 +97,40 @@ struct Stage {
     /// What stands between the controller and the API server; only where
     /// Kubernetes is what fails.
     proxy: Option<Proxy>,
+    /// Whose writes meet blows.
+    struck: Side,
     processes: u32,
+    /// Arguments of every process to come.
+    arguments: &'static [&'static str],
 }
 
 impl Stage {
     /// A stage with the first wish fulfilled, and the controller that did it.
     /// `label` tells it from others of the same story.
     async fn set(story: Story, label: &str, side: Side) -> (Self, Controller) {
+        let proxy = |scene: &Scene| Proxy::start(scene.client.clone());
+        let (mut stage, controller) = Self::set_behind(story, label, async |scene| match side {
+            Side::Aws => None,
+            Side::Kubernetes => Some(proxy(scene).await),
+        })
+        .await;
+        stage.struck = side;
+        (stage, controller)
+    }
+
+    /// The same with a proxy that was made ready.
+    async fn set_behind(
+        story: Story,
+        label: &str,
+        proxy: impl AsyncFnOnce(&Scene) -> Option<Proxy>,
+    ) -> (Self, Controller) {
         let scene = Scene::new(&format!("crash-{}-{label}", story.name())).await;
         no_delays(&scene);
         let foreign = Foreign::put(&scene);
         Wish::nothing().utter(&scene).await;
         let nothing = World::of(&scene).await;
         let wishes = story.wishes(&scene);
-        let proxy = match side {
-            Side::Aws => None,
-            Side::Kubernetes => Some(Proxy::start(scene.client.clone()).await),
-        };
+        let proxy = proxy(&scene).await;
         let unknown = || World {
             account: Vec::new(),
             cluster: Vec::new(),
@@ -117,7 +142,9 @@ impl Stage {
             nothing,
             foreign,
             proxy,
+            struck: Side::Aws,
             processes: 0,
+            arguments: &[],
         };
         let controller = stage.start(&[]);
         for index in [1, 0] {
@@ -156,8 +183,17 @@ impl Stage {
         let flag = self.proxy.as_ref().map(Proxy::flag);
         let mut all = vec![lease.as_str()];
         all.extend(flag.as_deref());
+        all.extend(self.arguments);
         all.extend(arguments);
         Controller::start(&self.scene, &all)
+    }
+
+    /// Puts another process in the place of one that has written: for a minute
+    /// that believes what it wrote over what it reads, and mends nothing of it.
+    async fn renew(&mut self, controller: &mut Controller) {
+        let next = self.start(&[]);
+        std::mem::replace(controller, next).kill().await;
+        self.scene.listed(controller).await;
     }
 
     /// Waits until all is as a wish asks.
@@ -190,19 +226,29 @@ impl Stage {
 
     /// The calls that changed something, in order.
     fn writes(&self) -> Vec<String> {
-        let reads = ["Describe", "List", "Get"];
-        let calls = self.scene.calls().into_iter().map(|call| call.action);
-        calls
-            .filter(|action| !reads.iter().any(|read| action.starts_with(read)))
-            .collect()
+        self.scene.aws.journal().writes()
+    }
+
+    /// Lets held calls go and waits until they are carried out.
+    async fn let_go(&self) {
+        let faults = self.scene.aws.faults();
+        faults.let_go();
+        let gone = async || {
+            let held = faults.held();
+            if held.is_empty() { Ok(()) } else { Err(held) }
+        };
+        self.scene
+            .eventually("held calls are carried out", gone)
+            .await;
     }
 
     /// Ends the story: nothing is left, nothing of others was touched, and
     /// nothing was ever a target that is no pod.
     async fn end(self) {
         self.clear().await;
+        let writes: BTreeSet<String> = self.writes().into_iter().collect();
         let mut calls = self.scene.calls();
-        calls.retain(|call| self.writes().contains(&call.action));
+        calls.retain(|call| writes.contains(&call.action));
         self.foreign.assert_left_alone(&calls);
         for call in calls.iter().filter(|c| c.action == "RegisterTargets") {
             let ids = call.parameters.iter();

@@ -159,6 +159,11 @@ impl Wish {
                 }
                 continue;
             };
+            // One that is on its way out would go all the same.
+            let there = scene.ingress(ns, name).await;
+            if there.is_some_and(|there| there.metadata.deletion_timestamp.is_some()) {
+                scene.gone(ns, name).await;
+            }
             let mut wished = wished.clone();
             wished["metadata"]["annotations"]["kubernetes.io/ingress.class"] = json!(ns);
             let how = PatchParams::apply("tests").force();

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 
 use super::stories::Story;
-use super::{Side, Stage};
+use super::{SHORT_LEASE, Side, Stage};
 use crate::support::{Proxy, Scene, Watches};
 
-/// The process gives up its Lease, and ends, after so long without Kubernetes.
-const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// The process gives up a [`SHORT_LEASE`], and ends, after so long without
+/// Kubernetes.
+const RENEW_DEADLINE: Duration = Duration::from_secs(4);
 /// A time that it bears.
 const MOMENT: Duration = Duration::from_secs(3);
 
@@ -51,6 +52,12 @@ async fn watches_that_are_late_repeat_and_miss_events() {
 async fn away(story: Story, long: bool) {
     let label = if long { "away" } else { "moment" };
     let (mut stage, mut controller) = Stage::set(story, label, Side::Kubernetes).await;
+    if long {
+        drop(controller);
+        stage.arguments = &[SHORT_LEASE];
+        controller = stage.start(&[]);
+        stage.scene.listed(&controller).await;
+    }
     for to in [1, 0] {
         let before = stage.writes().len();
         stage.wishes[to].utter(&stage.scene).await;
@@ -69,7 +76,7 @@ async fn away(story: Story, long: bool) {
         if long {
             let ended = controller.ended().await;
             assert!(!ended.success(), "{ended:?}");
-            assert!(began.elapsed() <= RENEW_DEADLINE + MOMENT * 2);
+            assert!(began.elapsed() <= RENEW_DEADLINE + MOMENT * 4);
             // It begins anew while nobody answers.
             controller = stage.start(&[]);
         }

@@ -113,7 +113,7 @@ fn build(
 ) -> Stack {
     let mut extra = Tags::new();
     if tagged {
-        extra.insert("team".to_owned(), "a".to_owned());
+        extra.insert("team", "a");
     }
     let tags = |resource: &str| tags("prod", &group(), resource, &Tags::new(), &extra);
     let scheme = if facing {
@@ -170,7 +170,7 @@ fn build(
         let https = *port == 443 || seed.https;
         let extra: BTreeSet<Arn> = (0..3)
             .filter(|n| https && seed.certificates & (1 << n) != 0)
-            .map(|n| Arn(format!("arn:cert/{n}")))
+            .map(|n| Arn::from(format!("arn:cert/{n}")))
             .collect();
         let default = extra
             .first()
@@ -317,9 +317,7 @@ pub fn freeze(mut stack: Stack, which: u8) -> Desired {
         let port = listener.listener.port;
         for (priority, rule) in (1..).zip(&mut listener.rules) {
             let tag = rule_resource(port, priority);
-            rule.rule
-                .tags
-                .insert("ingress.k8s.aws/resource".to_owned(), tag);
+            rule.rule.tags.insert("ingress.k8s.aws/resource", &tag);
         }
     }
     let mut desired = desired(stack);
@@ -372,7 +370,7 @@ pub fn drift(observed: &mut Observed, deeds: &[(u8, usize)]) {
                 if let Some(listener) = listeners.get_mut(which % count)
                     && let Some(mut rule) = listener.rules.values().next().cloned()
                 {
-                    rule.arn = Arn(format!("{}-foreign", rule.arn));
+                    rule.arn = Arn::from(format!("{}-foreign", rule.arn));
                     rule.spec.conditions = vec![Condition::Other("source-ip".to_owned())];
                     rule.spec.action = Action::Other("weighted".to_owned());
                     listener.rules.insert(7, rule);
@@ -387,13 +385,13 @@ pub fn drift(observed: &mut Observed, deeds: &[(u8, usize)]) {
             4 => {
                 for group in &mut observed.security_groups {
                     group.spec.ingress.insert(open(22));
-                    group.spec.tags.clear();
+                    group.spec.tags = Tags::new();
                 }
             }
             5 => {
                 for lb in &mut observed.load_balancers {
                     lb.listeners.pop_last();
-                    lb.spec.tags.insert("by".to_owned(), "hand".to_owned());
+                    lb.spec.tags.insert("by", "hand");
                 }
             }
             _ => {

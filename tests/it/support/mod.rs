@@ -27,7 +27,7 @@ use serde_json::json;
 use tokio::sync::RwLock;
 
 pub use process::{Controller, command};
-pub use proxy::{Blow, Proxy, Watches};
+pub use proxy::{Blow, Proxy, Watches, Write};
 
 /// What a user lets the controller do.
 const IAM_POLICY: &str = include_str!("../../../deploy/iam-policy.json");
@@ -245,16 +245,15 @@ impl Scene {
 
     /// Waits until there was no call to AWS for a while.
     pub async fn quiet(&self) {
-        let mut seen = (usize::MAX, Instant::now());
+        let mut seen = (u64::MAX, Instant::now());
         let began = Instant::now();
         let mut enough = QUIET;
         while seen.1.elapsed() < enough {
             assert!(began.elapsed() < PATIENCE, "{}: never quiet", self.name);
-            let calls = self.aws.journal().after(0);
+            let (last, calls) = self.aws.journal().last();
             // Whether a change of records has been spread is asked at pauses.
-            let asks = calls.last().is_some_and(|call| call.service == "route53");
+            let asks = last.is_some_and(|(service, _)| service == "route53");
             enough = if asks { QUIET * 2 } else { QUIET };
-            let calls = calls.len();
             if calls != seen.0 {
                 seen = (calls, Instant::now());
             }

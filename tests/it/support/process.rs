@@ -147,9 +147,14 @@ impl Controller {
         self.signal(Signal::CONT);
     }
 
+    /// SIGTERM.
+    pub fn told_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// SIGTERM, and waits for its end.
     pub async fn terminate(&mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+        self.told_to_end();
         self.ended().await
     }
 

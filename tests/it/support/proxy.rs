@@ -13,7 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use kube::Client;
 use serde_json::{Value, json};
@@ -31,6 +31,35 @@ pub enum Blow {
     After,
     /// It is carried out and its answer is lost.
     Lost,
+}
+
+/// Which writes meet a blow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// All but those of Leases.
+    Any,
+    /// Those by which a Lease is made, taken or renewed.
+    Lease,
+    /// Those by which a Lease is given back.
+    Release,
+}
+
+impl Write {
+    /// What a request is, if it writes.
+    fn of(method: &Method, path: &str, body: &[u8]) -> Option<Self> {
+        if *method == Method::GET {
+            return None;
+        }
+        if !path.contains("/leases") {
+            return Some(Self::Any);
+        }
+        let lease: Value = serde_json::from_slice(body).unwrap_or_default();
+        if lease["spec"]["holderIdentity"] == "" {
+            Some(Self::Release)
+        } else {
+            Some(Self::Lease)
+        }
+    }
 }
 
 /// How watches are.
@@ -64,11 +93,13 @@ struct Shared {
 #[derive(Default)]
 struct State {
     /// A blow, and how many writes pass before it.
-    blow: Option<(Blow, u64)>,
+    blow: Option<(Write, Blow, u64)>,
     met: Option<String>,
     writes: Vec<String>,
     /// End of a path; the next question that has it is never answered.
     mute: Option<&'static str>,
+    /// Beginning of paths that lead nowhere.
+    missing: Option<&'static str>,
 }
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -97,11 +128,16 @@ impl Proxy {
         format!("--kubeconfig={}", self.kubeconfig.path().display())
     }
 
-    /// Deals a blow to a write to come; Leases are not counted.
-    pub fn strike(&self, blow: Blow, skip: u64) {
+    /// Deals a blow to a write to come.
+    pub fn strike(&self, write: Write, blow: Blow, skip: u64) {
         let mut state = self.shared.state();
-        state.blow = Some((blow, skip));
+        state.blow = Some((write, blow, skip));
         state.met = None;
+    }
+
+    /// From now on all paths that begin so lead nowhere.
+    pub fn without(&self, beginning: &'static str) {
+        self.shared.state().missing = Some(beginning);
     }
 
     /// The write that met the last blow.
@@ -199,11 +235,19 @@ impl Shared {
         state.mute.take_if(|end| path.ends_with(*end)).is_some()
     }
 
+    /// Whether a path leads nowhere.
+    fn is_missing(&self, path: &str) -> bool {
+        let missing = self.state().missing;
+        missing.is_some_and(|beginning| path.starts_with(beginning))
+    }
+
     /// Notes a write, and answers the blow that it meets.
-    fn blow(&self, write: &str) -> Option<Blow> {
+    fn blow(&self, kind: Write, write: &str) -> Option<Blow> {
         let mut state = self.state();
-        state.writes.push(write.to_owned());
-        let (blow, skip) = state.blow.as_mut()?;
+        if kind == Write::Any {
+            state.writes.push(write.to_owned());
+        }
+        let (_, blow, skip) = state.blow.as_mut().filter(|(of, ..)| *of == kind)?;
         if *skip > 0 {
             *skip -= 1;
             return None;
@@ -216,21 +260,24 @@ impl Shared {
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
     let path = request.uri().path().to_owned();
-    let writes = *request.method() != Method::GET && !path.contains("/leases");
-    let write = format!("{} {path}", request.method());
-    let blow = if writes { shared.blow(&write) } else { None };
-    if blow == Some(Blow::Before) {
-        shared.state().met = Some(write);
-        return std::future::pending().await;
-    }
-    if !writes && shared.falls_silent(&path) {
-        return std::future::pending().await;
+    if shared.is_missing(&path) {
+        return Ok(nowhere());
     }
     let is_watch = request.uri().query().is_some_and(|q| q.contains("watch="));
     let (mut head, body) = request.into_parts();
     head.headers.remove(hyper::header::HOST);
     head.headers.remove(hyper::header::CONTENT_LENGTH);
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let kind = Write::of(&head.method, &path, &body);
+    let write = format!("{} {path}", head.method);
+    let blow = kind.and_then(|kind| shared.blow(kind, &write));
+    if blow == Some(Blow::Before) {
+        shared.state().met = Some(write);
+        return std::future::pending().await;
+    }
+    if kind.is_none() && shared.falls_silent(&path) {
+        return std::future::pending().await;
+    }
     let request = Request::from_parts(head, kube::client::Body::from(body));
     let answer = shared
         .client
@@ -258,6 +305,15 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     head.headers.remove(hyper::header::TRANSFER_ENCODING);
     let body = Full::new(body).map_err(|never: Infallible| match never {});
     Ok(Response::from_parts(head, body.boxed_unsync()))
+}
+
+/// What the API server says of a kind that it does not know.
+fn nowhere() -> Response<Body> {
+    let body = Full::new(Bytes::from("404 page not found\n"));
+    let body = body.map_err(|never: Infallible| match never {});
+    let mut answer = Response::new(body.boxed_unsync());
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    answer
 }
 
 /// Passes the lines of a watch on until either side ends.

@@ -238,6 +238,25 @@ def test_a_call_is_held_up_or_its_answer_comes_slowly(aws, faults):
         assert time.monotonic() - begin < 0.25, "one call only"
 
 
+@rule("sim.faults.held")
+def test_a_call_comes_late_although_its_caller_is_gone(aws, faults):
+    impatient = aws.client("elbv2", read_timeout=0.3)
+    name = aws.name("a")
+    there = lambda: name in {
+        group["TargetGroupName"]
+        for page in aws.elbv2.get_paginator("describe_target_groups").paginate()
+        for group in page["TargetGroups"]
+    }
+    action = {"service": "elasticloadbalancing", "action": "CreateTargetGroup"}
+    faults({**action, "held": True})
+    with pytest.raises(botocore.exceptions.ReadTimeoutError):
+        impatient.create_target_group(Name=name, TargetType="lambda")
+    assert aws.sim.get("held") == [action] and not there()
+    assert aws.sim.call("DELETE", "held")[0] == 204
+    eventually(lambda: aws.sim.get("held") == [])
+    assert there()
+
+
 @rule("sim.faults")
 def test_faults_that_make_no_sense_are_refused_whole(aws, faults):
     good = {"code": "X"}

@@ -18,7 +18,7 @@ use crate::{
     authorization::check_policy,
     callers::{Callers, NewKey, Role},
     events::events,
-    faults::{Fault, Faults},
+    faults::{Fault, Faults, Held},
     journal::{Call, Count, Journal},
     resources::{Resources, resources},
     state::{
@@ -54,6 +54,7 @@ pub fn router(control: Control) -> Router {
             "/_sim/faults",
             get(faults).post(add_fault).delete(clear_faults),
         )
+        .route("/_sim/held", get(held_calls).delete(let_go))
         .route("/_sim/calls", get(counts).delete(clear_calls))
         .route("/_sim/log", get(log))
         .route("/_sim/config", get(config).post(configure))
@@ -93,6 +94,15 @@ async fn add_fault(Extract(control): Extract<Control>, body: String) -> Told {
 
 async fn clear_faults(Extract(control): Extract<Control>) -> StatusCode {
     control.faults.clear();
+    StatusCode::NO_CONTENT
+}
+
+async fn held_calls(Extract(control): Extract<Control>) -> Json<Vec<Held>> {
+    Json(control.faults.held())
+}
+
+async fn let_go(Extract(control): Extract<Control>) -> StatusCode {
+    control.faults.let_go();
     StatusCode::NO_CONTENT
 }
 
@@ -369,6 +379,7 @@ fn check(whose: &str, policy: Option<&serde_json::Value>) -> Result<(), (StatusC
 /// lies outside stay, and no id is given twice.
 async fn reset(Extract(control): Extract<Control>) -> StatusCode {
     control.faults.clear();
+    control.faults.give_up();
     control.state.write_everywhere(|state, _| {
         let empty = State::new(&state.account, &state.region, state.timing);
         let before = std::mem::replace(state, empty);

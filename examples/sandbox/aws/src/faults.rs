@@ -1,8 +1,9 @@
 //! Errors on demand: calls that fail although nothing is wrong with them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::chance::{Chance, Purpose};
 use crate::wire::{incoming::is_read, service::Service};
@@ -35,6 +36,9 @@ pub struct Fault {
     pub delay_ms: u64,
     /// The body of the answer comes in pieces over this long.
     pub body_ms: u64,
+    /// The call waits until it is [let go](Faults::let_go), and is carried out
+    /// then although its caller may be gone: a write that comes late.
+    pub held: bool,
     /// Whether the call is carried out before it fails.
     pub after: bool,
     /// How many calls pass first.
@@ -54,6 +58,7 @@ impl Default for Fault {
             status: None,
             delay_ms: 0,
             body_ms: 0,
+            held: false,
             after: false,
             skip: 0,
         }
@@ -82,8 +87,11 @@ impl Fault {
         if !(self.probability > 0.0 && self.probability <= 1.0) {
             return Err("the probability of a fault has to be above 0 and at most 1".to_owned());
         }
-        if self.code.is_none() && self.delay_ms == 0 && self.body_ms == 0 {
-            return Err("a fault needs a code, delay_ms or body_ms".to_owned());
+        if self.code.is_none() && self.delay_ms == 0 && self.body_ms == 0 && !self.held {
+            return Err("a fault needs a code, delay_ms, body_ms or held".to_owned());
+        }
+        if self.code.is_some() && self.held {
+            return Err("a held call is carried out as it is: held goes without a code".to_owned());
         }
         if self.code.is_none() && (self.after || self.status.is_some() || self.message.is_some()) {
             return Err("after, status and message go with a code".to_owned());
@@ -117,12 +125,31 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// All faults that wait.
+/// A call that is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Service as in the scope of signatures.
+    pub service: String,
+    /// Operation.
+    pub action: String,
+}
+
+/// All faults that wait, and all calls that are held.
 #[derive(Debug)]
 pub struct Faults {
     waiting: Mutex<Vec<Fault>>,
+    held: Mutex<Vec<Holding>>,
     /// Draws for probabilities.
     chance: Chance,
+}
+
+#[derive(Debug)]
+struct Holding {
+    /// The call's number in the journal.
+    number: u64,
+    held: Held,
+    /// Lets it go; `None` once it was.
+    go: Option<oneshot::Sender<()>>,
 }
 
 impl Faults {
@@ -130,6 +157,7 @@ impl Faults {
     pub(crate) fn of(chance: Chance) -> Self {
         Self {
             waiting: Mutex::default(),
+            held: Mutex::default(),
             chance,
         }
     }
@@ -169,9 +197,56 @@ impl Faults {
         met
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Fault>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until a call is let go. Answers whether it was: those that are
+    /// [given up](Self::give_up) are not carried out.
+    pub(crate) async fn hold(&self, number: u64, service: &str, action: &str) -> bool {
+        let (go, gone) = oneshot::channel();
+        let held = Held {
+            service: service.to_owned(),
+            action: action.to_owned(),
+        };
+        lock(&self.held).push(Holding {
+            number,
+            held,
+            go: Some(go),
+        });
+        gone.await.is_ok()
     }
+
+    /// A call that was held has been carried out.
+    pub(crate) fn carried_out(&self, number: u64) {
+        lock(&self.held).retain(|holding| holding.number != number);
+    }
+
+    /// The calls that were held and are not carried out yet, in the order in
+    /// which they came.
+    pub fn held(&self) -> Vec<Held> {
+        let held = lock(&self.held);
+        held.iter().map(|holding| holding.held.clone()).collect()
+    }
+
+    /// Lets all held calls go: they are carried out soon after this returns.
+    pub fn let_go(&self) {
+        for holding in lock(&self.held).iter_mut() {
+            if let Some(go) = holding.go.take() {
+                // Nobody waits any more where the simulator ends.
+                let _ = go.send(());
+            }
+        }
+    }
+
+    /// Gives all held calls up: they are never carried out.
+    pub(crate) fn give_up(&self) {
+        lock(&self.held).clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+        lock(&self.waiting)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -248,6 +323,7 @@ mod tests {
             r#"{"code":"X","probability":0}"#,
             r#"{"code":"X","status":200}"#,
             r#"{"delay_ms":5,"after":true}"#,
+            r#"{"held":true,"code":"X"}"#,
         ] {
             let fault: Fault = serde_json::from_str(text).unwrap();
             assert!(fault.check().is_err(), "{text}");

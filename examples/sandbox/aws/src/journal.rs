@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::wire::incoming::is_read;
+
 /// The most calls that are kept in order; older ones are only counted.
 const KEPT: usize = 100_000;
 
@@ -278,6 +280,26 @@ impl Journal {
         after
     }
 
+    /// The operations of the answered calls that change something, in the order
+    /// in which they came in.
+    pub fn writes(&self) -> Vec<String> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let writes = calls.last.iter().filter(|call| !is_read(&call.action));
+        let mut writes: Vec<_> = writes.map(|call| (call.number, &call.action)).collect();
+        writes.sort_unstable();
+        let names = writes.into_iter().map(|(_, action)| action.to_string());
+        names.collect()
+    }
+
+    /// Service and operation of the call that was answered last, and how many
+    /// were.
+    pub fn last(&self) -> (Option<(String, String)>, u64) {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = calls.last.back();
+        let last = last.map(|call| (call.service.to_string(), call.action.to_string()));
+        (last, calls.recorded)
+    }
+
     /// Forgets counts and calls; numbers go on.
     pub fn clear(&self) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -306,6 +328,22 @@ mod tests {
             parameters: [("VpcId.1".to_owned(), value.to_owned())].into(),
             answer: Some("<a/>".to_owned()),
         }
+    }
+
+    #[test]
+    fn writes_are_told_in_the_order_in_which_they_came_in() {
+        let journal = Journal::default();
+        let named = |number: u64, action: &str| Call {
+            action: action.to_owned(),
+            ..call(number, "")
+        };
+        assert_eq!(journal.last(), (None, 0));
+        for (number, action) in [(2, "CreateRule"), (1, "CreateListener"), (3, "GetChange")] {
+            journal.record(named(number, action));
+        }
+        assert_eq!(journal.writes(), ["CreateListener", "CreateRule"]);
+        let last = ("ec2".to_owned(), "GetChange".to_owned());
+        assert_eq!(journal.last(), (Some(last), 3));
     }
 
     #[test]

@@ -34,12 +34,12 @@ mod wafv2;
 mod web_token;
 mod xml;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::State as Extract,
-    http::{Request, StatusCode},
+    http::{Request, StatusCode, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -80,6 +80,19 @@ enum Answered {
     Json(Value),
 }
 
+/// A request that is one to AWS.
+struct Arrived {
+    /// Its number and time in the journal, and the wall's time.
+    noted: (u64, f64, Timestamp),
+    /// Its request id.
+    id: String,
+    parts: Parts,
+    body: Bytes,
+    signature: Option<Signature>,
+    incoming: Incoming,
+    fault: Option<Fault>,
+}
+
 /// Serves a request to AWS.
 pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -> Response {
     let (number, started) = control.journal.begin();
@@ -97,15 +110,53 @@ pub async fn serve(Extract(control): Extract<Control>, request: Request<Body>) -
         Ok(incoming) => incoming,
         Err(stray) => return turned_away(&control, (number, started, at), *stray, id),
     };
+    let fault = control
+        .faults
+        .meet(incoming.service.scope(), &incoming.action);
+    let is_held = fault.as_ref().is_some_and(|fault| fault.held);
+    let arrived = Arrived {
+        noted: (number, started, at),
+        id,
+        parts,
+        body,
+        signature,
+        incoming,
+        fault,
+    };
+    if !is_held {
+        return served(control, arrived).await;
+    }
+    // A task of its own goes on when the connection, and this with it, is gone.
+    let late = tokio::spawn(async move {
+        let (service, action) = (arrived.incoming.service, &arrived.incoming.action);
+        if !control.faults.hold(number, service.scope(), action).await {
+            return cut();
+        }
+        let faults = Arc::clone(&control.faults);
+        let response = served(control, arrived).await;
+        faults.carried_out(number);
+        response
+    });
+    late.await.unwrap_or_else(|_| cut())
+}
+
+/// Carries a request out, notes it and answers.
+async fn served(control: Control, arrived: Arrived) -> Response {
+    let Arrived {
+        noted: (number, started, at),
+        id,
+        parts,
+        body,
+        signature,
+        incoming,
+        fault,
+    } = arrived;
     let request = Signed {
         method: &parts.method,
         uri: &parts.uri,
         headers: &parts.headers,
         body: &body,
     };
-    let fault = control
-        .faults
-        .meet(incoming.service.scope(), &incoming.action);
     let (delay, slow_body) = fault
         .as_ref()
         .map_or((0, 0), |fault| (fault.delay_ms, fault.body_ms));

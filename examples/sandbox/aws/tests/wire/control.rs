@@ -1,5 +1,7 @@
 //! `/_sim`, credentials, and what no service knows.
 
+use std::time::Duration;
+
 use hyper::Method;
 use serde_json::json;
 
@@ -194,6 +196,64 @@ async fn faults_in_a_list_slow_ones_and_ones_that_make_no_sense() {
     assert_eq!(told.status, 400);
     assert!(told.body.contains("probability"), "{}", told.body);
     assert_eq!(aws.sim(Method::GET, "faults", "").await.body, "[]");
+}
+
+#[tokio::test]
+async fn a_held_call_is_carried_out_when_it_is_let_go_and_its_caller_is_gone() {
+    let aws = Aws::start().await;
+    let group = |name: &str| {
+        let name = name.to_owned();
+        let vpc = aws.world.vpc.clone();
+        let aws = &aws;
+        async move {
+            let parameters = [
+                ("GroupName", name.as_str()),
+                ("GroupDescription", name.as_str()),
+                ("VpcId", vpc.as_str()),
+            ];
+            aws.ec2("CreateSecurityGroup", &parameters).await
+        }
+    };
+    let hold = json!({ "service": "ec2", "writes": true, "held": true }).to_string();
+    let held = json!([{ "service": "ec2", "action": "CreateSecurityGroup" }]);
+    let gone = async |name: &str| {
+        aws.sim(Method::POST, "faults", &hold).await.ok();
+        let caller = tokio::time::timeout(Duration::from_millis(200), group(name)).await;
+        assert!(caller.is_err(), "it is held");
+        assert_eq!(aws.sim(Method::GET, "held", "").await.json(), held);
+    };
+    let names = async || {
+        let groups = aws.ec2("DescribeSecurityGroups", &[]).await.ok();
+        groups.all("groupName")
+    };
+    let let_go = async || aws.sim(Method::DELETE, "held", "").await.ok();
+
+    gone("late").await;
+    assert!(!names().await.contains(&"late".to_owned()));
+    let_go().await;
+    while aws.sim(Method::GET, "held", "").await.body != "[]" {
+        tokio::task::yield_now().await;
+    }
+    assert!(names().await.contains(&"late".to_owned()));
+    let log = aws.sim(Method::GET, "log", "").await.body;
+    assert!(log.contains("CreateSecurityGroup"), "it is noted");
+
+    // Who waits all the time is answered.
+    aws.sim(Method::POST, "faults", &hold).await.ok();
+    let let_go = async {
+        while aws.sim(Method::GET, "held", "").await.json() != held {
+            tokio::task::yield_now().await;
+        }
+        let_go().await;
+    };
+    let (answer, ()) = tokio::join!(group("patient"), let_go);
+    answer.ok();
+
+    // A reset gives up what is held.
+    gone("never").await;
+    aws.sim(Method::POST, "reset", "").await.ok();
+    assert_eq!(aws.sim(Method::GET, "held", "").await.body, "[]");
+    assert!(!names().await.contains(&"never".to_owned()));
 }
 
 #[tokio::test]
