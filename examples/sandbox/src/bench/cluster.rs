@@ -1,6 +1,7 @@
 //! The objects of N groups: each an Ingress with two listeners, ten rules,
 //! five Services and two Pods for each of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -57,6 +58,7 @@ pub(super) async fn set_up(
         state.timing.latency_ms = latency_ms;
         state.timing.health_scale = HEALTH_SCALE;
     });
+    delegate(sandbox, groups)?;
     let crd = repository().join("deploy/crd");
     let class = repository().join("deploy/ingressclass.yaml");
     for (flag, path) in [("-k", &crd), ("-f", &class)] {
@@ -102,6 +104,42 @@ pub(super) async fn set_up(
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await
+}
+
+/// Gives the nodes' network interfaces the prefixes that the pods' addresses
+/// are from, as the VPC CNI does: without them no controller can tell which
+/// security groups a pod has.
+fn delegate(sandbox: &Sandbox, groups: usize) -> anyhow::Result<()> {
+    let mut prefixes = BTreeSet::new();
+    for service in 0..groups * SERVICES {
+        for pod in 0..=PODS {
+            let [a, b, c, d] = pod_address(service, pod)?.octets();
+            prefixes.insert((Ipv4Addr::new(a, b, c, d & 0xf0), subnet_of(service, pod)));
+        }
+    }
+    let nodes = sandbox.account.nodes();
+    sandbox.account.state().write(|state, _now| {
+        for (prefix, subnet) in prefixes {
+            let instance = &nodes[subnet % nodes.len()].instance;
+            let first = state.interfaces_of(instance).next();
+            let id = first.map(|interface| interface.id.clone());
+            let interface = id.and_then(|id| state.network_interfaces.get_mut(&id));
+            let interface = interface.context("a node has no network interface")?;
+            interface
+                .ipv4_prefixes
+                .push(format!("{prefix}/28").parse()?);
+        }
+        Ok(())
+    })
+}
+
+/// Which of the subnets, and so of the nodes, a Pod is in.
+fn subnet_of(service: usize, pod: usize) -> usize {
+    if pod < PODS {
+        (service * PODS + pod) % SUBNETS.len()
+    } else {
+        0
+    }
 }
 
 /// Applies a file, for which `flag` is `-f`, or what `-k` makes of a folder.
@@ -167,7 +205,7 @@ pub(super) async fn pod(
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": name, "labels": { "app": service_name(service) } },
         "spec": {
-            "nodeName": nodes[pod % nodes.len()],
+            "nodeName": nodes[subnet_of(service, pod) % nodes.len()],
             "containers": [{
                 "name": "app",
                 "image": "app:1",
@@ -193,8 +231,8 @@ fn pod_address(service: usize, pod: usize) -> anyhow::Result<Ipv4Addr> {
     if pod < PODS {
         address(service * PODS + pod)
     } else {
-        // The nodes' first addresses end with .4; these are free.
-        Ok(Ipv4Addr::new(10, 0, SUBNETS[0], 10 + u8::try_from(pod)?))
+        // The others end with .18 and more.
+        Ok(Ipv4Addr::new(10, 0, SUBNETS[0], 14 + u8::try_from(pod)?))
     }
 }
 
@@ -212,7 +250,7 @@ pub(super) async fn endpoints(
             Ok(json!({
                 "addresses": [pod_address(service, pod)?],
                 "conditions": { "ready": true, "serving": true, "terminating": false },
-                "nodeName": nodes[pod % nodes.len()],
+                "nodeName": nodes[subnet_of(service, pod) % nodes.len()],
                 "targetRef": { "kind": "Pod", "namespace": NAMESPACE, "name": format!("{name}-{pod}") },
             }))
         })
@@ -322,8 +360,6 @@ where
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-
-    use std::collections::BTreeSet;
 
     use super::super::MOST_GROUPS;
     use super::*;
