@@ -176,7 +176,7 @@ impl World {
     }
 
     fn backend_id(&self) -> Option<String> {
-        self.rules.group.as_ref().map(|group| group.arn.0.clone())
+        self.rules.group.as_ref().map(|group| group.arn.to_string())
     }
 
     fn is_open(&self, port: u16) -> bool {
@@ -250,7 +250,7 @@ impl World {
         }
         self.made += 1;
         let made = Made {
-            arn: Some(Arn(format!("arn:{}", self.made))),
+            arn: Some(Arn::from(format!("arn:{}", self.made))),
             state: Some(LoadBalancerState::Active),
             ..Made::default()
         };
