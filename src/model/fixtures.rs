@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)] // a test may fail loudly
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::build::build;
 use super::desired::{Desired, Intent, Stack};
 use super::facts::{Facts, KnownSecurityGroup, Subnet};
@@ -9,7 +11,9 @@ use super::finding::{Effect, Reason};
 use super::group::GroupId;
 use super::settings::Settings;
 use super::snapshot::{Snapshot, snapshot_from_yaml};
-use super::spec::{ObjectName, Tags};
+use super::spec::{
+    LiveLoadBalancer, LoadBalancer, LoadBalancerState, ObjectName, Observed, Scheme, Tags,
+};
 
 /// The IngressClass `alb` and a ready node `n` with instance `i-1`.
 pub(super) const WORLD: &str = "
@@ -193,4 +197,30 @@ pub(super) fn rules(desired: &Desired, port: u16) -> Vec<String> {
         .iter()
         .map(|rule| rule.rule.to_string())
         .collect()
+}
+
+/// A load balancer as AWS holds it.
+pub(crate) fn live(state: LoadBalancerState) -> Observed {
+    Observed {
+        load_balancers: vec![LiveLoadBalancer {
+            arn: "arn:lb".into(),
+            spec: load_balancer(),
+            dns_name: "Web-1.eu-west-1.elb.amazonaws.com".to_owned(),
+            hosted_zone_id: "Z1".to_owned(),
+            state,
+            listeners: BTreeMap::new(),
+        }],
+        ..Observed::default()
+    }
+}
+
+/// An internal load balancer without anything.
+pub(crate) fn load_balancer() -> LoadBalancer {
+    LoadBalancer {
+        name: "k8s-shop-web-1".to_owned(),
+        scheme: Scheme::Internal,
+        subnets: BTreeSet::new(),
+        security_groups: BTreeSet::new(),
+        tags: Tags::new(),
+    }
 }

@@ -22,7 +22,7 @@ pub mod endpoints;
 pub mod facts;
 pub mod finding;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 pub mod group;
 pub mod index;
 pub mod limits;
@@ -44,7 +44,6 @@ pub mod settings;
 pub mod snapshot;
 pub mod spec;
 mod subnets;
-mod tags;
 mod target_groups;
 pub mod targets;
 pub mod values;

@@ -6,6 +6,7 @@
 //! wishes in them; `plan` compares the two.
 
 mod live;
+mod tags;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,8 +15,7 @@ use std::sync::Arc;
 pub use live::{
     Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed,
 };
-
-pub use super::tags::Tags;
+pub use tags::Tags;
 
 /// An Amazon Resource Name, as AWS answered it; cheap to copy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

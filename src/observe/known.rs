@@ -209,8 +209,8 @@ mod tests {
     use super::super::Periods;
     use super::super::tests::target_group;
     use super::*;
+    use crate::model::fixtures::live;
     use crate::model::spec::LiveTargetGroup;
-    use crate::report::tests::live;
 
     /// What is made of a group.
     #[derive(Clone, Debug)]

@@ -389,7 +389,7 @@ mod tests {
             } else {
                 LoadBalancerState::Provisioning
             };
-            let mut lb = crate::report::tests::live(state).load_balancers.remove(0);
+            let mut lb = crate::model::fixtures::live(state).load_balancers.remove(0);
             lb.arn = Arn::from(format!("lb-{id}"));
             lb.spec.name = name.to_string();
             lb

@@ -2,32 +2,9 @@
 
 use super::*;
 use crate::model::finding::{Effect, Reason};
-use crate::model::spec::{LoadBalancer, Scheme};
-
-/// A load balancer as AWS holds it.
-pub(crate) fn live(state: LoadBalancerState) -> Observed {
-    Observed {
-        load_balancers: vec![LiveLoadBalancer {
-            arn: "arn:lb".into(),
-            spec: load_balancer(),
-            dns_name: "Web-1.eu-west-1.elb.amazonaws.com".to_owned(),
-            hosted_zone_id: "Z1".to_owned(),
-            state,
-            listeners: BTreeMap::new(),
-        }],
-        ..Observed::default()
-    }
-}
-
-fn load_balancer() -> LoadBalancer {
-    LoadBalancer {
-        name: "k8s-shop-web-1".to_owned(),
-        scheme: Scheme::Internal,
-        subnets: BTreeSet::new(),
-        security_groups: BTreeSet::new(),
-        tags: crate::model::spec::Tags::new(),
-    }
-}
+pub(crate) use crate::model::fixtures::live;
+use crate::model::fixtures::load_balancer;
+use crate::model::spec::Scheme;
 
 /// A group of `shop/web` that is served.
 pub(crate) fn served() -> Desired {
