@@ -196,7 +196,9 @@ async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
     has_opened(&scene, &[(8080, 8090)]).await;
     let calls = scene.calls();
     let of = |action: &'static str| calls.iter().filter(move |call| call.action == action);
-    let closes = of("RevokeSecurityGroupIngress").next().unwrap().started;
+    // The rule that was there before goes for the wider one in its place.
+    assert_eq!(of("RevokeSecurityGroupIngress").count(), 2);
+    let closes = of("RevokeSecurityGroupIngress").last().unwrap().started;
     let before = of("ModifyTargetGroup").all(|call| call.ended < closes);
     assert_eq!(of("ModifyTargetGroup").count(), 2, "{:#?}", scene.actions());
     assert!(before, "{:#?}", scene.actions());
