@@ -33,12 +33,32 @@ struct Records {
     at: BTreeMap<Place, Instant>,
     /// Known ones that are to be read before they are believed again.
     stale: BTreeSet<Place>,
+    /// Those that are other than they were when that was last asked, or in
+    /// doubt since.
+    changed: BTreeSet<Place>,
     next_verification: Instant,
     /// Zones that are longer to list than their hosts are to ask for.
     long_zones: BTreeSet<String>,
 }
 
 impl Records {
+    /// What is known of a host, in all zones.
+    fn of_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a Place, &'a HostRecords)> {
+        let from_here = self.known.range(Place::new(host, "")..);
+        from_here.take_while(move |(place, _)| place.host == host)
+    }
+
+    /// Where something is known of a host.
+    fn places_of(&self, host: &str) -> Vec<Place> {
+        self.of_host(host).map(|(place, _)| place.clone()).collect()
+    }
+
+    fn forget(&mut self, place: &Place) {
+        self.known.remove(place);
+        self.at.remove(place);
+        self.stale.remove(place);
+    }
+
     /// Known hosts of a zone, if they are so many that the zone is listed.
     fn many_in(&self, zone: &str) -> BTreeSet<String> {
         if self.long_zones.contains(zone) {
@@ -85,6 +105,7 @@ impl Dns {
                 known: ObservedRecords::new(),
                 at: BTreeMap::new(),
                 stale: BTreeSet::new(),
+                changed: BTreeSet::new(),
                 next_verification: Instant::now() + first_verification,
                 long_zones: BTreeSet::new(),
             }),
@@ -132,7 +153,7 @@ impl Dns {
         for (place, read) in join_all(zones).await.into_iter().flatten() {
             match read {
                 Ok(read) => {
-                    let read = self.take_in(&place, read, begun).0;
+                    let read = self.take_in(&place, read, begun, true).0;
                     recalled.records.insert(place, read);
                 }
                 Err(error) if error.class == Class::Gone => {
@@ -147,40 +168,47 @@ impl Dns {
         recalled
     }
 
-    /// Notes what an accepted change has made of records.
-    pub fn remember(&self, change: impl FnOnce(&mut ObservedRecords)) {
+    /// Notes what an accepted change has made of the records of a host.
+    pub fn remember(&self, place: &Place, change: impl FnOnce(&mut HostRecords)) {
         let mut records = lock(&self.records);
-        let before = records.known.clone();
-        change(&mut records.known);
-        let now = Instant::now();
-        let Records { known, at, .. } = &mut *records;
-        for (place, after) in known.iter() {
-            if before.get(place) != Some(after) {
-                at.insert(place.clone(), now);
-            }
-        }
-        at.retain(|place, _| known.contains_key(place));
+        change(records.known.entry(place.clone()).or_default());
+        records.at.insert(place.clone(), Instant::now());
+        records.changed.insert(place.clone());
     }
 
     /// A host is read before its records are used again. Until then it counts
     /// as it was known: what may be ours is not forgotten.
     pub fn mark_stale(&self, place: &Place) {
-        lock(&self.records).stale.insert(place.clone());
+        let mut records = lock(&self.records);
+        records.stale.insert(place.clone());
+        records.changed.insert(place.clone());
     }
 
-    /// Forgets what nobody asks for any more; it is not read again in the
-    /// background.
-    pub fn retain(&self, keep: impl Fn(&Place) -> bool) {
+    /// Forgets of these hosts what nobody asks for any more; it is not read
+    /// again in the background.
+    pub fn retain(&self, hosts: &BTreeSet<String>, keep: impl Fn(&Place) -> bool) {
         let mut records = lock(&self.records);
-        records.known.retain(|place, _| keep(place));
-        records.at.retain(|place, _| keep(place));
-        records.stale.retain(|place| keep(place));
+        for host in hosts {
+            for place in records.places_of(host) {
+                if !keep(&place) {
+                    records.forget(&place);
+                }
+            }
+        }
     }
 
     /// A zone does not exist any more, and so none of its records does; zones
     /// are listed before one is chosen again.
     pub fn zone_is_gone(&self, zone: &str) {
-        self.retain(|place| place.zone != zone);
+        {
+            let mut records = lock(&self.records);
+            let gone = records.known.keys().chain(&records.stale);
+            let gone: BTreeSet<Place> = gone.filter(|p| p.zone == zone).cloned().collect();
+            for place in gone {
+                records.forget(&place);
+                records.changed.insert(place);
+            }
+        }
         lock(&self.zones).forget();
     }
 
@@ -232,29 +260,66 @@ impl Dns {
     }
 
     fn compare(&self, place: Place, read: HostRecords, begun: Instant, looked: &mut Looked) {
-        if self.take_in(&place, read, begun).1 {
+        if self.take_in(&place, read, begun, false).1 {
             looked.differ.push(place);
         }
     }
 
     /// Remembers a read, unless the host was written since it began; answers
-    /// what is remembered now and whether it is other than before.
-    fn take_in(&self, place: &Place, read: HostRecords, begun: Instant) -> (HostRecords, bool) {
+    /// what is remembered now and whether it is other than before. `asked`:
+    /// whether the one who works with it has asked for it.
+    fn take_in(
+        &self,
+        place: &Place,
+        read: HostRecords,
+        begun: Instant,
+        asked: bool,
+    ) -> (HostRecords, bool) {
         let mut records = lock(&self.records);
+        if asked {
+            records.changed.remove(place);
+        }
         let written = records.at.get(place).is_some_and(|at| *at > begun);
         if written && let Some(known) = records.known.get(place) {
             return (known.clone(), false);
         }
-        records.stale.remove(place);
+        let was_stale = records.stale.remove(place);
         records.at.insert(place.clone(), begun);
         let before = records.known.insert(place.clone(), read.clone());
+        if !asked && (was_stale || before.as_ref() != Some(&read)) {
+            records.changed.insert(place.clone());
+        }
         let differs = before.is_some_and(|before| before != read);
         (read, differs)
     }
 
-    /// All that is remembered; makes no call.
-    pub fn remembered(&self) -> ObservedRecords {
-        lock(&self.records).known.clone()
+    /// What is remembered of hosts; makes no call.
+    pub fn remembered(&self, hosts: &BTreeSet<String>) -> ObservedRecords {
+        let records = lock(&self.records);
+        let known = hosts.iter().flat_map(|host| records.of_host(host));
+        known.map(|(p, read)| (p.clone(), read.clone())).collect()
+    }
+
+    /// Where something is remembered of hosts.
+    pub fn places(&self, hosts: &BTreeSet<String>) -> BTreeSet<Place> {
+        let records = lock(&self.records);
+        let places = hosts.iter().flat_map(|host| records.places_of(host));
+        places.collect()
+    }
+
+    /// All hosts of which something is remembered.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        let records = lock(&self.records);
+        let hosts = records.known.keys().map(|place| &place.host);
+        hosts.cloned().collect()
+    }
+
+    /// Hosts of which something else is remembered than when this was last
+    /// asked, whichever read or write has come to it, or of which something is
+    /// in doubt since.
+    pub fn take_changed(&self) -> BTreeSet<String> {
+        let changed = std::mem::take(&mut lock(&self.records).changed);
+        changed.into_iter().map(|place| place.host).collect()
     }
 }
 

@@ -33,7 +33,7 @@ const MOST_PERCENT: usize = 30;
 pub(super) type Hosts = BTreeMap<GroupId, BTreeSet<String>>;
 
 /// What the book keeps of them.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Unstated {
     /// Groups that were compared.
     met: BTreeSet<GroupId>,
@@ -138,7 +138,8 @@ impl Records {
         let may_go = may_go(&places, hosts, records, cx);
         let stays: BTreeSet<Place> = places.difference(&may_go).cloned().collect();
         records.retain(|place, _| !stays.contains(place));
-        self.dns.retain(|place| !stays.contains(place));
+        let hosts = stays.iter().map(|place| place.host.clone()).collect();
+        self.dns.retain(&hosts, |place| !stays.contains(place));
         may_go
     }
 }
