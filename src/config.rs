@@ -378,13 +378,7 @@ mod tests {
         ])
         .unwrap();
         let tags: Vec<_> = settings.model.default_tags.iter().collect();
-        assert_eq!(
-            tags,
-            [
-                (&"cost".into(), &"1".into()),
-                (&"team".into(), &"web".into())
-            ]
-        );
+        assert_eq!(tags, [("cost", "1"), ("team", "web")]);
         assert_eq!(settings.model.default_scheme, Scheme::InternetFacing);
         assert_eq!(settings.model.default_target_type, TargetType::Ip);
         let dns = settings.model.dns.unwrap();

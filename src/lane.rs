@@ -29,6 +29,16 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 6] = [
+        Self::Targets,
+        Self::Edit,
+        Self::Pending,
+        Self::Creation,
+        Self::Restart,
+        Self::Verification,
+    ];
+
     /// Whether somebody waits for it who changed something just now; the
     /// others make way.
     pub fn is_live(self) -> bool {

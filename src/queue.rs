@@ -99,39 +99,66 @@ struct Waits {
     lane: Lane,
     /// Its place among those that are ready, once its silence is over.
     place: Option<u64>,
+    /// Whether it waits for room, once it is ready.
+    counts: bool,
 }
+
+/// Keys that are ready, in the order in which they run.
+type Ready<K> = BTreeMap<(Lane, u64), K>;
 
 struct State<K> {
     /// What runs, to make it more urgent.
     running: HashMap<K, Promote>,
     waiting: HashMap<K, Waits>,
-    /// Keys that run as soon as there is room, in the order in which they do.
-    ready: BTreeMap<(Lane, u64), K>,
+    /// Keys that run as soon as there is room in their lane.
+    ready: Ready<K>,
+    /// Keys that run as soon as they do not run any more.
+    free: Ready<K>,
     /// Keys that became ready so far.
     came: u64,
 }
 
 impl<K: Clone + Eq + Hash> State<K> {
     /// The key's silence is over. Without an entry it has run since.
-    fn is_ready(&mut self, key: K) {
+    fn is_ready(&mut self, key: K, counts: bool) {
         if let Some(waits) = self.waiting.get_mut(&key)
             && waits.place.is_none()
         {
             self.came += 1;
             waits.place = Some(self.came);
-            self.ready.insert((waits.lane, self.came), key);
+            waits.counts = counts;
+            let ready = if counts {
+                &mut self.ready
+            } else {
+                &mut self.free
+            };
+            ready.insert((waits.lane, self.came), key);
         }
     }
 
-    /// Begins with the next key that `may` run in its lane.
-    fn next(&mut self, may: impl Fn(&K, Lane) -> bool) -> Option<(K, Lane, Turn)> {
+    /// Begins with the next key, of those that wait for room one in whose lane
+    /// there is some. Looks at no more keys than there are lanes and runs.
+    fn next(&mut self, has_room: impl Fn(Lane) -> bool) -> Option<(K, Lane, Turn)> {
         let running = &self.running;
-        let place = self
-            .ready
-            .iter()
-            .find(|((lane, _), key)| !running.contains_key(key) && may(key, *lane))
-            .map(|(place, _)| *place)?;
-        let key = self.ready.remove(&place)?;
+        let runs_not = |(_, key): &(&(Lane, u64), &K)| !running.contains_key(*key);
+        let free = self.free.iter().find(runs_not);
+        let lanes = Lane::ALL.into_iter().filter(|lane| has_room(*lane));
+        let mut ready = lanes.filter_map(|lane| {
+            let mut of_lane = self.ready.range((lane, 0)..=(lane, u64::MAX));
+            of_lane.find(runs_not)
+        });
+        let (place, counts) = match (free, ready.next()) {
+            (Some((free, _)), Some((ready, _))) if ready < free => (*ready, true),
+            (Some((free, _)), _) => (*free, false),
+            (None, Some((ready, _))) => (*ready, true),
+            (None, None) => return None,
+        };
+        let ready = if counts {
+            &mut self.ready
+        } else {
+            &mut self.free
+        };
+        let key = ready.remove(&place)?;
         // Before the run looks at anything: a wake-up from here on asks for
         // another run.
         self.waiting.remove(&key);
@@ -174,7 +201,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 state: Mutex::new(State {
                     running: HashMap::new(),
                     waiting: HashMap::new(),
-                    ready: BTreeMap::new(),
+                    ready: Ready::new(),
+                    free: Ready::new(),
                     came: 0,
                 }),
                 moved: Notify::new(),
@@ -219,6 +247,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                     due: run_at,
                     lane,
                     place: None,
+                    counts: true,
                 });
             }
             Entry::Occupied(mut slot) => {
@@ -227,9 +256,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 waits.lane = before.min(lane);
                 if let Some(place) = waits.place {
                     if waits.lane != before {
-                        let lane = waits.lane;
-                        if let Some(key) = state.ready.remove(&(before, place)) {
-                            state.ready.insert((lane, place), key);
+                        let ready = if waits.counts {
+                            &mut state.ready
+                        } else {
+                            &mut state.free
+                        };
+                        if let Some(key) = ready.remove(&(before, place)) {
+                            ready.insert((waits.lane, place), key);
                         }
                         self.shared.moved.notify_one();
                     }
@@ -309,8 +342,7 @@ impl<K: Clone + Eq + Hash> Work<K> {
         let mut runs = FuturesUnordered::new();
         loop {
             loop {
-                let may = |key: &K, lane| !counts(key) || pace.has_place(&taken, lane);
-                let next = queue.state().next(may);
+                let next = queue.state().next(|lane| pace.has_place(&taken, lane));
                 let Some((key, lane, turn)) = next else {
                     break;
                 };
@@ -350,7 +382,8 @@ impl<K: Clone + Eq + Hash> Work<K> {
                 }
                 key = scheduler.next() => {
                     let Some(key) = key else { break };
-                    queue.state().is_ready(key);
+                    let counts = counts(&key);
+                    queue.state().is_ready(key, counts);
                 }
                 () = queue.shared.moved.notified() => {}
             }

@@ -20,7 +20,6 @@ mod start;
 mod words;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,10 +31,8 @@ use crate::apply::{self, Announced, Applied, BackendReady, Work as WorkOf};
 use crate::aws::{Aws, Class, Error};
 use crate::key::Key;
 use crate::lane::{self, Lane, Turn};
-use crate::model;
 use crate::model::applied::spoken_for;
 use crate::model::desired::{Desired, Intent};
-use crate::model::facts::Facts;
 use crate::model::finding::{Finding, NAME_TAKEN, Reason};
 use crate::model::group::GroupId;
 use crate::model::index::Indexed;
@@ -88,9 +85,9 @@ pub struct Reconciler {
     models: Models,
     /// What all groups need of the backend group; held while it is looked at.
     shares: tokio::sync::Mutex<Shares>,
-    /// How many Ingresses had gone when what is remembered of them was last
-    /// forgotten.
-    removed: AtomicU64,
+    /// The last of the Ingresses that had gone when what is remembered of them
+    /// was forgotten, last time and the time before.
+    removed: Mutex<[u64; 2]>,
 }
 
 impl Reconciler {
@@ -182,20 +179,6 @@ impl Reconciler {
             return Ok(Arc::unwrap_or_clone(desired));
         }
         Ok(Arc::unwrap_or_clone(desired))
-    }
-
-    /// What should be for a group, without the leavers that are another
-    /// controller's; `None` where nobody is left. Of one among so many that it
-    /// is not kept.
-    fn desired_in_all(
-        &self,
-        group: &GroupId,
-        snapshot: &Indexed,
-        facts: &Facts,
-    ) -> Option<Desired> {
-        let mut desired = model::build_indexed(group, snapshot, facts, &self.settings);
-        self.counts_in_all(&mut desired, snapshot)
-            .then_some(desired)
     }
 
     /// What is to be done. A group that goes and has nobody left to be held
@@ -391,11 +374,7 @@ impl Reconciler {
             let error = format!("{:#}", anyhow::Error::new(error));
             tracing::warn!(error, "cannot take away an IngressGroup");
         }
-        let removed = snapshot.removed();
-        if self.removed.swap(removed, Ordering::Relaxed) != removed {
-            reporter.forget_missing(&snapshot);
-            self.forget_missing(&snapshot);
-        }
+        self.forget_removed(&snapshot);
     }
 
     /// All groups that there is something to do for: those of Ingresses, and

@@ -87,8 +87,7 @@ pub enum Kind {
 fn missing(wished: &Tags, found: &Tags) -> Tags {
     let marks = wished.iter().filter(|(key, _)| ownership::is_mark(key));
     marks
-        .filter(|(key, value)| found.get(*key) != Some(*value))
-        .map(|(key, value)| (key.clone(), value.clone()))
+        .filter(|(key, value)| found.get(key) != Some(*value))
         .collect()
 }
 

@@ -124,9 +124,10 @@ pub(super) fn tags(text: &str) -> Result<Tags, String> {
         if TRACKING.contains(&key) || key.starts_with("aws:") {
             return Err(format!("the tag key {key} is reserved; choose another one"));
         }
-        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+        if tags.contains_key(key) {
             return Err(format!("the tag key {key} is given twice"));
         }
+        tags.insert(key, value);
     }
     Ok(tags)
 }

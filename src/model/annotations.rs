@@ -310,7 +310,7 @@ pub(super) fn shown(value: &str) -> String {
 /// annotation's name.
 pub(super) fn overruled_tags(settings: &Settings, tags: &Tags, place: &str) -> Vec<String> {
     let defaults = &settings.default_tags;
-    let why = |(key, value): (&String, &String)| {
+    let why = |(key, value): (&str, &str)| {
         let why = ownership::overruled(&settings.cluster_name, defaults, key, value)?;
         Some(format!(
             "annotation {PREFIX}tags{place} gives {key} the value \"{}\", which has no effect: \

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::backend::DesiredBackend;
 use super::desired::{Desired, DesiredTargetGroup, Intent};
-use super::facts::Facts;
+use super::facts::{CLUSTER_TAG_PREFIX, Facts};
 use super::names;
 use super::ownership::{self, BACKEND_DESCRIPTION, BACKEND_RULE_DESCRIPTION};
 use super::settings::Settings;
@@ -14,9 +14,6 @@ use super::spec::{
     LiveTargetGroup, Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target,
     TargetType,
 };
-
-/// Prefix of the tag that tells a node's own security group from others.
-const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 
 /// What one load balancer group needs of the shared backend group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -394,7 +391,7 @@ mod tests {
         assert!(group_ports(&desired, None, &facts, &settings()).incomplete);
         let own = KnownSecurityGroup {
             name: "nodes".into(),
-            tags: Tags::from([("kubernetes.io/cluster/harbor".into(), "owned".into())]),
+            tags: Tags::from([("kubernetes.io/cluster/harbor", "owned")]),
         };
         facts.security_groups.insert("sg-9".into(), own);
         let needed = group_ports(&desired, None, &facts, &settings());
@@ -502,7 +499,7 @@ mod tests {
         );
         let group = backend.group.unwrap();
         assert_eq!(group.name, "k8s-traffic-harbor-c1d64b2d4c");
-        assert_eq!(group.tags["elbv2.k8s.aws/resource"], "backend-sg");
+        assert_eq!(group.tags.get("elbv2.k8s.aws/resource"), Some("backend-sg"));
         assert!(group.ingress.is_empty());
     }
 

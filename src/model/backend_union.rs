@@ -64,8 +64,8 @@ pub struct Union {
     ports: BTreeMap<String, Counts<u16>>,
     instances: Counts<String>,
     addresses: Counts<String>,
-    /// Ports that target groups wait for.
-    waited: Counts<u16>,
+    /// Groups by the ports that their target groups wait for.
+    waited: BTreeMap<u16, BTreeSet<GroupId>>,
     needing: usize,
     incomplete: usize,
 }
@@ -77,11 +77,36 @@ impl Union {
         if let Some(share) = &share {
             self.add(share);
         }
+        let ports = share.as_ref().map(|share| share.ports.clone());
         let before = match share {
             Some(share) => self.shares.insert(group.clone(), share),
             None => self.shares.remove(group),
         };
+        let had = before.as_ref().map(|before| &before.ports);
+        self.wait(group, had, &ports.unwrap_or_default());
         before.map(|before| self.take(&before)).unwrap_or_default()
+    }
+
+    /// A group waits for these ports, and not for those that it had any more.
+    fn wait(&mut self, group: &GroupId, had: Option<&BTreeSet<u16>>, ports: &BTreeSet<u16>) {
+        for gone in had
+            .into_iter()
+            .flatten()
+            .filter(|port| !ports.contains(port))
+        {
+            if let Some(groups) = self.waited.get_mut(gone) {
+                groups.remove(group);
+                if groups.is_empty() {
+                    self.waited.remove(gone);
+                }
+            }
+        }
+        let new = ports
+            .iter()
+            .filter(|port| had.is_none_or(|had| !had.contains(port)));
+        for port in new {
+            self.waited.entry(*port).or_default().insert(group.clone());
+        }
     }
 
     fn add(&mut self, share: &Share) {
@@ -101,9 +126,6 @@ impl Union {
         for id in addresses {
             self.addresses.add(id);
         }
-        for port in &share.ports {
-            self.waited.add(port);
-        }
         self.needing += usize::from(share.needed.needs_group);
         self.incomplete += usize::from(share.needed.incomplete);
     }
@@ -118,9 +140,6 @@ impl Union {
                     self.ports.remove(id);
                 }
             }
-        }
-        for port in &share.ports {
-            self.waited.take(port);
         }
         self.needing -= usize::from(share.needed.needs_group);
         self.incomplete -= usize::from(share.needed.incomplete);
@@ -157,9 +176,8 @@ impl Union {
 
     /// The groups whose target groups wait for one of these ports.
     pub fn waiting_for(&self, ports: &BTreeSet<u16>) -> BTreeSet<GroupId> {
-        let shares = self.shares.iter();
-        let waiting = shares.filter(|(_, share)| !share.ports.is_disjoint(ports));
-        waiting.map(|(group, _)| group.clone()).collect()
+        let waiting = ports.iter().filter_map(|port| self.waited.get(port));
+        waiting.flatten().cloned().collect()
     }
 
     /// What should be.
@@ -177,7 +195,7 @@ impl Union {
     /// The ports that nothing is missing for any more: each is open wherever
     /// it should be.
     pub fn open_ports(&self, observed: &ObservedBackend) -> BTreeSet<u16> {
-        let mut open: BTreeSet<u16> = self.waited.0.keys().copied().collect();
+        let mut open: BTreeSet<u16> = self.waited.keys().copied().collect();
         for (id, ports) in &self.ports {
             let rules = observed.rules.get(id);
             let ranges: Vec<(u16, u16)> = rules
@@ -266,6 +284,11 @@ mod tests {
                 let closed: BTreeSet<u16> = closed.copied().collect();
                 let open = waited.difference(&closed).copied().collect();
                 prop_assert_eq!(union.open_ports(&ObservedBackend::default()), open);
+                for port in 1..6 {
+                    let waiting = shares.iter().filter(|(_, share)| share.ports.contains(&port));
+                    let waiting: BTreeSet<GroupId> = waiting.map(|(group, _)| group.clone()).collect();
+                    prop_assert_eq!(union.waiting_for(&[port].into()), waiting);
+                }
             }
         }
     }

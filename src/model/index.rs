@@ -9,16 +9,19 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend, IngressClass};
 
+use super::annotations;
+use super::changes::Changes;
 use super::endpoints::{EndpointSlice, Pod};
 use super::finding::{Finding, Reason};
 use super::group::GroupId;
 use super::map::Map;
-use super::membership::{self, Place};
+use super::membership::{self, ClassOf, Place};
+use super::relation::Relation;
 use super::settings::Settings;
 use super::snapshot::{Snapshot, TargetGroupBinding, named};
-use super::spec::ObjectName;
+use super::spec::{ObjectName, TargetType};
 
 /// A snapshot with its index; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -26,9 +29,9 @@ pub struct Indexed {
     /// What Kubernetes says.
     pub snapshot: Snapshot,
     index: Index,
-    changes: Changes,
-    /// How many Ingresses have gone so far.
-    removed: u64,
+    changes: Changes<GroupId>,
+    /// Ingresses that have gone.
+    removed: Changes<ObjectName>,
 }
 
 impl Deref for Indexed {
@@ -47,7 +50,7 @@ impl Indexed {
             snapshot,
             index,
             changes: Changes::default(),
-            removed: 0,
+            removed: Changes::default(),
         }
     }
 
@@ -57,13 +60,14 @@ impl Indexed {
     }
 
     /// When which group changed.
-    pub fn changes(&self) -> &Changes {
+    pub fn changes(&self) -> &Changes<GroupId> {
         &self.changes
     }
 
-    /// How many Ingresses have gone since the process began.
-    pub fn removed(&self) -> u64 {
-        self.removed
+    /// Which Ingresses have gone since the process began, and when. One of the
+    /// same name may have come since.
+    pub fn removed(&self) -> &Changes<ObjectName> {
+        &self.removed
     }
 
     /// Notes that what a group is built from has changed.
@@ -83,18 +87,39 @@ impl Indexed {
         }
         if let Some(new) = new {
             self.index.enter(new, &self.snapshot, settings);
-        } else {
-            self.removed += 1;
+        } else if let Some(old) = old {
+            self.removed.note(&named(&old.metadata), 0);
         }
     }
 
-    /// An IngressClass changed: whose any Ingress is may be another now.
-    pub fn classes_changed(&mut self, settings: &Settings) {
-        let fresh = Index::of_ingresses(&self.snapshot, settings);
-        self.index.groups = fresh.groups;
-        self.index.of_ingress = fresh.of_ingress;
-        self.index.users = fresh.users;
-        self.index.strays = fresh.strays;
+    /// An IngressClass changed: whose the Ingresses of it are may be another
+    /// now.
+    pub fn class_changed(
+        &mut self,
+        old: Option<&IngressClass>,
+        new: Option<&IngressClass>,
+        settings: &Settings,
+    ) {
+        let concerned = self.index.of_classes(old, new);
+        let concerned: Vec<ObjectName> = concerned.cloned().collect();
+        for name in concerned {
+            if let Some(ingress) = self.snapshot.ingresses.get(&name) {
+                self.index.leave(ingress);
+                self.index.enter(ingress, &self.snapshot, settings);
+            }
+        }
+    }
+
+    /// A Service came, went or changed: what the targets of its users are may
+    /// be another now.
+    pub fn service_changed(&mut self, service: &ObjectName, settings: &Settings) {
+        let users: Vec<ObjectName> = self.index.users.of(service).cloned().collect();
+        for name in users {
+            if let Some(ingress) = self.snapshot.ingresses.get(&name) {
+                let index = &mut self.index;
+                index.look_at_nodes(name, ingress, &self.snapshot, settings);
+            }
+        }
     }
 
     /// EndpointSlices of a Service changed.
@@ -112,10 +137,10 @@ impl Indexed {
             return;
         }
         if let Some(old) = old {
-            self.index.addresses.remove(&(old, name.clone()));
+            self.index.addresses.take(old, name.clone());
         }
         if let Some(new) = new {
-            self.index.addresses.insert((new, name.clone()), ());
+            self.index.addresses.add(new, name.clone());
         }
     }
 
@@ -151,17 +176,23 @@ pub struct Index {
     /// The groups that an Ingress has to do with; without those of others.
     of_ingress: Map<ObjectName, Arc<BTreeSet<GroupId>>>,
     /// The Ingresses with groups that name a Service.
-    users: Map<ObjectName, Names>,
+    users: Relation<ObjectName>,
+    /// All Ingresses by the IngressClass that tells whose they are.
+    of_class: Relation<ClassOf>,
+    /// The Ingresses with groups that have nodes for targets.
+    on_nodes: Map<ObjectName, ()>,
+    /// The Ingresses with groups that name security groups.
+    choosy: Map<ObjectName, ()>,
     /// What is wrong with Ingresses that are in no group.
     strays: Map<ObjectName, Finding>,
     /// The pods and nodes of the endpoints of a Service that are not ready.
     waiting: Map<ObjectName, Arc<Waiting>>,
     /// The Services that have an endpoint of a pod which is not ready.
-    of_pod: Map<ObjectName, Names>,
+    of_pod: Relation<ObjectName>,
     /// The Services that have an endpoint on a node which is not ready.
-    of_node: Map<String, Names>,
+    of_node: Relation<String>,
     /// The pods by their addresses.
-    addresses: Map<(IpAddr, ObjectName), ()>,
+    addresses: Relation<IpAddr>,
     /// Groups of another controller, with the number of their bindings.
     left_alone: Map<GroupId, usize>,
 }
@@ -176,30 +207,30 @@ struct Waiting {
 impl Index {
     /// The index of a snapshot.
     pub fn of(snapshot: &Snapshot, settings: &Settings) -> Self {
-        let mut index = Self::of_ingresses(snapshot, settings);
-        for (service, slices) in snapshot.endpoint_slices.iter() {
-            index.endpoints(service, slices);
-        }
-        let pods = snapshot.pods.iter();
-        let addresses = pods.filter_map(|(name, pod)| Some(((pod.address?, name.clone()), ())));
-        index.addresses.extend(addresses);
-        let bindings = snapshot.target_group_bindings.iter();
-        for group in bindings.filter_map(membership::group_of_binding) {
-            index.left_alone.change(group, |count| *count += 1);
-        }
-        index
-    }
-
-    fn of_ingresses(snapshot: &Snapshot, settings: &Settings) -> Self {
         let mut index = Self::default();
         for ingress in snapshot.ingresses.values() {
             index.enter(ingress, snapshot, settings);
+        }
+        for (service, slices) in snapshot.endpoint_slices.iter() {
+            index.endpoints(service, slices);
+        }
+        for (name, pod) in snapshot.pods.iter() {
+            if let Some(address) = pod.address {
+                index.addresses.add(address, name.clone());
+            }
+        }
+        let bindings = snapshot.target_group_bindings.values();
+        for group in bindings.filter_map(|binding| membership::group_of_binding(binding)) {
+            index.left_alone.change(group, |count| *count += 1);
         }
         index
     }
 
     fn enter(&mut self, ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) {
         let name = named(&ingress.metadata);
+        if let Some(class) = membership::asked_class(ingress) {
+            self.of_class.add(class, name.clone());
+        }
         let mut groups: BTreeSet<GroupId> =
             membership::finalizer_groups(ingress).into_iter().collect();
         match membership::group_of(ingress, snapshot, settings) {
@@ -219,14 +250,42 @@ impl Index {
         }
         for service in services_of(ingress) {
             let service = ObjectName::new(&name.namespace, service);
-            add(&mut self.users, &service, &name);
+            self.users.add(service, name.clone());
         }
-        self.of_ingress.insert(name, Arc::new(groups));
+        self.of_ingress.insert(name.clone(), Arc::new(groups));
+        if names_security_groups(ingress) {
+            self.choosy.insert(name.clone(), ());
+        }
+        self.look_at_nodes(name, ingress, snapshot, settings);
+    }
+
+    /// Notes whether an Ingress with groups has nodes for targets.
+    fn look_at_nodes(
+        &mut self,
+        name: ObjectName,
+        ingress: &Ingress,
+        snapshot: &Snapshot,
+        settings: &Settings,
+    ) {
+        let has = has_instance_targets(&name, ingress, snapshot, settings);
+        if has == self.on_nodes.contains_key(&name) {
+            return;
+        }
+        if has {
+            self.on_nodes.insert(name, ());
+        } else {
+            self.on_nodes.remove(&name);
+        }
     }
 
     fn leave(&mut self, ingress: &Ingress) {
         let name = named(&ingress.metadata);
+        if let Some(class) = membership::asked_class(ingress) {
+            self.of_class.take(class, name.clone());
+        }
         self.strays.remove(&name);
+        self.on_nodes.remove(&name);
+        self.choosy.remove(&name);
         let Some(groups) = self.of_ingress.remove(&name) else {
             return;
         };
@@ -235,17 +294,17 @@ impl Index {
         }
         for service in services_of(ingress) {
             let service = ObjectName::new(&name.namespace, service);
-            take(&mut self.users, &service, &name);
+            self.users.take(service, name.clone());
         }
     }
 
     fn endpoints(&mut self, service: &ObjectName, slices: &[Arc<EndpointSlice>]) {
         if let Some(before) = self.waiting.remove(service) {
             for pod in &before.pods {
-                take(&mut self.of_pod, pod, service);
+                self.of_pod.take(pod.clone(), service.clone());
             }
             for node in &before.nodes {
-                take(&mut self.of_node, node, service);
+                self.of_node.take(node.clone(), service.clone());
             }
         }
         let mut now = Waiting::default();
@@ -258,10 +317,10 @@ impl Index {
             return;
         }
         for pod in &now.pods {
-            add(&mut self.of_pod, pod, service);
+            self.of_pod.add(pod.clone(), service.clone());
         }
         for node in &now.nodes {
-            add(&mut self.of_node, node, service);
+            self.of_node.add(node.clone(), service.clone());
         }
         self.waiting.insert(service.clone(), Arc::new(now));
     }
@@ -293,42 +352,59 @@ impl Index {
 
     /// The groups of the Ingresses that name a Service.
     pub fn groups_of_service(&self, service: &ObjectName) -> impl Iterator<Item = &GroupId> {
-        let users = self.users.get(service).into_iter();
-        let users = users.flat_map(|names| names.iter());
+        let users = self.users.of(service);
         users.flat_map(|ingress| self.groups_of(ingress))
+    }
+
+    /// The Ingresses whose that are, a class may tell that was as `old` and is
+    /// as `new`: those that name it, and those that name none where it is, or
+    /// was, the default one.
+    pub fn of_classes(
+        &self,
+        old: Option<&IngressClass>,
+        new: Option<&IngressClass>,
+    ) -> impl Iterator<Item = &ObjectName> + use<'_> {
+        let versions = || [old, new].into_iter().flatten();
+        let name = versions().next().map(|class| named(&class.metadata).name);
+        let naming = name.map(|name| self.of_class.of(&ClassOf::Named(name)));
+        let is_default = versions().any(membership::is_default_class);
+        let nameless = is_default.then(|| self.of_class.of(&ClassOf::Default));
+        naming
+            .into_iter()
+            .flatten()
+            .chain(nameless.into_iter().flatten())
+    }
+
+    /// The Ingresses with groups that have nodes for targets.
+    pub fn on_nodes(&self) -> impl Iterator<Item = &ObjectName> {
+        self.on_nodes.keys()
+    }
+
+    /// The Ingresses with groups that name security groups.
+    pub fn naming_security_groups(&self) -> impl Iterator<Item = &ObjectName> {
+        self.choosy.keys()
     }
 
     /// Whether an Ingress with groups names a Service of a namespace.
     pub fn is_used(&self, namespace: &str) -> bool {
         // Before every name in it.
-        let first = ObjectName::new(namespace, "");
-        let next = self.users.after(&first).next();
-        next.is_some_and(|(service, _)| service.namespace == namespace)
+        let next = self.users.next_from(ObjectName::new(namespace, ""));
+        next.is_some_and(|service| service.namespace == namespace)
     }
 
     /// The Services that have an endpoint of this pod which is not ready.
     pub fn waiting_for_pod(&self, pod: &ObjectName) -> impl Iterator<Item = &ObjectName> {
-        self.of_pod
-            .get(pod)
-            .into_iter()
-            .flat_map(|names| names.iter())
+        self.of_pod.of(pod)
     }
 
     /// The Services that have an endpoint on this node which is not ready.
-    pub fn waiting_on_node(&self, node: &str) -> impl Iterator<Item = &ObjectName> {
-        self.of_node
-            .get(node)
-            .into_iter()
-            .flat_map(|names| names.iter())
+    pub fn waiting_on_node(&self, node: &str) -> impl Iterator<Item = &ObjectName> + use<'_> {
+        self.of_node.of(&node.to_owned())
     }
 
     /// The pods that have an address.
     pub fn pods_at(&self, address: IpAddr) -> impl Iterator<Item = &ObjectName> {
-        // Before every pod's own name.
-        let first = (address, ObjectName::new("", ""));
-        let from_here = self.addresses.after(&first).map(|(entry, ())| entry);
-        let here = from_here.take_while(move |(at, _)| *at == address);
-        here.map(|(_, pod)| pod)
+        self.addresses.of(&address)
     }
 
     /// What is wrong with Ingresses that are in no group: nobody else reports
@@ -394,53 +470,29 @@ pub fn services_of(ingress: &Ingress) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Which group changed when, counted in changes.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    last: u64,
-    of: Map<GroupId, u64>,
-    order: Map<u64, GroupId>,
-    /// Changes up to this one are forgotten.
-    forgotten: u64,
+/// Whether any Service of an Ingress is reached through instances. A value
+/// that cannot be read counts: to wake a group too often is harmless.
+fn has_instance_targets(
+    name: &ObjectName,
+    ingress: &Ingress,
+    snapshot: &Snapshot,
+    settings: &Settings,
+) -> bool {
+    let ip = TargetType::Ip.as_str();
+    let of_ingress = annotations::value(ingress.metadata.annotations.as_ref(), "target-type");
+    services_of(ingress).any(|service| {
+        let service = ObjectName::new(name.namespace.clone(), service);
+        let of_service = snapshot.services.get(&service).and_then(|service| {
+            annotations::value(service.metadata.annotations.as_ref(), "target-type")
+        });
+        of_service
+            .or(of_ingress)
+            .unwrap_or(settings.default_target_type.as_str())
+            != ip
+    })
 }
 
-/// So many more changes are remembered than there are groups.
-const MORE: usize = 1000;
-
-impl Changes {
-    fn note(&mut self, group: &GroupId, groups: usize) {
-        self.last += 1;
-        if let Some(before) = self.of.insert(group.clone(), self.last) {
-            self.order.remove(&before);
-        }
-        self.order.insert(self.last, group.clone());
-        // Groups come and go.
-        if self.order.len() > groups + MORE {
-            let first = self.order.iter().next();
-            if let Some((first, gone)) = first.map(|(at, group)| (*at, group.clone())) {
-                self.forgotten = first;
-                self.order.remove(&first);
-                self.of.remove(&gone);
-            }
-        }
-    }
-
-    /// The last change of all.
-    pub fn last(&self) -> u64 {
-        self.last
-    }
-
-    /// The last change of a group, or one that it did not come after.
-    pub fn of(&self, group: &GroupId) -> u64 {
-        self.of.get(group).copied().unwrap_or(self.forgotten)
-    }
-
-    /// The groups that changed after another change; `None` where that is so
-    /// long ago that it cannot be told.
-    pub fn since(&self, change: u64) -> Option<impl Iterator<Item = &GroupId>> {
-        if change < self.forgotten {
-            return None;
-        }
-        Some(self.order.after(&change).map(|(_, group)| group))
-    }
+/// Whether an Ingress says which security groups its load balancer has.
+fn names_security_groups(ingress: &Ingress) -> bool {
+    annotations::value(ingress.metadata.annotations.as_ref(), "security-groups").is_some()
 }

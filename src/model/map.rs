@@ -209,7 +209,9 @@ impl<K, V> Default for Map<K, V> {
 
 impl<K: PartialEq, V: PartialEq> PartialEq for Map<K, V> {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.iter().eq(other.iter())
+        // Copies have the same chunks.
+        Arc::ptr_eq(&self.chunks, &other.chunks)
+            || (self.len == other.len && self.iter().eq(other.iter()))
     }
 }
 

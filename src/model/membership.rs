@@ -25,7 +25,8 @@ const DEFAULT_CLASS_ANNOTATION: &str = "ingressclass.kubernetes.io/is-default-cl
 /// API group and kind of the parameters that a class may have.
 const PARAMETERS: (&str, &str) = ("elbv2.k8s.aws", "IngressClassParams");
 
-const STACK_LABEL: &str = "ingress.k8s.aws/stack";
+/// Prefix of the labels that say which group a TargetGroupBinding is of.
+pub const STACK_LABEL: &str = "ingress.k8s.aws/stack";
 const STACK_NAMESPACE_LABEL: &str = "ingress.k8s.aws/stack-namespace";
 const STACK_NAME_LABEL: &str = "ingress.k8s.aws/stack-name";
 
@@ -250,8 +251,8 @@ pub fn of_group_among<'a>(
 pub fn groups_of_bindings(snapshot: &Snapshot) -> BTreeSet<GroupId> {
     snapshot
         .target_group_bindings
-        .iter()
-        .filter_map(group_of_binding)
+        .values()
+        .filter_map(|binding| group_of_binding(binding))
         .collect()
 }
 
@@ -316,13 +317,33 @@ enum Class {
     WithParameters(String),
 }
 
+/// The IngressClass that tells whose an Ingress is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ClassOf {
+    /// The default one.
+    Default,
+    /// The one of this name.
+    Named(String),
+}
+
+/// The IngressClass that tells whose an Ingress is; `None` where an annotation
+/// does.
+pub fn asked_class(ingress: &Ingress) -> Option<ClassOf> {
+    if class_annotation(ingress).is_some() {
+        return None;
+    }
+    let spec = ingress.spec.as_ref();
+    let named = spec.and_then(|spec| spec.ingress_class_name.clone());
+    Some(named.map_or(ClassOf::Default, ClassOf::Named))
+}
+
+fn class_annotation(ingress: &Ingress) -> Option<&String> {
+    let annotations = ingress.metadata.annotations.as_ref();
+    annotations.and_then(|annotations| annotations.get(CLASS_ANNOTATION))
+}
+
 fn class_of(ingress: &Ingress, snapshot: &Snapshot, settings: &Settings) -> Class {
-    let annotation = ingress
-        .metadata
-        .annotations
-        .as_ref()
-        .and_then(|annotations| annotations.get(CLASS_ANNOTATION));
-    if let Some(class) = annotation {
+    if let Some(class) = class_annotation(ingress) {
         // An empty setting stands for the class that everybody writes, too.
         let ours = *class == settings.ingress_class
             || (settings.ingress_class.is_empty() && class == "alb");
@@ -349,14 +370,7 @@ fn default_class(snapshot: &Snapshot, settings: &Settings) -> Class {
     let defaults: Vec<_> = snapshot
         .ingress_classes
         .iter()
-        .filter(|(_, class)| {
-            class
-                .metadata
-                .annotations
-                .as_ref()
-                .and_then(|annotations| annotations.get(DEFAULT_CLASS_ANNOTATION))
-                .is_some_and(|value| value == "true")
-        })
+        .filter(|(_, class)| is_default_class(class))
         .collect();
     match defaults.as_slice() {
         [] if settings.ingress_class.is_empty() => Class::Ours,
@@ -372,6 +386,13 @@ fn default_class(snapshot: &Snapshot, settings: &Settings) -> Class {
         }
         _ => Class::Foreign,
     }
+}
+
+/// Whether a class is that of the Ingresses that name none.
+pub fn is_default_class(class: &IngressClass) -> bool {
+    let annotations = class.metadata.annotations.as_ref();
+    let value = annotations.and_then(|annotations| annotations.get(DEFAULT_CLASS_ANNOTATION));
+    value.is_some_and(|value| value == "true")
 }
 
 fn is_ours(class: &IngressClass) -> bool {

@@ -89,7 +89,7 @@ impl Merged {
     pub fn tags(&self) -> Tags {
         self.tags
             .iter()
-            .map(|(key, held)| (key.clone(), held.value.clone()))
+            .map(|(key, held)| (key, &held.value))
             .collect()
     }
 
@@ -133,12 +133,9 @@ impl Merged {
                 member.default_action.as_ref(),
                 by,
             );
-            for (key, value) in &wishes.tags {
-                merged
-                    .tags
-                    .entry(key.clone())
-                    .or_insert_with(|| value.clone());
-            }
+            let mut tags = wishes.tags.clone();
+            tags.extend(&merged.tags);
+            merged.tags = tags;
             if *protocol == Protocol::Https {
                 hold(&mut merged.ssl_policy, wishes.ssl_policy.as_ref(), by);
                 for certificate in &wishes.certificates {
@@ -154,8 +151,8 @@ impl Merged {
     fn take_tags(&mut self, member: &Member) -> Vec<Finding> {
         let mut notes = Vec::new();
         for (key, value) in &member.wishes.tags {
-            let held = self.tags.entry(key.clone()).or_insert_with(|| Held {
-                value: value.clone(),
+            let held = self.tags.entry(key.to_owned()).or_insert_with(|| Held {
+                value: value.to_owned(),
                 by: member.name.clone(),
             });
             if held.value != *value {

@@ -92,10 +92,12 @@ pub fn tags(
     annotated: &Tags,
 ) -> Tags {
     let mut tags = annotated.clone();
-    tags.extend(defaults.clone());
-    tags.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
-    tags.insert(STACK_TAG.to_owned(), group.to_string());
-    tags.insert(RESOURCE_TAG.to_owned(), resource.to_owned());
+    tags.extend(defaults);
+    tags.extend([
+        (CLUSTER_TAG, cluster),
+        (STACK_TAG, &group.to_string()),
+        (RESOURCE_TAG, resource),
+    ]);
     tags
 }
 
@@ -119,8 +121,10 @@ pub fn overruled(cluster: &str, defaults: &Tags, key: &str, value: &str) -> Opti
 /// All tags of the shared backend security group.
 pub fn backend_tags(cluster: &str, defaults: &Tags) -> Tags {
     let mut tags = defaults.clone();
-    tags.insert(CLUSTER_TAG.to_owned(), cluster.to_owned());
-    tags.insert(SHARED_RESOURCE_TAG.to_owned(), BACKEND_RESOURCE.to_owned());
+    tags.extend([
+        (CLUSTER_TAG, cluster),
+        (SHARED_RESOURCE_TAG, BACKEND_RESOURCE),
+    ]);
     tags
 }
 
@@ -152,13 +156,13 @@ pub fn is_kept(key: &str) -> bool {
 /// nobody's. The group is the value of `ingress.k8s.aws/stack`: with a slash
 /// it is an Ingress alone, for group names have none.
 pub fn group_of_tags(cluster: &str, tags: &Tags) -> Option<GroupId> {
-    if tags.get(CLUSTER_TAG).map(String::as_str) != Some(cluster) {
+    if tags.get(CLUSTER_TAG) != Some(cluster) {
         return None;
     }
     let stack = tags.get(STACK_TAG)?;
     Some(match stack.split_once('/') {
         Some((namespace, name)) => GroupId::Implicit(ObjectName::new(namespace, name)),
-        None => GroupId::Explicit(stack.clone()),
+        None => GroupId::Explicit(stack.to_owned()),
     })
 }
 

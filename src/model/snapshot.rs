@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::endpoints::{EndpointSlice, Pod};
 use super::map::Map;
+use super::membership::STACK_LABEL;
 use super::spec::ObjectName;
 
 /// All objects that decisions depend on; cheap to clone.
@@ -35,16 +36,27 @@ pub struct Snapshot {
     pub namespaces: Map<String, Arc<Namespace>>,
     /// TargetGroupBindings of aws-load-balancer-controller, where its CRD is
     /// installed.
-    pub target_group_bindings: Vec<TargetGroupBinding>,
+    pub target_group_bindings: Map<ObjectName, Arc<TargetGroupBinding>>,
 }
 
 /// The part of a `TargetGroupBinding` (`elbv2.k8s.aws`) that says whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TargetGroupBinding {
-    /// Its name.
-    pub name: ObjectName,
-    /// Its labels; `ingress.k8s.aws/stack…` name the group that made it.
+    /// Its labels `ingress.k8s.aws/stack…`: they name the group that made it.
     pub labels: BTreeMap<String, String>,
+}
+
+impl TargetGroupBinding {
+    /// What the metadata of one says.
+    pub fn of(metadata: &ObjectMeta) -> Self {
+        let labels = metadata.labels.iter().flatten();
+        let counting = labels.filter(|(key, _)| key.starts_with(STACK_LABEL));
+        Self {
+            labels: counting
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
+        }
+    }
 }
 
 /// Label of an EndpointSlice that names its Service.
@@ -142,10 +154,9 @@ impl Snapshot {
             "TargetGroupBinding" => {
                 let metadata = document.get("metadata").cloned().unwrap_or_default();
                 let metadata: ObjectMeta = read(&kind, metadata)?;
-                self.target_group_bindings.push(TargetGroupBinding {
-                    name: named(&metadata),
-                    labels: metadata.labels.unwrap_or_default(),
-                });
+                let binding = TargetGroupBinding::of(&metadata);
+                self.target_group_bindings
+                    .insert(named(&metadata), binding.into());
             }
             _ => {}
         }
@@ -214,7 +225,7 @@ items:
         assert_eq!(snapshot.endpoint_slices[&web].len(), 1);
         assert!(snapshot.nodes.contains_key("a"));
         assert_eq!(
-            snapshot.target_group_bindings[0].labels["ingress.k8s.aws/stack"],
+            snapshot.target_group_bindings[&ObjectName::new("shop", "t")].labels["ingress.k8s.aws/stack"],
             "g"
         );
     }

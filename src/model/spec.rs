@@ -7,15 +7,14 @@
 
 mod live;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 pub use live::{
     Live, LiveListener, LiveLoadBalancer, LiveTargetGroup, LoadBalancerState, Observed,
 };
 
-/// Tags of an AWS resource, key to value.
-pub type Tags = BTreeMap<String, String>;
+pub use super::tags::Tags;
 
 /// An Amazon Resource Name, as AWS answered it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

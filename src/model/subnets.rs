@@ -3,13 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::facts::{Facts, Subnet};
+use super::facts::{CLUSTER_TAG_PREFIX, Facts, MINIMUM_ADDRESSES, Subnet};
 use super::spec::Scheme;
 
-/// Prefix of the tag that says which cluster a subnet is for.
-const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
-/// A load balancer needs this many free addresses to grow.
-const MINIMUM_ADDRESSES: i32 = 8;
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-subnets.html>
 const ORDINARY_LOCALE: &str = "availability-zone";
 
@@ -96,7 +92,7 @@ pub(super) fn discovered(
             .any(|key| key.starts_with(CLUSTER_TAG_PREFIX));
         if is_others && !is_own(subnet) {
             of_others += 1;
-        } else if subnet.available_addresses < MINIMUM_ADDRESSES {
+        } else if subnet.is_full() {
             full += 1;
         } else {
             let best = zones.entry(&subnet.availability_zone).or_insert(subnet);

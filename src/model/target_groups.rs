@@ -327,7 +327,7 @@ impl<'a> Backends<'a> {
                     for message in annotations::overruled_tags(self.cx.settings, &more, &place) {
                         self.find(Effect::Note, Reason::InvalidAnnotation, message);
                     }
-                    tags.extend(more);
+                    tags.extend(&more);
                 }
                 Err(expected) => self.invalid(
                     &Stated {

@@ -60,7 +60,7 @@ pub fn string_map(raw: &str) -> Result<Tags, Expected> {
         Ok(())
     };
     if raw.is_empty() {
-        return Ok(map);
+        return Ok(Tags::new());
     }
     let mut pair = String::new();
     let mut characters = raw.chars();
@@ -82,7 +82,7 @@ pub fn string_map(raw: &str) -> Result<Tags, Expected> {
         }
     }
     add(&pair)?;
-    Ok(map)
+    Ok(map.into_iter().collect())
 }
 
 /// `listen-ports`: a JSON array of objects `{"HTTP": port}` or

@@ -298,8 +298,9 @@ impl Memory {
         let before = std::mem::replace(&mut groups.backend, id);
         if before.is_some() && before != groups.backend {
             let now = Instant::now();
-            for known in groups.known.values_mut() {
-                known.doubt = Some(now);
+            let all: Vec<GroupId> = groups.known.keys().cloned().collect();
+            for group in all {
+                groups.known.change(&group, |known| known.doubt = Some(now));
             }
         }
     }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 
+use super::known::Remembered;
 use super::schedule::Tier;
 use super::{Memory, elb, lock};
 use crate::aws::Error;
 use crate::model::group::GroupId;
-use crate::model::spec::{Arn, LoadBalancer, Observed, Tags, TargetGroup};
+use crate::model::spec::{Arn, LiveTargetGroup, LoadBalancer, Observed, Tags, TargetGroup};
 
 /// Names of our formula, with the tags that go with them. A name holds a hash
 /// over cluster, group and what it is for, so that no two are alike.
@@ -63,6 +64,27 @@ pub(super) struct Belief {
     pub(super) other_targets: BTreeSet<Arn>,
 }
 
+impl Remembered {
+    /// Takes in targets that were only believed. One that was not read is gone
+    /// since the listing: that is read with all else.
+    fn take_in_believed(&mut self, read: impl Iterator<Item = LiveTargetGroup>) {
+        let Some(belief) = &mut self.belief else {
+            return;
+        };
+        let observed = Arc::make_mut(&mut self.observed);
+        for live in read {
+            let mut known = observed.target_groups.iter_mut();
+            if let Some(known) = known.find(|known| known.arn == live.arn) {
+                known.targets = live.targets;
+                belief.other_targets.remove(&live.arn);
+            }
+        }
+        if !belief.other_targets.is_empty() {
+            self.doubt = Some(tokio::time::Instant::now());
+        }
+    }
+}
+
 impl Memory {
     /// Lists the account once, if that was not done yet. Whose a thing of one
     /// of these names is, is not read; of everything else, the tags are.
@@ -75,12 +97,13 @@ impl Memory {
     pub fn believe(&self, group: &GroupId, believed: Believed) {
         let mut groups = lock(&self.groups);
         let listed = groups.listed;
-        let known = groups.known.entry(group.clone()).or_default();
-        known.observed = Arc::new(believed.observed);
-        // It is as old as the listing, for verification.
-        known.read = listed;
-        known.belief = Some(Belief {
-            other_targets: believed.other_targets,
+        groups.known.change(group, |known| {
+            known.observed = Arc::new(believed.observed);
+            // It is as old as the listing, for verification.
+            known.read = listed;
+            known.belief = Some(Belief {
+                other_targets: believed.other_targets,
+            });
         });
     }
 
@@ -111,21 +134,11 @@ impl Memory {
         let read = try_join_all(unread.map(|live| elb::targets(&self.aws, live))).await?;
         {
             let mut groups = lock(&self.groups);
-            if let Some(known) = groups.known.get_mut(group)
-                && let Some(belief) = &mut known.belief
-            {
-                for live in read.into_iter().flatten() {
-                    let observed = Arc::make_mut(&mut known.observed);
-                    let mut known = observed.target_groups.iter_mut();
-                    if let Some(known) = known.find(|known| known.arn == live.arn) {
-                        known.targets = live.targets;
-                        belief.other_targets.remove(&live.arn);
-                    }
-                }
-                if !belief.other_targets.is_empty() {
-                    // One is gone since the listing: that is read with all else.
-                    known.doubt = Some(tokio::time::Instant::now());
-                }
+            if groups.known.contains_key(group) {
+                let read = read.into_iter().flatten();
+                groups
+                    .known
+                    .change(group, |known| known.take_in_believed(read));
             }
         }
         Ok(believed().map(|(observed, _)| observed))

@@ -8,10 +8,11 @@ use aws_sdk_elasticloadbalancingv2::types as sdk;
 use futures::future::try_join3;
 use tokio::time::Instant;
 
-use super::found::differences;
+use super::found::{Found, differences};
+use super::known::Remembered;
 use super::merge::{self, Depth, Kind};
 use super::schedule::Tier;
-use super::{Groups, Memory, Names, Remembered, ec2, elb, lock, normal};
+use super::{Groups, Memory, Names, ec2, elb, lock, normal};
 use crate::aws::Error;
 use crate::model::group::GroupId;
 use crate::model::ownership;
@@ -222,7 +223,7 @@ fn tags_in(tags: &BTreeMap<Arn, Tags>, arn: Option<&str>) -> Tags {
 /// Whether a security group is the one that the cluster's load balancers
 /// share. One of a group is not, whatever tags its Ingresses ask for.
 pub fn is_backend(cluster: &str, group: &Live<SecurityGroup>) -> bool {
-    let tag = |key| group.spec.tags.get(key).map(String::as_str);
+    let tag = |key| group.spec.tags.get(key);
     tag(ownership::CLUSTER_TAG) == Some(cluster)
         && tag(ownership::SHARED_RESOURCE_TAG) == Some(ownership::BACKEND_RESOURCE)
         && tag(ownership::STACK_TAG).is_none()
@@ -245,6 +246,43 @@ fn name_security_groups(observed: &mut Observed, backend: Option<&str>) {
                 group => group,
             })
             .collect();
+    }
+}
+
+/// How what was remembered of a group differs from a listing.
+struct Taken {
+    /// How it differs; `None`: not at all.
+    found: Option<BTreeSet<Found>>,
+    /// Whether a load balancer is in another provisioning state.
+    other_state: bool,
+}
+
+impl Remembered {
+    /// Puts what is listed of a group beside what is remembered.
+    fn take_in_listed(&mut self, listed: &Observed, begun: Instant, tier: Tier) -> Taken {
+        if merge::is_as_listed(&self.observed, listed) {
+            // So it is with most of them most of the time.
+            return Taken {
+                found: None,
+                other_state: false,
+            };
+        }
+        let merged = merge::merge(&self.observed, listed, Depth::Listing, &self.stamps, begun);
+        let found = (!merge::same(&merged, &self.observed)).then(|| match self.doubt {
+            None => differences(tier, &self.observed, &merged),
+            // This process did it itself, maybe.
+            Some(_) => BTreeSet::new(),
+        });
+        if found.is_some() && has_more(&merged, &self.observed) {
+            self.read = None;
+            self.belief = None;
+        }
+        let other_state = merge::other_state(&merged, &self.observed);
+        // Who works with it need not look at the same again.
+        if *self.observed != merged {
+            self.observed = Arc::new(merged);
+        }
+        Taken { found, other_state }
     }
 }
 
@@ -287,37 +325,17 @@ impl Groups {
         let nothing = Observed::default();
         for id in ids {
             let listed = listing.groups.get(&id).unwrap_or(&nothing);
-            let known = self.known.entry(id.clone()).or_insert_with(|| Remembered {
+            let unknown = || Remembered {
                 read: (!first).then_some(begun),
                 ..Remembered::default()
-            });
-            let merged = merge::merge(
-                &known.observed,
-                listed,
-                Depth::Listing,
-                &known.stamps,
-                begun,
-            );
-            if !merge::same(&merged, &known.observed) {
-                if !first {
-                    let found = match known.doubt {
-                        None => differences(tier, &known.observed, &merged),
-                        // This process did it itself, maybe.
-                        Some(_) => BTreeSet::new(),
-                    };
-                    self.drifted.entry(id.clone()).or_default().extend(found);
-                }
-                if has_more(&merged, &known.observed) {
-                    known.read = None;
-                    known.belief = None;
-                }
+            };
+            let taken = |known: &mut Remembered| known.take_in_listed(listed, begun, tier);
+            let taken = self.known.change_or(&id, unknown, taken);
+            if let Some(found) = taken.found.filter(|_| !first) {
+                self.drifted.entry(id.clone()).or_default().extend(found);
             }
-            if merge::other_state(&merged, &known.observed) {
+            if taken.other_state {
                 self.other_state.insert(id);
-            }
-            // Who works with it need not look at the same again.
-            if *known.observed != merged {
-                known.observed = Arc::new(merged);
             }
         }
         self.forget_gone(begun);
@@ -356,7 +374,7 @@ impl Groups {
                 continue;
             };
             let before = self.tags.insert(arn.clone(), (*tags).clone());
-            let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).cloned();
+            let resource = |tags: &Tags| tags.get(ownership::RESOURCE_TAG).map(str::to_owned);
             let same = before.is_some_and(|before| resource(&before) == resource(tags));
             right &= same && owner(cluster, tags).as_ref() == Some(group);
         }
@@ -366,7 +384,7 @@ impl Groups {
     /// Drops what is remembered of groups that AWS holds nothing for any more,
     /// once a read cannot show what this process has deleted.
     pub(super) fn forget_gone(&mut self, now: Instant) {
-        self.known.retain(|_, known| {
+        self.known.retain(|known| {
             !known.observed.is_empty() || known.doubt.is_some() || !known.stamps.are_old(now)
         });
     }

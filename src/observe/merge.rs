@@ -153,6 +153,23 @@ pub fn other_state(a: &Observed, b: &Observed) -> bool {
         .any(|(arn, state)| before.get(arn).is_some_and(|before| before != state))
 }
 
+/// Whether a listing shows all of a group as it is remembered, and nothing
+/// else: then a [merge] leaves it as it is.
+pub fn is_as_listed(remembered: &Observed, listed: &Observed) -> bool {
+    fn alike<T>(a: &[T], b: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+        a.len() == b.len() && a.iter().all(|a| b.iter().any(|b| same(a, b)))
+    }
+    let (a, b) = (remembered, listed);
+    let same_lb = |a: &LiveLoadBalancer, b: &LiveLoadBalancer| {
+        let named = (&a.dns_name, &a.hosted_zone_id, a.state);
+        a.arn == b.arn && a.spec == b.spec && named == (&b.dns_name, &b.hosted_zone_id, b.state)
+    };
+    let same_tg = |a: &LiveTargetGroup, b: &LiveTargetGroup| a.arn == b.arn && a.spec == b.spec;
+    alike(&a.load_balancers, &b.load_balancers, same_lb)
+        && alike(&a.target_groups, &b.target_groups, same_tg)
+        && alike(&a.security_groups, &b.security_groups, |a, b| a == b)
+}
+
 /// How far a read went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -298,6 +315,8 @@ fn target_group(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::spec::{Tags, Target};
 
@@ -361,6 +380,58 @@ mod tests {
             merge(&created, &read, Depth::Full, &stamps, now),
             holding(&[group("sg-1", "changed"), group("sg-2", "as created")])
         );
+    }
+
+    fn listing() -> impl Strategy<Value = Observed> {
+        let lb = |(id, name, is_active): (u8, u8, bool)| {
+            let state = if is_active {
+                LoadBalancerState::Active
+            } else {
+                LoadBalancerState::Provisioning
+            };
+            let mut lb = crate::report::tests::live(state).load_balancers.remove(0);
+            lb.arn = Arn(format!("lb-{id}"));
+            lb.spec.name = name.to_string();
+            lb
+        };
+        let tg = |(id, port): (u8, u16)| {
+            let mut spec = crate::observe::tests::target_group("ns/web-svc:80");
+            spec.port = port;
+            LiveTargetGroup {
+                arn: Arn(format!("tg-{id}")),
+                spec,
+                targets: std::collections::BTreeSet::new(),
+            }
+        };
+        let sg = |(id, name): (u8, u8)| group(&format!("sg-{id}"), &name.to_string());
+        // Of each thing one.
+        let lbs = prop::collection::btree_map(0..2_u8, (0..2_u8, any::<bool>()), 0..2);
+        let tgs = prop::collection::btree_map(0..2_u8, 0..2_u16, 0..3);
+        let sgs = prop::collection::btree_map(0..2_u8, 0..2_u8, 0..2);
+        (lbs, tgs, sgs).prop_map(move |(lbs, tgs, sgs)| Observed {
+            load_balancers: lbs
+                .into_iter()
+                .map(|(id, (name, on))| lb((id, name, on)))
+                .collect(),
+            target_groups: tgs.into_iter().map(tg).collect(),
+            security_groups: sgs.into_iter().map(sg).collect(),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_as_listed_is_left_as_it_is(
+            before in listing(), remembered in listing(), listed in listing(), same in any::<bool>()
+        ) {
+            let now = Instant::now();
+            let mut stamps = Stamps::default();
+            stamps.note(&before, &remembered, now);
+            let listed = if same { remembered.clone() } else { listed };
+            let merged = merge(&remembered, &listed, Depth::Listing, &stamps, now);
+            let is_as_listed = is_as_listed(&remembered, &listed);
+            prop_assert!(!is_as_listed || merged == remembered);
+            prop_assert_eq!(is_as_listed, remembered == listed);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! to whom their load balancer belongs); a read never undoes what this
 //! process wrote since the read began; readers of one thing share one read.
 //!
-//! * [`Memory`] (here and in `listing`): the groups; `belief`: what of them is not
+//! * [`Memory`] (here and in `listing`): the groups, which `known` keeps; `belief`: what of them is not
 //!   read at a start; `verify`: what is read again, when `schedule` says so, and
 //!   what it has `found`.
 //! * `account`: facts of the VPC and the shared backend group; `verdicts`.
@@ -22,6 +22,7 @@ pub mod ec2;
 pub mod elb;
 mod found;
 mod interfaces;
+mod known;
 mod listing;
 mod merge;
 pub mod normal;
@@ -55,8 +56,8 @@ use crate::model::group::GroupId;
 use crate::model::spec::{
     Arn, LiveLoadBalancer, LoadBalancerState, Observed, SecurityGroupRef, Tags,
 };
-use belief::Belief;
-use merge::{Depth, Stamps};
+use known::{Known, Remembered};
+use merge::Depth;
 use schedule::Schedule;
 use shared::Shared;
 
@@ -86,16 +87,14 @@ pub struct Memory {
     account: Mutex<account::Account>,
     /// Held while facts are read.
     reading: Shared,
-    /// Locked after `groups`, where both are.
-    schedule: Mutex<Schedule>,
     /// Whether it was said that tags may not be listed.
     tags_denied: AtomicBool,
 }
 
 /// All groups, and what the account listing left behind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Groups {
-    known: BTreeMap<GroupId, Remembered>,
+    known: Known,
     /// When the last complete listing began.
     listed: Option<Instant>,
     /// Tags of load balancers and target groups of the VPC, ours or not.
@@ -115,27 +114,19 @@ struct Groups {
     other_state: BTreeSet<GroupId>,
 }
 
-/// One group.
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    /// Shared with whoever works with it; never the same after a change.
-    observed: Arc<Observed>,
-    /// When the last read of everything began; `None` while only a listing
-    /// is known.
-    read: Option<Instant>,
-    /// Since when what is remembered may be wrong.
-    doubt: Option<Instant>,
-    /// Listeners, rules and targets were not read: the group's record says
-    /// that they are as wished.
-    belief: Option<Belief>,
-    stamps: Stamps,
-    /// Held while it is read, so that all who want it share the read.
-    reading: Arc<Shared>,
-}
-
-impl Remembered {
-    fn is_sure(&self) -> bool {
-        self.read.is_some() && self.doubt.is_none() && self.belief.is_none()
+impl Groups {
+    /// Nothing is known; what is read again when, the schedule says.
+    fn new(schedule: Schedule) -> Self {
+        Self {
+            known: Known::new(schedule),
+            listed: None,
+            tags: BTreeMap::new(),
+            by_name: BTreeSet::new(),
+            backend: None,
+            let_go: BTreeMap::new(),
+            drifted: BTreeMap::new(),
+            other_state: BTreeSet::new(),
+        }
     }
 }
 
@@ -154,11 +145,10 @@ impl Memory {
         Self {
             aws,
             scope,
-            groups: Mutex::default(),
+            groups: Mutex::new(Groups::new(schedule)),
             listing: Shared::default(),
             account: Mutex::default(),
             reading: Shared::default(),
-            schedule: Mutex::new(schedule),
             tags_denied: AtomicBool::new(false),
         }
     }
@@ -212,17 +202,16 @@ impl Memory {
             let mut groups = lock(&self.groups);
             let listed = groups.listed;
             let begun = Instant::now();
-            let Some(known) = groups.known.get_mut(group) else {
+            let Some(known) = groups.known.get(group) else {
                 // The listing is complete: AWS holds nothing.
                 return Ok(true);
             };
-            if known.observed.load_balancers.is_empty() && known.observed.target_groups.is_empty() {
-                known.read = Some(begun);
-                known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
-                known.belief = None;
+            let held = Arc::clone(&known.observed);
+            if held.load_balancers.is_empty() && held.target_groups.is_empty() {
+                let known = &mut groups.known;
+                known.change(group, |known| known.was_read(begun, listed));
                 return Ok(true);
             }
-            let held = Arc::clone(&known.observed);
             let by_name = groups.of_those_by_name(&held);
             (held, by_name, begun)
         };
@@ -232,13 +221,13 @@ impl Memory {
             return Ok(false);
         }
         let listed = groups.listed;
-        let known = groups.known.entry(group.clone()).or_default();
-        let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
-        let other_state = merge::other_state(&merged, &known.observed);
-        known.observed = Arc::new(merged);
-        known.read = Some(begun);
-        known.doubt = known.doubt.filter(|_| !is_answered(known.doubt, listed));
-        known.belief = None;
+        let other_state = groups.known.change(group, |known| {
+            let merged = merge::merge(&known.observed, &read, Depth::Full, &known.stamps, begun);
+            let other_state = merge::other_state(&merged, &known.observed);
+            known.observed = Arc::new(merged);
+            known.was_read(begun, listed);
+            other_state
+        });
         if other_state {
             groups.other_state.insert(group.clone());
         }
@@ -251,27 +240,27 @@ impl Memory {
         let now = Instant::now();
         let backend = groups.backend.clone();
         let groups = &mut *groups;
-        let known = groups
-            .known
-            .entry(group.clone())
-            // A listing was complete before anybody planned this write, so
-            // AWS held nothing.
-            .or_insert_with(|| Remembered {
-                read: Some(now),
-                ..Remembered::default()
-            });
-        let before = Arc::clone(&known.observed);
-        change(Arc::make_mut(&mut known.observed));
-        known.stamps.note(&before, &known.observed, now);
-        for live in &known.observed.target_groups {
+        // A listing was complete before anybody planned this write, so AWS held
+        // nothing.
+        let unknown = || Remembered {
+            read: Some(now),
+            ..Remembered::default()
+        };
+        let (before, after) = groups.known.change_or(group, unknown, |known| {
+            let before = Arc::clone(&known.observed);
+            change(Arc::make_mut(&mut known.observed));
+            known.stamps.note(&before, &known.observed, now);
+            (before, Arc::clone(&known.observed))
+        });
+        for live in &after.target_groups {
             let mut old = before.target_groups.iter();
             let old = old.find(|old| old.arn == live.arn);
             if old.is_none_or(|old| old.targets != live.targets) {
-                lock(&self.schedule).changed(&live.arn, now);
+                groups.known.schedule.changed(&live.arn, now);
             }
         }
         let left = |lb: &&LiveLoadBalancer| {
-            let mut left = known.observed.load_balancers.iter();
+            let mut left = after.load_balancers.iter();
             left.any(|left| left.arn == lb.arn)
         };
         let gone = before.load_balancers.iter().filter(|lb| !left(lb));
@@ -308,11 +297,14 @@ impl Memory {
     /// when this process wrote them a moment ago.
     pub fn distrust(&self, group: &GroupId, parts: &[Arn]) {
         let mut groups = lock(&self.groups);
-        let known = groups.known.entry(group.clone()).or_default();
-        known.doubt = Some(Instant::now());
-        known.stamps.distrust(parts);
+        groups.known.change(group, |known| {
+            known.doubt = Some(Instant::now());
+            known.stamps.distrust(parts);
+        });
         // Whose they are is read again, too.
-        groups.tags.retain(|arn, _| !parts.contains(arn));
+        for part in parts {
+            groups.tags.remove(part);
+        }
     }
 
     /// Whose a thing is, is read again with the next listing.
@@ -339,28 +331,18 @@ impl Memory {
         (Arc::clone(observed), has_none || known.read.is_some())
     }
 
-    /// The groups of which something else is remembered by now than this.
-    pub fn others_than(&self, seen: &BTreeMap<GroupId, Arc<Observed>>) -> BTreeSet<GroupId> {
+    /// The groups of which something else is remembered than when this was
+    /// last answered, with what to ask by the next time; `None` of them: that
+    /// cannot be told, or nothing was answered before.
+    pub fn others_since(&self, seen: Option<u64>) -> (u64, Option<BTreeSet<GroupId>>) {
         let groups = lock(&self.groups);
-        let is_other = |(group, known): &(&GroupId, &Remembered)| match seen.get(*group) {
-            Some(before) => !Arc::ptr_eq(before, &known.observed),
-            None => !known.observed.is_empty(),
-        };
-        let others = groups.known.iter().filter(is_other).map(|(group, _)| group);
-        let gone = seen
-            .keys()
-            .filter(|group| !groups.known.contains_key(*group));
-        others.chain(gone).cloned().collect()
+        let others = seen.and_then(|seen| groups.known.changed_since(seen));
+        (groups.known.last_change(), others)
     }
 
-    /// How many load balancers were provisioning when last seen.
-    pub fn provisioning(&self) -> usize {
-        let groups = lock(&self.groups);
-        let known = groups.known.values();
-        known
-            .flat_map(|known| &known.observed.load_balancers)
-            .filter(|lb| lb.state == LoadBalancerState::Provisioning)
-            .count()
+    /// Whether some load balancer was provisioning when last seen.
+    pub fn is_provisioning(&self) -> bool {
+        !lock(&self.groups).known.provisioning().is_empty()
     }
 
     /// Id of the shared backend security group, as far as known.
@@ -398,9 +380,9 @@ impl Memory {
     pub async fn poll_load_balancers(&self) -> Result<(), Error> {
         let waiting: Vec<(GroupId, Arn)> = {
             let groups = lock(&self.groups);
-            groups
-                .known
-                .iter()
+            let waiting = groups.known.provisioning().iter();
+            let waiting = waiting.filter_map(|group| Some((group, groups.known.get(group)?)));
+            waiting
                 .flat_map(|(group, known)| {
                     let waits = known
                         .observed
@@ -435,14 +417,19 @@ impl Memory {
                 .collect();
             let mut groups = lock(&self.groups);
             for (group, arn) in chunk {
-                let known = groups.known.get_mut(group);
-                if let (Some(known), Some(state)) = (known, states.get(arn)) {
-                    let other = |lb: &LiveLoadBalancer| lb.arn == *arn && lb.state != *state;
+                let Some(state) = states.get(arn) else {
+                    continue;
+                };
+                let other = |lb: &LiveLoadBalancer| lb.arn == *arn && lb.state != *state;
+                let place = |known: &Remembered| {
                     let mut lbs = known.observed.load_balancers.iter();
-                    if let Some(place) = lbs.position(other) {
+                    lbs.position(other)
+                };
+                if let Some(place) = groups.known.get(group).and_then(place) {
+                    groups.known.change(group, |known| {
                         Arc::make_mut(&mut known.observed).load_balancers[place].state = *state;
-                        groups.other_state.insert(group.clone());
-                    }
+                    });
+                    groups.other_state.insert(group.clone());
                 }
             }
         }
@@ -465,11 +452,4 @@ fn carried<'a>(
             SecurityGroupRef::Backend => backend.map(str::to_owned),
         })
         .collect()
-}
-
-/// Whether a doubt is answered by a listing: one that began after it.
-fn is_answered(doubt: Option<Instant>, listed: Option<Instant>) -> bool {
-    doubt
-        .zip(listed)
-        .is_some_and(|(doubt, listed)| listed > doubt)
 }

@@ -193,7 +193,7 @@ pub fn target_group(group: &sdk::TargetGroup, tags: Tags) -> Option<(Arn, Target
         sdk::TargetTypeEnum::Ip => TargetType::Ip,
         _ => return None,
     };
-    let key = TargetGroupKey(tags.get(ownership::RESOURCE_TAG)?.clone());
+    let key = TargetGroupKey(tags.get(ownership::RESOURCE_TAG)?.to_owned());
     let matcher = group.matcher();
     let spec = TargetGroup {
         key,

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -98,62 +99,129 @@ impl Pass {
     }
 }
 
-/// Things that are looked at one by one.
+/// Things that are looked at one by one, kept in the order in which they come,
+/// so that it costs the same however many there are.
 #[derive(Debug)]
-struct Round<K> {
+struct Round<K, V> {
     period: Option<Duration>,
     /// The next comes no sooner than this.
     due: Instant,
-    /// When each was last looked at.
-    looked: BTreeMap<K, Instant>,
+    /// All that there are.
+    known: BTreeMap<Arc<K>, Placed<V>>,
+    /// By the last look at each and its [place](Self::place).
+    order: BTreeSet<(Instant, u64, Arc<K>)>,
     /// Sets the order of those that were never looked at, which is another one
     /// in each process: who restarts often does not see the same few only.
     seed: u64,
 }
 
-impl<K: Clone + Ord + std::hash::Hash> Round<K> {
+/// One of a round.
+#[derive(Debug)]
+struct Placed<V> {
+    /// What it is of.
+    of: V,
+    /// When it was last read for whatever reason.
+    read: Instant,
+    /// When it was last looked at in this round.
+    looked: Option<Instant>,
+}
+
+impl<V> Placed<V> {
+    fn last(&self) -> Instant {
+        self.looked
+            .map_or(self.read, |looked| self.read.max(looked))
+    }
+}
+
+impl<K: Clone + Ord + std::hash::Hash, V: Clone> Round<K, V> {
     fn new(period: Option<Duration>, due: Instant, seed: u64) -> Self {
         Self {
             period,
             due,
-            looked: BTreeMap::new(),
+            known: BTreeMap::new(),
+            order: BTreeSet::new(),
             seed,
         }
     }
 
-    /// The next of those that there are, if one is due. `known` are those with
-    /// the time of their last read for whatever reason.
-    fn next(&mut self, known: &[(&K, Instant)], now: Instant) -> Option<K> {
-        let period = self.period.filter(|_| self.due <= now)?;
-        if self.looked.len() > known.len() {
-            let there: BTreeSet<&K> = known.iter().map(|(key, _)| *key).collect();
-            self.looked.retain(|key, _| there.contains(key));
+    fn place(&self, key: &K) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, key).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// There is this one, last read then. Nothing is kept of what is off.
+    fn know(&mut self, key: &K, of: &V, read: Instant) {
+        if self.period.is_none() {
+            return;
         }
-        let count = u32::try_from(known.len()).unwrap_or(u32::MAX).max(1);
+        if self.known.contains_key(key) {
+            self.change(key, |placed| {
+                placed.of = of.clone();
+                placed.read = read;
+            });
+            return;
+        }
+        let place = self.place(key);
+        let key = Arc::new(key.clone());
+        let placed = Placed {
+            of: of.clone(),
+            read,
+            looked: None,
+        };
+        self.order.insert((placed.last(), place, Arc::clone(&key)));
+        self.known.insert(key, placed);
+    }
+
+    /// There is not this one any more.
+    fn forget(&mut self, key: &K) {
+        if let Some((key, placed)) = self.known.remove_entry(key) {
+            let place = self.place(&key);
+            self.order.remove(&(placed.last(), place, key));
+        }
+    }
+
+    /// It is looked at now.
+    fn look(&mut self, key: &K, now: Instant) {
+        self.change(key, |placed| placed.looked = Some(now));
+    }
+
+    fn change(&mut self, key: &K, change: impl FnOnce(&mut Placed<V>)) {
+        let place = self.place(key);
+        let Some((key, _)) = self.known.get_key_value(key) else {
+            return;
+        };
+        let key = Arc::clone(key);
+        let Some(placed) = self.known.get_mut(&key) else {
+            return;
+        };
+        let before = placed.last();
+        change(placed);
+        let after = placed.last();
+        if before != after {
+            self.order.remove(&(before, place, Arc::clone(&key)));
+            self.order.insert((after, place, key));
+        }
+    }
+
+    /// The next of those that there are, if one is due.
+    fn next(&mut self, now: Instant) -> Option<(K, V)> {
+        let period = self.period.filter(|_| self.due <= now)?;
+        let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX).max(1);
         let spacing = (period / count).max(LEAST_SPACING);
         // Who asks a little late does not make the round longer.
         self.due = Some(self.due + spacing)
             .filter(|next| *next > now)
             .unwrap_or(now + spacing);
-        let place = |key: &K| {
-            let mut hasher = DefaultHasher::new();
-            (self.seed, key).hash(&mut hasher);
-            hasher.finish()
-        };
-        let last = |key: &K, read: Instant| {
-            let looked = self.looked.get(key);
-            looked.map_or(read, |looked| read.max(*looked))
-        };
-        let all = known.iter();
-        let all = all.map(|(key, read)| (last(key, *read), place(key), *key));
-        let (read, _, key) = all.min()?;
+        let (read, _, key) = self.order.first()?;
         // Each was read a moment ago maybe.
-        if read + spacing > now {
+        if *read + spacing > now {
             return None;
         }
-        let key = key.clone();
-        self.looked.insert(key.clone(), now);
-        Some(key)
+        let key = K::clone(key);
+        let of = self.known.get(&key)?.of.clone();
+        self.look(&key, now);
+        Some((key, of))
     }
 }
 
@@ -171,10 +239,12 @@ pub(super) struct Schedule {
     fast: Pass,
     tag: Pass,
     network: Pass,
-    groups: Round<GroupId>,
-    targets: Round<Arn>,
+    groups: Round<GroupId, ()>,
+    targets: Round<Arn, Arc<GroupId>>,
     /// Target groups that this process has changed.
-    soon: BTreeMap<Arn, Soon>,
+    soon: BTreeMap<Arc<Arn>, Soon>,
+    /// Those by when they are due.
+    soon_order: BTreeSet<(Instant, Arc<Arn>)>,
     /// The next of those comes no sooner than this.
     soon_due: Instant,
 }
@@ -191,6 +261,7 @@ impl Schedule {
             groups: Round::new(periods.slow, first, seed),
             targets: Round::new(periods.target, first, seed),
             soon: BTreeMap::new(),
+            soon_order: BTreeSet::new(),
             soon_due: first,
         }
     }
@@ -219,56 +290,83 @@ impl Schedule {
         }
     }
 
-    /// The group whose inside is to be read now, if any. `known` are the
-    /// groups, each with the time of its last full read.
-    pub fn next_group(&mut self, known: &[(&GroupId, Instant)], now: Instant) -> Option<GroupId> {
-        self.groups.next(known, now)
-    }
-
-    /// Whether a group, or a target group, may be due: `known` is worth being
-    /// made.
-    pub fn is_round_due(&self, now: Instant) -> bool {
-        let due = |period: Option<Duration>, due: Instant| period.is_some() && due <= now;
-        due(self.groups.period, self.groups.due)
-            || due(self.targets.period, self.targets.due)
-            || self.is_soon_due(now)
-    }
-
-    fn is_soon_due(&self, now: Instant) -> bool {
-        self.soon_due <= now && self.soon.values().any(|soon| soon.due <= now)
-    }
-
-    /// The target group whose targets are to be read now, if any: first those
-    /// that changed lately, then all in turn. `known` are all, each with the
-    /// time of the last full read of its group.
-    pub fn next_targets(&mut self, known: &[(&Arn, Instant)], now: Instant) -> Option<Arn> {
-        if self.is_soon_due(now) {
-            let there: BTreeSet<&Arn> = known.iter().map(|(arn, _)| *arn).collect();
-            self.soon.retain(|arn, _| there.contains(arn));
-            let due = self.soon.iter().filter(|(_, soon)| soon.due <= now);
-            let first = due.min_by_key(|(arn, soon)| (soon.due, (*arn).clone()));
-            if let Some(arn) = first.map(|(arn, _)| arn.clone()) {
-                self.soon_due = now + SOON_SPACING;
-                self.look_later(&arn, now);
-                self.targets.looked.insert(arn.clone(), now);
-                return Some(arn);
+    /// A group was last read then, with these target groups, as all that it has
+    /// had ones until now; `None`: it is not to be read again.
+    pub fn know(
+        &mut self,
+        group: &GroupId,
+        read: Option<Instant>,
+        before: &BTreeSet<Arn>,
+        now: &BTreeSet<Arn>,
+    ) {
+        for gone in before.difference(now) {
+            self.targets.forget(gone);
+        }
+        let Some(read) = read else {
+            self.groups.forget(group);
+            return;
+        };
+        self.groups.know(group, &(), read);
+        if self.targets.period.is_some() && !now.is_empty() {
+            let of = Arc::new(group.clone());
+            for arn in now {
+                self.targets.know(arn, &of, read);
             }
         }
-        self.targets.next(known, now)
+    }
+
+    /// The group whose inside is to be read now, if any.
+    pub fn next_group(&mut self, now: Instant) -> Option<GroupId> {
+        self.groups.next(now).map(|(group, ())| group)
+    }
+
+    /// The target group whose targets are to be read now, if any, with its
+    /// group: first those that changed lately, then all in turn.
+    pub fn next_targets(&mut self, now: Instant) -> Option<(Arn, Arc<GroupId>)> {
+        if self.soon_due <= now
+            && let Some(next) = self.next_soon(now)
+        {
+            self.soon_due = now + SOON_SPACING;
+            self.look_later(&next.0, now);
+            self.targets.look(&next.0, now);
+            return Some(next);
+        }
+        self.targets.next(now)
+    }
+
+    /// The first of those that changed lately and are due.
+    fn next_soon(&mut self, now: Instant) -> Option<(Arn, Arc<GroupId>)> {
+        loop {
+            let (_, arn) = self.soon_order.first().filter(|(due, _)| *due <= now)?;
+            if let Some(placed) = self.targets.known.get(arn) {
+                return Some((Arn::clone(arn), Arc::clone(&placed.of)));
+            }
+            // It is gone, or in doubt and read by whoever wants it.
+            let arn = Arc::clone(arn);
+            self.take_soon(&arn);
+        }
     }
 
     /// A target group that changed is looked at once more, later.
     fn look_later(&mut self, arn: &Arn, now: Instant) {
-        let Some(soon) = self.soon.get_mut(arn) else {
-            return;
-        };
-        soon.looks += 1;
-        match SOON.get(soon.looks) {
-            Some(pause) => soon.due = now + *pause,
-            None => {
-                self.soon.remove(arn);
-            }
+        let looks = self.take_soon(arn).map_or(0, |soon| soon.looks) + 1;
+        if let Some(pause) = SOON.get(looks) {
+            let due = now + *pause;
+            self.put_soon(arn, Soon { due, looks });
         }
+    }
+
+    fn take_soon(&mut self, arn: &Arn) -> Option<Soon> {
+        let (arn, soon) = self.soon.remove_entry(arn)?;
+        self.soon_order.remove(&(soon.due, arn));
+        Some(soon)
+    }
+
+    fn put_soon(&mut self, arn: &Arn, soon: Soon) {
+        let known = self.targets.known.get_key_value(arn);
+        let arn = known.map_or_else(|| Arc::new(arn.clone()), |(arn, _)| Arc::clone(arn));
+        self.soon_order.insert((soon.due, Arc::clone(&arn)));
+        self.soon.insert(arn, soon);
     }
 
     /// This process has changed the targets of a target group.
@@ -276,11 +374,21 @@ impl Schedule {
         if self.targets.period.is_none() {
             return;
         }
-        let soon = Soon {
-            due: now + SOON[0],
-            looks: 0,
-        };
-        self.soon.insert(arn.clone(), soon);
+        self.take_soon(arn);
+        let due = now + SOON[0];
+        self.put_soon(arn, Soon { due, looks: 0 });
+    }
+
+    /// The groups that are read again.
+    #[cfg(test)]
+    pub fn groups(&self) -> BTreeSet<&GroupId> {
+        self.groups.known.keys().map(AsRef::as_ref).collect()
+    }
+
+    /// The target groups that are read again.
+    #[cfg(test)]
+    pub fn target_groups(&self) -> BTreeSet<&Arn> {
+        self.targets.known.keys().map(AsRef::as_ref).collect()
     }
 }
 

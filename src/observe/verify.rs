@@ -12,9 +12,10 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::found::{Found, differences};
+use super::known::Remembered;
 use super::merge::{self, Kind};
 use super::schedule::Tier;
-use super::{Groups, Memory, Names, Remembered, elb, lock, tagging};
+use super::{Groups, Memory, Names, elb, lock, tagging};
 use crate::aws::{Class, Error};
 use crate::model::group::GroupId;
 use crate::model::ownership;
@@ -54,7 +55,7 @@ impl Memory {
             expired: self.expire_verdicts(now),
             ..Drift::default()
         };
-        let pass = lock(&self.schedule).next_pass(now);
+        let pass = lock(&self.groups).known.schedule.next_pass(now);
         if let Some(tier) = pass {
             let read = match tier {
                 Tier::Tag => self.verify_tags().await,
@@ -62,17 +63,15 @@ impl Memory {
                 _ => self.list_since(Some(Instant::now())).await,
             };
             if read.is_ok() {
-                lock(&self.schedule).done(tier, now);
+                lock(&self.groups).known.schedule.done(tier, now);
             }
             drift.note(tier, read);
         }
-        if lock(&self.schedule).is_round_due(now) {
-            if let Some(group) = self.next_group(now) {
-                drift.note(Tier::Slow, self.verify_inside(&group).await);
-            }
-            if let Some(arn) = self.next_targets(now) {
-                drift.note(Tier::Target, self.verify_targets(&arn).await);
-            }
+        if let Some(group) = self.next_group(now) {
+            drift.note(Tier::Slow, self.verify_inside(&group).await);
+        }
+        if let Some((arn, group)) = self.next_targets(now) {
+            drift.note(Tier::Target, self.verify_targets(&arn, &group).await);
         }
         drift.groups = std::mem::take(&mut lock(&self.groups).drifted);
         drift.backend = self.take_backend_drift();
@@ -81,22 +80,11 @@ impl Memory {
     }
 
     fn next_group(&self, now: Instant) -> Option<GroupId> {
-        let groups = lock(&self.groups);
-        let known: Vec<_> = groups.settled().collect();
-        lock(&self.schedule).next_group(&known, now)
+        lock(&self.groups).known.schedule.next_group(now)
     }
 
-    fn next_targets(&self, now: Instant) -> Option<Arn> {
-        let groups = lock(&self.groups);
-        let known: Vec<_> = groups
-            .settled()
-            .filter_map(|(group, read)| Some((groups.known.get(group)?, read)))
-            .flat_map(|(known, read)| {
-                let target_groups = known.observed.target_groups.iter();
-                target_groups.map(move |live| (&live.arn, read))
-            })
-            .collect();
-        lock(&self.schedule).next_targets(&known, now)
+    fn next_targets(&self, now: Instant) -> Option<(Arn, Arc<GroupId>)> {
+        lock(&self.groups).known.schedule.next_targets(now)
     }
 
     /// Reads listeners, rules and certificates of a group, and targets that
@@ -133,29 +121,33 @@ impl Memory {
     }
 
     /// Reads the targets of one target group.
-    async fn verify_targets(&self, arn: &Arn) -> Result<(), Error> {
-        let Some((group, live)) = lock(&self.groups).with_target_group(arn) else {
+    async fn verify_targets(&self, arn: &Arn, group: &GroupId) -> Result<(), Error> {
+        let Some(live) = lock(&self.groups).target_group(arn, group) else {
             return Ok(());
         };
         let begun = Instant::now();
         let read = elb::targets(&self.aws, &live).await?;
         let mut groups = lock(&self.groups);
-        let Some(known) = groups.known.get_mut(&group) else {
+        if !groups.known.contains_key(group) {
             return Ok(());
-        };
+        }
         let Some(read) = read else {
             // Nobody has listed the account since: all else is looked at too.
-            known.doubt.get_or_insert(begun);
+            groups.known.change(group, |known| {
+                known.doubt.get_or_insert(begun);
+            });
             let what = format!("target group {} is gone", live.spec.key.0);
             let kind = Kind::TargetGroup.as_str();
             let tier = Tier::Target;
-            groups.drifted_by(&group, BTreeSet::from([Found { tier, kind, what }]));
+            groups.drifted_by(group, BTreeSet::from([Found { tier, kind, what }]));
             return Ok(());
         };
-        let before = known.observed.clone();
-        known.take_in_targets(arn, read.targets, begun);
-        let found = differences(Tier::Target, &before, &known.observed);
-        groups.drifted_by(&group, found);
+        let found = groups.known.change(group, |known| {
+            let before = Arc::clone(&known.observed);
+            known.take_in_targets(arn, read.targets, begun);
+            differences(Tier::Target, &before, &known.observed)
+        });
+        groups.drifted_by(group, found);
         Ok(())
     }
 
@@ -224,30 +216,28 @@ impl Remembered {
     }
 }
 
-impl Groups {
-    /// Groups that are known or believed, each with the time of its last full
-    /// read. What is in doubt is read by whoever wants it.
-    fn settled(&self) -> impl Iterator<Item = (&GroupId, Instant)> {
-        let known = self.known.iter().filter(|(_, known)| {
-            let Observed {
-                load_balancers,
-                target_groups,
-                ..
-            } = known.observed.as_ref();
-            known.doubt.is_none() && !(load_balancers.is_empty() && target_groups.is_empty())
-        });
-        known.filter_map(|(group, known)| Some((group, known.read?)))
+impl Remembered {
+    /// Tags of listeners and rules, as they were read.
+    fn take_in_tags_of_insides(&mut self, read: &BTreeMap<Arn, Tags>) {
+        let lbs = Arc::make_mut(&mut self.observed).load_balancers.iter_mut();
+        for listener in lbs.flat_map(|lb| lb.listeners.values_mut()) {
+            if let Some(tags) = read.get(&listener.arn) {
+                listener.spec.tags.clone_from(tags);
+            }
+            for rule in listener.rules.values_mut() {
+                if let Some(tags) = read.get(&rule.arn) {
+                    rule.spec.tags.clone_from(tags);
+                }
+            }
+        }
     }
+}
 
-    fn with_target_group(
-        &self,
-        arn: &Arn,
-    ) -> Option<(GroupId, crate::model::spec::LiveTargetGroup)> {
-        self.known.iter().find_map(|(group, known)| {
-            let mut live = known.observed.target_groups.iter();
-            let live = live.find(|live| live.arn == *arn)?;
-            Some((group.clone(), live.clone()))
-        })
+impl Groups {
+    fn target_group(&self, arn: &Arn, group: &GroupId) -> Option<LiveTargetGroup> {
+        let known = self.known.get(group)?;
+        let mut live = known.observed.target_groups.iter();
+        live.find(|live| live.arn == *arn).cloned()
     }
 
     fn drifted_by(&mut self, group: &GroupId, found: BTreeSet<Found>) {
@@ -318,31 +308,17 @@ impl Groups {
         if of_insides.is_empty() {
             return moved;
         }
-        let mut drifted = BTreeMap::new();
-        for (group, known) in &mut self.known {
-            let is_here = insides(&known.observed).any(|(arn, _)| of_insides.contains_key(arn));
-            if !is_here {
-                continue;
-            }
-            let before = Arc::clone(&known.observed);
-            for listener in Arc::make_mut(&mut known.observed)
-                .load_balancers
-                .iter_mut()
-                .flat_map(|lb| lb.listeners.values_mut())
-            {
-                if let Some(tags) = of_insides.get(&listener.arn) {
-                    listener.spec.tags.clone_from(tags);
-                }
-                for rule in listener.rules.values_mut() {
-                    if let Some(tags) = of_insides.get(&rule.arn) {
-                        rule.spec.tags.clone_from(tags);
-                    }
-                }
-            }
-            let found = differences(Tier::Tag, &before, &known.observed);
-            drifted.insert(group.clone(), found);
-        }
-        for (group, found) in drifted {
+        let is_concerned = |(_, known): &(&GroupId, &Remembered)| {
+            insides(&known.observed).any(|(arn, _)| of_insides.contains_key(arn))
+        };
+        let concerned = self.known.iter().filter(is_concerned);
+        let concerned: Vec<GroupId> = concerned.map(|(group, _)| group.clone()).collect();
+        for group in concerned {
+            let found = self.known.change(&group, |known| {
+                let before = Arc::clone(&known.observed);
+                known.take_in_tags_of_insides(&of_insides);
+                differences(Tier::Tag, &before, &known.observed)
+            });
             self.drifted_by(&group, found);
         }
         moved

@@ -89,7 +89,7 @@ pub fn effect_backend(step: &Step, made: &Made, observed: &mut ObservedBackend) 
         }
         Step::TagSecurityGroup { tags, .. } => {
             if let Some(live) = &mut observed.group {
-                live.spec.tags.extend(tags.clone());
+                live.spec.tags.extend(tags);
             }
         }
         Step::AuthorizeIngress {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn foreign_tags_stay() {
         let mut spec = group();
-        spec.tags.insert("team".to_owned(), "net".to_owned());
+        spec.tags.insert("team", "net");
         let observed = ObservedBackend {
             group: Some(Live {
                 arn: Arn::from("sg-shared"),

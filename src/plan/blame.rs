@@ -209,7 +209,7 @@ impl Blame<'_> {
     /// of them, as it cannot be told.
     fn of_tags(&self, tags: &Tags) -> Vec<Origin> {
         let quotes = |text: &str| !text.is_empty() && self.message.contains(&format!("'{text}'"));
-        let stated = |(key, value): (&String, &String)| {
+        let stated = |(key, value): (&str, &str)| {
             let value = format!("{key}={value}");
             let mut origins = self.stating(&value);
             origins.retain(|origin| origin.subject == TAGS_SUBJECT);

@@ -57,7 +57,7 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
         Step::TagSecurityGroup { id, tags } => {
             let group = SecurityGroupRef::Id(id.clone());
             if let Some(live) = security_group(observed, &group) {
-                live.spec.tags.extend(tags.clone());
+                live.spec.tags.extend(tags);
             }
         }
         Step::UntagSecurityGroup { id, keys } => {
@@ -92,7 +92,7 @@ pub fn effect(step: &Step, made: &Made, observed: &mut Observed) {
         } => {
             for arn in resources {
                 if let Some(live) = tags_of(observed, arn) {
-                    live.extend(tags.clone());
+                    live.extend(tags);
                 }
             }
         }

@@ -397,7 +397,7 @@ fn number(listener: &mut DesiredListener) {
     for (priority, rule) in (1u32..).zip(&mut listener.rules) {
         rule.rule
             .tags
-            .insert(RESOURCE_TAG.to_owned(), rule_resource(port, priority));
+            .insert(RESOURCE_TAG, &rule_resource(port, priority));
     }
 }
 

@@ -45,19 +45,18 @@ impl Carrier {
 pub(super) fn missing(carrier: Carrier, live: &Tags, wished: &Tags) -> Tags {
     wished
         .iter()
-        .filter(|(key, value)| live.get(*key) != Some(value))
+        .filter(|(key, value)| live.get(key) != Some(value))
         .filter(|(key, _)| !(carrier.keeps_tracking() && *key == CLUSTER_TAG))
-        .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }
 
 /// Keys to take away.
 pub(super) fn surplus(carrier: Carrier, live: &Tags, wished: &Tags) -> BTreeSet<String> {
     live.keys()
-        .filter(|key| !wished.contains_key(*key))
+        .filter(|key| !wished.contains_key(key))
         .filter(|key| !is_kept(key))
         .filter(|key| !(carrier.keeps_tracking() && *key == CLUSTER_TAG))
-        .cloned()
+        .map(str::to_owned)
         .collect()
 }
 
@@ -112,9 +111,9 @@ impl TagChanges {
         if let Some(value) = wished.get(RESOURCE_TAG) {
             if live.get(RESOURCE_TAG) != Some(value) {
                 self.moved
-                    .push((arn.clone(), name.to_owned(), value.clone(), moved_by));
+                    .push((arn.clone(), name.to_owned(), value.to_owned(), moved_by));
             }
-            settled.insert(RESOURCE_TAG.to_owned(), value.clone());
+            settled.insert(RESOURCE_TAG, value);
         }
         self.compare(Carrier::Rule, arn, name, &settled, wished);
     }
@@ -153,7 +152,7 @@ impl TagChanges {
             draft.add_late(
                 Step::AddTags {
                     resources: BTreeSet::from([arn]),
-                    tags: Tags::from([(RESOURCE_TAG.to_owned(), value)]),
+                    tags: Tags::from([(RESOURCE_TAG, value)]),
                     what: format!("{} {name}", Carrier::Rule.noun()),
                 },
                 moved_by,

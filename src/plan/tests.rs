@@ -398,15 +398,12 @@ fn a_group_that_is_another_controllers_is_left_alone() {
 fn tags_are_reconciled_and_those_that_a_rule_moves_with_come_last() {
     let mut wished = with_rules(three(), |_| ());
     let mut observed = made(&wished);
-    observed.load_balancers[0]
-        .spec
-        .tags
-        .insert("old".into(), "1".into());
+    observed.load_balancers[0].spec.tags.insert("old", "1");
     let Intent::Serve(stack) = &mut wished.intent else {
         panic!("not served");
     };
     for rule in &mut stack.listeners.get_mut(&80).unwrap().rules {
-        rule.rule.tags.insert("team".into(), "a".into());
+        rule.rule.tags.insert("team", "a");
     }
     assert_eq!(
         settle(&wished, &mut observed),

@@ -134,7 +134,7 @@ mod tests {
                 o.load_balancers[0].spec.security_groups.clear();
             }),
             ("tags", |o| {
-                o.load_balancers[0].spec.tags.clear();
+                o.load_balancers[0].spec.tags = crate::model::spec::Tags::new();
             }),
             ("a target group too few", |o| {
                 o.target_groups.pop();

@@ -407,3 +407,76 @@ async fn shutdown_lets_the_running_end_and_starts_nothing_new() {
     assert_eq!(started.load(Ordering::SeqCst), 1);
     assert_eq!(ended.load(Ordering::SeqCst), 1);
 }
+
+fn nothing() -> State<u16> {
+    State {
+        running: HashMap::new(),
+        waiting: HashMap::new(),
+        ready: Ready::new(),
+        free: Ready::new(),
+        came: 0,
+    }
+}
+
+fn woken(state: &mut State<u16>, key: u16, lane: Lane, counts: bool) {
+    let waits = Waits {
+        due: Instant::now(),
+        lane,
+        place: None,
+        counts: true,
+    };
+    state.waiting.insert(key, waits);
+    state.is_ready(key, counts);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_next_is_the_one_that_a_look_at_all_that_wait_finds(
+        keys in proptest::collection::vec((0..6_usize, proptest::bool::ANY, proptest::bool::ANY), 1..40),
+        room in proptest::collection::vec(proptest::bool::ANY, 6),
+    ) {
+        let mut state = nothing();
+        let mut all: Vec<(Lane, u16, bool)> = Vec::new();
+        for (key, (lane, counts, runs)) in (0..).zip(keys) {
+            let lane = Lane::ALL[lane];
+            woken(&mut state, key, lane, counts);
+            if runs {
+                state.running.insert(key, Turn::new(lane).1);
+            } else {
+                all.push((lane, key, counts));
+            }
+        }
+        // Within a lane they came in the order of their keys.
+        all.sort_unstable();
+        let has_room = |lane: Lane| room[Lane::ALL.iter().position(|l| *l == lane).unwrap_or(0)];
+        let may = |(lane, _, counts): &(Lane, u16, bool)| !counts || has_room(*lane);
+        while let Some(place) = all.iter().position(may) {
+            let (lane, key, _) = all.remove(place);
+            let next = state.next(has_room).map(|(key, lane, _)| (key, lane));
+            proptest::prop_assert_eq!(next, Some((key, lane)));
+        }
+        proptest::prop_assert!(state.next(has_room).is_none());
+    }
+}
+
+#[test]
+fn who_finds_no_room_is_not_asked_one_by_one() {
+    let mut state = nothing();
+    for key in 0..1000 {
+        woken(&mut state, key, Lane::Restart, true);
+    }
+    woken(&mut state, 1000, Lane::Restart, false);
+    let asked = AtomicUsize::new(0);
+    let next = |state: &mut State<u16>| {
+        let has_room = |lane| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            lane != Lane::Restart
+        };
+        state.next(has_room).map(|(key, ..)| key)
+    };
+    assert_eq!(next(&mut state), Some(1000));
+    assert_eq!(next(&mut state), None);
+    assert_eq!(asked.load(Ordering::Relaxed), 2 * Lane::ALL.len());
+}

@@ -90,7 +90,7 @@ impl Reconciler {
 
     fn poll_is_due(&self, now: Instant) -> bool {
         let mut background = lock(&self.background);
-        if self.memory.provisioning() == 0 {
+        if !self.memory.is_provisioning() {
             background.poll = None;
             return false;
         }

@@ -1,6 +1,5 @@
 //! From settings to a working [`Reconciler`].
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -108,7 +107,7 @@ impl Reconciler {
             start: Start::default(),
             models: Models::default(),
             shares: tokio::sync::Mutex::default(),
-            removed: AtomicU64::default(),
+            removed: Mutex::default(),
         })
     }
 }

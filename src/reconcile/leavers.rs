@@ -1,13 +1,14 @@
 //! Ingresses on their way out of a group: whose they are, and which of them
 //! serve on until their records are gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Reconciler, lock};
 use crate::key::Key;
 use crate::lane;
 use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::group::GroupId;
+use crate::model::index::Indexed;
 use crate::model::membership::{GroupMembers, is_of_another};
 use crate::model::ownership::may_belong_to;
 use crate::model::records_build::hosts_of;
@@ -15,9 +16,9 @@ use crate::model::snapshot::Snapshot;
 use crate::model::spec::{ObjectName, Observed};
 use crate::model::writers::writer_of_finalizer;
 
-/// Ingresses that this process has served, or found something of in AWS, by
-/// group.
-pub(super) type Ours = BTreeSet<(GroupId, ObjectName)>;
+/// Ingresses that this process has served, or found something of in AWS, with
+/// their groups.
+pub(super) type Ours = BTreeMap<ObjectName, BTreeSet<GroupId>>;
 
 impl Reconciler {
     /// Takes out of what should be the leavers that are another controller's.
@@ -29,8 +30,10 @@ impl Reconciler {
         snapshot: &Snapshot,
     ) {
         if desired.intent != Intent::LeaveAlone {
-            let members = desired.members.iter().cloned();
-            lock(&self.ours).extend(members.map(|member| (desired.group.clone(), member)));
+            let mut ours = lock(&self.ours);
+            for member in &desired.members {
+                note(&mut ours, &desired.group, member);
+            }
         }
         let is_left = desired.members.is_empty();
         let is_anothers =
@@ -72,7 +75,6 @@ impl Reconciler {
             return false;
         }
         let mut ours = lock(&self.ours);
-        let key = (group.clone(), leaver.ingress.clone());
         let has_target_group = || {
             let mut keys = observed.target_groups.iter().map(|live| &live.spec.key);
             keys.any(|key| may_belong_to(key, &leaver.ingress))
@@ -80,10 +82,11 @@ impl Reconciler {
         let in_aws = (is_left && !observed.is_empty()) || has_target_group();
         if in_aws {
             // It stays so when that is gone.
-            ours.insert(key);
+            note(&mut ours, group, &leaver.ingress);
             return false;
         }
-        if ours.contains(&key) {
+        let of_ingress = ours.get(&leaver.ingress);
+        if of_ingress.is_some_and(|groups| groups.contains(group)) {
             return false;
         }
         let writer = writer_of_finalizer(&ingress.metadata, &group.finalizer());
@@ -159,12 +162,50 @@ impl Reconciler {
     pub(super) fn let_go(&self, group: &GroupId, gone: &[ObjectName]) {
         let mut ours = lock(&self.ours);
         for ingress in gone {
-            ours.remove(&(group.clone(), ingress.clone()));
+            if let Some(groups) = ours.get_mut(ingress) {
+                groups.remove(group);
+                if groups.is_empty() {
+                    ours.remove(ingress);
+                }
+            }
         }
     }
 
-    /// Forgets Ingresses that are no more.
-    pub(super) fn forget_missing(&self, snapshot: &Snapshot) {
-        lock(&self.ours).retain(|(_, ingress)| snapshot.ingresses.contains_key(ingress));
+    /// Forgets Ingresses that are no more. Those that were forgotten the last
+    /// time are looked at once more: a run that was under way then may have
+    /// noted something of them.
+    pub(super) fn forget_removed(&self, snapshot: &Indexed) {
+        let removed = snapshot.removed();
+        let seen = {
+            let mut seen = lock(&self.removed);
+            let [last, before] = *seen;
+            if last == removed.last() {
+                return;
+            }
+            *seen = [removed.last(), last];
+            before
+        };
+        let reporter = &self.parts.reporter;
+        let Some(gone) = removed.since(seen) else {
+            // They are so many that they were not all remembered.
+            reporter.forget_missing(snapshot);
+            lock(&self.ours).retain(|ingress, _| snapshot.ingresses.contains_key(ingress));
+            return;
+        };
+        for name in gone.filter(|name| !snapshot.ingresses.contains_key(*name)) {
+            reporter.forget(name);
+            lock(&self.ours).remove(name);
+        }
+    }
+}
+
+/// Notes that an Ingress of a group is ours.
+fn note(ours: &mut Ours, group: &GroupId, ingress: &ObjectName) {
+    if let Some(groups) = ours.get_mut(ingress) {
+        if !groups.contains(group) {
+            groups.insert(group.clone());
+        }
+    } else {
+        ours.insert(ingress.clone(), BTreeSet::from([group.clone()]));
     }
 }

@@ -13,7 +13,7 @@ use crate::model::index::Indexed;
 use crate::model::settings::Settings;
 
 /// The models of so many groups are left for others who want them too.
-pub const FEW: usize = 8;
+const FEW: usize = 8;
 /// So many are kept: those of the groups that have just changed. All of them
 /// would be most of the memory.
 const KEPT: usize = 32;
@@ -39,8 +39,16 @@ impl Seen {
         let mut changed: BTreeSet<GroupId> =
             snapshot.changes().since(self.change)?.cloned().collect();
         if !Arc::ptr_eq(facts, &self.facts) {
-            for ingress in facts.concern(&self.facts)? {
-                changed.extend(snapshot.index().groups_of(&ingress).cloned());
+            let index = snapshot.index();
+            let concerned = facts.concern(&self.facts)?;
+            let named = concerned.security_groups;
+            let naming = named.then(|| index.naming_security_groups());
+            for ingress in concerned
+                .ingresses
+                .iter()
+                .chain(naming.into_iter().flatten())
+            {
+                changed.extend(index.groups_of(ingress).cloned());
             }
         }
         Some(changed)
@@ -69,6 +77,23 @@ struct Model {
 }
 
 impl Models {
+    /// What should be for one of so many groups that are looked at. Where they
+    /// are few it is kept for others who want it too.
+    pub fn one_of(
+        &self,
+        count: usize,
+        group: &GroupId,
+        snapshot: &Indexed,
+        facts: &Arc<Facts>,
+        settings: &Settings,
+    ) -> Desired {
+        if count <= FEW {
+            Arc::unwrap_or_clone(self.of(group, snapshot, facts, settings))
+        } else {
+            model::build_indexed(group, snapshot, facts, settings)
+        }
+    }
+
     /// What should be for a group. It is built only where nothing that it is
     /// built from has stayed the same since the last time.
     pub fn of(

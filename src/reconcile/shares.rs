@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::Reconciler;
-use super::models::{FEW, Seen};
+use super::models::Seen;
 use crate::model::backend_build::{Endpoints, Reach, keeps_live, reach};
 use crate::model::backend_union::{Share, Union};
 use crate::model::desired::Desired;
@@ -16,7 +16,7 @@ use crate::model::group::GroupId;
 use crate::model::index::Indexed;
 use crate::model::spec::Observed;
 use crate::model::targets::instance_id;
-use crate::observe::{Memory, PodAddress};
+use crate::observe::PodAddress;
 
 /// Groups that are read at the same time: more would leave none of AWS's calls
 /// to others.
@@ -28,44 +28,33 @@ pub struct Shares {
     /// What they need together.
     pub union: Union,
     seen: Option<Seen>,
-    /// What was live of each group when it was last looked at.
-    live: BTreeMap<GroupId, Arc<Observed>>,
-    /// Groups that need what is not watched: what AWS holds, or an interface
-    /// that was not found.
+    /// The last change of what AWS holds that was looked at.
+    observed: Option<u64>,
+    /// Groups that need what nobody tells of: an interface that was not found,
+    /// or what their leavers wait for.
     open: BTreeSet<GroupId>,
     /// Groups whose insides were not read: they may need more than is known.
     unread: BTreeSet<GroupId>,
 }
 
 impl Shares {
-    /// The groups that may need something else than they did; `None`: all of
-    /// them.
+    /// The groups that may need something else than they did, of which AWS
+    /// holds something else for `others`; `None`: all of them.
     fn stale(
         &self,
         snapshot: &Indexed,
         facts: &Arc<Facts>,
-        memory: &Memory,
+        others: Option<BTreeSet<GroupId>>,
     ) -> Option<BTreeSet<GroupId>> {
         let mut stale = self.seen.as_ref()?.changed(snapshot, facts)?;
+        stale.extend(others?);
         stale.extend(self.open.iter().cloned());
-        stale.extend(memory.others_than(&self.live));
         Some(stale)
     }
 
     /// Whether some group may need more than is known because it was not read.
     pub fn are_unread(&self) -> bool {
         !self.unread.is_empty()
-    }
-
-    /// Notes what the groups that were looked at had in AWS then.
-    fn note(&mut self, live: BTreeMap<GroupId, Arc<Observed>>) {
-        for (group, observed) in live {
-            if observed.is_empty() {
-                self.live.remove(&group);
-            } else {
-                self.live.insert(group, observed);
-            }
-        }
     }
 }
 
@@ -74,8 +63,8 @@ struct Looked {
     group: GroupId,
     reach: Reach,
     ports: BTreeSet<u16>,
-    /// Whether it counts what is live or stands still.
-    is_special: bool,
+    /// Whether somebody leaves it.
+    has_leavers: bool,
     /// Whether what is live was not read.
     is_unread: bool,
 }
@@ -86,7 +75,7 @@ fn counts(desired: &Desired) -> bool {
 
 impl Looked {
     /// `observed` is `None` where it was not read.
-    fn new(desired: &Desired, observed: Option<&Observed>, is_special: bool) -> Self {
+    fn new(desired: &Desired, observed: Option<&Observed>) -> Self {
         // What is not made yet needs nothing.
         let is_made = desired.blocks_creation.is_empty()
             || observed.is_none_or(|observed| !observed.load_balancers.is_empty());
@@ -101,7 +90,7 @@ impl Looked {
             ports: groups
                 .flat_map(|group| group.backend_ports.iter().copied())
                 .collect(),
-            is_special,
+            has_leavers: !desired.leavers.is_empty(),
             is_unread: observed.is_none(),
         }
     }
@@ -115,7 +104,10 @@ impl Reconciler {
         snapshot: &Indexed,
     ) -> anyhow::Result<()> {
         let facts = self.memory.facts().await?;
-        let stale = if let Some(stale) = shares.stale(snapshot, &facts, &self.memory) {
+        // Before anything is looked at: what comes meanwhile is for the next
+        // time.
+        let (change, others) = self.memory.others_since(shares.observed);
+        let stale = if let Some(stale) = shares.stale(snapshot, &facts, others) {
             stale
         } else {
             let mut all = self.all_groups(snapshot).await?;
@@ -124,28 +116,18 @@ impl Reconciler {
         };
         let mut looked = Vec::new();
         let mut special = Vec::new();
-        let mut live = BTreeMap::new();
         for group in &stale {
-            // Before it is looked at: what comes meanwhile is for the next time.
             let (observed, is_read) = self.memory.live(group);
-            live.insert(group.clone(), Arc::clone(&observed));
-            let desired = if stale.len() <= FEW {
-                let desired = self.models.of(group, snapshot, &facts, &self.settings);
-                let mut desired = Arc::unwrap_or_clone(desired);
-                self.counts_in_all(&mut desired, snapshot)
-                    .then_some(desired)
+            let models = &self.models;
+            let mut desired = models.one_of(stale.len(), group, snapshot, &facts, &self.settings);
+            if !self.counts_in_all(&mut desired, snapshot) {
+                continue;
+            }
+            if counts(&desired) || !desired.leavers.is_empty() {
+                special.push(desired);
             } else {
-                self.desired_in_all(group, snapshot, &facts)
-            };
-            match desired {
-                Some(desired) if counts(&desired) || !desired.leavers.is_empty() => {
-                    special.push(desired);
-                }
-                Some(desired) => {
-                    let observed = is_read.then_some(observed.as_ref());
-                    looked.push(Looked::new(&desired, observed, false));
-                }
-                None => {}
+                let observed = is_read.then_some(observed.as_ref());
+                looked.push(Looked::new(&desired, observed));
             }
         }
         let held = self.all_held_by_aws(&special).await?;
@@ -154,10 +136,10 @@ impl Reconciler {
             if let (Some(observed), false) = (observed, desired.leavers.is_empty()) {
                 self.records_first(&mut desired, observed, snapshot);
             }
-            looked.push(Looked::new(&desired, observed, true));
+            looked.push(Looked::new(&desired, observed));
         }
         self.share(shares, &stale, looked, snapshot).await?;
-        shares.note(live);
+        shares.observed = Some(change);
         shares.seen = Some(Seen::now(snapshot, &facts));
         Ok(())
     }
@@ -198,7 +180,7 @@ impl Reconciler {
             group,
             reach,
             ports,
-            is_special,
+            has_leavers,
             is_unread,
         } in looked
         {
@@ -207,7 +189,7 @@ impl Reconciler {
             let on = on.filter_map(|address| instances.get(address));
             endpoints.instances.extend(on.map(|id| (*id).clone()));
             let mut needed = reach.ports(&known, &self.settings);
-            if is_special || needed.incomplete {
+            if has_leavers || needed.incomplete {
                 shares.open.insert(group.clone());
             }
             if is_unread {

@@ -59,19 +59,24 @@ impl Reporter {
         if patch(ingress, finalizer, change).is_none() {
             return Ok(false);
         }
-        let key = (name.clone(), finalizer.to_owned());
-        let written = self.memory().finalizers.get(&key).cloned().flatten();
-        if is_older(ingress, written.as_ref()) {
+        let is_old = {
+            let memory = self.memory();
+            let of_ingress = memory.finalizers.get(&name);
+            is_older(ingress, of_ingress.and_then(|of| of.get(finalizer)))
+        };
+        if is_old {
             return Ok(false);
         }
         let written = self
             .write_finalizer(&name, ingress.clone(), finalizer, change)
             .await?;
-        let wrote = written.is_some();
-        if wrote {
-            self.memory().finalizers.insert(key, written);
-        }
-        Ok(wrote)
+        let Some(version) = written else {
+            return Ok(false);
+        };
+        let mut memory = self.memory();
+        let of_ingress = memory.finalizers.entry(name).or_default();
+        of_ingress.insert(finalizer.to_owned(), version);
+        Ok(true)
     }
 
     /// Answers the version of the Ingress as it was written; `None` when

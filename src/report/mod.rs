@@ -228,6 +228,8 @@ pub struct Reporter {
 struct Memory {
     /// By group: what people were told.
     groups: BTreeMap<GroupId, Told>,
+    /// Those of them of which hashes of targets may be due to be written.
+    late: BTreeSet<GroupId>,
     /// Findings told about Ingresses that are in no group.
     strays: BTreeSet<Finding>,
     /// Those of them that are shown as groups.
@@ -236,7 +238,7 @@ struct Memory {
     statuses: BTreeMap<ObjectName, (Option<String>, status::Address)>,
     /// By Ingress and finalizer: the version of the Ingress with, or without
     /// it.
-    finalizers: BTreeMap<(ObjectName, String), Option<String>>,
+    finalizers: BTreeMap<ObjectName, BTreeMap<String, String>>,
     /// When the custom resource was last found not to be installed.
     not_installed: Option<std::time::Instant>,
 }
@@ -359,7 +361,14 @@ impl Reporter {
         let mut memory = self.memory();
         let there = |name: &ObjectName| snapshot.ingresses.contains_key(name);
         memory.statuses.retain(|name, _| there(name));
-        memory.finalizers.retain(|(name, _), _| there(name));
+        memory.finalizers.retain(|name, _| there(name));
+    }
+
+    /// Forgets what was written about one Ingress, which is no more.
+    pub fn forget(&self, ingress: &ObjectName) {
+        let mut memory = self.memory();
+        memory.statuses.remove(ingress);
+        memory.finalizers.remove(ingress);
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

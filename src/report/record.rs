@@ -186,8 +186,7 @@ impl Reporter {
     pub fn targets_change(&self, group: &GroupId, names: BTreeSet<String>) {
         if !names.is_empty() {
             let mut memory = self.memory();
-            let told = memory.groups.entry(group.clone()).or_default();
-            told.resource.changes(names, Instant::now());
+            memory.resource(group, |told| told.changes(names, Instant::now()));
         }
     }
 
@@ -259,8 +258,7 @@ impl Reporter {
         {
             let mut memory = self.memory();
             let missing = memory.is_not_installed();
-            let told = memory.groups.entry(group.clone()).or_default();
-            if missing || !told.resource.takes(&status) {
+            if missing || !memory.resource(group, |told| told.takes(&status)) {
                 return 0;
             }
         }
@@ -340,16 +338,8 @@ impl Reporter {
     /// again.
     pub async fn write_late(&self, all: bool) {
         let now = Instant::now();
-        let due: Vec<(GroupId, BTreeMap<String, String>)> = {
-            let memory = self.memory();
-            let groups = memory.groups.iter();
-            let due =
-                groups.filter_map(|(group, told)| Some((group, told.resource.due(now, all)?)));
-            let most = if all { usize::MAX } else { AT_ONCE.0 };
-            due.take(most)
-                .map(|(group, late)| (group.clone(), late))
-                .collect()
-        };
+        let most = if all { usize::MAX } else { AT_ONCE.0 };
+        let due = self.memory().due(now, all, most);
         let writes = due.into_iter().map(|(group, targets)| async move {
             match self.write_targets(&group, &targets).await {
                 Ok(()) => {
@@ -417,5 +407,87 @@ impl super::Memory {
     fn is_not_installed(&self) -> bool {
         self.not_installed
             .is_some_and(|since| since.elapsed() < LOOK_AGAIN)
+    }
+
+    /// Does something with what is known of a group's custom resource.
+    fn resource<T>(&mut self, group: &GroupId, with: impl FnOnce(&mut Resource) -> T) -> T {
+        let resource = &mut self.groups.entry(group.clone()).or_default().resource;
+        let done = with(resource);
+        if resource.is_late() {
+            self.late.insert(group.clone());
+        }
+        done
+    }
+
+    /// The first groups of which hashes of targets are due to be written, with
+    /// these. Looks at those alone of which some may be.
+    fn due(
+        &mut self,
+        now: Instant,
+        all: bool,
+        most: usize,
+    ) -> Vec<(GroupId, BTreeMap<String, String>)> {
+        let groups = &self.groups;
+        let is_late = |group: &GroupId| {
+            groups
+                .get(group)
+                .is_some_and(|told| told.resource.is_late())
+        };
+        self.late.retain(is_late);
+        let late = self.late.iter();
+        let due = late.filter_map(|group| {
+            let resource = &groups.get(group)?.resource;
+            Some((group.clone(), resource.due(now, all)?))
+        });
+        due.take(most).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Memory;
+    use super::*;
+    use crate::report::group::IngressGroupStatus;
+
+    #[test]
+    fn only_groups_whose_hashes_may_be_due_are_looked_at() {
+        let mut memory = Memory::default();
+        let begun = Instant::now();
+        let group = |number: usize| GroupId::Explicit(format!("g{number:03}"));
+        let status = |hash: &str| IngressGroupStatus {
+            applied: Some(Applied {
+                schema: SCHEMA,
+                targets: [("tg".to_owned(), hash.to_owned())].into(),
+                ..Applied::default()
+            }),
+            ..IngressGroupStatus::default()
+        };
+        for number in 0..100 {
+            memory.resource(&group(number), |told| {
+                assert!(told.takes(&status("a")));
+                told.wrote(status("a"), begun);
+            });
+        }
+        assert!(memory.late.is_empty());
+        let due = |memory: &mut Memory, seconds: u64, all: bool| {
+            let due = memory.due(begun + Duration::from_secs(seconds), all, usize::MAX);
+            let due = due.into_iter();
+            due.map(|(group, hashes)| (group, hashes.into_values().collect()))
+                .collect::<Vec<(GroupId, Vec<String>)>>()
+        };
+        assert_eq!(due(&mut memory, 90, true), []);
+        // One has other targets, and of one they are changing.
+        assert!(!memory.resource(&group(7), |told| told.takes(&status("b"))));
+        memory.resource(&group(8), |told| told.changes(["tg".to_owned()], begun));
+        assert_eq!(memory.late, [group(7), group(8)].into());
+        assert_eq!(due(&mut memory, 1, false), [(group(8), vec![])]);
+        let late = (group(7), vec!["b".to_owned()]);
+        assert_eq!(due(&mut memory, 61, false), std::slice::from_ref(&late));
+        assert_eq!(due(&mut memory, 1, true), [late, (group(8), vec![])]);
+        // What is written, or gone, is not looked at any more.
+        memory.resource(&group(7), |told| told.wrote(status("b"), begun));
+        memory.groups.remove(&group(8));
+        assert_eq!(due(&mut memory, 61, true), []);
+        assert!(memory.late.is_empty());
     }
 }

@@ -165,7 +165,7 @@ pub(super) mod tests {
                 sni_certificates: std::collections::BTreeSet::new(),
                 ssl_policy: None,
                 default_action: Action::Other("none".to_owned()),
-                tags: BTreeMap::new(),
+                tags: crate::model::spec::Tags::new(),
             },
             rules: BTreeMap::new(),
         }

@@ -25,7 +25,7 @@ fn load_balancer() -> LoadBalancer {
         scheme: Scheme::Internal,
         subnets: BTreeSet::new(),
         security_groups: BTreeSet::new(),
-        tags: BTreeMap::new(),
+        tags: crate::model::spec::Tags::new(),
     }
 }
 
@@ -113,7 +113,7 @@ fn the_load_balancer_that_people_are_told_is_the_one_that_serves() {
         spec: crate::model::spec::Rule {
             conditions: Vec::new(),
             action: crate::model::spec::Action::Other("forward".to_owned()),
-            tags: BTreeMap::new(),
+            tags: crate::model::spec::Tags::new(),
         },
     };
     let mut observed = live(LoadBalancerState::Active);

@@ -193,8 +193,8 @@ impl Kind for IngressClass {
         old != new
     }
 
-    fn index(known: &mut Indexed, _: &Of<'_, Self>, settings: &Settings) {
-        known.classes_changed(settings);
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, settings: &Settings) {
+        known.class_changed(of.old, of.new, settings);
     }
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
@@ -226,6 +226,10 @@ impl Kind for Service {
 
     fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
         old != new
+    }
+
+    fn index(known: &mut Indexed, of: &Of<'_, Self>, settings: &Settings) {
+        known.service_changed(of.id, settings);
     }
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
@@ -437,50 +441,19 @@ impl Resource for Binding {
 }
 
 impl Kind for Binding {
-    type Kept = TargetGroupBinding;
-    type Id = ObjectName;
-
-    fn id(metadata: &ObjectMeta) -> Self::Id {
-        namespaced(metadata)
-    }
+    stored_in!(
+        target_group_bindings,
+        ObjectName,
+        namespaced,
+        TargetGroupBinding
+    );
 
     fn kept(self) -> Self::Kept {
-        TargetGroupBinding {
-            name: namespaced(&self.metadata),
-            labels: self.metadata.labels.unwrap_or_default(),
-        }
+        TargetGroupBinding::of(&self.metadata)
     }
 
     fn differs(old: &Self::Kept, new: &Self::Kept) -> bool {
         old != new
-    }
-
-    fn ids(kept: &Kept) -> BTreeSet<Self::Id> {
-        let bindings = &kept.known.target_group_bindings;
-        bindings
-            .iter()
-            .map(|binding| binding.name.clone())
-            .collect()
-    }
-
-    fn find(kept: &Kept, id: &Self::Id) -> Option<Arc<Self::Kept>> {
-        let bindings = &kept.known.target_group_bindings;
-        let binding = bindings.iter().find(|binding| binding.name == *id)?;
-        Some(Arc::new(binding.clone()))
-    }
-
-    fn keep(kept: &mut Kept, id: Self::Id, object: Arc<Self::Kept>) {
-        Self::forget(kept, &id);
-        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
-        let binding = Arc::unwrap_or_clone(object);
-        snapshot.target_group_bindings.push(binding);
-    }
-
-    fn forget(kept: &mut Kept, id: &Self::Id) {
-        let snapshot = &mut Arc::make_mut(&mut kept.known).snapshot;
-        snapshot
-            .target_group_bindings
-            .retain(|binding| binding.name != *id);
     }
 
     fn index(known: &mut Indexed, of: &Of<'_, Self>, _: &Settings) {
@@ -489,6 +462,6 @@ impl Kind for Binding {
 
     fn keys(of: &Of<'_, Self>, view: View<'_>) -> BTreeSet<Key> {
         let versions = [of.old, of.new].into_iter().flatten();
-        routes::bindings(versions.cloned().collect(), view)
+        routes::bindings(versions, view)
     }
 }

@@ -10,17 +10,15 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
-use kube::ResourceExt as _;
 
 use crate::key::Key;
-use crate::model::annotations;
 use crate::model::endpoints::Pod;
 use crate::model::group::GroupId;
-use crate::model::index::{Indexed, services_of};
+use crate::model::index::Indexed;
 use crate::model::membership::{self, Place};
 use crate::model::settings::Settings;
-use crate::model::snapshot::{Snapshot, TargetGroupBinding};
-use crate::model::spec::{ObjectName, TargetType};
+use crate::model::snapshot::TargetGroupBinding;
+use crate::model::spec::ObjectName;
 
 /// What a route is decided from.
 #[derive(Clone, Copy)]
@@ -69,22 +67,14 @@ pub fn ingress_class(
     new: Option<&IngressClass>,
     view: View<'_>,
 ) -> BTreeSet<Key> {
-    let Some(class) = new.or(old) else {
-        return BTreeSet::new();
-    };
-    let class = class.name_any();
-    let concerned = view.known.ingresses.iter().filter(|(_, ingress)| {
-        let named = ingress
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.ingress_class_name.as_deref());
-        named.is_none_or(|named| named == class)
-    });
+    let index = view.known.index();
     let mut keys = BTreeSet::new();
-    for (name, changed) in concerned {
-        keys.extend(ingress(None, Some(changed), view));
+    for name in index.of_classes(old, new) {
+        if let Some(changed) = view.known.ingresses.get(name) {
+            keys.extend(ingress(None, Some(changed), view));
+        }
         // Where it was until now is what the index says before it knows.
-        keys.extend(view.known.index().groups_of(name).cloned().map(Key::Group));
+        keys.extend(index.groups_of(name).cloned().map(Key::Group));
     }
     keys
 }
@@ -127,15 +117,10 @@ fn place(pod: &Pod) -> (Option<IpAddr>, Option<&str>, bool) {
 /// instances for targets, and those with pods on it that wait for a readiness
 /// gate.
 pub fn node(node: &str, view: View<'_>) -> BTreeSet<Key> {
-    let concerned = view
-        .known
-        .ingresses
-        .iter()
-        .filter(|(name, ingress)| has_instance_targets(name, ingress, view));
     let index = view.known.index();
-    let groups = concerned.flat_map(|(name, _)| index.groups_of(name));
+    let groups = index.on_nodes().flat_map(|name| index.groups_of(name));
     let mut keys = with_backend(groups.cloned());
-    let waiting = view.known.index().waiting_on_node(node);
+    let waiting = index.waiting_on_node(node);
     keys.extend(waiting.flat_map(|service| endpoints(service, view)));
     // The rules of the backend security group are on the groups of nodes.
     keys.insert(Key::Backend);
@@ -155,13 +140,12 @@ pub fn namespace(namespace: &str, view: View<'_>) -> BTreeSet<Key> {
 
 /// TargetGroupBindings came, went or changed: the groups that they say they
 /// are of, and the backend security group, which they may use.
-pub fn bindings(changed: Vec<TargetGroupBinding>, view: View<'_>) -> BTreeSet<Key> {
-    let only_these = Snapshot {
-        target_group_bindings: changed,
-        ..Snapshot::default()
-    };
-    let groups = membership::groups_of_bindings(&only_these);
-    let mut keys: BTreeSet<Key> = groups.into_iter().map(Key::Group).collect();
+pub fn bindings<'a>(
+    changed: impl Iterator<Item = &'a TargetGroupBinding>,
+    view: View<'_>,
+) -> BTreeSet<Key> {
+    let groups = changed.filter_map(membership::group_of_binding);
+    let mut keys: BTreeSet<Key> = groups.map(Key::Group).collect();
     keys.insert(Key::Backend);
     keys.extend(dns(view));
     keys
@@ -189,30 +173,13 @@ fn groups_of(ingress: &Ingress, view: View<'_>) -> Vec<GroupId> {
     groups
 }
 
-/// Whether any Service of an Ingress is reached through instances. A value
-/// that cannot be read counts: to wake a group too often is harmless.
-fn has_instance_targets(name: &ObjectName, ingress: &Ingress, view: View<'_>) -> bool {
-    let ip = TargetType::Ip.as_str();
-    let of_ingress = annotations::value(ingress.metadata.annotations.as_ref(), "target-type");
-    services_of(ingress).any(|service| {
-        let service = ObjectName::new(name.namespace.clone(), service);
-        let of_service = view.known.services.get(&service).and_then(|service| {
-            annotations::value(service.metadata.annotations.as_ref(), "target-type")
-        });
-        of_service
-            .or(of_ingress)
-            .unwrap_or(view.settings.default_target_type.as_str())
-            != ip
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::model::settings::DnsSettings;
     use crate::model::snapshot::snapshot_from_yaml;
-    use crate::model::spec::Scheme;
+    use crate::model::spec::{Scheme, TargetType};
 
     fn settings() -> Settings {
         Settings {
@@ -222,7 +189,7 @@ mod tests {
             default_scheme: Scheme::Internal,
             default_target_type: TargetType::Instance,
             default_ssl_policy: "ELBSecurityPolicy-2016-08".to_owned(),
-            default_tags: std::collections::BTreeMap::new(),
+            default_tags: crate::model::spec::Tags::new(),
             dns: Some(DnsSettings::default()),
         }
     }
@@ -422,6 +389,7 @@ endpoints:
         check(node("b", view), &[WEB, BACKEND]);
         check(node("a", view), &[OLD, PUBLIC, WEB, BACKEND]);
         settings.default_target_type = TargetType::Ip;
+        let known = Indexed::of(known.snapshot.clone(), &settings);
         let view = View {
             known: &known,
             settings: &settings,
@@ -440,6 +408,9 @@ endpoints:
         let class = known.ingress_classes["alb"].as_ref();
         let woken = ingress_class(Some(class), Some(class), view);
         check(woken, &[OLD, PUBLIC, WEB, BACKEND, DNS]);
+        // Nobody is of another controller's class, and nobody is without one.
+        let others = known.ingress_classes["nginx"].as_ref();
+        check(ingress_class(Some(others), Some(others), view), &[]);
         check(namespace("else", view), &[]);
     }
 
@@ -452,11 +423,10 @@ endpoints:
             settings: &settings,
         };
         let binding = TargetGroupBinding {
-            name: shop("k8s-shop-web-1"),
             labels: [("ingress.k8s.aws/stack".to_owned(), "theirs".to_owned())].into(),
         };
         check(
-            bindings(vec![binding], view),
+            bindings([&binding].into_iter(), view),
             &["group theirs", BACKEND, DNS],
         );
         check(everything(view), &[OLD, PUBLIC, WEB, BACKEND, DNS]);

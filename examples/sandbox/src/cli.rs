@@ -59,7 +59,8 @@ enum Command {
     ///
     /// Makes groups of two listeners, ten rules, five target groups and ten
     /// pods in a sandbox of their own, and prints a table for: create, nothing
-    /// changed, one edit, one pod, restart, an edit one second after a restart.
+    /// changed, one edit, fifty edits, one pod, restart, an edit one second after
+    /// a restart; and the CPU time of an edit and the time of a whole model.
     /// Calls are the same everywhere; times are those of this machine and this
     /// build, so build with --release.
     Bench(BenchArgs),
@@ -206,11 +207,17 @@ struct BenchArgs {
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,100")]
     groups: Vec<usize>,
 
-    /// Shell command that starts another controller, to measure beside ours. It
-    /// has KUBECONFIG, AWS_ENDPOINT_URL and the like in its environment and
-    /// must serve the IngressClass `alb`.
+    /// Simple shell command that starts another controller, to measure beside
+    /// ours: a program and its arguments, in which $CLUSTER_NAME, $AWS_VPC_ID
+    /// and the other variables of `up --env-file` may stand. It must serve the
+    /// IngressClass `alb`, and begin at once, without an election.
     #[arg(long, value_name = "CMD")]
     controller: Option<String>,
+
+    /// Manifests that are applied before the other controller starts, such as
+    /// its CustomResourceDefinitions; may be given several times.
+    #[arg(long, value_name = "FILE", requires = "controller")]
+    manifests: Vec<PathBuf>,
 
     /// Milliseconds that each answer of AWS takes.
     #[arg(long, value_name = "MS", default_value_t = 20)]
@@ -286,6 +293,7 @@ impl Cli {
                 let options = bench::Options {
                     groups: args.groups,
                     controller: args.controller,
+                    manifests: args.manifests,
                     latency_ms: args.latency,
                     json: args.json,
                     control_plane_bin: args.control_plane_bin,

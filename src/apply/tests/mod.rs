@@ -319,9 +319,9 @@ async fn a_listener_that_is_not_visible_yet_is_waited_for() {
 /// `None`, without it.
 fn marks_but(key_of_tag: &str, value: Option<&str>) -> Tags {
     let mut marks = marks("shop/web");
-    marks.insert(ownership::RESOURCE_TAG.to_owned(), key().0);
-    marks.remove(key_of_tag);
-    marks.extend(value.map(|value| (key_of_tag.to_owned(), value.to_owned())));
+    marks.insert(ownership::RESOURCE_TAG, &key().0);
+    marks.retain(|key, _| key != key_of_tag);
+    marks.extend(value.map(|value| (key_of_tag, value)));
     marks
 }
 

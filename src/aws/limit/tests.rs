@@ -234,13 +234,13 @@ async fn a_run_that_somebody_comes_to_wait_for_waits_no_longer_itself() {
 async fn who_gives_up_leaves_the_order() {
     let rate = Rate {
         burst: 1.0,
-        per_second: 20.0,
+        per_second: 1.0,
     };
     let limits = Limits::new(&Rates(BTreeMap::from([(Bucket::ElbWrite, rate)])));
     drop(limits.take(Bucket::ElbWrite).await);
-    let patience = Duration::from_millis(10);
-    let gave_up = tokio::time::timeout(patience, limits.take(Bucket::ElbWrite)).await;
-    assert!(gave_up.is_err());
+    let mut gives_up = Box::pin(limits.take(Bucket::ElbWrite));
+    assert!(futures::poll!(gives_up.as_mut()).is_pending());
+    drop(gives_up);
     drop(limits.take(Bucket::ElbWrite).await);
 }
 

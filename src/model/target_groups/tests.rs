@@ -170,9 +170,12 @@ fn tags_of_the_service_win_key_by_key() {
         "alb.ingress.kubernetes.io/tags: b=service",
     );
     let tags = &made.target_group.tags;
-    assert_eq!(tags["a"], "ingress");
-    assert_eq!(tags["b"], "service");
-    assert_eq!(tags["ingress.k8s.aws/resource"], "shop/web-web:80");
+    assert_eq!(tags.get("a"), Some("ingress"));
+    assert_eq!(tags.get("b"), Some("service"));
+    assert_eq!(
+        tags.get("ingress.k8s.aws/resource"),
+        Some("shop/web-web:80")
+    );
 }
 
 #[test]

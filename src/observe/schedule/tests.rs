@@ -25,9 +25,26 @@ fn arns(count: usize) -> Vec<Arn> {
     (0..count).map(|n| Arn(format!("tg{n}"))).collect()
 }
 
-/// All of them, last read at the same time.
-fn read<K>(keys: &[K], at: Instant) -> Vec<(&K, Instant)> {
-    keys.iter().map(|key| (key, at)).collect()
+/// All of these groups, last read at the same time.
+fn read(schedule: &mut Schedule, groups: &[GroupId], at: Instant) {
+    for group in groups {
+        schedule.know(group, Some(at), &BTreeSet::new(), &BTreeSet::new());
+    }
+}
+
+/// One group that has these target groups, last read then; `None`: it goes.
+fn with_targets(schedule: &mut Schedule, arns: &[Arn], at: Option<Instant>) {
+    let group = GroupId::Explicit("g".to_owned());
+    let there: BTreeSet<Arn> = arns.iter().cloned().collect();
+    let none = BTreeSet::new();
+    match at {
+        Some(_) => schedule.know(&group, at, &none, &there),
+        None => schedule.know(&group, at, &there, &none),
+    }
+}
+
+fn next_targets(schedule: &mut Schedule, now: Instant) -> Option<Arn> {
+    schedule.next_targets(now).map(|(arn, _)| arn)
 }
 
 /// Looks each second for so long; the seconds in which something came.
@@ -49,8 +66,8 @@ fn all_groups_come_once_in_each_period_and_evenly_spread() {
         let mut schedule = Schedule::new(periods(|p| p.slow = Some(slow)), begun, 7);
         // All were read at the start, at the same time.
         let all = groups(count);
-        let known = read(&all, begun);
-        let came = run(begun, 3 * slow, |now| schedule.next_group(&known, now));
+        read(&mut schedule, &all, begun);
+        let came = run(begun, 3 * slow, |now| schedule.next_group(now));
         let spacing = slow.as_secs() / count as u64;
         for pair in came.windows(2) {
             let pause = pair[1].0 - pair[0].0;
@@ -79,11 +96,11 @@ fn all_groups_come_once_in_each_period_and_evenly_spread() {
 fn each_process_begins_with_others() {
     let begun = Instant::now();
     let all = groups(50);
-    let known = read(&all, begun - DAY);
     let first = |seed| {
         let slow = periods(|p| p.slow = Some(Duration::from_hours(1)));
         let mut schedule = Schedule::new(slow, begun, seed);
-        schedule.next_group(&known, begun)
+        read(&mut schedule, &all, begun - DAY);
+        schedule.next_group(begun)
     };
     let firsts: BTreeSet<_> = (0..20).map(first).collect();
     assert!(firsts.len() > 10, "{firsts:?}");
@@ -95,19 +112,17 @@ fn who_was_read_for_another_reason_waits_longer_and_a_new_one_comes_in_turn() {
     let slow = Duration::from_secs(100);
     let mut schedule = Schedule::new(periods(|p| p.slow = Some(slow)), begun, 1);
     let names = groups(2);
-    let known = [
-        (&names[0], begun - Duration::from_secs(1)),
-        (&names[1], begun - DAY),
-    ];
-    assert_eq!(schedule.next_group(&known, begun), Some(names[1].clone()));
+    read(&mut schedule, &names[..1], begun - Duration::from_secs(1));
+    read(&mut schedule, &names[1..], begun - DAY);
+    assert_eq!(schedule.next_group(begun), Some(names[1].clone()));
     // The other one's turn comes after half of the period.
     let half = begun + slow / 2;
-    assert_eq!(
-        schedule.next_group(&known, half - Duration::from_secs(1)),
-        None
-    );
-    assert_eq!(schedule.next_group(&known, half), Some(names[0].clone()));
-    assert_eq!(schedule.next_group(&[], half + slow), None);
+    assert_eq!(schedule.next_group(half - Duration::from_secs(1)), None);
+    assert_eq!(schedule.next_group(half), Some(names[0].clone()));
+    for name in &names {
+        schedule.know(name, None, &BTreeSet::new(), &BTreeSet::new());
+    }
+    assert_eq!(schedule.next_group(half + slow), None);
 }
 
 #[test]
@@ -116,9 +131,9 @@ fn however_many_there_are_no_more_than_one_comes_in_a_second() {
     let target = Duration::from_secs(10);
     let mut schedule = Schedule::new(periods(|p| p.target = Some(target)), begun, 1);
     let all = arns(1_000);
-    let known = read(&all, begun - DAY);
+    with_targets(&mut schedule, &all, Some(begun - DAY));
     let came = run(begun, Duration::from_mins(10), |now| {
-        schedule.next_targets(&known, now)
+        next_targets(&mut schedule, now)
     });
     let seconds: BTreeSet<u64> = came.iter().map(|(second, _)| *second).collect();
     assert_eq!(seconds.len(), came.len());
@@ -132,13 +147,13 @@ fn targets_that_changed_come_sooner_and_less_and_less_often() {
     let target = Duration::from_hours(10);
     let mut schedule = Schedule::new(periods(|p| p.target = Some(target)), begun, 1);
     let all = arns(3);
-    let known = read(&all, begun);
+    with_targets(&mut schedule, &all, Some(begun));
     let changed = all[0].clone();
     schedule.changed(&changed, begun);
     // Once more: the count begins anew.
     schedule.changed(&changed, begun + Duration::from_secs(39));
     let came = run(begun, Duration::from_hours(3), |now| {
-        schedule.next_targets(&known, now)
+        next_targets(&mut schedule, now)
     });
     let came: Vec<u64> = came
         .iter()
@@ -148,7 +163,7 @@ fn targets_that_changed_come_sooner_and_less_and_less_often() {
     assert_eq!(came, [100, 100 + 480, 100 + 480 + 3_600]);
     // Then it is one of the idle ones, and they come in turn.
     let later = begun + Duration::from_hours(3);
-    let came = run(later, 2 * target, |now| schedule.next_targets(&known, now));
+    let came = run(later, 2 * target, |now| next_targets(&mut schedule, now));
     for arn in &all {
         let looks = came.iter().filter(|(_, of)| of == arn).count();
         assert!((2..=3).contains(&looks), "{arn}: {came:?}");
@@ -161,19 +176,21 @@ fn of_many_that_changed_one_comes_in_two_seconds_and_none_is_forgotten() {
     let target = Duration::from_hours(10);
     let mut schedule = Schedule::new(periods(|p| p.target = Some(target)), begun, 1);
     let all = arns(500);
-    let known = read(&all, begun);
+    with_targets(&mut schedule, &all, Some(begun));
     for arn in &all {
         schedule.changed(arn, begun);
     }
     let came = run(begun, Duration::from_mins(20), |now| {
-        schedule.next_targets(&known, now)
+        next_targets(&mut schedule, now)
     });
     assert!(came.len() <= 600, "{}", came.len());
     let looked: BTreeSet<&Arn> = came.iter().map(|(_, arn)| arn).collect();
-    assert_eq!(looked.len(), known.len());
+    assert_eq!(looked.len(), all.len());
     // One that is gone is not asked for.
     let later = begun + Duration::from_hours(2);
-    assert_eq!(schedule.next_targets(&[], later), None);
+    with_targets(&mut schedule, &all, None);
+    assert_eq!(next_targets(&mut schedule, later), None);
+    assert!(schedule.soon.is_empty() && schedule.soon_order.is_empty());
 }
 
 #[test]
@@ -235,12 +252,86 @@ fn what_is_off_never_comes() {
     let begun = Instant::now();
     let mut schedule = Schedule::new(periods(|_| ()), begun, 1);
     let all = arns(3);
-    let known = read(&all, begun - DAY);
+    with_targets(&mut schedule, &all, Some(begun - DAY));
     schedule.changed(&all[0], begun);
     let late = begun + DAY;
     assert_eq!(schedule.next_pass(late), None);
-    assert!(!schedule.is_round_due(late));
-    assert_eq!(schedule.next_targets(&known, late), None);
-    let all = groups(3);
-    assert_eq!(schedule.next_group(&read(&all, begun), late), None);
+    assert_eq!(next_targets(&mut schedule, late), None);
+    read(&mut schedule, &groups(3), begun);
+    assert_eq!(schedule.next_group(late), None);
+    assert!(schedule.groups().is_empty() && schedule.target_groups().is_empty());
+}
+
+/// A round as it would be without an order that is kept.
+struct Plain {
+    period: Duration,
+    due: Instant,
+    known: BTreeMap<u8, Instant>,
+    looked: BTreeMap<u8, Instant>,
+}
+
+impl Plain {
+    fn next(&mut self, now: Instant, place: impl Fn(u8) -> u64) -> Option<u8> {
+        if self.due > now {
+            return None;
+        }
+        let count = u32::try_from(self.known.len()).unwrap_or(1).max(1);
+        let spacing = (self.period / count).max(LEAST_SPACING);
+        let next = self.due + spacing;
+        self.due = if next > now { next } else { now + spacing };
+        let last = |key: &u8, read: &Instant| {
+            let looked = self.looked.get(key);
+            looked.map_or(*read, |looked| *looked.max(read))
+        };
+        let all = self.known.iter();
+        let all = all.map(|(key, read)| (last(key, read), place(*key), *key));
+        let (read, _, key) = all.min()?;
+        if read + spacing > now {
+            return None;
+        }
+        self.looked.insert(key, now);
+        Some(key)
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn the_next_is_the_one_that_a_look_at_all_finds(
+        steps in proptest::collection::vec((0..6_u8, 0..4_u8, 1..90_u64), 1..80)
+    ) {
+        let begun = Instant::now();
+        let period = Duration::from_secs(100);
+        let mut round: Round<u8, ()> = Round::new(Some(period), begun, 3);
+        let mut plain = Plain {
+            period,
+            due: begun,
+            known: BTreeMap::new(),
+            looked: BTreeMap::new(),
+        };
+        let mut now = begun;
+        for (key, what, seconds) in steps {
+            now += Duration::from_secs(seconds / 3);
+            match what {
+                0 => {
+                    round.forget(&key);
+                    plain.known.remove(&key);
+                    plain.looked.remove(&key);
+                }
+                1 => {
+                    let read = now - Duration::from_secs(seconds);
+                    round.know(&key, &(), read);
+                    plain.known.insert(key, read);
+                }
+                _ => {
+                    let next = round.next(now).map(|(key, ())| key);
+                    let expected = plain.next(now, |key| round.place(&key));
+                    proptest::prop_assert_eq!(next, expected);
+                }
+            }
+            proptest::prop_assert_eq!(round.known.len(), plain.known.len());
+            proptest::prop_assert_eq!(round.order.len(), plain.known.len());
+        }
+    }
 }

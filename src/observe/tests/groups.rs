@@ -81,25 +81,26 @@ async fn only_what_is_other_than_before_is_looked_at_again() {
     let memory = Memory::new(server.aws.clone(), scope());
     memory.groups().await.unwrap();
     assert!(!memory.live(&group()).1, "only a listing is known");
-    let listed = BTreeMap::from([(group(), memory.live(&group()).0)]);
+    let (listed, all) = memory.others_since(None);
+    assert_eq!(all, None, "nobody has looked");
+    let others = |seen: u64| memory.others_since(Some(seen)).1.unwrap();
     let observed = memory.recall(&group()).await.unwrap();
-    assert_eq!(memory.others_than(&listed), BTreeSet::from([group()]));
-    assert_eq!(memory.live(&group()), (Arc::clone(&observed), true));
+    assert_eq!(others(listed), BTreeSet::from([group()]));
+    assert_eq!(memory.live(&group()), (observed, true));
 
-    let seen = BTreeMap::from([(group(), observed)]);
-    assert!(memory.others_than(&seen).is_empty());
+    let (seen, _) = memory.others_since(Some(listed));
+    assert!(others(seen).is_empty());
     // A listing that shows the same.
     memory.list_since(Some(Instant::now())).await.unwrap();
-    assert!(memory.others_than(&seen).is_empty());
-    let all = memory.others_than(&BTreeMap::new());
-    assert_eq!(all, BTreeSet::from([group()]));
+    assert!(others(seen).is_empty());
     memory.remember(&group(), |observed| observed.security_groups.clear());
-    assert_eq!(memory.others_than(&seen), BTreeSet::from([group()]));
+    assert_eq!(others(seen), BTreeSet::from([group()]));
+    assert_eq!(others(listed), BTreeSet::from([group()]));
 
     let gone = GroupId::Explicit("gone".to_owned());
     assert_eq!(memory.live(&gone), (Arc::default(), true));
-    let seen = BTreeMap::from([(gone.clone(), Arc::default())]);
-    assert!(memory.others_than(&seen).contains(&gone));
+    memory.mark_stale(&gone);
+    assert!(!others(seen).contains(&gone), "there is nothing still");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What is read again, and what is made of it.
 
 use super::super::found::differences;
+use super::super::merge::Stamps;
 use super::*;
 use std::sync::Arc;
 
@@ -109,8 +110,9 @@ async fn what_a_listing_leaves_out_is_there_if_it_is_there_by_its_name() {
     {
         let mut groups = lock(&memory.groups);
         groups.tags.insert(arn, live.spec.tags.clone());
-        let known = groups.known.get_mut(&group()).unwrap();
-        Arc::make_mut(&mut known.observed).target_groups = vec![live];
+        groups.known.change(&group(), |known| {
+            Arc::make_mut(&mut known.observed).target_groups = vec![live];
+        });
     }
     memory.facts().await.unwrap();
     let before = server.seen().len();
@@ -187,7 +189,10 @@ async fn a_target_group_is_read_by_itself_and_our_own_write_stays() {
         2
     );
 
-    lock(&memory.groups).known.get_mut(&group()).unwrap().stamps = Stamps::default();
+    {
+        let known = &mut lock(&memory.groups).known;
+        known.change(&group(), |known| known.stamps = Stamps::default());
+    }
     let drift = memory.verify_tick(later(200)).await;
     let found = "the targets of shop/web-svc:80 are not as they were";
     assert_eq!(words(&drift.groups[&group()]), [("targets", found)]);
@@ -263,9 +268,9 @@ async fn tags_that_somebody_changed_are_found() {
                     _ => marks("LoadBalancer"),
                 };
                 if arn.contains("not-ours") {
-                    tags.clear();
+                    tags = Tags::new();
                 } else {
-                    tags.insert("more".to_owned(), "1".to_owned());
+                    tags.insert("more", "1");
                 }
                 tags
             });
@@ -282,6 +287,6 @@ async fn tags_that_somebody_changed_are_found() {
     assert_eq!(kinds, all.into(), "{found:?}");
     assert!(drift.groups[&group()].iter().all(|f| f.tier == Tier::Tag));
     let now = memory.remembered(&group());
-    assert_eq!(now.load_balancers[0].spec.tags["more"], "1");
-    assert_eq!(now.target_groups[0].spec.tags["more"], "1");
+    assert_eq!(now.load_balancers[0].spec.tags.get("more"), Some("1"));
+    assert_eq!(now.target_groups[0].spec.tags.get("more"), Some("1"));
 }

@@ -80,13 +80,13 @@ fn group_wide_values_stay_while_a_member_is_frozen() {
     stack.load_balancer.scheme = Scheme::InternetFacing;
     stack.load_balancer.name = "k8s-other".to_owned();
     stack.load_balancer.subnets.clear();
-    stack.load_balancer.tags.insert("team".into(), "a".into());
+    stack.load_balancer.tags.insert("team", "a");
     stack.load_balancer.security_groups.clear();
     stack.frontend = None;
     let listener = &mut stack.listeners.get_mut(&80).unwrap().listener;
     listener.protocol = Protocol::Https;
     listener.default_certificate = Some(Arn::from("arn:other"));
-    listener.tags.insert("team".into(), "a".into());
+    listener.tags.insert("team", "a");
     let plan = diff(&wished, &observed, &cx());
     assert!(plan.is_empty(), "{plan}");
 }

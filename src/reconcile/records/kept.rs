@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::Reconciler;
-use super::super::models::{FEW, Seen};
+use super::super::models::Seen;
 use super::live::LoadBalancerOf;
 use super::unstated::Hosts;
 use super::{Book, parting};
-use crate::model;
 use crate::model::desired::Leaver;
 use crate::model::facts::Facts;
 use crate::model::group::GroupId;
@@ -24,8 +23,7 @@ use crate::model::records::{AliasTarget, DesiredRecords, HostFindings, Place, Zo
 use crate::model::records_build::{self, HostRules, RecordSources, build_records, hosts_of};
 use crate::model::settings::Settings;
 use crate::model::snapshot::Snapshot;
-use crate::model::spec::{ObjectName, Observed, Scheme};
-use crate::observe::Memory;
+use crate::model::spec::{ObjectName, Scheme};
 use crate::plan::dns::KnownGroups;
 
 /// What of a group matters for records.
@@ -104,8 +102,8 @@ pub(in super::super) struct Kept {
     spreading: BTreeSet<Place>,
     cluster_uid: Option<String>,
     seen: Option<Seen>,
-    /// What AWS held for each group when it was last looked at.
-    live: BTreeMap<GroupId, Arc<Observed>>,
+    /// The last change of what AWS holds that was looked at.
+    observed: Option<u64>,
     /// Groups with leavers that may be others'.
     unsure: BTreeSet<GroupId>,
 }
@@ -298,32 +296,19 @@ impl Kept {
         };
     }
 
-    /// The groups for which something has changed; `None`: all of them.
+    /// The groups for which something has changed, of which AWS holds
+    /// something else for `others`; `None`: all of them.
     fn stale(
         &self,
         snapshot: &Indexed,
         facts: &Arc<Facts>,
-        memory: &Memory,
+        others: Option<BTreeSet<GroupId>>,
     ) -> Option<BTreeSet<GroupId>> {
         let mut stale = self.seen.as_ref()?.changed(snapshot, facts)?;
-        stale.extend(memory.others_than(&self.live));
+        stale.extend(others?);
         // Of others' leavers AWS tells.
         stale.extend(self.unsure.iter().cloned());
         Some(stale)
-    }
-
-    /// A group was looked at while AWS held this for it.
-    fn note_live(&mut self, group: &GroupId, observed: Arc<Observed>, has_leavers: bool) {
-        if observed.is_empty() {
-            self.live.remove(group);
-        } else {
-            self.live.insert(group.clone(), observed);
-        }
-        if has_leavers {
-            self.unsure.insert(group.clone());
-        } else {
-            self.unsure.remove(group);
-        }
     }
 }
 
@@ -411,7 +396,9 @@ impl Reconciler {
     ) -> anyhow::Result<()> {
         let facts = self.memory.facts().await?;
         let seen = Seen::now(snapshot, &facts);
-        let stale = kept.stale(snapshot, &facts, &self.memory);
+        // Before they are looked at: what comes meanwhile is for the next time.
+        let (observed, others) = self.memory.others_since(kept.observed);
+        let stale = kept.stale(snapshot, &facts, others);
         let stale = stale.unwrap_or_else(|| {
             kept.all_are_due();
             let groups = snapshot.index().groups().chain(kept.parts.keys());
@@ -433,21 +420,15 @@ impl Reconciler {
             // What AWS holds tells whose they are.
             self.memory.groups().await?;
         }
-        let few = placed.len() <= FEW;
+        let count = placed.len();
         for (group, mut members) in placed {
-            // Before it is looked at: what comes meanwhile is for the next
-            // time.
             let observed = self.memory.remembered(&group);
             let has_leavers = !members.leavers.is_empty();
             self.without_anothers(&group, &mut members, &observed, snapshot);
             let is_empty = members.members.is_empty() && members.leavers.is_empty();
             let part = (!is_empty).then(|| {
-                let mut desired = if few {
-                    let desired = self.models.of(&group, snapshot, &facts, &self.settings);
-                    Arc::unwrap_or_clone(desired)
-                } else {
-                    model::build_indexed(&group, snapshot, &facts, &self.settings)
-                };
+                let models = &self.models;
+                let mut desired = models.one_of(count, &group, snapshot, &facts, &self.settings);
                 desired.leavers.clone_from(&members.leavers);
                 Part {
                     load_balancer: Arc::new(LoadBalancerOf::group(&desired, &observed)),
@@ -457,9 +438,14 @@ impl Reconciler {
                 }
             });
             kept.set(&group, part);
-            kept.note_live(&group, observed, has_leavers);
+            if has_leavers {
+                kept.unsure.insert(group);
+            } else {
+                kept.unsure.remove(&group);
+            }
         }
         kept.seen = Some(seen);
+        kept.observed = Some(observed);
         for group in kept.frozen.clone() {
             let observed = self.memory.recall(&group).await?;
             kept.set_live_hosts(&group, records_build::live_hosts(&observed));

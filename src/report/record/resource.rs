@@ -90,6 +90,12 @@ impl Resource {
         false
     }
 
+    /// Whether hashes of targets may become due to be written although nothing
+    /// else happens.
+    pub fn is_late(&self) -> bool {
+        !self.changed.is_empty() || self.late.is_some()
+    }
+
     /// Notes that the targets of these target groups are about to change.
     pub(super) fn changes(&mut self, names: impl IntoIterator<Item = String>, now: Instant) {
         self.changed
@@ -103,7 +109,7 @@ impl Resource {
     /// made from may become what it was (nodes do), and the next process must
     /// not take that for nothing having happened.
     pub(super) fn due(&self, now: Instant, all: bool) -> Option<BTreeMap<String, String>> {
-        if self.changed.is_empty() && self.late.is_none() {
+        if !self.is_late() {
             return None;
         }
         let since = |at: &Instant| now.saturating_duration_since(*at);

@@ -113,7 +113,7 @@ fn build(
 ) -> Stack {
     let mut extra = Tags::new();
     if tagged {
-        extra.insert("team".to_owned(), "a".to_owned());
+        extra.insert("team", "a");
     }
     let tags = |resource: &str| tags("prod", &group(), resource, &Tags::new(), &extra);
     let scheme = if facing {
@@ -317,9 +317,7 @@ pub fn freeze(mut stack: Stack, which: u8) -> Desired {
         let port = listener.listener.port;
         for (priority, rule) in (1..).zip(&mut listener.rules) {
             let tag = rule_resource(port, priority);
-            rule.rule
-                .tags
-                .insert("ingress.k8s.aws/resource".to_owned(), tag);
+            rule.rule.tags.insert("ingress.k8s.aws/resource", &tag);
         }
     }
     let mut desired = desired(stack);
@@ -387,13 +385,13 @@ pub fn drift(observed: &mut Observed, deeds: &[(u8, usize)]) {
             4 => {
                 for group in &mut observed.security_groups {
                     group.spec.ingress.insert(open(22));
-                    group.spec.tags.clear();
+                    group.spec.tags = Tags::new();
                 }
             }
             5 => {
                 for lb in &mut observed.load_balancers {
                     lb.listeners.pop_last();
-                    lb.spec.tags.insert("by".to_owned(), "hand".to_owned());
+                    lb.spec.tags.insert("by", "hand");
                 }
             }
             _ => {

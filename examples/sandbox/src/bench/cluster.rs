@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::Context as _;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -58,15 +59,8 @@ pub(super) async fn set_up(
     });
     let crd = repository().join("deploy/crd");
     let class = repository().join("deploy/ingressclass.yaml");
-    for (flag, path) in [("-k", crd), ("-f", class)] {
-        let mut kubectl = sandbox.control_plane.kubectl();
-        kubectl.args(["apply", flag]).arg(path);
-        let output = kubectl.output().await.context("cannot start kubectl")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "kubectl said: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    for (flag, path) in [("-k", &crd), ("-f", &class)] {
+        kubectl_apply(sandbox, flag, path).await?;
     }
     let client = sandbox.control_plane.client()?;
     let namespace =
@@ -108,6 +102,25 @@ pub(super) async fn set_up(
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await
+}
+
+/// Applies a file, for which `flag` is `-f`, or what `-k` makes of a folder.
+pub(super) async fn kubectl_apply(
+    sandbox: &Sandbox,
+    flag: &str,
+    path: &Path,
+) -> anyhow::Result<()> {
+    let mut kubectl = sandbox.control_plane.kubectl();
+    // By the server, for whom no manifest is too large.
+    kubectl.args(["apply", "--server-side", flag]).arg(path);
+    let output = kubectl.output().await.context("cannot start kubectl")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "kubectl cannot apply {}: {}",
+        path.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// The name of a Service, by its number among all.

@@ -1,8 +1,10 @@
 //! The cases, one after the other, in one life of a cluster.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use kube::Client;
 use sandbox_aws::State;
 use sandbox_aws::journal::Call;
 use serde::Serialize;
@@ -14,6 +16,9 @@ use crate::terminal::Terminal;
 
 /// So long without a call, and a case is over.
 const QUIET: Duration = Duration::from_secs(5);
+/// Edits of the case of many edits: the clock of a process' CPU time ticks in
+/// hundredths of a second, too coarse for one of them.
+pub(super) const EDITS: u8 = 50;
 /// A case takes no longer than this, and so much for each group.
 const LIMIT: (Duration, Duration) = (Duration::from_mins(3), Duration::from_secs(6));
 
@@ -26,6 +31,8 @@ pub struct Case {
     pub reads: usize,
     /// Calls to AWS that write.
     pub writes: usize,
+    /// All of them by operation, such as `ec2:DescribeSubnets`.
+    pub calls: BTreeMap<String, usize>,
     /// From what happened to what it was to bring about in AWS; where it brings
     /// about nothing, to the answer of the last call.
     pub seconds: f64,
@@ -48,6 +55,13 @@ pub struct Measured {
     pub build: &'static str,
     /// The cases in their order.
     pub cases: Vec<Case>,
+    /// CPU milliseconds of the controller for one edit: the mean of the case of
+    /// many edits, from the first of them until AWS held the last. All that a
+    /// process does meanwhile is in it, so that one reconcile takes less.
+    pub edit_cpu_ms: f64,
+    /// Milliseconds in which the model of all groups was built at the restart;
+    /// `None` for another controller, which does not say so.
+    pub model_ms: Option<u64>,
 }
 
 /// What AWS holds, in numbers.
@@ -87,8 +101,8 @@ impl Bench<'_> {
         calls
     }
 
-    /// Waits until AWS holds what is `wished`, and then until there are no
-    /// more calls, and says what it cost.
+    /// Waits until AWS holds what is `wished`, if anything is, and then until
+    /// there are no more calls, and says what it cost.
     async fn case(
         &self,
         name: &'static str,
@@ -96,19 +110,39 @@ impl Bench<'_> {
         since: Since,
         wished: Option<&(dyn Fn(&Holds) -> bool + Sync)>,
     ) -> anyhow::Result<Case> {
-        let Since {
-            number,
-            began,
-            cpu_seconds,
-        } = since;
-        let state = self.sandbox.account.state();
         let mut reached = None;
         if let Some(wished) = wished {
-            while !state.read(|state| wished(&holds(state))) {
-                pause(running, began, self.limit, name).await?;
-            }
-            reached = Some(began.elapsed());
+            self.reach(name, running, since.began, wished).await?;
+            reached = Some(since.began.elapsed());
         }
+        self.settle(name, running, &since, reached).await
+    }
+
+    /// Waits until AWS holds what is `wished`.
+    async fn reach(
+        &self,
+        name: &str,
+        running: &mut Running,
+        began: Instant,
+        wished: &(dyn Fn(&Holds) -> bool + Sync),
+    ) -> anyhow::Result<()> {
+        let state = self.sandbox.account.state();
+        while !state.read(|state| wished(&holds(state))) {
+            pause(running, began, self.limit, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there are no more calls, and says what a case cost that has
+    /// reached what it was to bring about, if anything.
+    async fn settle(
+        &self,
+        name: &'static str,
+        running: &mut Running,
+        since: &Since,
+        reached: Option<Duration>,
+    ) -> anyhow::Result<Case> {
+        let (number, began) = (since.number, since.began);
         let journal = self.sandbox.account.journal();
         loop {
             let calls = self.calls(number);
@@ -128,12 +162,13 @@ impl Bench<'_> {
             case: name,
             reads,
             writes: calls.len() - reads,
+            calls: by_operation(&calls),
             seconds: match reached {
                 Some(reached) => reached.as_secs_f64(),
                 None if calls.is_empty() => 0.0,
                 None => until_last,
             },
-            cpu_seconds: usage.cpu_seconds - cpu_seconds,
+            cpu_seconds: usage.cpu_seconds - since.cpu_seconds,
             memory_mb: usage.memory_mb,
         })
     }
@@ -155,6 +190,37 @@ struct Since {
     number: u64,
     began: Instant,
     cpu_seconds: f64,
+}
+
+/// The Ingresses as they are edited: a rule more, or that one away again.
+struct Edits<'a> {
+    client: &'a Client,
+    certificate: &'a str,
+    /// Rules of each group.
+    rules: Vec<usize>,
+}
+
+impl Edits<'_> {
+    /// Edits a group, and says how many rules all groups have then if they had
+    /// so many `before`.
+    async fn edit(&mut self, group: usize, before: usize) -> anyhow::Result<usize> {
+        let (rules, all) = match self.rules[group] {
+            RULES => (RULES + 1, before + 1),
+            _ => (RULES, before - 1),
+        };
+        cluster::ingress(self.client, group, rules, self.certificate).await?;
+        self.rules[group] = rules;
+        Ok(all)
+    }
+}
+
+fn by_operation(calls: &[Call]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for call in calls {
+        let operation = format!("{}:{}", call.service, call.action);
+        *counts.entry(operation).or_default() += 1;
+    }
+    counts
 }
 
 fn is_read(action: &str) -> bool {
@@ -218,14 +284,26 @@ pub(super) async fn measure(
             .await?,
     );
 
+    let mut edits = Edits {
+        client: &client,
+        certificate,
+        rules: vec![RULES; groups],
+    };
     let since = bench.since(Some(&running))?;
-    cluster::ingress(&client, 0, RULES + 1, certificate).await?;
-    let one_more = |holds: &Holds| holds.rules > before.rules;
+    let rules = edits.edit(0, before.rules).await?;
     told(
         bench
-            .case("one edit (a rule)", &mut running, since, Some(&one_more))
+            .case(
+                "one edit (a rule)",
+                &mut running,
+                since,
+                Some(&|holds| holds.rules == rules),
+            )
             .await?,
     );
+
+    let (case, edit_cpu_ms) = many_edits(&bench, &mut running, &mut edits).await?;
+    told(case);
 
     let since = bench.since(Some(&running))?;
     cluster::pod(&client, 0, PODS, &nodes).await?;
@@ -241,18 +319,22 @@ pub(super) async fn measure(
     let since = bench.since(None)?;
     let mut running = Running::start(sandbox, candidate, true)?;
     told(bench.case("restart", &mut running, since, None).await?);
+    let model_ms = running.model_ms();
 
     running.end().await?;
     let before = sandbox.account.state().read(holds);
     let mut running = Running::start(sandbox, candidate, true)?;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let since = bench.since(None)?;
-    cluster::ingress(&client, 0, RULES, certificate).await?;
-    let one_less = |holds: &Holds| holds.rules < before.rules;
-    let name = "an edit 1 s after a restart";
+    let rules = edits.edit(0, before.rules).await?;
     told(
         bench
-            .case(name, &mut running, since, Some(&one_less))
+            .case(
+                "edit 1 s after restart",
+                &mut running,
+                since,
+                Some(&|holds| holds.rules == rules),
+            )
             .await?,
     );
     running.end().await?;
@@ -270,5 +352,30 @@ pub(super) async fn measure(
             "release"
         },
         cases,
+        edit_cpu_ms,
+        model_ms,
     })
+}
+
+/// One edit after the other, each in another group while there is one, and each
+/// as soon as AWS holds the one before; and the CPU milliseconds of one of them.
+async fn many_edits(
+    bench: &Bench<'_>,
+    running: &mut Running,
+    edits: &mut Edits<'_>,
+) -> anyhow::Result<(Case, f64)> {
+    let name = "50 edits, one by one";
+    let since = bench.since(Some(running))?;
+    let groups = edits.rules.len();
+    // The first group, which has been edited already, comes last.
+    for group in (1..=EDITS).map(|edit| usize::from(edit) % groups) {
+        let before = bench.sandbox.account.state().read(holds);
+        let rules = edits.edit(group, before.rules).await?;
+        let wished = |holds: &Holds| holds.rules == rules;
+        bench.reach(name, running, since.began, &wished).await?;
+    }
+    let reached = since.began.elapsed();
+    let cpu_seconds = running.usage()?.cpu_seconds - since.cpu_seconds;
+    let case = bench.settle(name, running, &since, Some(reached)).await?;
+    Ok((case, cpu_seconds * 1000.0 / f64::from(EDITS)))
 }

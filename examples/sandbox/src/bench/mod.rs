@@ -35,6 +35,8 @@ pub struct Options {
     pub groups: Vec<usize>,
     /// A shell command that starts another controller, which is measured too.
     pub controller: Option<String>,
+    /// What kubectl applies before that one starts.
+    pub manifests: Vec<PathBuf>,
     /// Each answer of AWS takes so long, in milliseconds.
     pub latency_ms: u64,
     /// File that gets the figures as JSON.
@@ -95,6 +97,11 @@ async fn one(options: &Options, candidate: &Candidate, groups: usize) -> anyhow:
         ..sandbox::Options::default()
     })
     .await?;
+    if let Candidate::Command(_) = candidate {
+        for path in &options.manifests {
+            cluster::kubectl_apply(&sandbox, "-f", path).await?;
+        }
+    }
     cluster::set_up(&sandbox, groups, options.latency_ms).await?;
     let measuring = measure::measure(&sandbox, candidate, groups, &mut terminal);
     let measured = tokio::select! {

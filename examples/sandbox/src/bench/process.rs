@@ -19,7 +19,7 @@ use crate::sandbox::Sandbox;
 pub enum Candidate {
     /// This repository's.
     Ours(ControllerProgram),
-    /// A shell command; it finds Kubernetes and AWS in the environment.
+    /// A simple shell command; it finds Kubernetes and AWS in the environment.
     Command(String),
 }
 
@@ -121,6 +121,12 @@ impl Running {
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
+    /// Milliseconds in which it built the model of all groups when it started,
+    /// if it says so in its log.
+    pub(super) fn model_ms(&self) -> Option<u64> {
+        model_ms(&fs::read_to_string(&self.log).ok()?)
+    }
+
     /// What it has used.
     pub(super) fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.child.id().context("the controller has ended")?;
@@ -163,7 +169,7 @@ pub(super) async fn pause(
             running.end_of_log()
         );
     }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
     Ok(())
 }
 
@@ -184,6 +190,13 @@ fn anonymous_mb(status: &str) -> Option<f64> {
     Some(f64::from(kilobytes) * 1024.0 / 1e6)
 }
 
+/// What our controller's log says last about the time of its model.
+fn model_ms(log: &str) -> Option<u64> {
+    let (_, after) = log.rsplit_once("model_ms=")?;
+    let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -197,6 +210,13 @@ mod tests {
         let status = "Name:\tx\nVmRSS:\t  9000 kB\nRssAnon:\t    2000 kB\n";
         assert!((anonymous_mb(status).unwrap() - 2.048).abs() < 1e-9);
         assert_eq!(anonymous_mb("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn the_time_of_the_model_is_that_of_the_last_start() {
+        let log = "INFO listed groups=0 model_ms=0\nINFO listed groups=9 model_ms=12 x=1\nend\n";
+        assert_eq!(model_ms(log), Some(12));
+        assert_eq!(model_ms("no word of it\n"), None);
     }
 
     #[test]

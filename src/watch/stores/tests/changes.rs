@@ -26,7 +26,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let variant = prop_oneof![4 => (0..64_usize).prop_map(Some), 1 => Just(None)];
+    let variant = prop_oneof![4 => (0..288_usize).prop_map(Some), 1 => Just(None)];
     (0..11_usize, 0..3_usize, variant).prop_map(|(kind, name, variant)| Step {
         kind,
         name,
@@ -43,9 +43,10 @@ fn pick<T: Clone>(variant: &mut usize, of: &[T]) -> T {
 
 fn ingress_of(name: usize, mut variant: usize) -> Value {
     let group = pick(&mut variant, &[None, Some("g"), Some("h"), Some("-")]);
-    let class = pick(&mut variant, &["alb", "other"]);
+    let class = pick(&mut variant, &[Some("alb"), Some("other"), None]);
     let service = pick(&mut variant, &["a", "b"]);
     let extra = pick(&mut variant, &[0, 1, 2, 3]);
+    let more = pick(&mut variant, &[0, 1, 2]);
     let mut metadata = json!({ "namespace": "n", "name": format!("i{name}") });
     let mut annotations = json!({});
     if let Some(group) = group {
@@ -54,6 +55,12 @@ fn ingress_of(name: usize, mut variant: usize) -> Value {
     if extra & 1 == 1 {
         annotations["alb.ingress.kubernetes.io/target-type"] = "ip".into();
         metadata["finalizers"] = json!(["group.ingress.k8s.aws/h"]);
+    }
+    if more == 1 {
+        annotations["kubernetes.io/ingress.class"] = "alb".into();
+    }
+    if more == 2 {
+        annotations["alb.ingress.kubernetes.io/security-groups"] = "sg-1".into();
     }
     if extra == 3 {
         metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
@@ -274,4 +281,99 @@ fn a_change_concerns_those_alone_who_have_to_do_with_it() {
     };
     assert_eq!(changed(&edited), ["n/i3"]);
     assert_eq!(changed(&edited), [""; 0]);
+}
+
+/// Of a hundred groups one has nodes for targets, one is of a class of its own,
+/// and one is of the default class.
+#[test]
+fn what_is_looked_at_for_a_node_or_a_class_are_those_that_depend_on_it() {
+    let stores = Stores::waiting_for([], settings());
+    put::<IngressClass>(&stores, class_of(0, 2), false);
+    let class = |name: &str, default: bool| {
+        let mut class = class_of(0, 0);
+        class["metadata"]["name"] = name.into();
+        let annotations = &mut class["metadata"]["annotations"];
+        annotations["ingressclass.kubernetes.io/is-default-class"] = default.to_string().into();
+        class
+    };
+    for group in 0..100 {
+        let mut ingress = ingress_of(group, 0);
+        let target_type = if group == 4 { "instance" } else { "ip" };
+        ingress["metadata"]["annotations"]["alb.ingress.kubernetes.io/target-type"] =
+            target_type.into();
+        ingress["spec"]["ingressClassName"] = match group {
+            5 => "own".into(),
+            6 => Value::Null,
+            _ => "alb".into(),
+        };
+        put::<Ingress>(&stores, ingress, false);
+    }
+    let names = |of: &dyn Fn(&Index) -> Vec<ObjectName>| {
+        let names = of(stores.snapshot().index()).into_iter();
+        names.map(|name| name.name).collect::<Vec<_>>()
+    };
+    let on_nodes = || names(&|index| index.on_nodes().cloned().collect());
+    let of_class = |old: Option<&Value>, new: Option<&Value>| {
+        let class = |class: Option<&Value>| {
+            let class: Option<IngressClass> =
+                class.map(|class| serde_json::from_value(class.clone()).unwrap());
+            class
+        };
+        let (old, new) = (class(old), class(new));
+        names(&|index| {
+            index
+                .of_classes(old.as_ref(), new.as_ref())
+                .cloned()
+                .collect()
+        })
+    };
+    assert_eq!(on_nodes(), ["i4"]);
+    let (own, default) = (class("own", false), class("own", true));
+    assert_eq!(of_class(None, Some(&own)), ["i5"]);
+    assert_eq!(of_class(Some(&own), Some(&default)), ["i5", "i6"]);
+    assert_eq!(of_class(Some(&default), None), ["i5", "i6"]);
+    assert_eq!(of_class(Some(&class("unused", false)), None), [""; 0]);
+    assert_eq!(of_class(Some(&class("alb", false)), None).len(), 98);
+    // What a Service says comes before what its Ingress says.
+    let mut service = service_of(0, 0);
+    service["metadata"]["annotations"]["alb.ingress.kubernetes.io/target-type"] = "instance".into();
+    assert_eq!(stores.snapshot().changes().of(&group_of("i5")), 0);
+    put::<IngressClass>(&stores, own, false);
+    put::<IngressClass>(&stores, class("alb", true), false);
+    put::<Service>(&stores, service, false);
+    assert_eq!(on_nodes().len(), 100);
+    let seen = stores.snapshot().changes().last();
+    put::<Node>(&stores, node_of(0, 0), false);
+    let known = stores.snapshot();
+    assert_eq!(known.changes().since(seen).unwrap().count(), 100);
+}
+
+fn group_of(ingress: &str) -> GroupId {
+    GroupId::Implicit(ObjectName::new("n", ingress))
+}
+
+/// Each that goes is told once to who asks, and one that came back is there.
+#[test]
+fn ingresses_that_went_are_told_by_name() {
+    let stores = Stores::waiting_for([], settings());
+    put::<IngressClass>(&stores, class_of(0, 0), false);
+    for name in 0..3 {
+        put::<Ingress>(&stores, ingress_of(name, 0), false);
+    }
+    let gone = |since: u64| {
+        let known = stores.snapshot();
+        let gone: Vec<String> = known
+            .removed()
+            .since(since)
+            .unwrap()
+            .map(|name| name.name.clone())
+            .collect();
+        (gone, known.removed().last())
+    };
+    assert_eq!(gone(0), (vec![], 0));
+    put::<Ingress>(&stores, ingress_of(1, 0), true);
+    put::<Ingress>(&stores, ingress_of(1, 0), false);
+    put::<Ingress>(&stores, ingress_of(2, 0), true);
+    assert_eq!(gone(0), (vec!["i1".to_owned(), "i2".to_owned()], 2));
+    assert_eq!(gone(1), (vec!["i2".to_owned()], 2));
 }
