@@ -91,12 +91,8 @@ async fn zone_changes(
 }
 
 fn taken(dns: &Dns, batch: &[&HostChange], change: String, applied: &mut DnsApplied) {
-    dns.remember(|observed| {
-        for host in batch {
-            effect_records(host, observed);
-        }
-    });
     for host in batch {
+        dns.remember(&host.place, |records| effect_records(host, records));
         tracing::info!(
             host = host.place.host,
             zone = host.place.zone,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::finding::Finding;
 use super::group::GroupId;
 use super::spec::ObjectName;
 
@@ -53,6 +54,9 @@ pub struct Claim {
 /// a wildcard) to the claims on it, oldest Ingress first, then by name; never
 /// empty.
 pub type DesiredRecords = BTreeMap<String, Vec<Claim>>;
+
+/// What is wrong with the records of hosts, or worth knowing, by host.
+pub type HostFindings = BTreeMap<String, Vec<Finding>>;
 
 /// A host in a zone: public and private zones may have one name, and hold the
 /// same host for different load balancers.

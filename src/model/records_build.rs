@@ -6,7 +6,7 @@ use super::desired::{Desired, Intent, Stack};
 use super::finding::{Effect, Finding, Reason};
 use super::group::GroupId;
 use super::membership::Membership;
-use super::records::{AliasTarget, Claim, DesiredRecords, Zone};
+use super::records::{AliasTarget, Claim, DesiredRecords, HostFindings, Zone};
 use super::rules;
 use super::settings::{DnsSettings, Settings};
 use super::snapshot::Snapshot;
@@ -86,8 +86,9 @@ fn hosts_in<'a>(
     hosts.flatten().map(|host| plain_host(host))
 }
 
-/// The desired state of all records of the cluster, and what is worth knowing
-/// about hosts that get none.
+/// The desired state of all records of these groups, and what is worth knowing
+/// about hosts that get none, by host. A host's is complete where every group
+/// that states it is among them.
 ///
 /// The claims on a host are ordered oldest Ingress first, then by name. A
 /// frozen Ingress comes after all others and points nowhere: it keeps a record
@@ -99,8 +100,8 @@ pub fn build_records(
     membership: &Membership,
     settings: &Settings,
     sources: RecordSources<'_>,
-) -> (DesiredRecords, Vec<Finding>) {
-    let mut findings = Vec::new();
+) -> (DesiredRecords, HostFindings) {
+    let mut findings = HostFindings::new();
     let Some(dns) = &settings.dns else {
         return (DesiredRecords::new(), findings);
     };
@@ -142,12 +143,15 @@ pub fn build_records(
                 };
                 let zone = zone.map_err(|(reason, message)| {
                     // A frozen Ingress gets no record wherever its zone is.
-                    findings.extend((!frozen).then(|| Finding {
-                        ingress: name.clone(),
-                        effect: Effect::Note,
-                        reason,
-                        message,
-                    }));
+                    if !frozen {
+                        let of_host = findings.entry(host.clone()).or_default();
+                        of_host.push(Finding {
+                            ingress: name.clone(),
+                            effect: Effect::Note,
+                            reason,
+                            message,
+                        });
+                    }
                 });
                 let rules = if has_paths(name, &host, snapshot) {
                     let of_group = sources.rules.get(group);
@@ -178,8 +182,10 @@ pub fn build_records(
         (host, claims.into_iter().map(|(_, claim)| claim).collect())
     });
     let records = records.collect();
-    findings.sort();
-    findings.dedup();
+    for findings in findings.values_mut() {
+        findings.sort();
+        findings.dedup();
+    }
     (records, findings)
 }
 

@@ -1,19 +1,21 @@
 //! Records: what Route 53 holds at a host and at the name of its owner TXT,
 //! remembered.
 
+mod reads;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aws_sdk_route53::types as sdk;
 use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::forgotten::Forgotten;
 use super::{lock, zones};
-use crate::aws::{Aws, Class, Error, operations};
-use crate::model::ownership;
-use crate::model::records::{HostRecords, ObservedRecords, Place, RawAlias, RecordSet};
+use crate::aws::{Aws, Class, Error};
+use crate::model::records::{HostRecords, ObservedRecords, Place};
+pub(super) use reads::{Page, Start, page, plain_name, record_set};
+use reads::{list, read, records_of};
 
 /// Hosted zones and records, remembered in the process.
 #[derive(Debug)]
@@ -37,12 +39,32 @@ struct Records {
     at: BTreeMap<Place, Instant>,
     /// Known ones that are to be read before they are believed again.
     stale: BTreeSet<Place>,
+    /// Those that are other than they were when that was last asked, or in
+    /// doubt since.
+    changed: BTreeSet<Place>,
     next_verification: Instant,
     /// Zones that are longer to list than their hosts are to ask for.
     long_zones: BTreeSet<String>,
 }
 
 impl Records {
+    /// What is known of a host, in all zones.
+    fn of_host<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a Place, &'a HostRecords)> {
+        let from_here = self.known.range(Place::new(host, "")..);
+        from_here.take_while(move |(place, _)| place.host == host)
+    }
+
+    /// Where something is known of a host.
+    fn places_of(&self, host: &str) -> Vec<Place> {
+        self.of_host(host).map(|(place, _)| place.clone()).collect()
+    }
+
+    fn forget(&mut self, place: &Place) {
+        self.known.remove(place);
+        self.at.remove(place);
+        self.stale.remove(place);
+    }
+
     /// Known hosts of a zone, if they are so many that the zone is listed.
     fn many_in(&self, zone: &str) -> BTreeSet<String> {
         if self.long_zones.contains(zone) {
@@ -96,6 +118,7 @@ impl Dns {
                 known: ObservedRecords::new(),
                 at: BTreeMap::new(),
                 stale: BTreeSet::new(),
+                changed: BTreeSet::new(),
                 next_verification: first,
                 long_zones: BTreeSet::new(),
             }),
@@ -144,7 +167,7 @@ impl Dns {
         for (place, read) in join_all(zones).await.into_iter().flatten() {
             match read {
                 Ok(read) => {
-                    let read = self.take_in(&place, read, begun).0;
+                    let read = self.take_in(&place, read, begun, true).0;
                     recalled.records.insert(place, read);
                 }
                 Err(error) if error.class == Class::Gone => {
@@ -159,40 +182,47 @@ impl Dns {
         recalled
     }
 
-    /// Notes what an accepted change has made of records.
-    pub fn remember(&self, change: impl FnOnce(&mut ObservedRecords)) {
+    /// Notes what an accepted change has made of the records of a host.
+    pub fn remember(&self, place: &Place, change: impl FnOnce(&mut HostRecords)) {
         let mut records = lock(&self.records);
-        let before = records.known.clone();
-        change(&mut records.known);
-        let now = Instant::now();
-        let Records { known, at, .. } = &mut *records;
-        for (place, after) in known.iter() {
-            if before.get(place) != Some(after) {
-                at.insert(place.clone(), now);
-            }
-        }
-        at.retain(|place, _| known.contains_key(place));
+        change(records.known.entry(place.clone()).or_default());
+        records.at.insert(place.clone(), Instant::now());
+        records.changed.insert(place.clone());
     }
 
     /// A host is read before its records are used again. Until then it counts
     /// as it was known: what may be ours is not forgotten.
     pub fn mark_stale(&self, place: &Place) {
-        lock(&self.records).stale.insert(place.clone());
+        let mut records = lock(&self.records);
+        records.stale.insert(place.clone());
+        records.changed.insert(place.clone());
     }
 
-    /// Forgets what nobody asks for any more; it is not read again in the
-    /// background.
-    pub fn retain(&self, keep: impl Fn(&Place) -> bool) {
+    /// Forgets of these hosts what nobody asks for any more; it is not read
+    /// again in the background.
+    pub fn retain(&self, hosts: &BTreeSet<String>, keep: impl Fn(&Place) -> bool) {
         let mut records = lock(&self.records);
-        records.known.retain(|place, _| keep(place));
-        records.at.retain(|place, _| keep(place));
-        records.stale.retain(|place| keep(place));
+        for host in hosts {
+            for place in records.places_of(host) {
+                if !keep(&place) {
+                    records.forget(&place);
+                }
+            }
+        }
     }
 
     /// A zone does not exist any more, and so none of its records does; zones
     /// are listed before one is chosen again.
     pub fn zone_is_gone(&self, zone: &str) {
-        self.retain(|place| place.zone != zone);
+        {
+            let mut records = lock(&self.records);
+            let gone = records.known.keys().chain(&records.stale);
+            let gone: BTreeSet<Place> = gone.filter(|p| p.zone == zone).cloned().collect();
+            for place in gone {
+                records.forget(&place);
+                records.changed.insert(place);
+            }
+        }
         lock(&self.zones).forget();
     }
 
@@ -244,217 +274,83 @@ impl Dns {
     }
 
     fn compare(&self, place: Place, read: HostRecords, begun: Instant, looked: &mut Looked) {
-        if self.take_in(&place, read, begun).1 {
+        if self.take_in(&place, read, begun, false).1 {
             looked.differ.push(place);
         }
     }
 
     /// Remembers a read, unless the host was written since it began; answers
-    /// what is remembered now and whether it is other than before.
-    fn take_in(&self, place: &Place, read: HostRecords, begun: Instant) -> (HostRecords, bool) {
+    /// what is remembered now and whether it is other than before. `asked`:
+    /// whether the one who works with it has asked for it.
+    fn take_in(
+        &self,
+        place: &Place,
+        read: HostRecords,
+        begun: Instant,
+        asked: bool,
+    ) -> (HostRecords, bool) {
         let mut records = lock(&self.records);
+        if asked {
+            records.changed.remove(place);
+        }
         let written = records.at.get(place).is_some_and(|at| *at > begun);
         if written && let Some(known) = records.known.get(place) {
             return (known.clone(), false);
         }
-        records.stale.remove(place);
+        let was_stale = records.stale.remove(place);
         records.at.insert(place.clone(), begun);
         let before = records.known.insert(place.clone(), read.clone());
+        if !asked && (was_stale || before.as_ref() != Some(&read)) {
+            records.changed.insert(place.clone());
+        }
         let differs = before.is_some_and(|before| before != read);
         (read, differs)
     }
 
-    /// All that is remembered; makes no call.
-    pub fn remembered(&self) -> ObservedRecords {
-        lock(&self.records).known.clone()
+    /// What is remembered of hosts; makes no call.
+    pub fn remembered(&self, hosts: &BTreeSet<String>) -> ObservedRecords {
+        let records = lock(&self.records);
+        let known = hosts.iter().flat_map(|host| records.of_host(host));
+        known.map(|(p, read)| (p.clone(), read.clone())).collect()
     }
 
-    /// Lists a zone for the sake of many hosts, as long as that is cheaper than
-    /// to ask for each: hosts that it did not get to are missing, and all of
-    /// them where it failed.
+    /// Where something is remembered of hosts.
+    pub fn places(&self, hosts: &BTreeSet<String>) -> BTreeSet<Place> {
+        let records = lock(&self.records);
+        let places = hosts.iter().flat_map(|host| records.places_of(host));
+        places.collect()
+    }
+
+    /// All hosts of which something is remembered.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        let records = lock(&self.records);
+        let hosts = records.known.keys().map(|place| &place.host);
+        hosts.cloned().collect()
+    }
+
+    /// Hosts of which something else is remembered than when this was last
+    /// asked, whichever read or write has come to it, or of which something is
+    /// in doubt since.
+    pub fn take_changed(&self) -> BTreeSet<String> {
+        let changed = std::mem::take(&mut lock(&self.records).changed);
+        changed.into_iter().map(|place| place.host).collect()
+    }
+
+    /// Lists a zone for the sake of many hosts: what [`list`] answers.
     async fn list(
         &self,
         zone: &str,
         hosts: &BTreeSet<&str>,
     ) -> BTreeMap<String, Result<HostRecords, Error>> {
         let begun = Instant::now();
-        let mut sets = Vec::new();
-        let mut start = Start::default();
-        for _ in 0..hosts.len() {
-            let Ok(page) = page(&self.aws, zone, &start).await else {
-                return BTreeMap::new();
-            };
-            sets.extend(page.resource_record_sets().iter().map(record_set));
-            let next = page.is_truncated().then(|| Start::next(&page)).flatten();
-            let Some(next) = next else {
-                self.note_whole(zone, &sets, hosts, begun);
-                return hosts
-                    .iter()
-                    .map(|host| ((*host).to_owned(), Ok(records_of(host, &sets))))
-                    .collect();
-            };
-            start = next;
-        }
-        BTreeMap::new()
+        let Some(sets) = list(&self.aws, zone, hosts.len()).await else {
+            return BTreeMap::new();
+        };
+        self.note_whole(zone, &sets, hosts, begun);
+        let of_host = |host: &&str| ((*host).to_owned(), Ok(records_of(host, &sets)));
+        hosts.iter().map(of_host).collect()
     }
 }
 
 /// From more unknown hosts than this on, their zone is listed.
 const MANY: usize = 3;
-
-/// The record sets of one host out of all of a zone.
-fn records_of(host: &str, sets: &[RecordSet]) -> HostRecords {
-    let owner = ownership::txt_name(host);
-    let at = |name: &str| {
-        let sets = sets.iter().filter(|set| set.name == name);
-        sets.cloned().collect()
-    };
-    HostRecords {
-        at_host: at(host),
-        at_owner: at(&owner),
-    }
-}
-
-/// Reads all record sets at a host and at the name of its owner TXT. Route 53
-/// lists a zone by names with their labels reversed, so the TXT's name comes
-/// soon after the host's and one page mostly has both.
-async fn read(aws: &Aws, zone: &str, host: &str) -> Result<HostRecords, Error> {
-    let owner = ownership::txt_name(host);
-    let mut records = HostRecords::default();
-    let mut start = Start::at(host);
-    let mut host_done = false;
-    loop {
-        let page = page(aws, zone, &start).await?;
-        let mut last = String::new();
-        for set in page.resource_record_sets() {
-            let set = record_set(set);
-            last.clone_from(&set.name);
-            if set.name == owner {
-                records.at_owner.push(set);
-            } else if set.name == host && !host_done {
-                records.at_host.push(set);
-            }
-        }
-        let next = page.is_truncated().then(|| Start::next(&page)).flatten();
-        let Some(next) = next else {
-            return Ok(records);
-        };
-        if last == host || last == owner {
-            start = next;
-        } else if reversed(&last) > reversed(&owner) {
-            return Ok(records);
-        } else {
-            host_done = true;
-            start = Start::at(&owner);
-        }
-    }
-}
-
-/// Labels of a name, the last first. All that Route 53 escapes sorts before
-/// `_`, escaped or not, so that names compare with an owner's as it does.
-fn reversed(name: &str) -> Vec<&str> {
-    name.rsplit('.').collect()
-}
-
-/// Where a page of records begins; the default is the zone's beginning.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Start {
-    name: Option<String>,
-    kind: Option<sdk::RrType>,
-    identifier: Option<String>,
-}
-
-impl Start {
-    fn at(name: &str) -> Self {
-        Self {
-            name: Some(name.to_owned()),
-            ..Self::default()
-        }
-    }
-
-    pub(super) fn next(page: &Page) -> Option<Self> {
-        Some(Self {
-            name: Some(page.next_record_name()?.to_owned()),
-            kind: page.next_record_type().cloned(),
-            identifier: page.next_record_identifier().map(str::to_owned),
-        })
-    }
-}
-
-pub(super) type Page =
-    aws_sdk_route53::operation::list_resource_record_sets::ListResourceRecordSetsOutput;
-
-pub(super) async fn page(aws: &Aws, zone: &str, start: &Start) -> Result<Page, Error> {
-    let call = aws
-        .route53
-        .list_resource_record_sets()
-        .hosted_zone_id(zone)
-        .set_start_record_name(start.name.clone())
-        .set_start_record_type(start.kind.clone())
-        .set_start_record_identifier(start.identifier.clone())
-        .send();
-    aws.call(&operations::LIST_RESOURCE_RECORD_SETS, call).await
-}
-
-pub(super) fn record_set(set: &sdk::ResourceRecordSet) -> RecordSet {
-    RecordSet {
-        name: plain_name(set.name()),
-        kind: set.r#type().as_str().to_owned(),
-        ttl: set.ttl(),
-        values: set
-            .resource_records()
-            .iter()
-            .map(|r| r.value().to_owned())
-            .collect(),
-        alias: set.alias_target().map(|alias| RawAlias {
-            dns_name: alias.dns_name().to_owned(),
-            hosted_zone_id: alias.hosted_zone_id().to_owned(),
-            evaluate_target_health: alias.evaluate_target_health(),
-        }),
-        set_identifier: set.set_identifier().map(str::to_owned),
-    }
-}
-
-/// A name as we write it: lower case, no final dot, octal escapes (`\052`)
-/// turned into what they stand for.
-pub(super) fn plain_name(name: &str) -> String {
-    let name = name.trim_end_matches('.');
-    let mut plain = String::with_capacity(name.len());
-    let mut rest = name;
-    while let Some((before, after)) = rest.split_once('\\') {
-        plain.push_str(before);
-        let code = after.get(..3).and_then(|o| u8::from_str_radix(o, 8).ok());
-        if let Some(code) = code.filter(u8::is_ascii) {
-            plain.push(char::from(code));
-            rest = &after[3..];
-        } else {
-            plain.push('\\');
-            rest = after;
-        }
-    }
-    plain.push_str(rest);
-    plain.make_ascii_lowercase();
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_plain() {
-        assert_eq!(plain_name("\\052.Example.COM."), "*.example.com");
-        assert_eq!(plain_name("a.example.com"), "a.example.com");
-        assert_eq!(plain_name("a\\9b.example.com."), "a\\9b.example.com");
-    }
-
-    #[test]
-    fn an_owner_sorts_after_its_host_and_before_other_hosts() {
-        let owner = ownership::txt_name("app.example.com");
-        assert!(reversed("app.example.com") < reversed(&owner));
-        assert!(reversed("api.app.example.com") > reversed(&owner));
-        assert!(reversed("zoo.example.com") > reversed(&owner));
-        let wildcard = ownership::txt_name("*.example.com");
-        assert!(reversed("*.example.com") < reversed(&wildcard));
-    }
-}

@@ -159,7 +159,8 @@ impl Dns {
         if marked.is_empty() {
             return;
         }
-        let known = self.remembered();
+        let hosts = marked.iter().map(|(at, _)| at.host.clone()).collect();
+        let known = self.remembered(&hosts);
         let marked = marked.into_iter().filter(|(at, _)| !known.contains_key(at));
         lock(&self.forgotten).found.extend(marked);
     }

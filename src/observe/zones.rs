@@ -24,6 +24,8 @@ pub struct Zones {
     pub zones: Vec<Zone>,
     /// Why zones cannot be listed, where the credentials do not allow it.
     pub denied: Option<Error>,
+    /// Which listing of this process it is of.
+    pub listing: u64,
 }
 
 impl Known {
@@ -37,6 +39,7 @@ impl Known {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     zones: Option<(Instant, Arc<Zones>)>,
+    listings: u64,
     vpcs: BTreeMap<String, Vec<String>>,
     told: bool,
 }
@@ -75,19 +78,18 @@ impl Dns {
         let zones = if let Some(zones) = remembered {
             zones
         } else {
-            let zones = match list(&self.aws).await {
-                Ok(zones) => Zones {
-                    zones,
-                    denied: None,
-                },
-                Err(error) if error.class == Class::Denied => Zones {
-                    zones: Vec::new(),
-                    denied: Some(error),
-                },
+            let (zones, denied) = match list(&self.aws).await {
+                Ok(zones) => (zones, None),
+                Err(error) if error.class == Class::Denied => (Vec::new(), Some(error)),
                 Err(error) => return Err(error),
             };
-            let zones = Arc::new(zones);
             let mut known = lock(&self.zones);
+            known.listings += 1;
+            let zones = Arc::new(Zones {
+                zones,
+                denied,
+                listing: known.listings,
+            });
             known.vpcs.clear();
             known.zones = Some((now, Arc::clone(&zones)));
             if let Some(error) = &zones.denied

@@ -12,6 +12,7 @@
 //! that is not ours is left alone and said.
 
 mod batches;
+mod known;
 mod sets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,13 +21,15 @@ use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::ownership::{TxtOwner, record_resource};
 use crate::model::records::{
-    Claim, DesiredRecords, HostRecords, ObservedRecords, Place, RecordSet, RecordState,
+    Claim, DesiredRecords, HostFindings, HostRecords, ObservedRecords, Place, RecordSet,
+    RecordState,
 };
 use crate::model::spec::ObjectName;
+pub use known::KnownGroups;
 use sets::{address, owner_txt, record, same_address, value};
 
 /// What the records depend on beside claims and record sets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DnsContext {
     /// Name of the cluster; part of the owner id.
     pub cluster: String,
@@ -35,7 +38,7 @@ pub struct DnsContext {
     pub cluster_uid: Option<String>,
     /// All groups that this controller knows, those that are being removed
     /// included.
-    pub groups: BTreeSet<GroupId>,
+    pub groups: KnownGroups,
     /// Whether it sees all Ingresses of the cluster and serves the only class
     /// of its kind: then a record of the cluster that no known group holds is
     /// left over. Else it may be a neighbour's.
@@ -85,7 +88,7 @@ pub struct DnsPlan {
     /// it was not read.
     pub states: BTreeMap<String, (GroupId, RecordState)>,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: HostFindings,
 }
 
 impl DnsPlan {
@@ -99,10 +102,16 @@ impl DnsPlan {
         let changes = self.changes.iter();
         changes.map(|change| change.changes.len()).sum()
     }
+
+    fn find(&mut self, host: &str, finding: Finding) {
+        let of_host = self.findings.entry(host.to_owned());
+        of_host.or_default().push(finding);
+    }
 }
 
 /// Decides for all hosts that were read. A host that was not read where its
-/// record goes is left for the next time.
+/// record goes is left for the next time. What is decided for a host depends on
+/// nothing that is said of another one.
 ///
 /// A record of ours goes when nobody wants its host any more; when the record
 /// in another zone serves the host; and when the group that held it has left
@@ -195,26 +204,30 @@ struct Follower<'a> {
 /// far as it is known: a group that is being removed waits until it is not in
 /// here any more.
 pub fn held(observed: &ObservedRecords, cx: &DnsContext) -> BTreeMap<Place, GroupId> {
-    let by_resource: BTreeMap<String, &GroupId> = cx
-        .groups
-        .iter()
-        .map(|group| (record_resource(group), group))
-        .collect();
     observed
         .iter()
         .filter_map(|(place, records)| match Owner::of(records, cx) {
             Owner::Ours { resource, .. } => {
-                let group = by_resource.get(&resource)?;
-                Some((place.clone(), (*group).clone()))
+                let group = cx.groups.of(&resource)?;
+                Some((place.clone(), group.clone()))
             }
             Owner::Nobody | Owner::Other(_) => None,
         })
         .collect()
 }
 
-/// Writes the effect of a change that Route 53 took into what it holds.
-pub fn effect_records(change: &HostChange, observed: &mut ObservedRecords) {
-    let records = observed.entry(change.place.clone()).or_default();
+/// Whether the owner record of a host names a group of this cluster that is not
+/// known: it means something else as soon as that one is.
+pub fn names_unknown(records: &HostRecords, cx: &DnsContext) -> bool {
+    let values = records.at_owner.iter().flat_map(|txt| &txt.values);
+    let owners = values.filter_map(|value| TxtOwner::parse(value));
+    let mut ours = owners.filter(|owner| owner.is_ours(&cx.cluster));
+    ours.any(|owner| cx.groups.of(&owner.resource.unwrap_or_default()).is_none())
+}
+
+/// Writes the effect of a change that Route 53 took into what it holds at that
+/// place.
+pub fn effect_records(change: &HostChange, records: &mut HostRecords) {
     for change_of in &change.changes {
         let place = if change_of.record().name == change.place.host {
             &mut records.at_host
@@ -275,8 +288,7 @@ impl Owner {
             ));
         }
         let resource = read.resource.unwrap_or_default();
-        let known = cx.groups.iter().any(|g| record_resource(g) == resource);
-        if !known && !cx.sees_all {
+        if !cx.sees_all && cx.groups.of(&resource).is_none() {
             return Self::Other(format!("{resource}, which this controller does not serve"));
         }
         Self::Ours {
@@ -303,17 +315,20 @@ fn holder<'a>(claims: &'a [Claim], held: &[&str]) -> Option<&'a Claim> {
 /// Says to the claims of other groups that they do not get the host.
 fn lose(host: &str, holder: &Claim, claims: &[Claim], plan: &mut DnsPlan) {
     for claim in claims.iter().filter(|claim| claim.group != holder.group) {
-        plan.findings.push(Finding {
-            ingress: claim.ingress.clone(),
-            effect: Effect::Degraded,
-            reason: Reason::HostClaimedByOther,
-            message: format!(
-                "the DNS record of host {host} belongs to group {} (Ingress {}); expected one \
+        plan.find(
+            host,
+            Finding {
+                ingress: claim.ingress.clone(),
+                effect: Effect::Degraded,
+                reason: Reason::HostClaimedByOther,
+                message: format!(
+                    "the DNS record of host {host} belongs to group {} (Ingress {}); expected one \
                  group to a host: take the host out of one of the two, or put both Ingresses into \
                  one group",
-                holder.group, holder.ingress
-            ),
-        });
+                    holder.group, holder.ingress
+                ),
+            },
+        );
     }
 }
 
@@ -327,15 +342,18 @@ fn refuse(place: &Place, claims: &[Claim], holder: &Claim, why: String, plan: &m
         .map(|claim| &claim.ingress)
         .collect();
     for ingress in ingresses {
-        plan.findings.push(Finding {
-            ingress: ingress.clone(),
-            effect: Effect::Degraded,
-            reason: Reason::RecordConflict,
-            message: format!(
-                "the DNS record of host {host} is not written: zone {zone} has {why}; expected \
+        plan.find(
+            host,
+            Finding {
+                ingress: ingress.clone(),
+                effect: Effect::Degraded,
+                reason: Reason::RecordConflict,
+                message: format!(
+                    "the DNS record of host {host} is not written: zone {zone} has {why}; expected \
                  nothing there that is not ours: delete it, or take the host out of the Ingress"
-            ),
-        });
+                ),
+            },
+        );
     }
     let state = (holder.group.clone(), RecordState::Refused(why));
     plan.states.insert(host.clone(), state);

@@ -1,6 +1,6 @@
 //! What would be done, in print.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::io::{Stdout, Write, stdout};
 
@@ -32,10 +32,9 @@ impl Reconciler {
             let blocking = super::words::blocking(&desired, &observed);
             page.findings(desired.findings.iter().chain(&blocking))?;
         }
-        let membership = self.membership(&snapshot).await?;
-        if membership.strays().next().is_some() {
+        if snapshot.index().strays().next().is_some() {
             page.section("Ingresses in no group", &"", 0)?;
-            page.findings(membership.strays())?;
+            page.findings(snapshot.index().strays())?;
         }
         let mut shares = Shares::default();
         self.look_at_shares(&mut shares, &snapshot).await?;
@@ -43,10 +42,12 @@ impl Reconciler {
         let plan = diff_backend(&desired, &self.memory.recall_backend().await?);
         page.section("backend security group", &plan, plan.steps.len())?;
         if let Some(records) = &self.records {
-            let looked = records.look(self, &membership, &snapshot).await?;
+            let mut kept = records.kept().await;
+            let looked = records.look(self, &mut kept, &snapshot).await?;
             page.section("DNS records", &looked.plan, looked.plan.record_changes())?;
             page.waiting(&looked.plan.states)?;
-            page.findings(looked.findings.iter().map(|(_, finding)| finding))?;
+            let findings: BTreeSet<_> = looked.findings.values().flatten().collect();
+            page.findings(findings.into_iter().map(|(_, finding)| finding))?;
         }
         page.end()
     }

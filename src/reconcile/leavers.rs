@@ -9,7 +9,7 @@ use crate::lane;
 use crate::model::desired::{Desired, Intent, Leaver};
 use crate::model::group::GroupId;
 use crate::model::index::Indexed;
-use crate::model::membership::{self, Membership, is_of_another};
+use crate::model::membership::{GroupMembers, is_of_another};
 use crate::model::ownership::may_belong_to;
 use crate::model::records_build::hosts_of;
 use crate::model::snapshot::Snapshot;
@@ -107,30 +107,19 @@ impl Reconciler {
         !is_deserted || !observed.load_balancers.is_empty()
     }
 
-    /// All groups with their Ingresses, those of other controllers left out.
-    pub(super) async fn membership(&self, snapshot: &Snapshot) -> anyhow::Result<Membership> {
-        let mut membership = membership::groups(snapshot, &self.settings);
-        let is_foreign = |leaver: &Leaver| {
-            let ingress = snapshot.ingresses.get(&leaver.ingress);
-            ingress.is_some_and(|i| is_of_another(i, snapshot, &self.settings))
-        };
-        let mut leavers = membership.groups.values().flat_map(|group| &group.leavers);
-        if leavers.any(is_foreign) {
-            // What AWS holds tells whose they are.
-            self.memory.groups().await?;
-        }
-        let with_leavers = membership.groups.iter_mut();
-        for (group, members) in with_leavers.filter(|(_, members)| !members.leavers.is_empty()) {
-            let observed = self.memory.remembered(group);
-            let is_left = members.members.is_empty();
-            members
-                .leavers
-                .retain(|leaver| !self.is_anothers(group, is_left, leaver, &observed, snapshot));
-        }
-        membership
-            .groups
-            .retain(|_, group| !(group.members.is_empty() && group.leavers.is_empty()));
-        Ok(membership)
+    /// Takes the leavers that are another controller's out of a group's
+    /// Ingresses, by what AWS holds for it.
+    pub(super) fn without_anothers(
+        &self,
+        group: &GroupId,
+        placed: &mut GroupMembers,
+        observed: &Observed,
+        snapshot: &Snapshot,
+    ) {
+        let is_left = placed.members.is_empty();
+        placed
+            .leavers
+            .retain(|leaver| !self.is_anothers(group, is_left, leaver, observed, snapshot));
     }
 
     /// What the group's Ingresses that leave still wait for in DNS. As long as

@@ -5,14 +5,16 @@ mod asked;
 mod book;
 mod doubt;
 mod findings;
+mod kept;
 mod live;
+mod noting;
 mod parting;
 mod spreading;
 mod stranded;
 mod unstated;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,20 +25,19 @@ use crate::aws::Error;
 use crate::key::Key;
 use crate::lane::{self, Lane};
 use crate::model::desired::{Desired, Intent};
-use crate::model::finding::{Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::index::Indexed;
-use crate::model::membership::Membership;
-use crate::model::records::{ObservedRecords, Place, RecordState};
-use crate::model::records_build::{RecordSources, build_records, hosts_of, zones_that_may_hold};
+use crate::model::records::{ObservedRecords, Place};
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::Observed;
 use crate::observe::{self, Dns, Recalled, Zones};
-use crate::plan::dns::{DnsContext, DnsPlan, diff_records, held};
+use crate::plan::dns::{DnsContext, DnsPlan, diff_records};
+use asked::Asked;
 use book::Book;
 pub(super) use book::OfGroup;
-use findings::{Owners, by_group, denied, in_words};
-use live::{Groups, Live, LoadBalancerOf, context, may_lead_to};
+use findings::{Found, Owners, by_group};
+use kept::{Kept, Scope};
+use live::{LoadBalancerOf, context, may_lead_to};
 use parting::Parting;
 
 /// First and longest pause between two questions whether a change has been
@@ -54,7 +55,7 @@ pub(super) struct Records {
     /// First and longest pause until what was refused is looked at again.
     look_again: (Duration, Duration),
     book: Mutex<Book>,
-    groups: Mutex<Groups>,
+    kept: tokio::sync::Mutex<Kept>,
 }
 
 /// Something in DNS that a group waits for.
@@ -65,31 +66,55 @@ pub(super) struct Wait {
     pub words: String,
 }
 
-/// What one look at all records has found.
+/// What one look at records has found.
+#[derive(Debug)]
 pub(super) struct Looked {
     /// What is to be done.
     pub plan: DnsPlan,
-    /// What is wrong, the plan's findings and refused reads included, by group.
-    pub findings: BTreeSet<(GroupId, Finding)>,
+    /// What is wrong, the plan's findings and refused reads included, by host
+    /// and group.
+    pub findings: Found,
     /// What could not be read.
     failed: BTreeMap<Place, Error>,
-    /// Hosts that were looked at.
-    hosts: BTreeSet<String>,
-    /// Hosts that somebody wants or is leaving, and where they are looked for.
-    asked: (BTreeSet<String>, BTreeSet<Place>),
+    /// What the look was about.
+    asked: Asked,
     /// Whose each host is.
     owners: Owners,
-    homeless: BTreeSet<(GroupId, String)>,
-    /// Hosts of rules that no Ingress states.
-    unstated: unstated::Hosts,
     records: ObservedRecords,
     /// Groups with the hosts that their leavers state and nobody else of them.
     left: BTreeSet<(GroupId, String)>,
-    /// Ids of private zones.
-    private_zones: BTreeSet<String>,
-    live: Live,
     context: DnsContext,
-    denied: bool,
+}
+
+impl Looked {
+    /// Decides by what was read.
+    fn new(
+        mut asked: Asked,
+        records: ObservedRecords,
+        failed: BTreeMap<Place, Error>,
+        context: DnsContext,
+        snapshot: &Snapshot,
+    ) -> Self {
+        let membership = &asked.sources.membership;
+        let plan = diff_records(&asked.desired, &records, &context);
+        let owners = Owners::new(membership, snapshot);
+        let mut findings = by_group(membership, std::mem::take(&mut asked.findings));
+        let of_plan = by_group(membership, plan.findings.clone());
+        let not_allowed = owners.not_allowed(&failed, &plan);
+        for (host, found) in of_plan.into_iter().chain(not_allowed) {
+            findings.entry(host).or_default().extend(found);
+        }
+        Self {
+            left: parting::left(membership, snapshot),
+            plan,
+            findings,
+            failed,
+            asked,
+            owners,
+            records,
+            context,
+        }
+    }
 }
 
 impl Records {
@@ -102,7 +127,7 @@ impl Records {
             grace,
             look_again: (LOOK_AGAIN.0.min(most), LOOK_AGAIN.1.min(most)),
             book: Mutex::default(),
-            groups: Mutex::default(),
+            kept: tokio::sync::Mutex::default(),
         }
     }
 
@@ -139,22 +164,22 @@ impl Records {
                 wait(host, format!("a look at the DNS record of {host}"));
             }
         }
-        for (Place { host, .. }, holder) in &book.held {
+        for host in book.held_for(group) {
             // What nobody states may be a frozen member's, and stays.
             let goes = left.contains(host) || desired.frozen.is_empty();
-            if holder == group && goes && !kept.contains(host) {
+            if goes && !kept.contains(host) {
                 let words = format!("the DNS record of {host} to be deleted or handed over");
                 wait(host, words);
             }
         }
-        for ((of, Place { host, .. }), parting) in &book.given_up {
+        for (Place { host, .. }, parting) in book.given_up_by(group) {
             let counts = match parting {
                 Parting::Spreading | Parting::Remembered(_) => true,
                 Parting::Perhaps(_, scheme) => {
-                    left.contains(host) && may_lead_to(host, *scheme, observed)
+                    left.contains(host) && may_lead_to(host, scheme, observed)
                 }
             };
-            if of == group && counts {
+            if counts {
                 wait(host, parting.in_words(host, self.grace));
             }
         }
@@ -173,7 +198,7 @@ impl Records {
         lock(&self.book)
             .live
             .get(&desired.group)
-            .map_or(is != LoadBalancerOf::default(), |was| *was != is)
+            .map_or(is != LoadBalancerOf::default(), |was| **was != is)
     }
 
     /// Verification in the background; see [`Dns::verify_tick`].
@@ -181,110 +206,82 @@ impl Records {
         self.dns.verify_tick(now).await
     }
 
-    /// Looks at all records and decides; writes nothing.
+    /// What is kept of groups from look to look; there is one look at a time.
+    pub async fn kept(&self) -> tokio::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().await
+    }
+
+    /// Looks at the records for which something has changed and decides;
+    /// writes nothing.
     pub async fn look(
         &self,
         cx: &Reconciler,
-        membership: &Membership,
+        kept: &mut Kept,
         snapshot: &Indexed,
     ) -> anyhow::Result<Looked> {
-        let facts = cx.memory.facts().await?;
-        let (live, frozen, with_frozen) = {
-            let mut groups = lock(&self.groups);
-            groups.look(cx, membership, snapshot, &facts);
-            (groups.live(), groups.keepers(), groups.with_frozen())
+        cx.look_at_groups(kept, snapshot).await?;
+        cx.take_forgotten(self, kept, snapshot).await?;
+        kept.are_due(self.dns.take_changed());
+        let (spreading, unstated) = {
+            let book = lock(&self.book);
+            let spreading = book.spreading_now();
+            let unstated = book.unstated.hosts().clone();
+            let uid = live::cluster_uid(snapshot);
+            kept.compare(&book, &unstated, &spreading, uid);
+            (spreading, unstated)
         };
-        let (targets, rules, schemes) = (live.targets(), live.rules(), live.schemes());
-        let successors = live.successors();
-        let live_hosts = live::hosts_of_frozen(cx, with_frozen).await?;
-        let leavers = membership.groups.values().flat_map(|group| &group.leavers);
-        let of_leavers: BTreeSet<String> = leavers
-            .flat_map(|leaver| hosts_of(&leaver.ingress, snapshot))
-            .collect();
-        let members = membership.groups.values().flat_map(|group| &group.members);
-        let mut hosts = of_leavers.clone();
-        hosts.extend(members.flat_map(|member| hosts_of(member, snapshot)));
-        hosts.extend(live_hosts.values().flatten().cloned());
-        let unstated = lock(&self.book).unstated.hosts().clone();
-        hosts.extend(unstated.values().flatten().cloned());
-        let mut zones = self.dns.zones(&hosts).await?;
-        let build = |zones: &Zones| {
-            let sources = RecordSources {
-                zones: &zones.zones,
-                targets: &targets,
-                rules: &rules,
-                successors: &successors,
-                schemes: &schemes,
-                frozen: &frozen,
-                live_hosts: &live_hosts,
-            };
-            build_records(snapshot, membership, &cx.settings, sources)
+        let ask = |kept: &Kept, scope: Scope, zones: &Zones| {
+            let unstated = unstated.clone();
+            Asked::new(kept, scope, unstated, zones, snapshot, &cx.settings)
         };
-        let (mut desired, mut findings) = build(&zones);
-        if findings.iter().any(|f| f.reason == Reason::NoHostedZone) && zones.denied.is_none() {
-            zones = self.dns.zones_again(&hosts).await?;
-            (desired, findings) = build(&zones);
+        let (scope, mut zones) = self.zones(kept, &unstated, false).await?;
+        let mut asked = ask(kept, scope, &zones);
+        let lacks_zone =
+            asked.lacks_zone() || lock(&self.book).lacks_zone_beside(&asked.scope.hosts);
+        if lacks_zone && zones.denied.is_none() {
+            let (scope, again) = self.zones(kept, &unstated, true).await?;
+            zones = again;
+            asked = ask(kept, scope, &zones);
         }
-        if let Some(error) = &zones.denied {
-            findings = denied(membership, snapshot, error);
-        }
-        let mut asked = asked::wished_places(&desired);
-        let homeless = stranded::homeless(&desired);
-        // What leavers hold is found, whatever their load balancer was; and
-        // what leads to one that is about to go.
-        let going = homeless
-            .iter()
-            .filter(|(of, _)| successors.contains_key(of));
-        for host in of_leavers.iter().chain(going.map(|(_, host)| host)) {
-            let zones = zones_that_may_hold(host, &cx.settings, &zones.zones);
-            asked.extend(zones.into_iter().map(|zone| Place::new(host, zone)));
-        }
-        let mut places: BTreeSet<Place> = self.dns.remembered().into_keys().collect();
-        places.extend(asked.iter().cloned());
+        let mut places = self.dns.places(&asked.scope.hosts);
+        places.extend(asked.places.iter().cloned());
         let more = self.places(&unstated, &places, &cx.settings, &zones.zones);
         places.extend(more.iter().cloned());
         let Recalled {
             mut records,
             failed,
         } = self.dns.recall(&places).await;
-        let mut context = context(cx, snapshot, membership, BTreeSet::new());
-        {
-            let book = lock(&self.book);
-            context.spreading = book.spreading_now();
-            // Those that have rules and no Ingress, until their records are gone.
-            context.groups.extend(unstated.keys().cloned());
-            context.groups.extend(book.held.values().cloned());
+        let context = context(cx, snapshot, kept.known().clone(), spreading);
+        let may_go = self.only_what_may_go(more, &unstated, &mut records, &context);
+        asked.places.extend(may_go);
+        Ok(Looked::new(asked, records, failed, context, snapshot))
+    }
+
+    /// The hosts to look at, and the zones. Where these were listed anew, all
+    /// hosts are looked at. `again`: where some host lies in none.
+    async fn zones(
+        &self,
+        kept: &mut Kept,
+        unstated: &unstated::Hosts,
+        again: bool,
+    ) -> Result<(Scope, Arc<Zones>), Error> {
+        let scope = self.scope(kept, unstated);
+        let zones = if again {
+            self.dns.zones_again(&scope.wanted).await?
+        } else {
+            self.dns.zones(&scope.wanted).await?
+        };
+        if !kept.is_other_listing(zones.listing) && zones.denied.is_none() {
+            return Ok((scope, zones));
         }
-        asked.extend(self.only_what_may_go(more, &unstated, &mut records, &context));
-        let plan = diff_records(&desired, &records, &context);
-        findings.extend(plan.findings.iter().cloned());
-        let owners = Owners::new(membership, snapshot);
-        let mut findings = by_group(membership, findings);
-        findings.extend(owners.not_allowed(&failed, &plan));
-        let looked = hosts.iter();
-        let looked = looked.filter(|host| !failed.keys().any(|place| place.host == **host));
-        let looked = looked.cloned().collect();
-        Ok(Looked {
-            plan,
-            findings,
-            failed,
-            hosts: looked,
-            asked: (hosts, asked),
-            owners,
-            homeless,
-            unstated,
-            records,
-            left: parting::left(membership, snapshot),
-            private_zones: zones
-                .zones
-                .iter()
-                .filter(|zone| zone.private_vpcs.is_some())
-                .map(|zone| zone.id.clone())
-                .collect(),
-            live,
-            context,
-            denied: zones.denied.is_some(),
-        })
+        kept.all_are_due();
+        let scope = self.scope(kept, unstated);
+        let zones = self.dns.zones(&scope.wanted).await?;
+        Ok((scope, zones))
+    }
+
+    fn scope(&self, kept: &Kept, unstated: &unstated::Hosts) -> Scope {
+        kept.scope(&lock(&self.book), unstated, || self.dns.hosts())
     }
 
     /// Has what was refused read again when it is time.
@@ -293,103 +290,9 @@ impl Records {
         if book.look_again.is_none_or(|(due, _)| due > Instant::now()) {
             return;
         }
-        for place in self.dns.remembered().into_keys() {
-            let state = book.states.get(&place.host);
-            if matches!(state, Some((_, RecordState::Refused(_)))) {
-                self.dns.mark_stale(&place);
-            }
+        for place in self.dns.places(&book.refused()) {
+            self.dns.mark_stale(&place);
         }
-    }
-
-    /// Writes what was found and done into the book. Answers the groups that
-    /// it is news for.
-    fn note(&self, looked: &Looked, applied: &apply::dns::DnsApplied) -> BTreeSet<GroupId> {
-        let records = self.dns.remembered();
-        let mut book = lock(&self.book);
-        book.looked = true;
-        let now = Instant::now();
-        let held_now = held(&records, &looked.context);
-        let held_before = held(&looked.records, &looked.context);
-        let until = now + parting::after_a_start(self.grace);
-        let private = &looked.private_zones;
-        book.meet(&looked.records, &held_before, &looked.left, private, until);
-        for submitted in &applied.submitted {
-            for place in &submitted.places {
-                let holder = held_now.get(place);
-                let held_before = held_before.get(place).or_else(|| book.held.get(place));
-                if let Some(group) = held_before.filter(|group| Some(*group) != holder) {
-                    let given_up = (group.clone(), place.clone());
-                    book.given_up.insert(given_up, Parting::Spreading);
-                }
-                // A later change is the one to wait for.
-                for places in book.spreading.values_mut() {
-                    places.remove(place);
-                }
-            }
-            let places = submitted.places.iter().cloned().collect();
-            book.spreading.insert(submitted.change.clone(), places);
-            book.pause = None;
-        }
-        book.spreading.retain(|_, places| !places.is_empty());
-        book.given_up.retain(|(group, place), parting| {
-            let over = parting.until().is_some_and(|until| until <= now);
-            // It came back: then it is a held one again.
-            !over && held_now.get(place) != Some(group)
-        });
-        book.held = held_now;
-        book.live.clone_from(&looked.live.0);
-        let failed: BTreeSet<&String> = applied.failed.keys().map(|p| &p.host).collect();
-        let sure = looked.hosts.iter().filter(|host| !failed.contains(host));
-        book.looked_at.extend(sure.cloned());
-        book.homeless.clone_from(&looked.homeless);
-        let unread = looked.failed.keys().map(|place| &place.host).collect();
-        book.unstated.looked_at(&looked.unstated, &unread);
-        book.denied = looked.denied;
-        book.findings.clone_from(&looked.findings);
-        let not_allowed = looked.owners.not_allowed(&applied.failed, &looked.plan);
-        book.findings.extend(not_allowed);
-        let spreading = book.spreading_now();
-        let spreading: BTreeSet<&str> = spreading.iter().map(|p| p.host.as_str()).collect();
-        book.states = looked
-            .plan
-            .states
-            .iter()
-            .map(|(host, (group, state))| {
-                let state = match state {
-                    RecordState::Pending if !spreading.contains(host.as_str()) => {
-                        RecordState::InSync
-                    }
-                    RecordState::InSync if spreading.contains(host.as_str()) => {
-                        RecordState::Pending
-                    }
-                    state => state.clone(),
-                };
-                (host.clone(), (group.clone(), state))
-            })
-            .collect();
-        for (Place { host, .. }, error) in looked.failed.iter().chain(&applied.failed) {
-            if let Some((_, state)) = book.states.get_mut(host) {
-                *state = RecordState::Refused(in_words(error));
-            }
-        }
-        let pause = book.look_again.map(|(_, pause)| pause);
-        book.look_again = match (book.waits_for_others(), book.look_again) {
-            (false, _) => None,
-            (true, Some((due, pause))) if due > now => Some((due, pause)),
-            (true, _) => {
-                let (first, longest) = self.look_again;
-                let pause = pause.map_or(first, |pause| (pause * 2).min(longest));
-                Some((now + pause, pause))
-            }
-        };
-        self.forget(&mut book, looked);
-        let after = book.view();
-        let before = std::mem::replace(&mut book.told, after.clone());
-        let groups = before.keys().chain(after.keys());
-        groups
-            .filter(|group| before.get(group) != after.get(group))
-            .cloned()
-            .collect()
     }
 
     /// When the key should come again although nothing wakes it.
@@ -429,9 +332,8 @@ impl Reconciler {
         records.poll(self).await;
         records.look_again();
         let snapshot = self.parts.stores.snapshot();
-        let membership = self.membership(&snapshot).await?;
-        self.take_forgotten(records, &membership, &snapshot).await?;
-        let looked = records.look(self, &membership, &snapshot).await?;
+        let mut kept = records.kept().await;
+        let looked = records.look(self, &mut kept, &snapshot).await?;
         records.in_doubt(&looked.plan);
         let known = records.looked_at();
         let mut applied = apply::dns::DnsApplied::default();
@@ -448,11 +350,13 @@ impl Reconciler {
                 self.parts.metrics.plan_step("change-records");
             }
         }
-        let mut news = records.note(&looked, &applied);
-        news.extend(looked.unstated.into_keys());
+        let mut news = records.note(&mut kept, &looked, &applied);
+        news.extend(looked.asked.unstated.into_keys());
         if records.looked_at() > known {
-            news.extend(doubt::with_leavers(&membership));
+            // They may have waited for a look.
+            news.extend(kept.leaving().cloned());
         }
+        drop(kept);
         let lane = lane::current();
         self.parts
             .queue
@@ -480,3 +384,6 @@ impl Reconciler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,16 +193,17 @@ impl World {
         // A host that moves to another zone goes into the new one, then from
         // the old.
         for title in ["records", "records, then"] {
-            let plan = self.plan_records(&all);
+            let (plan, findings) = self.plan_records(&all);
             let is_first = title == "records";
             if is_first || !plan.is_empty() {
-                section(title, &plan.findings, &plan.to_string(), &mut text);
+                section(title, &findings, &plan.to_string(), &mut text);
             }
             for change in &plan.changes {
-                effect_records(change, &mut self.records);
+                let records = self.records.entry(change.place.clone());
+                effect_records(change, records.or_default());
             }
         }
-        assert!(self.plan_records(&all).is_empty(), "{text}");
+        assert!(self.plan_records(&all).0.is_empty(), "{text}");
         self.release(&all);
         for desired in self.desired() {
             let aws = self.groups.entry(desired.group.clone()).or_default();
@@ -259,7 +260,7 @@ impl World {
         assert!(diff_backend(&desired, &self.backend).is_empty());
     }
 
-    fn plan_records(&mut self, all: &[Desired]) -> DnsPlan {
+    fn plan_records(&mut self, all: &[Desired]) -> (DnsPlan, Vec<Finding>) {
         let serving = |desired: &Desired| {
             let live = current(desired, &self.groups[&desired.group].observed)?;
             Some((desired.group.clone(), live))
@@ -301,7 +302,7 @@ impl World {
             .filter(|d| !d.frozen.is_empty())
             .map(|d| (d.group.clone(), live_hosts(&self.groups[&d.group].observed)))
             .collect();
-        let (desired, findings) = build_records(
+        let (desired, unmet) = build_records(
             &self.snapshot,
             &self.membership(),
             &self.settings,
@@ -327,9 +328,12 @@ impl World {
             sees_all: true,
             spreading: BTreeSet::new(),
         };
-        let mut plan = diff_records(&desired, &self.records, &cx);
-        plan.findings.extend(findings);
-        plan
+        let plan = diff_records(&desired, &self.records, &cx);
+        let mut unmet: Vec<Finding> = unmet.into_values().flatten().collect();
+        unmet.sort();
+        let findings = plan.findings.values().flatten().cloned();
+        let findings = findings.chain(unmet).collect();
+        (plan, findings)
     }
 
     /// Writes the finalizers of members, as the controller does before it

@@ -1,7 +1,7 @@
 //! Changes of records.
 
 use super::*;
-use crate::model::records::Place;
+use crate::model::records::{HostFindings, Place};
 
 fn host_change(host: &str) -> HostChange {
     HostChange {
@@ -53,7 +53,7 @@ async fn one_host_that_is_refused_does_not_hold_up_its_neighbours() {
             host_change("good.example.com"),
         ],
         states: BTreeMap::new(),
-        findings: Vec::new(),
+        findings: HostFindings::new(),
     };
     let stop = CancellationToken::new();
     let applied = dns::run(&server.aws, &dns, &plan, &stop).await;

@@ -64,7 +64,15 @@ fn records(
         frozen: &frozen.iter().map(|name| shop(name)).collect(),
         live_hosts: &BTreeMap::new(),
     };
-    build_records(&snapshot, &membership, &settings, sources)
+    let (records, findings) = build_records(&snapshot, &membership, &settings, sources);
+    (records, flat(findings))
+}
+
+/// What is worth knowing about all hosts, by Ingress.
+fn flat(findings: HostFindings) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = findings.into_values().flatten().collect();
+    findings.sort();
+    findings
 }
 
 fn zones_of(records: &DesiredRecords) -> Vec<(&str, &str)> {

@@ -43,6 +43,10 @@ fn place(host: &str) -> Place {
     Place::new(host, "Z1")
 }
 
+fn hosts(host: &str) -> BTreeSet<String> {
+    BTreeSet::from([host.to_owned()])
+}
+
 fn wanted(host: &str) -> BTreeSet<Place> {
     BTreeSet::from([place(host)])
 }
@@ -69,7 +73,7 @@ async fn a_host_and_its_owner_are_read_in_one_call_and_then_remembered() {
     dns.recall(&wanted(host)).await;
     assert_eq!(server.seen().len(), 1);
     dns.mark_stale(&place(host));
-    assert!(dns.remembered().contains_key(&place(host)));
+    assert!(dns.remembered(&hosts(host)).contains_key(&place(host)));
     dns.recall(&wanted(host)).await;
     dns.recall(&wanted(host)).await;
     assert_eq!(server.seen().len(), 2);
@@ -211,7 +215,7 @@ async fn a_zone_that_is_gone_has_no_records() {
     dns.mark_stale(&place(host));
     let recalled = dns.recall(&wanted(host)).await;
     assert!(recalled.records.is_empty() && recalled.failed.contains_key(&place(host)));
-    assert!(dns.remembered().is_empty());
+    assert!(dns.hosts().is_empty());
 }
 
 /// The answer with which a TXT of this cluster's is at the mark of a host.

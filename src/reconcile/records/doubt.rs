@@ -1,11 +1,7 @@
 //! Hosts whose records may not be as they are remembered.
 
-use std::collections::BTreeSet;
-
 use super::super::lock;
 use super::Records;
-use crate::model::group::GroupId;
-use crate::model::membership::Membership;
 use crate::plan::dns::DnsPlan;
 
 impl Records {
@@ -22,13 +18,4 @@ impl Records {
     pub(super) fn looked_at(&self) -> usize {
         lock(&self.book).looked_at.len()
     }
-}
-
-/// Groups that somebody leaves: they may have waited for a look.
-pub(super) fn with_leavers(membership: &Membership) -> BTreeSet<GroupId> {
-    let groups = membership.groups.iter();
-    groups
-        .filter(|(_, group)| !group.leavers.is_empty())
-        .map(|(group, _)| group.clone())
-        .collect()
 }

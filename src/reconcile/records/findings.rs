@@ -6,49 +6,56 @@ use crate::aws::{Class, Error};
 use crate::model::finding::{Effect, Finding, Reason};
 use crate::model::group::GroupId;
 use crate::model::membership::Membership;
-use crate::model::records::Place;
+use crate::model::records::{HostFindings, Place};
 use crate::model::records_build::hosts_of;
 use crate::model::snapshot::Snapshot;
 use crate::model::spec::ObjectName;
 use crate::plan::dns::DnsPlan;
 
+/// What is wrong with hosts, and with whom.
+pub(super) type Found = BTreeMap<String, BTreeSet<(GroupId, Finding)>>;
+
 /// Findings with the groups that their Ingresses are members of.
-pub(super) fn by_group(
-    membership: &Membership,
-    findings: Vec<Finding>,
-) -> BTreeSet<(GroupId, Finding)> {
+pub(super) fn by_group(membership: &Membership, findings: HostFindings) -> Found {
     let members: BTreeMap<&ObjectName, &GroupId> = membership
         .groups
         .iter()
         .flat_map(|(id, group)| group.members.iter().map(move |member| (member, id)))
         .collect();
+    let with_group = |finding: Finding| {
+        let group = members.get(&finding.ingress)?;
+        Some((GroupId::clone(group), finding))
+    };
+    let findings = findings.into_iter();
     findings
-        .into_iter()
-        .filter_map(|finding| Some(((*members.get(&finding.ingress)?).clone(), finding)))
+        .map(|(host, of_host)| (host, of_host.into_iter().filter_map(with_group).collect()))
         .collect()
 }
 
 /// A note on every Ingress with a host, since no record can be written.
-pub(super) fn denied(membership: &Membership, snapshot: &Snapshot, error: &Error) -> Vec<Finding> {
-    let members = membership.groups.values().flat_map(|group| &group.members);
-    members
-        .filter(|member| !hosts_of(member, snapshot).is_empty())
-        .map(|member| Finding {
-            ingress: member.clone(),
-            effect: Effect::Note,
-            reason: Reason::DnsDenied,
-            message: format!(
-                "no DNS records are written: AWS answered {} to {}; allow the route53 actions of \
-                 deploy/iam-policy.json to the controller's role, or switch records off with \
-                 DISABLE_ROUTE53=true",
-                error.code, error.operation
-            ),
-        })
-        .collect()
+pub(super) fn denied(membership: &Membership, snapshot: &Snapshot, error: &Error) -> HostFindings {
+    let mut findings = HostFindings::new();
+    for member in membership.groups.values().flat_map(|group| &group.members) {
+        for host in hosts_of(member, snapshot) {
+            findings.entry(host).or_default().push(Finding {
+                ingress: member.clone(),
+                effect: Effect::Note,
+                reason: Reason::DnsDenied,
+                message: format!(
+                    "no DNS records are written: AWS answered {} to {}; allow the route53 actions \
+                     of deploy/iam-policy.json to the controller's role, or switch records off \
+                     with DISABLE_ROUTE53=true",
+                    error.code, error.operation
+                ),
+            });
+        }
+    }
+    findings
 }
 
 /// The Ingresses that a record is for, by host, with their groups: members,
 /// and those that leave.
+#[derive(Debug)]
 pub(super) struct Owners {
     members: BTreeSet<(String, GroupId, ObjectName)>,
     leavers: BTreeSet<(String, GroupId, ObjectName)>,
@@ -87,12 +94,8 @@ impl Owners {
     /// What AWS does not allow to read or to change, on the members of the
     /// group that the record is for and on those that leave it behind. The
     /// same words each time, so that it is said once.
-    pub(super) fn not_allowed(
-        &self,
-        failed: &BTreeMap<Place, Error>,
-        plan: &DnsPlan,
-    ) -> BTreeSet<(GroupId, Finding)> {
-        let mut found = BTreeSet::new();
+    pub(super) fn not_allowed(&self, failed: &BTreeMap<Place, Error>, plan: &DnsPlan) -> Found {
+        let mut found = Found::new();
         let denied = failed.iter().filter(|(_, e)| e.class == Class::Denied);
         for (place, error) in denied {
             let Place { host, zone } = place;
@@ -100,7 +103,8 @@ impl Owners {
             let members = self.members.iter();
             let members = members.filter(|(_, group, _)| holder.is_none_or(|h| h == group));
             let owners = members.chain(&self.leavers).filter(|(of, ..)| of == host);
-            found.extend(owners.map(|(_, group, ingress)| {
+            let of_host = found.entry(host.clone()).or_default();
+            of_host.extend(owners.map(|(_, group, ingress)| {
                 let finding = Finding {
                     ingress: ingress.clone(),
                     effect: Effect::Degraded,

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::super::{Reconciler, lock};
-use super::{Parting, Records};
+use super::{Book, Parting, Records};
 use crate::apply;
 
 impl Records {
@@ -12,20 +12,22 @@ impl Records {
         let changes: Vec<String> = lock(&self.book).spreading.keys().cloned().collect();
         for change in changes {
             match apply::dns::in_sync(&cx.aws, &change).await {
-                Ok(true) => self.spread(&change),
+                Ok(true) => lock(&self.book).spread(&change, Instant::now() + self.grace),
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "cannot ask whether a change is in sync"),
             }
         }
     }
+}
 
-    fn spread(&self, change: &str) {
-        let mut book = lock(&self.book);
-        let Some(places) = book.spreading.remove(change) else {
+impl Book {
+    /// A change has been spread; resolvers may remember until then what was
+    /// before.
+    pub(super) fn spread(&mut self, change: &str, until: Instant) {
+        let Some(places) = self.spreading.remove(change) else {
             return;
         };
-        let until = Instant::now() + self.grace;
-        for ((_, place), parting) in &mut book.given_up {
+        for ((_, place), parting) in &mut self.given_up {
             if places.contains(place) && *parting == Parting::Spreading {
                 *parting = Parting::Remembered(until);
             }

@@ -35,13 +35,11 @@ impl Records {
         }
         let looked = book.live.get(group);
         let looked = looked.is_some_and(|then| then.successor == now.successor);
-        let goes = |host: &String| book.homeless.contains(&(group.clone(), host.clone()));
-        let mut going = book.homeless.iter().filter(|(of, _)| of == group);
-        let mut held = book.held.iter();
-        let mut given_up = book.given_up.keys();
+        let going = book.homeless(group);
+        let mut given_up = book.given_up_by(group);
         !looked
-            || going.any(|(_, host)| !book.looked_at.contains(host))
-            || held.any(|(place, holder)| holder == group && goes(&place.host))
-            || given_up.any(|(of, place)| of == group && goes(&place.host))
+            || going.iter().any(|host| !book.looked_at.contains(*host))
+            || book.held_for(group).any(|host| going.contains(host))
+            || given_up.any(|(place, _)| going.contains(&place.host))
     }
 }

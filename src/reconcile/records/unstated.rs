@@ -17,14 +17,14 @@ use tokio::time::Instant;
 
 use super::super::{Reconciler, lock};
 use super::Records;
+use super::kept::Kept;
 use crate::aws::Error;
 use crate::key::Key;
 use crate::lane::Lane;
 use crate::model::desired::{Desired, Intent};
 use crate::model::group::GroupId;
 use crate::model::index::Indexed;
-use crate::model::membership::Membership;
-use crate::model::ownership::{TxtOwner, group_of_resource, record_resource};
+use crate::model::ownership::{TxtOwner, group_of_resource};
 use crate::model::records::{ObservedRecords, Place, Zone};
 use crate::model::records_build::{
     is_host, is_of_our_domains, live_hosts, may_be_ours, zones_that_may_hold,
@@ -45,7 +45,7 @@ const MOST_PERCENT: usize = 30;
 pub(super) type Hosts = BTreeMap<GroupId, BTreeSet<String>>;
 
 /// What the book keeps of them.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Unstated {
     /// Groups that were compared.
     met: BTreeSet<GroupId>,
@@ -115,8 +115,8 @@ fn is_kept(desired: &Desired) -> bool {
 /// no other installation can have it, which might not say the same.
 fn group_of(
     mark: &TxtOwner,
-    membership: &Membership,
-    snapshot: &Snapshot,
+    kept: &Kept,
+    snapshot: &Indexed,
     cx: &DnsContext,
     watched: Option<&str>,
 ) -> Option<GroupId> {
@@ -126,18 +126,17 @@ fn group_of(
         return None;
     }
     let resource = mark.resource.as_deref()?;
-    let mut known = membership.groups.keys();
-    if let Some(group) = known.find(|group| record_resource(group) == resource) {
+    if let Some(group) = cx.groups.of(resource) {
         return Some(group.clone());
     }
     let group = group_of_resource(resource)?;
     let is_nobodys = match &group {
-        _ if membership.left_alone.contains(&group) => false,
+        _ if snapshot.index().is_left_alone(&group) => false,
         _ if cx.sees_all => true,
         GroupId::Explicit(_) => false,
         GroupId::Implicit(ingress) => {
             let is_there = snapshot.ingresses.contains_key(ingress);
-            let is_ours = || membership.groups.values().any(|of| of.has(ingress));
+            let is_ours = || kept.has(ingress);
             watched.is_none_or(|watched| watched == ingress.namespace) && (!is_there || is_ours())
         }
     };
@@ -163,7 +162,7 @@ impl Reconciler {
     pub(super) async fn take_forgotten(
         &self,
         records: &Records,
-        membership: &Membership,
+        kept: &Kept,
         snapshot: &Indexed,
     ) -> Result<(), Error> {
         let mut found = records.dns.take_forgotten();
@@ -172,10 +171,10 @@ impl Reconciler {
             return Ok(());
         }
         let facts = self.memory.facts().await?;
-        let cx = super::live::context(self, snapshot, membership, BTreeSet::new());
+        let cx = super::live::context(self, snapshot, kept.known().clone(), BTreeSet::new());
         let watched = self.parts.settings.watch_namespace.as_deref();
         for (place, mark) in found {
-            let Some(group) = group_of(&mark, membership, snapshot, &cx, watched) else {
+            let Some(group) = group_of(&mark, kept, snapshot, &cx, watched) else {
                 continue;
             };
             let desired = self.models.of(&group, snapshot, &facts, &self.settings);
@@ -243,7 +242,8 @@ impl Records {
         let may_go = may_go(&places, hosts, records, cx);
         let stays: BTreeSet<Place> = places.difference(&may_go).cloned().collect();
         records.retain(|place, _| !stays.contains(place));
-        self.dns.retain(|place| !stays.contains(place));
+        let hosts = stays.iter().map(|place| place.host.clone()).collect();
+        self.dns.retain(&hosts, |place| !stays.contains(place));
         may_go
     }
 }
@@ -281,6 +281,7 @@ fn may_go(
 mod tests {
     use std::sync::Arc;
 
+    use super::super::kept::Part;
     use super::*;
     use crate::model::membership::GroupMembers;
     use crate::model::ownership::{record_owner, txt_name, txt_value};
@@ -333,36 +334,36 @@ mod tests {
         // A resource that nobody knows is no sign either.
         let cx = context(&["web"]);
         assert_eq!(may_go(&places, &hosts, &records, &cx), goes);
-        assert_eq!(record_resource(&group("web")), "ingressgroup/web");
     }
 
     #[test]
     fn a_mark_of_a_group_that_is_no_more_counts_where_nobody_else_can_have_it() {
         let ingress = |name: &str| ObjectName::new("shop", name);
-        let mut membership = Membership::default();
         let members = GroupMembers {
             members: vec![ingress("member")],
             ..GroupMembers::default()
         };
-        membership.groups.insert(group("web"), members);
         let mut snapshot = Snapshot::default();
         for name in ["member", "anothers"] {
             snapshot.ingresses.insert(ingress(name), Arc::default());
         }
+        let mut kept = Kept::default();
+        kept.set(&group("web"), Some(Part::new(members, &snapshot)));
+        let snapshot = Indexed::of(snapshot, &Settings::new("demo", "vpc-1"));
         let of = |resource: &str, sees_all: bool, watched: Option<&str>| {
             let cx = DnsContext {
                 sees_all,
                 cluster_uid: Some("u1".to_owned()),
-                ..context(&[])
+                ..context(&["web"])
             };
             let mark = |uid: &str| TxtOwner {
                 owner: record_owner("demo"),
                 resource: Some(resource.to_owned()),
                 cluster_uid: Some(uid.to_owned()),
             };
-            let other = group_of(&mark("u2"), &membership, &snapshot, &cx, watched);
+            let other = group_of(&mark("u2"), &kept, &snapshot, &cx, watched);
             assert_eq!(other, None, "of another cluster");
-            group_of(&mark("u1"), &membership, &snapshot, &cx, watched).is_some()
+            group_of(&mark("u1"), &kept, &snapshot, &cx, watched).is_some()
         };
         for (resource, narrow, wide) in [
             ("ingressgroup/web", true, true),

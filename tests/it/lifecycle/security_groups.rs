@@ -198,7 +198,10 @@ async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
     let of = |action: &'static str| calls.iter().filter(move |call| call.action == action);
     // The rule that was there before goes for the wider one in its place.
     assert_eq!(of("RevokeSecurityGroupIngress").count(), 2);
-    let closes = of("RevokeSecurityGroupIngress").last().unwrap().started;
+    let closes = of("RevokeSecurityGroupIngress")
+        .next_back()
+        .unwrap()
+        .started;
     let before = of("ModifyTargetGroup").all(|call| call.ended < closes);
     assert_eq!(of("ModifyTargetGroup").count(), 2, "{:#?}", scene.actions());
     assert!(before, "{:#?}", scene.actions());
