@@ -5,7 +5,10 @@ WORKDIR /src
 COPY . .
 ARG GIT_COMMIT=unknown
 ENV GIT_COMMIT=${GIT_COMMIT}
-RUN cargo build --release --locked --package alb-ingress-controller \
+# Kernels of 64-bit ARM have pages of up to 64 KiB; of others the build machine's
+# size is right.
+RUN if [ "$(uname -m)" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi \
+ && cargo build --release --locked --package alb-ingress-controller \
  && cp target/release/alb-ingress-controller /alb-ingress-controller
 
 FROM scratch

@@ -25,6 +25,8 @@ const PART: u32 = 60;
 pub(super) struct Forgotten {
     /// What was found and nobody has asked for yet.
     found: BTreeMap<Place, TxtOwner>,
+    /// Whether some of that was found since somebody was told.
+    is_news: bool,
     /// When each zone was last looked through.
     whole: BTreeMap<String, Instant>,
     /// The zone that is being listed.
@@ -38,6 +40,9 @@ struct UnderWay {
     zone: String,
     next: Start,
     begun: Instant,
+    /// What its pages so far have. It is told of when the zone is through: how
+    /// many there are tells whether they may go.
+    found: BTreeMap<Place, TxtOwner>,
 }
 
 impl Forgotten {
@@ -45,9 +50,17 @@ impl Forgotten {
     pub(super) fn from(due: Instant) -> Self {
         Self {
             found: BTreeMap::new(),
+            is_news: false,
             whole: BTreeMap::new(),
             under_way: None,
             due,
+        }
+    }
+
+    /// Notes what a whole zone has.
+    fn add(&mut self, marked: BTreeMap<Place, TxtOwner>) {
+        for (at, owner) in marked {
+            self.is_news |= self.found.insert(at, owner).is_none();
         }
     }
 
@@ -71,6 +84,7 @@ impl Forgotten {
             zone: zone.id.clone(),
             next: Start::default(),
             begun: now,
+            found: BTreeMap::new(),
         })
     }
 }
@@ -104,30 +118,32 @@ impl Dns {
             forgotten.whole.retain(|zone, _| is_there(zone));
             forgotten.next(&zones, interval, now)
         };
-        let Some(UnderWay { zone, next, begun }) = next else {
+        let Some(mut under_way) = next else {
             return Ok(false);
         };
-        let read = page(&self.aws, &zone, &next).await;
-        let whole = match &read {
+        let zone = under_way.zone.clone();
+        let read = page(&self.aws, &zone, &under_way.next).await;
+        let next = match &read {
             Ok(page) => {
-                let sets = page.resource_record_sets().iter().map(record_set);
-                self.note_marked(&zone, &sets.collect::<Vec<_>>(), &BTreeSet::new());
+                let sets: Vec<_> = page.resource_record_sets().iter().map(record_set).collect();
+                let marked = self.marked(&zone, &sets, &BTreeSet::new());
+                under_way.found.extend(marked);
                 next_page(page)
             }
             Err(error) if matches!(error.class, Class::Denied | Class::Gone) => {
                 tracing::debug!(zone, %error, "records of a zone cannot be listed");
+                under_way.found.clear();
                 None
             }
-            Err(_) => Some(next),
+            Err(_) => Some(under_way.next.clone()),
         };
         let mut forgotten = lock(&self.forgotten);
-        forgotten.under_way = whole.map(|next| UnderWay {
-            zone: zone.clone(),
-            next,
-            begun,
-        });
-        if forgotten.under_way.is_none() {
-            forgotten.whole.insert(zone, begun);
+        if let Some(next) = next {
+            forgotten.under_way = Some(UnderWay { next, ..under_way });
+        } else {
+            forgotten.add(under_way.found);
+            forgotten.whole.insert(zone, under_way.begun);
+            forgotten.under_way = None;
         }
         drop(forgotten);
         read.map(|_| true)
@@ -141,13 +157,20 @@ impl Dns {
         asked: &BTreeSet<&str>,
         begun: Instant,
     ) {
-        self.note_marked(zone, sets, asked);
-        lock(&self.forgotten).whole.insert(zone.to_owned(), begun);
+        let marked = self.marked(zone, sets, asked);
+        let mut forgotten = lock(&self.forgotten);
+        forgotten.add(marked);
+        forgotten.whole.insert(zone.to_owned(), begun);
     }
 
-    /// Notes what of these carries the cluster's mark, and neither is
-    /// remembered nor was asked for.
-    fn note_marked(&self, zone: &str, sets: &[RecordSet], asked: &BTreeSet<&str>) {
+    /// What of these carries the cluster's mark, and neither is remembered nor
+    /// was asked for.
+    fn marked(
+        &self,
+        zone: &str,
+        sets: &[RecordSet],
+        asked: &BTreeSet<&str>,
+    ) -> BTreeMap<Place, TxtOwner> {
         let marks = sets.iter().filter(|set| set.kind == "TXT");
         let marked = marks.filter_map(|set| {
             let host = ownership::host_of_txt(&set.name)?;
@@ -155,19 +178,22 @@ impl Dns {
             let is_new = owner.is_ours(&self.cluster) && !asked.contains(host.as_str());
             is_new.then(|| (Place::new(&host, zone), owner))
         });
-        let marked: Vec<_> = marked.collect();
-        if marked.is_empty() {
-            return;
-        }
-        let hosts = marked.iter().map(|(at, _)| at.host.clone()).collect();
+        let mut marked: BTreeMap<Place, TxtOwner> = marked.collect();
+        let hosts = marked.keys().map(|at| at.host.clone()).collect();
         let known = self.remembered(&hosts);
-        let marked = marked.into_iter().filter(|(at, _)| !known.contains_key(at));
-        lock(&self.forgotten).found.extend(marked);
+        marked.retain(|at, _| !known.contains_key(at));
+        marked
     }
 
     /// Whether something was found that nobody has taken yet.
     pub fn has_forgotten(&self) -> bool {
         !lock(&self.forgotten).found.is_empty()
+    }
+
+    /// Whether something was found since this was last asked: whoever fails to
+    /// take it comes again when it is time, not at each look.
+    pub fn has_news_of_forgotten(&self) -> bool {
+        std::mem::take(&mut lock(&self.forgotten).is_news)
     }
 
     /// What was found since this was last asked.

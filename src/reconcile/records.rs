@@ -361,7 +361,7 @@ impl Reconciler {
         self.parts
             .queue
             .wake_all(news.into_iter().map(Key::Group), lane);
-        if records.dns.has_forgotten() {
+        if records.dns.has_news_of_forgotten() {
             // A zone was listed whole.
             self.parts.queue.wake(Key::Dns, Lane::Restart);
         }

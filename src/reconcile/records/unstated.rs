@@ -99,7 +99,8 @@ impl Unstated {
         if hosts.is_empty() {
             return false;
         }
-        self.hosts.insert(desired.group.clone(), hosts);
+        let of_group = self.hosts.entry(desired.group.clone()).or_default();
+        of_group.extend(hosts);
         true
     }
 }
@@ -120,9 +121,9 @@ fn group_of(
     cx: &DnsContext,
     watched: Option<&str>,
 ) -> Option<GroupId> {
-    if let (Some(theirs), Some(ours)) = (&mark.cluster_uid, &cx.cluster_uid)
-        && theirs != ours
-    {
+    // A mark without the cluster's UID may be that of another cluster of the same
+    // name.
+    if mark.cluster_uid.is_none() || mark.cluster_uid != cx.cluster_uid {
         return None;
     }
     let resource = mark.resource.as_deref()?;
@@ -152,7 +153,7 @@ impl Reconciler {
         if let Err(error) = looked {
             tracing::warn!(tier = "record", %error, "verification failed");
         }
-        if records.dns.has_forgotten() {
+        if records.dns.has_news_of_forgotten() {
             self.parts.queue.wake(Key::Dns, Lane::Restart);
         }
     }
@@ -165,12 +166,12 @@ impl Reconciler {
         kept: &Kept,
         snapshot: &Indexed,
     ) -> Result<(), Error> {
-        let mut found = records.dns.take_forgotten();
-        found.retain(|place, _| is_of_our_domains(&place.host, &self.settings));
-        if found.is_empty() {
+        if !records.dns.has_forgotten() {
             return Ok(());
         }
         let facts = self.memory.facts().await?;
+        let mut found = records.dns.take_forgotten();
+        found.retain(|place, _| is_of_our_domains(&place.host, &self.settings));
         let cx = super::live::context(self, snapshot, kept.known().clone(), BTreeSet::new());
         let watched = self.parts.settings.watch_namespace.as_deref();
         for (place, mark) in found {
@@ -222,7 +223,9 @@ impl Records {
             zones.into_iter().map(move |zone| Place::new(host, zone))
         });
         let marked = lock(&self.book).unstated.marked.clone();
-        let places = places.chain(marked);
+        // Their zones may be gone by now.
+        let is_there = |place: &Place| zones.iter().any(|zone| zone.id == place.zone);
+        let places = places.chain(marked.into_iter().filter(is_there));
         places.filter(|place| !asked.contains(place)).collect()
     }
 
@@ -356,14 +359,16 @@ mod tests {
                 cluster_uid: Some("u1".to_owned()),
                 ..context(&["web"])
             };
-            let mark = |uid: &str| TxtOwner {
+            let mark = |uid: Option<&str>| TxtOwner {
                 owner: record_owner("demo"),
                 resource: Some(resource.to_owned()),
-                cluster_uid: Some(uid.to_owned()),
+                cluster_uid: uid.map(str::to_owned),
             };
-            let other = group_of(&mark("u2"), &kept, &snapshot, &cx, watched);
-            assert_eq!(other, None, "of another cluster");
-            group_of(&mark("u1"), &kept, &snapshot, &cx, watched).is_some()
+            for uid in [Some("u2"), None] {
+                let other = group_of(&mark(uid), &kept, &snapshot, &cx, watched);
+                assert_eq!(other, None, "of another cluster, or it may be");
+            }
+            group_of(&mark(Some("u1")), &kept, &snapshot, &cx, watched).is_some()
         };
         for (resource, narrow, wide) in [
             ("ingressgroup/web", true, true),
