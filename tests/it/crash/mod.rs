@@ -47,6 +47,8 @@ struct Glance {
 /// The account may have changed by itself, or by a test's hand, after this
 /// time.
 const BY_ITSELF: Duration = Duration::from_millis(500);
+/// How the picture of the account shows the type of an address record.
+const A: &str = r#"kind: "A""#;
 /// A Lease that is soon over, and not too soon for a busy machine to renew it.
 const SHORT_LEASE: &str = "--leader-election-lease=6s";
 
@@ -168,7 +170,16 @@ impl Stage {
                 let whole = count(r#""state":"Serving""#) == groups
                     && count(r#""digest""#) == groups
                     && count(r#""pending""#) == 0;
-                if served && whole { Ok(()) } else { Err(there) }
+                // Each has one host at least; without the CRD nobody says that its
+                // record is there.
+                let account = scene.account(picture::account);
+                let alias = |line: &&String| line.contains("address of") && line.contains(A);
+                let recorded = account.iter().filter(alias).count() >= wish.ingresses();
+                if served && whole && recorded {
+                    Ok(())
+                } else {
+                    Err(there)
+                }
             })
             .await;
         scene.quiet().await;
