@@ -21,6 +21,7 @@ use aws_types::SdkConfig;
 use futures::future::BoxFuture;
 
 use super::error::{self, Error};
+use super::gate::Gate;
 use super::limit::{Limits, Rates, Run};
 use super::metrics::{CallObserver, Recorder};
 use super::operations::{self, Operation};
@@ -137,14 +138,25 @@ impl Aws {
         self.ec2.config().region().map(Region::as_ref)
     }
 
-    /// The same clients; a write is sent only while `fence` holds, asked
-    /// right before it is sent. A leader gives the validity of its Lease, a
-    /// dry run `|| false`.
+    /// The same clients; a write is sent only while `fence` holds, asked right
+    /// before each attempt. A leader gives the validity of its Lease, a dry run
+    /// `|| false`.
     #[must_use]
     pub fn fenced(&self, fence: Fence) -> Self {
+        let gate = SharedInterceptor::new(Gate(Arc::clone(&fence)));
+        macro_rules! gated {
+            ($sdk:ident, $client:ident) => {{
+                let config = self.$client.config().to_builder();
+                $sdk::Client::from_conf(config.interceptor(gate.clone()).build())
+            }};
+        }
         Self {
+            elb: gated!(aws_sdk_elasticloadbalancingv2, elb),
+            ec2: gated!(aws_sdk_ec2, ec2),
+            route53: gated!(aws_sdk_route53, route53),
+            tagging: gated!(aws_sdk_resourcegroupstagging, tagging),
+            limits: Arc::clone(&self.limits),
             fence: Some(fence),
-            ..self.clone()
         }
     }
 

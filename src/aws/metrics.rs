@@ -79,7 +79,8 @@ impl Storable for Started {
     type Storer = StoreReplace<Self>;
 }
 
-fn operation(cfg: &ConfigBag) -> Option<&'static Operation> {
+/// What a call does; `None` for one that is not in our list.
+pub(super) fn operation(cfg: &ConfigBag) -> Option<&'static Operation> {
     let name = cfg.load::<Metadata>()?.name();
     operations::ALL.iter().find(|o| o.name == name)
 }

@@ -8,6 +8,7 @@
 pub mod class;
 pub mod client;
 pub mod error;
+mod gate;
 pub mod limit;
 pub mod metrics;
 pub mod operations;

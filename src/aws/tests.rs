@@ -244,6 +244,23 @@ async fn a_call_that_is_never_answered_ends_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_write_is_not_tried_again_when_the_fence_is_down_by_then() {
+    let server = Server::start(|_| (503, error_body("ServiceUnavailable", "later"))).await;
+    // It is asked before the call and before its first attempt.
+    let left = std::sync::atomic::AtomicI32::new(2);
+    let fence = move || left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) > 0;
+    let fenced = server.aws.fenced(Arc::new(fence));
+    let call = fenced.elb.delete_rule().rule_arn("arn:rule").send();
+    let error = fenced
+        .call(&operations::DELETE_RULE, call)
+        .await
+        .unwrap_err();
+    assert_eq!(server.seen().len(), 1);
+    // The attempt before may have been carried out.
+    assert_eq!(error.class, Class::Transient);
+}
+
+#[tokio::test]
 async fn a_fence_stops_writes_and_lets_reads_through() {
     let empty = "<DescribeTagsResponse><DescribeTagsResult/></DescribeTagsResponse>";
     let server = Server::start(move |_| (200, empty.to_owned())).await;

@@ -11,8 +11,8 @@ use super::ownership::{self, BACKEND_DESCRIPTION, BACKEND_RULE_DESCRIPTION};
 use super::settings::Settings;
 use super::snapshot::Snapshot;
 use super::spec::{
-    LiveTargetGroup, Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target,
-    TargetGroup, TargetType,
+    Action, LiveTargetGroup, Observed, Permission, SecurityGroup, SecurityGroupRef, Source, Target,
+    TargetGroup, TargetGroupRef, TargetType,
 };
 
 /// What one load balancer group needs of the shared backend group.
@@ -83,6 +83,24 @@ fn is_carried(observed: &Observed) -> bool {
     lbs.any(|lb| lb.spec.security_groups.contains(&SecurityGroupRef::Backend))
 }
 
+/// Whether requests go to a target group that is not known to be the group's, one
+/// that has lost its mark, say: nobody can tell where these come to.
+fn leads_elsewhere(observed: &Observed) -> bool {
+    let lbs = observed.load_balancers.iter();
+    let listeners = lbs.flat_map(|lb| lb.listeners.values());
+    let mut actions = listeners.flat_map(|listener| {
+        let rules = listener.rules.values().map(|rule| &rule.spec.action);
+        rules.chain([&listener.spec.default_action])
+    });
+    actions.any(|action| match action {
+        Action::Forward(TargetGroupRef::Arn(arn)) => {
+            let mut groups = observed.target_groups.iter();
+            groups.all(|group| group.arn != *arn)
+        }
+        _ => false,
+    })
+}
+
 /// Live target groups that are not as wished yet: requests go to them until
 /// they are.
 fn on_the_way<'a>(
@@ -140,7 +158,9 @@ pub fn reach(desired: &Desired, observed: Option<&Observed>) -> Reach {
     reached.retain(|reached| !reached.ports.is_empty());
     Reach {
         needs_group,
-        incomplete: keeps_live(desired) && observed.is_none(),
+        incomplete: observed.map_or(keeps_live(desired), |observed| {
+            is_carried(observed) && leads_elsewhere(observed)
+        }),
         reached,
     }
 }
