@@ -61,7 +61,8 @@ impl Leadership {
     }
 
     /// Whether a write may be started now: the Lease is held and was renewed
-    /// within the deadline. Asked before every write to AWS.
+    /// within the deadline. Asked before every attempt of a write, to AWS and
+    /// to Kubernetes.
     pub fn valid(&self) -> bool {
         self.renewed_at()
             .is_some_and(|at| at.elapsed() < self.renew_deadline)

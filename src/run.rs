@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +32,7 @@ use crate::report::{Reporter, installation};
 use crate::telemetry::{self, Metrics, Now, Pages};
 use crate::watch::routes::{self, View};
 use crate::watch::{self, Stores};
+use client::Connections;
 
 /// Pause between two looks at what is due in the background.
 const TICK: Duration = Duration::from_secs(1);
@@ -47,13 +47,11 @@ const DRY_RUN_PATIENCE: Duration = Duration::from_mins(1);
 pub struct Parts {
     /// All settings.
     pub settings: Arc<Settings>,
-    /// The API server.
-    pub client: Client,
     /// What Kubernetes says; every first list is in.
     pub stores: Arc<Stores>,
     /// To wake other keys.
     pub queue: Queue<Key>,
-    /// Asked before every write to AWS.
+    /// Asked before every write.
     pub leadership: Arc<Leadership>,
     /// Writes to Kubernetes.
     pub reporter: Arc<Reporter>,
@@ -191,7 +189,8 @@ where
     W: Work,
 {
     let settings = Arc::new(settings);
-    let client = client::connect(settings.kubeconfig.as_deref()).await?;
+    let connections = Connections::by(settings.kubeconfig.as_deref()).await?;
+    let client = connections.client();
     let metrics = Arc::new(Metrics::new());
     let (queue, queue_work) = Queue::new(Pace {
         concurrency: settings.concurrency,
@@ -212,8 +211,19 @@ where
             }
         }),
     );
+    let election = Election::new(
+        client,
+        &settings.lease.namespace,
+        &settings.lease.name,
+        identity(&settings),
+        Timing::of(settings.lease.holds),
+    );
+    let leadership = election.leadership();
     let reporter = Arc::new(Reporter::new(
-        client.clone(),
+        connections.fenced({
+            let leadership = Arc::clone(&leadership);
+            move || leadership.valid()
+        }),
         settings.instance.clone(),
         installation(
             &settings.model.ingress_class,
@@ -224,19 +234,11 @@ where
             move |what| metrics.kubernetes_write(what)
         }),
     ));
-    let election = Election::new(
-        client.clone(),
-        &settings.lease.namespace,
-        &settings.lease.name,
-        identity(&settings),
-        Timing::of(settings.lease.holds),
-    );
     let parts = Parts {
         settings: Arc::clone(&settings),
-        client,
         stores: Arc::clone(&stores),
         queue: queue.clone(),
-        leadership: election.leadership(),
+        leadership: Arc::clone(&leadership),
         reporter: Arc::clone(&reporter),
         metrics: Arc::clone(&metrics),
         stopping: shutdown.clone(),
@@ -247,7 +249,6 @@ where
     let ending = CancellationToken::new();
     if !settings.dry_run {
         let listener = telemetry::bind(settings.listen).await?;
-        let leadership = election.leadership();
         let pages = Pages {
             metrics: Arc::clone(&metrics),
             now: Box::new(move || {

@@ -9,6 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
 use super::class::Class;
+use super::gate;
 use super::operations::Operation;
 
 /// A call to AWS that did not succeed. Holds no secret: codes, AWS's message,
@@ -63,7 +64,7 @@ impl Error {
 
     /// A call that was not sent because this process may not write.
     pub fn fenced(operation: &Operation) -> Self {
-        Self::here(operation, Class::Fenced, "this process may not write now")
+        Self::here(operation, Class::Fenced, gate::DOWN)
     }
 
     /// An answer of AWS that cannot be used, or a refusal of our own at the

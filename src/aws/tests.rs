@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -146,19 +147,15 @@ pub(crate) fn error_body(code: &str, message: &str) -> String {
     )
 }
 
-async fn delete_rule(server: &Server) -> Result<(), super::Error> {
-    let call = server.aws.elb.delete_rule().rule_arn("arn:rule").send();
-    server
-        .aws
-        .call(&operations::DELETE_RULE, call)
-        .await
-        .map(drop)
+async fn delete_rule(aws: &Aws) -> Result<(), super::Error> {
+    let call = aws.elb.delete_rule().rule_arn("arn:rule").send();
+    aws.call(&operations::DELETE_RULE, call).await.map(drop)
 }
 
 #[tokio::test]
 async fn an_error_carries_the_wire_code_even_where_the_model_has_none() {
     let server = Server::start(|_| (400, error_body("ValidationError", "no good"))).await;
-    let error = delete_rule(&server).await.unwrap_err();
+    let error = delete_rule(&server.aws).await.unwrap_err();
     assert_eq!(error.class, Class::Refused);
     assert_eq!(error.code, "ValidationError");
     assert_eq!(error.message, "no good");
@@ -209,7 +206,7 @@ async fn errors_of_ec2_and_route53_have_their_own_envelope() {
 #[tokio::test]
 async fn a_fault_of_the_server_is_tried_again_and_then_transient() {
     let server = Server::start(|_| (503, error_body("ServiceUnavailable", "later"))).await;
-    let error = delete_rule(&server).await.unwrap_err();
+    let error = delete_rule(&server.aws).await.unwrap_err();
     assert_eq!(error.class, Class::Transient);
     assert_eq!(server.seen().len(), 3);
     assert_eq!(server.calls().len(), 1, "one call");
@@ -236,7 +233,7 @@ async fn no_answer_is_transient_and_says_why() {
 #[tokio::test]
 async fn a_call_that_is_never_answered_ends_in_doubt() {
     let server = Server::start_silent(|_| None).await;
-    let error = delete_rule(&server).await.unwrap_err();
+    let error = delete_rule(&server.aws).await.unwrap_err();
     assert_eq!(error.class, Class::Transient);
     assert!(error.class.leaves_doubt());
     assert!(error.message.contains("time"), "{}", error.message);
@@ -245,14 +242,15 @@ async fn a_call_that_is_never_answered_ends_in_doubt() {
 
 #[tokio::test]
 async fn a_write_is_not_tried_again_when_the_fence_is_down_by_then() {
-    let server = Server::start(|_| (503, error_body("ServiceUnavailable", "later"))).await;
-    // It is asked before the call and before its first attempt.
-    let left = std::sync::atomic::AtomicI32::new(2);
-    let fence = move || left.fetch_sub(1, std::sync::atomic::Ordering::SeqCst) > 0;
-    let fenced = server.aws.fenced(Arc::new(fence));
-    let call = fenced.elb.delete_rule().rule_arn("arn:rule").send();
-    let error = fenced
-        .call(&operations::DELETE_RULE, call)
+    let leads = Arc::new(AtomicBool::new(true));
+    let ends = Arc::clone(&leads);
+    let server = Server::start(move |_| {
+        ends.store(false, Ordering::SeqCst);
+        (503, error_body("ServiceUnavailable", "later"))
+    })
+    .await;
+    let fence = move || leads.load(Ordering::SeqCst);
+    let error = delete_rule(&server.aws.fenced(Arc::new(fence)))
         .await
         .unwrap_err();
     assert_eq!(server.seen().len(), 1);
@@ -261,15 +259,24 @@ async fn a_write_is_not_tried_again_when_the_fence_is_down_by_then() {
 }
 
 #[tokio::test]
+async fn a_write_that_waited_for_its_connection_is_not_sent_when_the_fence_is_down_by_then() {
+    let server = Server::start(|_| (200, String::new())).await;
+    // It is asked before the call, before the attempt, and when it is written.
+    let left = AtomicI32::new(2);
+    let fence = move || left.fetch_sub(1, Ordering::SeqCst) > 0;
+    let error = delete_rule(&server.aws.fenced(Arc::new(fence)))
+        .await
+        .unwrap_err();
+    assert_eq!(server.seen(), [""; 0]);
+    assert!(error.message.contains("may not write"), "{}", error.message);
+}
+
+#[tokio::test]
 async fn a_fence_stops_writes_and_lets_reads_through() {
     let empty = "<DescribeTagsResponse><DescribeTagsResult/></DescribeTagsResponse>";
     let server = Server::start(move |_| (200, empty.to_owned())).await;
     let fenced = server.aws.fenced(Arc::new(|| false));
-    let call = fenced.elb.delete_rule().rule_arn("arn:rule").send();
-    let error = fenced
-        .call(&operations::DELETE_RULE, call)
-        .await
-        .unwrap_err();
+    let error = delete_rule(&fenced).await.unwrap_err();
     assert_eq!(error.class, Class::Fenced);
     assert_eq!(server.seen().len(), 0);
     let call = fenced.elb.describe_tags().resource_arns("arn:lb").send();

@@ -8,47 +8,76 @@ use sandbox_aws::faults::Fault;
 
 use super::stories::Story;
 use super::{SHORT_LEASE, Side, Stage};
-use crate::support::Controller;
+use crate::support::{Blow, Controller, Write};
 
 /// For how long the woken one is watched after the end of its process, should
 /// anything of it be on the way.
 const LATER: Duration = Duration::from_millis(500);
 
-/// Stops the controller when a write of the way to the second wish has been
-/// carried out, before it knows; with no number, before anything begins.
-async fn stopped(story: Story, write: Option<u64>) {
-    let label = write.map_or("idle".to_owned(), |write| format!("stopped-{write}"));
+/// When a process is stopped.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// Before anything begins.
+    Idle,
+    /// When this write to AWS has been carried out, before it knows.
+    Aws(u64),
+    /// The same with a write to Kubernetes.
+    Kubernetes(u64),
+}
+
+/// Stops the controller on the way to the second wish, and wakes it up when
+/// another has fulfilled it.
+async fn stopped(story: Story, when: When) {
+    let label = match when {
+        When::Idle => "idle".to_owned(),
+        When::Aws(write) => format!("aws-{write}"),
+        When::Kubernetes(write) => format!("kube-{write}"),
+    };
     let (mut stage, first) = Stage::set(story, &label, Side::Kubernetes).await;
     drop(first);
     let lease = ["--leader-election-id=shared", SHORT_LEASE];
     let old = stage.start(&lease);
     leads(&stage, &old).await;
-    if let Some(skip) = write {
-        stage.scene.aws.faults().add(Fault {
-            writes: true,
-            skip,
-            body_ms: 300,
-            ..Fault::default()
-        });
-        stage.wishes[1].utter(&stage.scene).await;
-        let met = async || {
-            let faults = stage.scene.aws.faults().all();
-            if faults.is_empty() {
-                Ok(())
-            } else {
-                Err(faults)
-            }
-        };
-        stage.scene.eventually("the write comes", met).await;
-        old.stop();
-    } else {
-        old.stop();
-        stage.wishes[1].utter(&stage.scene).await;
+    let utter = async || stage.wishes[1].utter(&stage.scene).await;
+    let proxy = stage.proxy.as_ref().unwrap();
+    match when {
+        When::Idle => {
+            old.stop();
+            utter().await;
+        }
+        When::Aws(skip) => {
+            stage.scene.aws.faults().add(Fault {
+                writes: true,
+                skip,
+                body_ms: 300,
+                ..Fault::default()
+            });
+            utter().await;
+            let met = async || {
+                let faults = stage.scene.aws.faults().all();
+                if faults.is_empty() {
+                    Ok(())
+                } else {
+                    Err(faults)
+                }
+            };
+            stage.scene.eventually("the write comes", met).await;
+            old.stop();
+        }
+        When::Kubernetes(skip) => {
+            proxy.strike(Write::Any, Blow::After, skip);
+            utter().await;
+            let met = async || proxy.met().ok_or("no write");
+            stage.scene.eventually("the write comes", met).await;
+            old.stop();
+            // It reads the answer when it wakes up.
+            proxy.let_go();
+        }
     }
 
     // Not through the proxy: what goes through it is the old one's alone.
     let new = Controller::start(&stage.scene, &lease);
-    let what = format!("{story:?} stopped at write {write:?}, another takes over");
+    let what = format!("{story:?} stopped at {when:?}, another takes over");
     stage.settled(1, &what).await;
     stage.scene.quiet().await;
     let proxy = stage.proxy.as_ref().unwrap();
@@ -78,9 +107,11 @@ async fn leads(stage: &Stage, controller: &Controller) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_stopped_until_its_lease_was_anothers_writes_nothing_more() {
-    let create = [None, Some(0), Some(4), Some(9)];
-    let create = create.map(|write| stopped(Story::Made, write));
-    let edit = [None, Some(0), Some(2)].map(|write| stopped(Story::Edited, write));
-    let left = [None, Some(1)].map(|write| stopped(Story::Left, write));
+    use When::{Aws, Idle, Kubernetes};
+    let create = [Idle, Aws(0), Aws(4), Aws(9), Kubernetes(0), Kubernetes(2)];
+    let create = create.map(|when| stopped(Story::Made, when));
+    let edit = [Idle, Aws(0), Aws(2), Kubernetes(0), Kubernetes(1)];
+    let edit = edit.map(|when| stopped(Story::Edited, when));
+    let left = [Idle, Aws(1), Kubernetes(1)].map(|when| stopped(Story::Left, when));
     futures::join!(join_all(create), join_all(edit), join_all(left));
 }

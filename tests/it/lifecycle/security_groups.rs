@@ -176,12 +176,12 @@ async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
     });
     scene.apply(&probed(8090)).await;
     has_opened(&scene, &[(8080, 8090)]).await;
+    scene.quiet().await;
     let calls = scene.calls();
     let call = |action: &str| calls.iter().find(|call| call.action == action).unwrap();
     let asks_elsewhere = call("ModifyTargetGroup").ended;
     let closes = call("RevokeSecurityGroupIngress").started;
     assert!(asks_elsewhere < closes, "{:#?}", scene.actions());
-    scene.quiet().await;
 
     // An edit comes while the one before it is carried out.
     scene.forget_calls();
@@ -194,6 +194,7 @@ async fn a_port_is_closed_after_nothing_comes_to_it_any_more() {
     has_opened(&scene, &[(8080, 9000)]).await;
     scene.apply(&probed(8090)).await;
     has_opened(&scene, &[(8080, 8090)]).await;
+    scene.quiet().await;
     let calls = scene.calls();
     let of = |action: &'static str| calls.iter().filter(move |call| call.action == action);
     // The rule that was there before goes for the wider one in its place.

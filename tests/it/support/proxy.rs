@@ -19,7 +19,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// What happens to a request.
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 pub enum Blow {
     /// It is held and nothing is done.
     Before,
-    /// It is carried out and its answer is held.
+    /// It is carried out and its answer is held, until it is let go.
     After,
     /// It is carried out and its answer is lost.
     Lost,
@@ -88,6 +88,8 @@ struct Shared {
     state: Mutex<State>,
     away: watch::Sender<bool>,
     watches: watch::Sender<Watches>,
+    /// Told when a held answer is to come.
+    let_go: Notify,
 }
 
 #[derive(Default)]
@@ -114,6 +116,7 @@ impl Proxy {
             state: Mutex::default(),
             away: watch::Sender::new(false),
             watches: watch::Sender::new(Watches::Sound),
+            let_go: Notify::new(),
         });
         let server = tokio::spawn(serve(listener, Arc::clone(&shared)));
         Self {
@@ -153,6 +156,11 @@ impl Proxy {
     /// Takes back a blow that nobody met.
     pub fn spare(&self) {
         self.shared.state().blow = None;
+    }
+
+    /// Lets the answer come that is held after its write was carried out.
+    pub fn let_go(&self) {
+        self.shared.let_go.notify_one();
     }
 
     /// All writes so far, those of Leases left out.
@@ -297,10 +305,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     if let Some(blow) = blow {
         shared.state().met = Some(write);
-        return match blow {
-            Blow::Lost => Err(io::Error::other("lost on purpose")),
-            Blow::Before | Blow::After => std::future::pending().await,
-        };
+        if blow == Blow::Lost {
+            return Err(io::Error::other("lost on purpose"));
+        }
+        shared.let_go.notified().await;
     }
     head.headers.remove(hyper::header::TRANSFER_ENCODING);
     let body = Full::new(body).map_err(|never: Infallible| match never {});
