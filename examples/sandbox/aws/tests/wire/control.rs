@@ -370,9 +370,9 @@ async fn time_has_profiles_and_can_be_moved_forward() {
         let body = format!("{{\"forward_ms\":{ms}}}");
         aws.sim(Method::POST, "time", &body).await
     };
-    forward("149000").await.ok();
+    forward("100000").await.ok();
     assert_eq!(state().await, "provisioning");
-    forward("2000").await.ok();
+    forward("51000").await.ok();
     assert_eq!(state().await, "active");
     assert!(
         aws.sim(Method::GET, "time", "")

@@ -209,16 +209,16 @@ async fn a_user_logs_in_once_and_the_target_is_told_who_it_is() {
 #[tokio::test]
 async fn sessions_end_by_their_timeout_and_no_client_makes_one_up() {
     let (world, mut browser, _server) = private(|oidc| {
-        oidc.session.timeout_seconds = 60;
+        oidc.session.timeout_seconds = 600;
         oidc.session.cookie_name = "mine".to_owned();
     })
     .await;
     assert_eq!(browser.visit(PRIVATE).await.1.status, 200);
     assert!(browser.cookies.contains_key("mine-0"));
     let kept = browser.cookies.clone();
-    world.state.forward(Duration::from_secs(59));
+    world.state.forward(Duration::from_secs(500));
     assert_eq!(browser.get(PRIVATE).await.status, 200);
-    world.state.forward(Duration::from_secs(2));
+    world.state.forward(Duration::from_secs(101));
     let got = browser.get(PRIVATE).await;
     assert_eq!(got.status, 302, "it is over");
     assert!(!browser.cookies.contains_key("mine-0"), "and taken back");
