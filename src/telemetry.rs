@@ -135,13 +135,18 @@ pub async fn serve(
         .await
 }
 
-/// Binds the address that [`serve`] answers on.
+/// Binds the address that [`serve`] answers on, and tells it: with port 0 the
+/// system has chosen one.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+    let cannot = |error| {
         anyhow::anyhow!(
             "cannot listen on {address}: {error}; choose another with --bind-address or --port"
         )
-    })
+    };
+    let listener = TcpListener::bind(address).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    tracing::info!("metrics and health are at {address}");
+    Ok(listener)
 }
 
 async fn metrics_page(State(pages): State<Arc<Pages>>) -> impl IntoResponse {

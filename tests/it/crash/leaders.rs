@@ -7,7 +7,7 @@ use futures::future::join_all;
 use sandbox_aws::faults::Fault;
 
 use super::stories::Story;
-use super::{SHORT_LEASE, Side, Stage};
+use super::{Side, Stage};
 use crate::support::{Blow, Controller, Write};
 
 /// For how long the woken one is watched after the end of its process, should
@@ -35,7 +35,7 @@ async fn stopped(story: Story, when: When) {
     };
     let (mut stage, first) = Stage::set(story, &label, Side::Kubernetes).await;
     drop(first);
-    let lease = ["--leader-election-id=shared", SHORT_LEASE];
+    let lease = ["--leader-election-id=shared"];
     let old = stage.start(&lease);
     leads(&stage, &old).await;
     let utter = async || stage.wishes[1].utter(&stage.scene).await;
@@ -53,15 +53,7 @@ async fn stopped(story: Story, when: When) {
                 ..Fault::default()
             });
             utter().await;
-            let met = async || {
-                let faults = stage.scene.aws.faults().all();
-                if faults.is_empty() {
-                    Ok(())
-                } else {
-                    Err(faults)
-                }
-            };
-            stage.scene.eventually("the write comes", met).await;
+            stage.scene.faults_met("the write comes").await;
             old.stop();
         }
         When::Kubernetes(skip) => {

@@ -1,12 +1,16 @@
 //! Killed at a write of the Lease, or its answer lost: the next process takes
 //! over, and nobody writes before it leads.
 
+use std::time::Duration;
+
 use sandbox_aws::faults::Fault;
 
 use super::blows::{BLOWS, HELD_MS};
 use super::stories::Story;
 use super::{SHORT_LEASE, Side, Stage};
 use crate::support::{Blow, Controller, Write};
+
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 impl Stage {
     /// A process that wants a Lease that others want too.
@@ -21,6 +25,8 @@ impl Stage {
             let proxy = self.proxy.as_ref().unwrap();
             (self.writes().len(), proxy.writes().len())
         };
+        // A write that was on its way when its process was killed is noted.
+        tokio::time::sleep(ON_THE_WAY).await;
         let before = written();
         self.scene
             .eventually(&format!("it leads: {what}"), async || {
@@ -117,6 +123,15 @@ async fn at_the_last_writes_of_a_process_that_ends() {
                 // end.
                 let pods = ["10.0.48.71", "10.0.80.73"];
                 stage.scene.service(&stage.scene.name, "web", &pods).await;
+                let comes = async || {
+                    let is_target = stage.scene.account(|state| {
+                        let groups = state.target_groups.values();
+                        let mut targets = groups.flat_map(|group| group.targets.keys());
+                        targets.any(|target| target.id == pods[1])
+                    });
+                    is_target.then_some(()).ok_or("not yet")
+                };
+                stage.scene.eventually("the pod is a target", comes).await;
                 stage.scene.quiet().await;
             }
             stage.strike_lease(write, blow);
@@ -163,17 +178,12 @@ async fn at_the_take_over_of_a_standby() {
             stage.strike_lease(Write::Lease, blow);
             stage.comes(&what).await;
         } else {
-            let faults = stage.scene.aws.faults();
-            faults.add(Fault {
+            stage.scene.aws.faults().add(Fault {
                 skip: call,
                 delay_ms: HELD_MS,
                 ..Fault::default()
             });
-            let met = async || {
-                let waits = faults.all();
-                if waits.is_empty() { Ok(()) } else { Err(waits) }
-            };
-            stage.scene.eventually(&what, met).await;
+            stage.scene.faults_met(&what).await;
         }
         if blow != Some(Blow::Lost) {
             let third = stage.candidate(&lease);

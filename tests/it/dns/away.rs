@@ -95,7 +95,7 @@ async fn the_record_of_a_host_goes_although_the_process_died_after_its_rule() {
     // Its rule goes, and the answer about its record does not come.
     scene.aws.faults().add(Fault {
         delay_ms: 60_000,
-        ..fault("route53", "ChangeResourceRecordSets", "Throttling", 1)
+        ..fault("route53", "ChangeResourceRecordSets", "Throttling", 10)
     });
     scene.apply(&public("web", &hosts[..1])).await;
     let rules = || {

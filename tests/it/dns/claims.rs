@@ -33,6 +33,7 @@ async fn the_oldest_gets_the_host_and_hands_it_over_in_one_batch() {
         "CREATE TXT _albc-a.shared.example.com",
     ];
     assert_eq!(batches(&scene), [batch]);
+    comes(&scene, "DeleteLoadBalancer").await;
     assert!(first(&scene, "ChangeResourceRecordSets") < first(&scene, "DeleteLoadBalancer"));
     said(&scene, "a", host, "in sync").await;
 
@@ -91,6 +92,7 @@ async fn an_ingress_that_moves_is_served_by_its_old_group_until_dns_has_moved() 
         (rules(&old), 1)
     })
     .await;
+    comes(&scene, "DeleteRule").await;
     assert!(first(&scene, "ChangeResourceRecordSets") < first(&scene, "DeleteRule"));
     assert_eq!(batches(&scene).len(), 1);
     scene
@@ -116,6 +118,7 @@ async fn an_ingress_that_moves_is_served_by_its_old_group_until_dns_has_moved() 
     .await;
     let moved = record(&scene, &zone, "stays.example.com").unwrap();
     assert_eq!(moved.1, owner("new"));
+    comes(&scene, "DeleteLoadBalancer").await;
     assert!(first(&scene, "ChangeResourceRecordSets") < first(&scene, "DeleteLoadBalancer"));
     drop(controller);
 }

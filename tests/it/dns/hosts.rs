@@ -64,7 +64,7 @@ async fn a_record_is_made_when_the_load_balancer_serves_and_costs_one_read_and_o
         "CREATE A new.example.com",
         "CREATE TXT _albc-a.new.example.com",
     ];
-    assert_eq!(batches(&scene), [batch]);
+    changed(&scene, &[&batch]).await;
     assert_eq!(
         dns_calls(&scene),
         ["ListResourceRecordSets", "ChangeResourceRecordSets"]

@@ -129,6 +129,24 @@ fn batches(scene: &Scene) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Waits until these are the changes that Route 53 took: a call is in the
+/// journal after others can see what it did.
+async fn changed(scene: &Scene, wished: &[&[&str]]) {
+    let wished: Vec<Vec<String>> = wished
+        .iter()
+        .map(|batch| batch.iter().map(|&change| change.to_owned()).collect())
+        .collect();
+    becomes(scene, "these changes and no others", || {
+        (batches(scene), wished.clone())
+    })
+    .await;
+}
+
+/// Waits until an action is in the journal.
+async fn comes(scene: &Scene, action: &str) {
+    becomes(scene, action, || (first(scene, action).is_some(), true)).await;
+}
+
 fn changes(call: &Call) -> Vec<String> {
     let parameters = call.parameters.iter();
     parameters
@@ -203,11 +221,7 @@ async fn status(scene: &Scene, ingress: &str) -> serde_json::Value {
 
 /// The status of the custom resource of a group.
 async fn status_of(scene: &Scene, group: &str) -> serde_json::Value {
-    let all = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
-    let items = all["items"].as_array().unwrap();
-    let of_group = items.iter().find(|item| item["spec"]["group"] == group);
-    of_group.map_or(serde_json::Value::Null, |item| item["status"].clone())
+    scene.group(group).await["status"].take()
 }
 
 /// Waits until a group says that it waits for something.
@@ -266,11 +280,7 @@ async fn restarted(scene: &Scene, mut controller: Controller) -> Controller {
     controller.terminate().await;
     scene.forget_calls();
     let controller = start(scene, &[]).await;
-    becomes(scene, "records are read", || {
-        let read = first(scene, "ListResourceRecordSets");
-        (read.is_some(), true)
-    })
-    .await;
+    comes(scene, "ListResourceRecordSets").await;
     scene.quiet().await;
     controller
 }

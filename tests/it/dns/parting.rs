@@ -86,7 +86,7 @@ async fn a_load_balancer_outlives_its_record_until_resolvers_have_forgotten_it()
     let scene = scene("dns-parting").await;
     let (ns, host) = ("dns-parting", "parting.example.com");
     let zone = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &["--dns-delete-grace=2s"]).await;
+    let controller = start(&scene, &["--dns-delete-grace=6s"]).await;
     let manifest = public("web", &[host]);
     scene.apply(&manifest).await;
     leads(&scene, &zone, host, "web").await;
@@ -106,7 +106,7 @@ async fn a_load_balancer_outlives_its_record_until_resolvers_have_forgotten_it()
     };
     still_there().await;
     spread(&scene);
-    waits(&scene, group, "--dns-delete-grace, 2 s").await;
+    waits(&scene, group, "--dns-delete-grace, 6 s").await;
     still_there().await;
     scene.gone(ns, "web").await;
     scene.empty().await;
@@ -143,7 +143,7 @@ async fn a_new_process_waits_for_what_the_one_before_has_just_deleted() {
     let state = scene.aws.state();
     state.write(|state, _| state.timing.eni_release_ms = 0);
     // A Lease each: nobody waits for that of a dead one.
-    let grace = "--dns-delete-grace=4s";
+    let grace = "--dns-delete-grace=10s";
     let controller = start(&scene, &[grace, "--leader-election-id=first"]).await;
     // An internal one has no zone here, and never had a record.
     let (web, plain) = (
@@ -167,7 +167,7 @@ async fn a_new_process_waits_for_what_the_one_before_has_just_deleted() {
     scene.delete(&plain).await;
     let controller = start(&scene, &[grace, "--leader-election-id=second"]).await;
     let group = "dns-restart/web";
-    waits(&scene, group, "just before this process began (8 s").await;
+    waits(&scene, group, "just before this process began (20 s").await;
     scene.gone(ns, "plain").await;
     assert_eq!(scene.account(|state| state.load_balancers.len()), 1);
     assert_eq!(served(&scene).len(), 1);
@@ -183,7 +183,7 @@ async fn a_member_that_leaves_is_served_until_its_record_is_forgotten() {
     let scene = scene("dns-leaving").await;
     let (ns, group) = ("dns-leaving", "dns-leaving");
     let zone = scene.ids.hosted_zones[0].clone();
-    let controller = start(&scene, &["--dns-delete-grace=2s"]).await;
+    let controller = start(&scene, &["--dns-delete-grace=6s"]).await;
     let (stays, leaves) = ("stays.example.com", "leaves.example.com");
     scene.service(ns, "stays", &["10.0.48.21"]).await;
     scene.service(ns, "leaves", &["10.0.48.22"]).await;
@@ -232,7 +232,7 @@ async fn a_member_that_leaves_is_served_until_its_record_is_forgotten() {
     serves(&scene, &moved).await;
 
     spread(&scene);
-    waits(&scene, group, "--dns-delete-grace, 2 s").await;
+    waits(&scene, group, "--dns-delete-grace, 6 s").await;
     serves(&scene, &moved).await;
     scene.gone(ns, "leaves").await;
     serves(&scene, &moved[..2]).await;

@@ -82,7 +82,7 @@ async fn an_internal_load_balancer_is_named_in_the_private_zone_and_moves_withou
         "DELETE A inner.example.com",
         "DELETE TXT _albc-a.inner.example.com",
     ];
-    assert_eq!(batches(&scene), [made, gone]);
+    changed(&scene, &[&made, &gone]).await;
     scene.delete(&public("web", &[host])).await;
     scene.gone("dns-private", "web").await;
     scene.empty().await;
@@ -111,6 +111,7 @@ async fn where_the_new_scheme_has_no_zone_the_record_goes_before_the_old_load_ba
     // Whoever remembers the address is served on.
     assert!(there(&scene));
     becomes(&scene, "the old one is gone", || (there(&scene), false)).await;
+    comes(&scene, "DeleteLoadBalancer").await;
     assert!(first(&scene, "GetChange") < first(&scene, "DeleteLoadBalancer"));
     scene
         .warned(ns, "web", &["NoHostedZone", host, "private"])

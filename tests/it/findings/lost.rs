@@ -8,10 +8,8 @@ use crate::support::Scene;
 
 /// Groups of the scene: state, members, findings.
 async fn groups(scene: &Scene) -> Vec<String> {
-    let text = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let list: Value = serde_json::from_str(&text).unwrap();
-    let all = list["items"].as_array().unwrap().iter();
-    let of_scene = all.filter(|item| {
+    let all = scene.groups().await;
+    let of_scene = all.iter().filter(|item| {
         let group = item["spec"]["group"].as_str().unwrap();
         group.starts_with("findings-lost")
     });
@@ -31,10 +29,10 @@ async fn groups(scene: &Scene) -> Vec<String> {
 /// The objects that these are.
 async fn ids(scene: &Scene) -> Vec<String> {
     let wished = ["a", "b"].map(|name| format!("findings-lost/{name}"));
-    let text = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let list: Value = serde_json::from_str(&text).unwrap();
-    let all = list["items"].as_array().unwrap().iter();
-    let named = all.filter(|item| wished.iter().any(|w| item["spec"]["group"] == w.as_str()));
+    let all = scene.groups().await;
+    let named = all
+        .iter()
+        .filter(|item| wished.iter().any(|w| item["spec"]["group"] == w.as_str()));
     named
         .map(|item| item["metadata"]["uid"].to_string())
         .collect()

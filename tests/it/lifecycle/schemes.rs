@@ -8,18 +8,10 @@ use crate::support::Scene;
 
 const GROUP: &str = "alb.ingress.kubernetes.io/group.name: lifecycle-schemes";
 
-async fn shown(scene: &Scene) -> Value {
-    let text = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let list: Value = serde_json::from_str(&text).unwrap();
-    let mut all = list["items"].as_array().unwrap().iter();
-    let group = all.find(|item| item["spec"]["group"] == "lifecycle-schemes");
-    group.map_or(Value::Null, |group| group["status"].clone())
-}
-
 async fn state(scene: &Scene, wished: &str) -> Value {
     scene
         .eventually("the group has its state", async || {
-            let shown = shown(scene).await;
+            let shown = scene.group("lifecycle-schemes").await["status"].take();
             if shown["state"] == wished {
                 Ok(shown)
             } else {

@@ -106,6 +106,7 @@ async fn given_groups_become_managed_ones_and_back() {
     scene.apply(&ingress("web", &[&list, rules])).await;
     has_groups(&scene, &["edge", "k8s-traffic", "partners"]).await;
     has_opened(&scene, &[(8080, 8080)]).await;
+    scene.quiet().await;
     // Access first: else the targets would not answer for a moment.
     assert_in_order(
         &scene.actions(),

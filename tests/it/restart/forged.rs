@@ -135,7 +135,7 @@ async fn one_that_says_what_was_wished_since_delays_it_until_the_next_verificati
     // And so does verification.
     scene.apply(&ingress("shop", &["/", "/more"], "")).await;
     forge(&scene, &ns, "shop", &other).await;
-    let soon = ["--verify-rules-interval=3s", "--first-verification=8s"];
+    let soon = ["--verify-rules-interval=3s", "--first-verification=20s"];
     let controller = leaders.settled(&scene, &soon).await;
     assert_eq!(written(&scene), [""; 0]);
     served(&scene, 2).await;
@@ -152,7 +152,7 @@ async fn hashes_that_say_that_targets_are_right_delay_them_until_then() {
         group.targets.clear();
     });
     forge(&scene, &ns, "shop", &whole).await;
-    let soon = ["--verify-targets-interval=3s", "--first-verification=8s"];
+    let soon = ["--verify-targets-interval=3s", "--first-verification=20s"];
     scene.forget_calls();
     let controller = leaders.settled(&scene, &soon).await;
     assert_eq!(written(&scene), [""; 0]);

@@ -76,7 +76,7 @@ async fn a_change_is_pending_before_its_first_write_and_made_after_its_last() {
     // The first write is held, before anything is done.
     scene.aws.faults().add(Fault {
         action: Some("CreateRule".to_owned()),
-        delay_ms: 4_000,
+        held: true,
         ..Fault::default()
     });
     scene.forget_calls();
@@ -93,7 +93,9 @@ async fn a_change_is_pending_before_its_first_write_and_made_after_its_last() {
         })
         .await;
     assert_eq!(during["digest"], before["digest"]);
+    scene.faults_met("the write comes").await;
     assert_eq!(written(&scene), [""; 0]);
+    scene.aws.faults().let_go();
     settled(&scene).await;
     assert_eq!(written(&scene), ["CreateRule"]);
     let after = record(&scene, &ns, "shop").await;

@@ -84,14 +84,7 @@ fn resource(namespace: &str, ingress: &str) -> String {
 
 /// What the record of an Ingress that is alone says; null where it has none.
 async fn record(scene: &Scene, namespace: &str, ingress: &str) -> Value {
-    let name = resource(namespace, ingress);
-    let found = scene
-        .kubectl(&["get", "alb", &name, "--ignore-not-found", "-o", "json"])
-        .await;
-    if found.trim().is_empty() {
-        return Value::Null;
-    }
-    let mut found: Value = serde_json::from_str(&found).unwrap();
+    let mut found = scene.group(&format!("{namespace}/{ingress}")).await;
     found["status"]["applied"].take()
 }
 

@@ -279,7 +279,9 @@ async fn a_change_waits_for_an_api_server_that_does_not_answer() {
     )
     .await;
     let gate = Gate::start().await;
-    let controller = leaders.settled(&scene, &[&gate.flag()]).await;
+    // Its Lease cannot be renewed either while the gate is shut.
+    let lease = "--leader-election-lease=60s";
+    let controller = leaders.settled(&scene, &[&gate.flag(), lease]).await;
     settled(&scene).await;
     assert_eq!(record(&scene, &ns, "shop").await, before);
 

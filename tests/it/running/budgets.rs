@@ -1,13 +1,34 @@
 //! What things cost, counted at the AWS end. Times are not asserted.
 
 use sandbox_aws::journal::Call;
-use serde_json::Value;
 
 use super::shop::{self, Of, TEN, counted, depth, kubernetes_writes, of, services, shared};
 use crate::support::Scene;
 
-/// Each answer is held back, so that calls side by side overlap.
+/// Each answer is held back, so that calls side by side overlap; longer where it
+/// is asserted that they do.
 const LATENCY_MS: u64 = 150;
+const LONG_LATENCY_MS: u64 = 600;
+
+fn answers_take(scene: &Scene, ms: u64) {
+    let state = scene.aws.state();
+    state.write(|state, _| state.timing.latency_ms = ms);
+}
+
+/// Waits until nothing more comes after a call that is counted so.
+async fn done(scene: &Scene, shared: &[String], what: Of, action: &str) {
+    scene
+        .eventually(&format!("{action} comes"), async || {
+            let counted = counted(scene, shared, what);
+            if counted.iter().any(|call| call == action) {
+                Ok(())
+            } else {
+                Err(counted)
+            }
+        })
+        .await;
+    scene.quiet().await;
+}
 
 /// All calls but polling, in words that fit a failure.
 fn all(scene: &Scene, shared: &[String]) -> Vec<String> {
@@ -29,16 +50,12 @@ fn all(scene: &Scene, shared: &[String]) -> Vec<String> {
 async fn recorded(scene: &Scene) {
     scene
         .eventually("the host has its record", async || {
-            let all = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-            let all: Value = serde_json::from_str(&all).unwrap();
-            let wished = format!("{}/shop", scene.name);
-            let group = all["items"].as_array().unwrap().iter();
-            let group = group
-                .clone()
-                .find(|g| g["spec"]["group"] == wished.as_str());
-            match group.map(|group| &group["status"]["records"][0]["state"]) {
-                Some(state) if state == "in sync" => Ok(()),
-                other => Err(other.cloned()),
+            let group = scene.group(&format!("{}/shop", scene.name)).await;
+            let state = &group["status"]["records"][0]["state"];
+            if state == "in sync" {
+                Ok(())
+            } else {
+                Err(state.clone())
             }
         })
         .await;
@@ -49,19 +66,17 @@ async fn recorded(scene: &Scene) {
 async fn a_group_from_creation_to_deletion() {
     let scene = Scene::alone("running-budget").await;
     let second = scene.certificate("other.example.com");
-    scene
-        .aws
-        .state()
-        .write(|state, _| state.timing.latency_ms = LATENCY_MS);
     let ns = scene.name.clone();
     let controller = scene.controller(&[]).await;
     services(&scene, &ns).await;
     scene.quiet().await;
 
     // Created. The shared things come with the first group.
+    answers_take(&scene, LONG_LATENCY_MS);
     scene.apply(&shop::ingress(&TEN, "")).await;
     scene.address(&ns, "shop").await;
     recorded(&scene).await;
+    answers_take(&scene, LATENCY_MS);
     let shared = shared(&scene);
     let calls = scene.calls();
     let began = calls
@@ -114,13 +129,13 @@ async fn a_group_from_creation_to_deletion() {
     scene
         .apply(&shop::ingress(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], ""))
         .await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "CreateRule").await;
     assert_eq!(counted(&scene, &shared, Of::Group), ["CreateRule"]);
     assert_eq!(all(&scene, &shared).len(), 1);
     scene.forget_calls();
     let middle = [0, 1, 2, 3, 15, 4, 5, 6, 7, 8, 9, 10];
     scene.apply(&shop::ingress(&middle, "")).await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "SetRulePriorities").await;
     let mut two = counted(&scene, &shared, Of::Group);
     two.sort();
     assert_eq!(two, ["CreateRule", "SetRulePriorities"]);
@@ -134,7 +149,7 @@ async fn a_group_from_creation_to_deletion() {
     scene
         .apply(&shop::ingress(&middle, &format!(", {second}")))
         .await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "AddListenerCertificates").await;
     let calls = all(&scene, &shared);
     assert!((1..=2).contains(&calls.len()), "{calls:#?}");
 
@@ -143,12 +158,12 @@ async fn a_group_from_creation_to_deletion() {
     scene
         .service(&ns, "s0", &["10.0.48.20", "10.0.64.20", "10.0.48.60"])
         .await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "RegisterTargets").await;
     assert_eq!(counted(&scene, &shared, Of::Group), ["RegisterTargets"]);
     scene
         .service(&ns, "s0", &["10.0.48.20", "10.0.64.20"])
         .await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "DeregisterTargets").await;
     assert_eq!(
         counted(&scene, &shared, Of::Group),
         ["RegisterTargets", "DeregisterTargets"]
@@ -183,7 +198,7 @@ async fn a_group_from_creation_to_deletion() {
     // The first edit after it reads the group, once.
     scene.forget_calls();
     scene.apply(&shop::ingress(&TEN, "")).await;
-    scene.quiet().await;
+    done(&scene, &shared, Of::Group, "DeleteRule").await;
     let edited = counted(&scene, &shared, Of::Group);
     let reads = edited
         .iter()

@@ -108,9 +108,18 @@ async fn pages_and_log_tell_what_it_does() {
     let health = controller.page("/healthz").await.unwrap();
     assert_eq!(health, (200, "ok\n".to_owned()));
     assert_eq!(controller.page("/readyz").await.unwrap().0, 200);
-    let (_, page) = controller.page("/metrics").await.unwrap();
+    // The run is counted after all that it writes.
+    let page = scene
+        .eventually("the run is counted", async || {
+            let (_, page) = controller.page("/metrics").await.unwrap();
+            if page.contains("reconcile_seconds_count{kind=\"group\",result=\"ok\"}") {
+                Ok(page)
+            } else {
+                Err(page)
+            }
+        })
+        .await;
     for line in [
-        "alb_ingress_reconcile_seconds_count{kind=\"group\",result=\"ok\"} ",
         "alb_ingress_reconcile_seconds_count{kind=\"backend\",result=\"ok\"} ",
         "alb_ingress_plan_steps_total{kind=\"create-load-balancer\"} 1",
         "alb_ingress_aws_requests_total{service=\"elasticloadbalancing\",operation=\"CreateRule\",code=\"ok\"} 1",

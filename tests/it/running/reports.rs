@@ -28,17 +28,13 @@ async fn objects(scene: &Scene) -> BTreeMap<String, Value> {
     let there = scene
         .kubectl(&["get", &kinds, "-n", "{ns}", "-o", "json"])
         .await;
-    let groups = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let items = |text: &str| {
-        let list: Value = serde_json::from_str(text).unwrap();
-        list["items"].as_array().unwrap().clone()
-    };
     let of_scene = |group: &Value| {
         let name = group["spec"]["group"].as_str().unwrap();
         name.starts_with(&format!("{}/", scene.name))
     };
-    let mut all = items(&there);
-    all.extend(items(&groups).into_iter().filter(of_scene));
+    let mut there: Value = serde_json::from_str(&there).unwrap();
+    let mut all: Vec<Value> = serde_json::from_value(there["items"].take()).unwrap();
+    all.extend(scene.groups().await.into_iter().filter(of_scene));
     all.into_iter()
         .map(|mut object| {
             let kind = object["kind"].as_str().unwrap();
@@ -115,13 +111,8 @@ async fn a_dry_run_tells_all_and_writes_nothing() {
 }
 
 async fn group(scene: &Scene) -> Option<Value> {
-    let text = scene.kubectl(&["get", "alb", "-o", "json"]).await;
-    let list: Value = serde_json::from_str(&text).unwrap();
-    let items = list["items"].as_array().unwrap().clone();
-    let wished = format!("{}/web", scene.name);
-    items
-        .into_iter()
-        .find(|item| item["spec"]["group"] == wished.as_str())
+    let found = scene.group(&format!("{}/web", scene.name)).await;
+    (!found.is_null()).then_some(found)
 }
 
 /// Compares what `kubectl describe alb` shows of a group with a file here, but

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::sync::OnceLock;
 
+use hyper::Request;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::events::v1::Event;
@@ -172,6 +173,16 @@ fn node_of(address: &str) -> &'static str {
 pub async fn ingress(client: &Client, namespace: &str, name: &str) -> Option<Ingress> {
     let api: Api<Ingress> = Api::namespaced(client.clone(), namespace);
     api.get_opt(name).await.unwrap()
+}
+
+/// All IngressGroups, as the API server has them: what is not in our type too.
+pub async fn groups(client: &Client) -> Vec<Value> {
+    let list = Request::get("/apis/ingress.k8s.aws/v1/ingressgroups");
+    let list: Value = client
+        .request(list.body(Vec::new()).unwrap())
+        .await
+        .unwrap();
+    list["items"].as_array().unwrap().clone()
 }
 
 /// `reason: message` of the events on an Ingress, of one type or of all.

@@ -23,7 +23,7 @@ use sandbox_aws::callers::NewKey;
 use sandbox_aws::journal::Call;
 use sandbox_aws::state::acm::NewCertificate;
 use sandbox_aws::{Simulator, State, World, WorldIds};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
 pub use process::{Controller, command};
@@ -261,6 +261,15 @@ impl Scene {
         }
     }
 
+    /// Waits until every fault has met its calls.
+    pub async fn faults_met(&self, what: &str) {
+        self.eventually(what, async || {
+            let waits = self.aws.faults().all();
+            if waits.is_empty() { Ok(()) } else { Err(waits) }
+        })
+        .await;
+    }
+
     /// Waits until the Ingress has the name of a load balancer, and answers it.
     pub async fn address(&self, namespace: &str, ingress: &str) -> String {
         self.eventually("the Ingress has an address", async || {
@@ -279,6 +288,18 @@ impl Scene {
         name: &str,
     ) -> Option<k8s_openapi::api::networking::v1::Ingress> {
         cluster::ingress(&self.client, namespace, name).await
+    }
+
+    /// All IngressGroups of the cluster.
+    pub async fn groups(&self) -> Vec<Value> {
+        cluster::groups(&self.client).await
+    }
+
+    /// The IngressGroup of a group; null where there is none.
+    pub async fn group(&self, group: &str) -> Value {
+        let mut all = self.groups().await.into_iter();
+        all.find(|item| item["spec"]["group"] == group)
+            .unwrap_or_default()
     }
 
     /// `reason: message` of the Warning events on an Ingress.

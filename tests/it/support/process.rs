@@ -1,6 +1,5 @@
 //! The controller as a process.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -17,8 +16,6 @@ use super::{PATIENCE, PAUSE, Scene, cluster};
 /// fails.
 pub struct Controller {
     child: Child,
-    /// Where it serves health and metrics.
-    pub address: SocketAddr,
     folder: TempDir,
     scene: String,
 }
@@ -66,17 +63,15 @@ impl Controller {
         Self::spawn(scene, command)
     }
 
-    /// Runs a command with its health and metrics at a free port.
+    /// Runs a command with its health and metrics at a free port, which its log
+    /// tells: one that was free a moment ago may be the client's end of a
+    /// connection by now.
     fn spawn(scene: &Scene, mut command: Command) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        // Free now; nobody else takes ports of this kind in the meantime.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
         command
             .env("ALB_INGRESS_BIND_ADDRESS", "127.0.0.1")
-            .env("ALB_INGRESS_PORT", address.port().to_string())
+            .env("ALB_INGRESS_PORT", "0")
             .stdout(log.try_clone().unwrap())
             .stderr(log);
         let child = cluster::sandbox()
@@ -86,7 +81,6 @@ impl Controller {
             .unwrap();
         Self {
             child,
-            address,
             folder,
             scene: scene.name.clone(),
         }
@@ -107,7 +101,10 @@ impl Controller {
 
     /// Status and body of one of its pages; `None` while it does not answer.
     pub async fn page(&self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.address).await.ok()?;
+        let log = self.log();
+        let (_, address) = log.split_once("metrics and health are at ")?;
+        let end = address.find(|c: char| c != ':' && c != '.' && !c.is_ascii_digit())?;
+        let mut stream = TcpStream::connect(&address[..end]).await.ok()?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut answer = String::new();

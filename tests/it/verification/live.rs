@@ -34,12 +34,7 @@ async fn a_pod_does_not_wait_for_a_read_that_is_under_way() {
             delay_ms: 30_000,
             ..Fault::default()
         });
-        scene
-            .eventually(&format!("the {tier} tier reads"), async || {
-                let waits = scene.aws.faults().all();
-                if waits.is_empty() { Ok(()) } else { Err(waits) }
-            })
-            .await;
+        scene.faults_met(&format!("the {tier} tier reads")).await;
         scene.forget_calls();
         let address = format!("10.0.48.{}", 111 + number);
         scene.service(&ns, "a", &["10.0.48.101", &address]).await;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -71,14 +70,12 @@ impl Running {
             .open(&log)?;
         let mut command = match candidate {
             Candidate::Ours(program) => {
-                // Free a moment ago; nobody else here opens ports meanwhile.
-                let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
                 let mut command = program.command();
                 command
                     .args(["--bind-address=127.0.0.1", "--disable-route53"])
                     // What it reads again in the background is no case here.
                     .arg("--first-verification=24h")
-                    .arg(format!("--port={port}"))
+                    .arg("--port=0")
                     .arg(format!("--aws-rate-limits={limited}"));
                 command
             }

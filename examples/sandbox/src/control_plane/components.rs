@@ -2,9 +2,10 @@
 //! (loopback only), whom it trusts, and what is switched off so that it starts
 //! in seconds and stays small. Starts nothing itself.
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::Context;
 use tokio::process::Command;
@@ -270,6 +271,11 @@ fn flag(name: &str, value: impl AsRef<str>) -> String {
     format!("--{name}={}", value.as_ref())
 }
 
+/// Ports that no system takes for the client's end of a connection by itself, and
+/// that are none of Services' either: what was released stays free until its user
+/// has started.
+const PORTS: Range<u16> = 20_000..30_000;
+
 /// A free port of loopback, kept from others until its user starts.
 struct ReservedPort {
     number: u16,
@@ -278,15 +284,21 @@ struct ReservedPort {
 
 impl ReservedPort {
     fn new() -> anyhow::Result<Self> {
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| Ok((listener.local_addr()?.port(), listener)));
-        let (number, listener): (u16, TcpListener) = bound
-            .map_err(|error: io::Error| error)
-            .context("no free port on 127.0.0.1")?;
-        Ok(Self {
-            number,
-            listener: Some(listener),
-        })
+        let mut last = None;
+        for _ in 0..100 {
+            let number = rand::random_range(PORTS);
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, number)) {
+                Ok(listener) => {
+                    return Ok(Self {
+                        number,
+                        listener: Some(listener),
+                    });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        let error = last.map_or_else(String::new, |error| format!(": {error}"));
+        anyhow::bail!("no free port on 127.0.0.1 among {PORTS:?}{error}")
     }
 
     fn release(&mut self) {
