@@ -150,16 +150,20 @@ impl<K: Clone + Ord + std::hash::Hash, V: Clone> Round<K, V> {
         hasher.finish()
     }
 
-    /// There is this one, last read then. Nothing is kept of what is off.
+    /// There is this one, last read then.
     fn know(&mut self, key: &K, of: &V, read: Instant) {
+        self.meet(key, of, read);
+        self.change(key, |placed| placed.read = read);
+    }
+
+    /// There is this one; a new one was last read then. Nothing is kept of what
+    /// is off.
+    fn meet(&mut self, key: &K, of: &V, read: Instant) {
         if self.period.is_none() {
             return;
         }
         if self.known.contains_key(key) {
-            self.change(key, |placed| {
-                placed.of = of.clone();
-                placed.read = read;
-            });
+            self.change(key, |placed| placed.of = of.clone());
             return;
         }
         let place = self.place(key);
@@ -314,7 +318,8 @@ impl Schedule {
         if self.targets.period.is_some() && !now.is_empty() {
             let of = Arc::new(group.clone());
             for arn in now {
-                self.targets.know(arn, &of, read);
+                // A later read of the group may be one of its inside alone.
+                self.targets.meet(arn, &of, read);
             }
         }
     }

@@ -142,6 +142,24 @@ fn however_many_there_are_no_more_than_one_comes_in_a_second() {
 }
 
 #[test]
+fn targets_come_in_turn_however_often_the_rest_of_their_group_is_read() {
+    let begun = Instant::now();
+    let target = Duration::from_secs(4);
+    let mut schedule = Schedule::new(periods(|p| p.target = Some(target)), begun, 1);
+    let all = arns(2);
+    with_targets(&mut schedule, &all, Some(begun));
+    let came = run(begun, Duration::from_mins(1), |now| {
+        let next = next_targets(&mut schedule, now);
+        with_targets(&mut schedule, &all, Some(now));
+        next
+    });
+    for arn in &all {
+        let of_group = came.iter().filter(|(_, of)| of == arn).count();
+        assert!(of_group >= 14, "{came:?}");
+    }
+}
+
+#[test]
 fn targets_that_changed_come_sooner_and_less_and_less_often() {
     let begun = Instant::now();
     let target = Duration::from_hours(10);
