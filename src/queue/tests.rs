@@ -133,6 +133,15 @@ impl Gate {
         self.ran.lock().unwrap().len()
     }
 
+    /// Waits until keys have a place among those that are ready.
+    async fn ready(&self, keys: &[u32]) {
+        let has_place = |key| {
+            let state = self.queue.state();
+            state.waiting.get(key).is_some_and(|w| w.place.is_some())
+        };
+        until(|| keys.iter().all(has_place)).await;
+    }
+
     /// Waits until so many runs have started, and a little for one too many.
     async fn started(&self, count: usize) -> Vec<(u32, Lane)> {
         until(|| self.count() >= count).await;
@@ -171,12 +180,12 @@ async fn the_most_urgent_lane_runs_first_and_nobody_passes_in_a_lane() {
     gate.started(1).await;
     gate.queue.wake(1, Lane::Restart);
     gate.queue.wake(2, Lane::Edit);
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    gate.ready(&[1, 2]).await;
     gate.queue.wake(3, Lane::Edit);
     // Woken all the time: in front of nobody that came before.
     gate.queue.wake(0, Lane::Edit);
     gate.queue.wake(4, Lane::Targets);
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    gate.ready(&[3, 4]).await;
     for _ in 0..5 {
         gate.queue.wake(0, Lane::Edit);
     }

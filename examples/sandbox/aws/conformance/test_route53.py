@@ -1105,7 +1105,7 @@ def test_changes_of_a_zone_do_not_overlap(aws, zone):
 
     zone.aws.route53  # made before the threads share it
     try:
-        aws.sim.post("config", {"timing": {"latency_ms": 500}})
+        aws.sim.post("config", {"timing": {"latency_ms": 2000}})
         with concurrent.futures.ThreadPoolExecutor() as threads:
             together = list(threads.map(change, range(3)))
         after = change(3)

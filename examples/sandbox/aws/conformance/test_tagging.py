@@ -268,12 +268,17 @@ def test_deleted_resources_linger(aws, vpc):
         VpcId=vpc.id,
         Tags=[{"Key": key, "Value": "1"}],
     )["TargetGroups"][0]["TargetGroupArn"]
-    aws.elbv2.delete_target_group(TargetGroupArn=arn)
-    assert arn in resources(aws, TagFilters=having(key))
-    deadline = time.time() + 20
-    while arn in resources(aws, TagFilters=having(key)):
-        assert time.time() < deadline
-        time.sleep(0.2)
+    before = aws.sim.get("config")["timing"]["tag_linger_ms"]
+    try:
+        aws.sim.post("config", {"timing": {"tag_linger_ms": 5000}})
+        aws.elbv2.delete_target_group(TargetGroupArn=arn)
+        assert arn in resources(aws, TagFilters=having(key))
+        deadline = time.time() + 20
+        while arn in resources(aws, TagFilters=having(key)):
+            assert time.time() < deadline
+            time.sleep(0.2)
+    finally:
+        aws.sim.post("config", {"timing": {"tag_linger_ms": before}})
 
 
 @rule("tagging.compliance")

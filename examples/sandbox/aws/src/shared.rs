@@ -431,10 +431,10 @@ mod tests {
         let home = SharedState::new(State::new("123456789012", "us-east-1", timing));
         let change = home.write(|state, now| state.add_change("Z1", None, now));
         let insync = || home.read(|state| state.changes[&change].insync);
-        home.forward(Duration::from_secs(59));
+        home.forward(Duration::from_secs(30));
         assert!(!insync());
-        home.forward(Duration::from_secs(2));
+        home.forward(Duration::from_secs(40));
         assert!(insync());
-        assert!(*home.moves().borrow() == 61_000);
+        assert!(*home.moves().borrow() == 70_000);
     }
 }

@@ -179,7 +179,7 @@ mod tests {
     async fn a_claim_may_come_true_late_and_shows_its_evidence() {
         let steps: [Step<AtomicU32>; 2] = [
             Step::Scene("One", "About it."),
-            Step::Claim("It counts to three.", SHORT, |count| {
+            Step::Claim("It counts to three.", Duration::from_mins(1), |count| {
                 Box::pin(async {
                     let count = count.fetch_add(1, Ordering::Relaxed) + 1;
                     anyhow::ensure!(count == 3, "only {count}");

@@ -13,8 +13,8 @@ use super::sockets::Sockets;
 use crate::apps::{self, App, Identity};
 
 /// How long an app takes new connections after SIGTERM: a load balancer hears
-/// later than the pod that it goes.
-const SERVES_ON: Duration = Duration::from_secs(1);
+/// later than the pod that it goes, and later still on a busy machine.
+const SERVES_ON: Duration = Duration::from_secs(3);
 
 /// A container that serves an app on each of its ports.
 pub struct AppBody {

@@ -243,15 +243,20 @@ mod tests {
         stop.term.cancel();
         let (code, _) = body("sleep 60").run(1, stop.clone()).await;
         assert_eq!(code, 143, "SIGTERM is sent");
-        let deaf = body("trap '' TERM; sleep 60 & wait; sleep 60");
+        let deaf = body("trap '' TERM; echo deaf; sleep 60 & wait; sleep 60");
         // SIGTERM comes only once the trap stands.
         let stop = Stop::default();
-        let late = stop.term.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            late.cancel();
-        });
-        let (code, _) = deaf.run(2, stop).await;
+        let late = async {
+            let stands = || {
+                let log = logs.of(&deaf.name, false);
+                log.is_some_and(|log| log.since(0).iter().any(|line| line.text == "deaf"))
+            };
+            while !stands() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.term.cancel();
+        };
+        let ((code, _), ()) = tokio::join!(deaf.run(2, stop.clone()), late);
         assert_eq!(code, 137, "SIGKILL follows after the grace");
     }
 }

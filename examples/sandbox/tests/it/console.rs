@@ -233,10 +233,17 @@ async fn a_page_sees_what_is_made_and_what_was_done_for_it() {
             && known.groups["arcade"]["state"] == "Serving"
     })
     .await;
+    page.sees("its record, and that it is served", |known| {
+        known.records[0]["name"] == "game.example.com"
+            && known.groups["arcade"]["ingresses"][0]["served"] == true
+    })
+    .await;
     whole_picture(&page);
     page.sees("the story of it", |known| {
         let done = known.told("arcade", "outcome");
-        done.iter().any(|entry| entry["outcome"] == "ok")
+        let calls = known.told("arcade", "call");
+        let called = |action: &&str| calls.iter().any(|call| call["action"] == *action);
+        done.iter().any(|entry| entry["outcome"] == "ok") && WRITES.iter().all(called)
     })
     .await;
     whole_story(&page);
@@ -268,6 +275,17 @@ async fn a_page_sees_what_is_made_and_what_was_done_for_it() {
     );
     sandbox.stop().await;
 }
+
+/// Writes of a group from nothing to a record.
+const WRITES: [&str; 7] = [
+    "CreateSecurityGroup",
+    "CreateLoadBalancer",
+    "CreateListener",
+    "CreateTargetGroup",
+    "CreateRule",
+    "RegisterTargets",
+    "ChangeResourceRecordSets",
+];
 
 fn whole_picture(page: &Page) {
     let group = page.look(|known| known.groups["arcade"].clone());
@@ -330,17 +348,9 @@ fn whole_story(page: &Page) {
             "{plan}"
         );
         let calls = known.told("arcade", "call");
-        for action in [
-            "CreateSecurityGroup",
-            "CreateLoadBalancer",
-            "CreateListener",
-            "CreateTargetGroup",
-            "CreateRule",
-            "RegisterTargets",
-            "ChangeResourceRecordSets",
-        ] {
+        for action in WRITES {
             let call = calls.iter().find(|call| call["action"] == action);
-            let call = call.unwrap_or_else(|| panic!("{action} is no call of the group"));
+            let call = call.unwrap();
             assert_eq!(
                 (&call["write"], &call["outcome"]),
                 (&json!(true), &json!("ok"))

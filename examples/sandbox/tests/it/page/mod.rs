@@ -8,6 +8,7 @@
 mod answers;
 mod checks;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use sandbox::browser::{Browser, Look, Programs};
@@ -56,9 +57,16 @@ fn programs() -> Option<Programs> {
     found
 }
 
+/// A free port that no client gets: it is taken again after the sandbox has ended.
+fn console_port() -> String {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut ports = std::iter::repeat_with(|| rand::random_range(20_000..30_000));
+    ports.find(is_free).unwrap().to_string()
+}
+
 impl Page {
     async fn open(programs: &Programs) -> Self {
-        let up = Up::start(&[]).await;
+        let up = Up::start(&["--console-port", &console_port()]).await;
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for example in ["2048", "group"] {
             let folder = repository.join("examples").join(example);

@@ -454,7 +454,7 @@ async fn health_of_http2_targets_is_asked_over_http2() {
 async fn connections_say_goaway_when_their_time_is_over() {
     let server = serve("one").await;
     let mut state = versions();
-    set_attribute(&mut state, "client_keep_alive.seconds", "1");
+    set_attribute(&mut state, "client_keep_alive.seconds", "4");
     let (world, socket) = with_target(state, server.socket).await;
     let (mut sender, ended) = client(socket).await;
     assert_eq!(send(&mut sender, get("/http1")).await.status, 200);
@@ -463,7 +463,7 @@ async fn connections_say_goaway_when_their_time_is_over() {
     // The same for one that is not used.
     world.change(|state| {
         set_attribute(state, "client_keep_alive.seconds", "3600");
-        set_attribute(state, "idle_timeout.timeout_seconds", "1");
+        set_attribute(state, "idle_timeout.timeout_seconds", "4");
     });
     let (mut sender, ended) = client(socket).await;
     assert_eq!(send(&mut sender, get("/http1")).await.status, 200);

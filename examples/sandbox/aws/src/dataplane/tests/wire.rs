@@ -251,7 +251,7 @@ async fn invalid_header_names_are_dropped_on_demand() {
 #[tokio::test]
 async fn a_client_that_stops_within_its_request_is_told_so() {
     let (_world, _server, socket) = served(|state| {
-        set(state, "idle_timeout.timeout_seconds", "1");
+        set(state, "idle_timeout.timeout_seconds", "4");
     })
     .await;
     // It goes on listening, but says no more.
@@ -289,7 +289,7 @@ async fn a_client_that_stops_within_its_request_is_told_so() {
 #[tokio::test]
 async fn the_last_answer_of_a_connection_says_so() {
     let (_world, _server, socket) = served(|state| {
-        set(state, "client_keep_alive.seconds", "1");
+        set(state, "client_keep_alive.seconds", "4");
     })
     .await;
     let mut stream = TcpStream::connect(socket).await.unwrap();
@@ -342,7 +342,7 @@ async fn bad_answers_of_targets_are_bad_gateways() {
 #[tokio::test]
 async fn an_answer_that_is_shorter_than_it_says_is_a_timeout() {
     let (world, _server, socket) = served(|state| {
-        set(state, "idle_timeout.timeout_seconds", "1");
+        set(state, "idle_timeout.timeout_seconds", "4");
     })
     .await;
     answering(&world, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort").await;
@@ -431,7 +431,7 @@ async fn listeners_change_the_headers_of_every_answer() {
 #[tokio::test]
 async fn a_switched_protocol_ends_when_nobody_speaks() {
     let (world, _server, socket) = served(|state| {
-        set(state, "idle_timeout.timeout_seconds", "1");
+        set(state, "idle_timeout.timeout_seconds", "4");
     })
     .await;
     let switch = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
