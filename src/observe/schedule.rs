@@ -120,7 +120,7 @@ struct Round<K, V> {
 struct Placed<V> {
     /// What it is of.
     of: V,
-    /// When it was last read for whatever reason.
+    /// When it was last read for another reason, as far as that is told.
     read: Instant,
     /// When it was last looked at in this round.
     looked: Option<Instant>,

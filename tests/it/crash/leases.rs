@@ -10,6 +10,7 @@ use super::stories::Story;
 use super::{SHORT_LEASE, Side, Stage};
 use crate::support::{Blow, Controller, Write};
 
+/// For how long what a killed process has sent may be on its way.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 impl Stage {
@@ -25,7 +26,7 @@ impl Stage {
             let proxy = self.proxy.as_ref().unwrap();
             (self.writes().len(), proxy.writes().len())
         };
-        // A write that was on its way when its process was killed is noted.
+        // Until then it is not noted.
         tokio::time::sleep(ON_THE_WAY).await;
         let before = written();
         self.scene

@@ -271,9 +271,9 @@ fn flag(name: &str, value: impl AsRef<str>) -> String {
     format!("--{name}={}", value.as_ref())
 }
 
-/// Ports that no system takes for the client's end of a connection by itself, and
-/// that are none of Services' either: what was released stays free until its user
-/// has started.
+/// Ports below those that Linux takes for the client's end of a connection, where
+/// nobody has told it otherwise, and below those of Services: what was released
+/// stays free until its user has started.
 const PORTS: Range<u16> = 20_000..30_000;
 
 /// A free port of loopback, kept from others until its user starts.
